@@ -1,0 +1,83 @@
+"""The states of a job, the transitions that are allowed, and the ladder of receipts.
+
+Every change of state in SQL names the state it leaves; this table is what those statements are held to by a test.
+Source: architecture, "State".
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class State(StrEnum):
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"  # a job that waits for its retry too
+    SENDING = "sending"
+    UNCERTAIN = "uncertain"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED}),
+    # queued → sent: a receipt for an attempt whose answer was lost came before the retry
+    State.QUEUED: frozenset({State.SENDING, State.FAILED, State.CANCELLED, State.EXPIRED, State.SENT}),
+    State.SENDING: frozenset({State.SENT, State.QUEUED, State.UNCERTAIN, State.FAILED}),
+    State.UNCERTAIN: frozenset({State.SENT, State.QUEUED, State.FAILED}),
+    State.SENT: frozenset({State.FAILED}),  # refused by WhatsApp after it had accepted
+    # a person may send a failed job again
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+SETTLED = frozenset({State.SENT, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+
+class Ack(IntEnum):
+    """What the network says of a message. Never goes down, but for FAILED. Source: contract 3.1, "ACK values"."""
+
+    FAILED = -1
+    PENDING = 0
+    SENT = 1
+    SERVER = 2
+    DELIVERED = 3
+    READ = 4
+    PLAYED = 5
+
+
+class Lane(IntEnum):
+    """Order is kept within a chat and lane; a lower number goes first."""
+
+    URGENT = 0
+    NORMAL = 1
+    BULK = 2
+
+
+class Class(IntEnum):
+    """Whether the phone has written to this chat before: new chats have limits of their own."""
+
+    KNOWN = 0
+    NEW = 1
+
+
+def climbed(before: int, received: int) -> tuple[int, ...]:
+    """The rungs that a receipt newly reaches, lowest first; empty if it is late or repeated.
+
+    >>> climbed(1, 3)
+    (2, 3)
+    """
+    if received <= before or before == Ack.FAILED:
+        return ()
+    return tuple(range(max(before, 0) + 1, received + 1))
+
+
+def shown_status(state: State, ack: int) -> str:
+    """The whole ladder in one word, as the status path speaks it. Source: interface, "Jobs on the wire"."""
+    if state is State.SENT:
+        return {3: "delivered", 4: "read", 5: "played"}.get(ack, "sent")
+    return {
+        State.QUEUED: "queued",
+        State.SCHEDULED: "scheduled",
+        State.SENDING: "sending",
+        State.UNCERTAIN: "pending",
+    }.get(state, "failed")

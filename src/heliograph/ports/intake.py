@@ -1,0 +1,108 @@
+"""What the API and the command line need of the store. Every verb is one transaction; a raised Refusal stored nothing.
+
+`Unavailable` may come out of any of them (disk full, database away).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import (
+    EnqueueResult,
+    Event,
+    Health,
+    Idempotency,
+    Job,
+    KeyRow,
+    NewJob,
+    NewPhone,
+    OrgRow,
+    PhonePatch,
+    PhoneRow,
+)
+
+
+class Intake(Protocol):
+    async def enqueue(self, job: NewJob) -> EnqueueResult:
+        """TX1: idempotency key, seq, counters, row, event. Returns only after the commit is synced to disk.
+
+        Calls that are under way at the same time share a commit.
+        """
+        ...
+
+    async def job(self, org_no: int, handle: str) -> Job | None:
+        """By queue_id, unique_id, message_id, or an id the provider gave (alias). O(1)."""
+        ...
+
+    async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
+        """Newest first, of the phone or the whole organisation."""
+        ...
+
+    def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+        """All jobs of a broadcast, oldest first, a chunk at a time."""
+        ...
+
+    async def history(self, org_no: int, job_id: JobId) -> list[Event]: ...
+
+    async def ahead(self, job: Job) -> int:
+        """How many jobs of the same phone and lane were accepted earlier and are not settled."""
+        ...
+
+    async def health(self, org_no: int, phone_no: int | None) -> Health:
+        """From counters: no scan."""
+        ...
+
+    async def purge(
+        self,
+        org_no: int,
+        phone_no: int | None,
+        *,
+        job_ids: Sequence[JobId] | None = None,
+        broadcast_id: str | None = None,
+        actor: str = "api",
+    ) -> list[JobId]:
+        """Cancels what has not started (never what may have been sent) and gives the ids it cancelled.
+
+        Without job_ids and broadcast_id: everything waiting. Works in steps; each step is one transaction.
+        """
+        ...
+
+
+class Accounts(Protocol):
+    async def create_org(self, name: str) -> OrgRow: ...
+
+    async def orgs(self) -> list[OrgRow]: ...
+
+    async def create_key(self, org_no: int, name: str, digest: bytes, prefix: str) -> KeyRow:
+        """`digest` = SHA-256 of the secret, which is never stored."""
+        ...
+
+    async def keys(self, org_no: int | None) -> list[KeyRow]: ...
+
+    async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None: ...
+
+    async def key_by_digest(self, digest: bytes) -> KeyRow | None:
+        """None if unknown or revoked."""
+        ...
+
+    async def create_phone(
+        self, phone: NewPhone, idempotency: Idempotency | None = None
+    ) -> tuple[PhoneRow, bool]:
+        """The row, and whether it is a replay. Conflict if the organisation has the number already."""
+        ...
+
+    async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
+
+    async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
+        """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""
+        ...
+
+    async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None: ...
+
+    async def delete_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
+        """Its waiting jobs end as cancelled. False if it is not there."""
+        ...
+
+    async def request_restart(self, org_no: int, phone_no: int) -> None:
+        """Asks the phone's owner, wherever it runs, to restart the session."""
+        ...
