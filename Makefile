@@ -1,0 +1,63 @@
+# What a person types. Everything happens inside .venv; a target that needs it sets it up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TESTS ?= tests
+KILLS ?= 200
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check format bench faults lock clean
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_NO_PROGRESS := 1
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv; does nothing the second time
+
+$(READY): requirements-bootstrap.lock requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Heliograph needs Python 3.11 or newer; $(PYTHON) is %d.%d. Name another: make setup PYTHON=python3.12" % v[:2] if v < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock \
+		|| { echo "uv could not; trying with pip …"; $(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	@touch $@
+
+demo: $(READY) ## send a text, an image, a poll and a reply through a simulated WhatsApp, and watch them arrive
+	@$(BIN)/heliograph demo
+
+serve: $(READY) ## the same server, left running on port 8080
+	@$(BIN)/heliograph serve
+
+test: $(READY) ## run every test (PostgreSQL included, from the package index)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
+
+check: $(READY) ## formatting, lint, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## measure accept, drain, latency, backlog and memory on this machine
+	@$(BIN)/python -m bench
+
+faults: $(READY) ## kill the server $(KILLS) times under load and check every promise (KILLS=200)
+	@$(BIN)/heliograph prove --kills $(KILLS)
+	@$(BIN)/heliograph prove --kills 20 --control new-id
+
+lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer versions)
+	@printf 'uv\n' | $(COMPILE) $(UPGRADE) --no-annotate - --output-file requirements-bootstrap.lock
+	@$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock
+	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev --output-file requirements-dev.lock
+
+clean: ## remove .venv and everything that can be made again
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
