@@ -34,6 +34,10 @@ class Intake(Protocol):
         """By queue_id, unique_id, message_id, or an id the provider gave (alias). O(1)."""
         ...
 
+    async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
+        """Whether a reply may name it: a job of the organisation (any of its ids) or a message the phone received. O(1)."""
+        ...
+
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
         """Newest first, of the phone or the whole organisation."""
         ...
@@ -85,9 +89,7 @@ class Accounts(Protocol):
         """None if unknown or revoked."""
         ...
 
-    async def create_phone(
-        self, phone: NewPhone, idempotency: Idempotency | None = None
-    ) -> tuple[PhoneRow, bool]:
+    async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
         """The row, and whether it is a replay. Conflict if the organisation has the number already."""
         ...
 
@@ -95,6 +97,10 @@ class Accounts(Protocol):
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""
+        ...
+
+    async def phone_by_no(self, org_no: int, phone_no: int) -> PhoneRow | None:
+        """A deleted one too: jobs outlive their phone."""
         ...
 
     async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None: ...
