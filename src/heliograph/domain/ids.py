@@ -115,9 +115,15 @@ def parse_job_id(text: str) -> JobId | None:
 
 
 def bare_message_id(text: str) -> str:
-    """The provider's key inside a serialized id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form."""
-    parts = text.split("_")
-    return parts[2] if len(parts) >= 3 and parts[0] in ("true", "false") else text
+    """The provider's key inside a serialized id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form.
+
+    A provider's key may hold underscores itself; an author never does, and always an `@`.
+    """
+    parts = text.split("_", 2)
+    if len(parts) < 3 or parts[0] not in ("true", "false"):
+        return text
+    key, _, author = parts[2].rpartition("_")
+    return key if key and "@" in author else parts[2]
 
 
 def new_phone_id() -> str:

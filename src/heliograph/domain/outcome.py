@@ -5,11 +5,17 @@ Matched exhaustively in `domain/verdict.py`.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Scope(StrEnum):
-    """What a throttle holds back."""
+    """What an outcome concerns: what a throttle or a session that is down holds back.
 
+    An account that the network restricted is a throttle: NEW_CHATS if it may still write to known chats, else PHONE,
+    with `retry_after_s` until the end of the restriction.
+    """
+
+    MESSAGE = "message"
     CHAT = "chat"
     NEW_CHATS = "new_chats"  # chats this phone has written to before go on (WhatsApp's 463)
     PHONE = "phone"
@@ -26,16 +32,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Surely not sent, and worth trying again: counts as an attempt."""
+    """Surely not sent, and worth trying again: counts as an attempt. `retry_after_s`: the network named a wait."""
 
+    scope: ClassVar[Scope] = Scope.MESSAGE
     code: str
     detail: str
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Refused for good: no retry. `code` is stable, `detail` plain words."""
+    """Refused for good: no retry. `code` is stable, `detail` plain words. A code `unsupported`: this provider never can."""
 
+    scope: ClassVar[Scope] = Scope.MESSAGE
     code: str
     detail: str
 
@@ -57,6 +66,7 @@ class SessionDown:
     `retry_after_s` None: until the session itself says it is up again.
     """
 
+    scope: ClassVar[Scope] = Scope.PHONE
     code: str
     detail: str
     retry_after_s: float | None = None
@@ -68,6 +78,7 @@ class Unknown:
     sending again would not help. `waited`: the provider itself already waited out the acknowledgement time-out.
     """
 
+    scope: ClassVar[Scope] = Scope.MESSAGE
     code: str
     detail: str
     taken: bool = False

@@ -65,7 +65,7 @@ def judge(
         case NotSent():
             if attempts > limits.max_retries:
                 return _given_up(outcome.code, outcome.detail, attempts, maybe_sent)
-            wait = backoff_s(attempts, limits.retry_base_s, jitter)
+            wait = max(backoff_s(attempts, limits.retry_base_s, jitter), outcome.retry_after_s or 0.0)
             return Verdict(State.QUEUED, "retry", outcome.code, outcome.detail, lane_wait_s=wait)
         case Rejected():
             return Verdict(State.FAILED, "failed", outcome.code, outcome.detail)

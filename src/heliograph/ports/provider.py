@@ -33,7 +33,7 @@ class Phone:
     phone_id: str
     number: str
     provider: str
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,32 @@ class Provider(Protocol):
 
     async def shutdown(self) -> None:
         """Closes what all phones share. Nothing may be sent afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at on a phone. `advice`: what a person should do if it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+class Setup(Protocol):
+    """What a provider whose phones need credentials adds: used when a phone is made, shown and checked."""
+
+    def accept_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The checked configuration as it is to be sealed and stored. Raises Invalid naming the field."""
+        ...
+
+    def show_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What may be shown of it: no secret, in whole or in part."""
+        ...
+
+    async def check(self, phone: Phone) -> list[Check]:
+        """Asks the network about the phone without sending a message."""
         ...
 
 
