@@ -1,5 +1,6 @@
 """The table of settings as people read it: the reference page and the end of `heliograph serve --help`."""
 
+import sys
 import textwrap
 
 from heliograph.settings.table import setting_rows
@@ -44,4 +45,4 @@ def settings_help(width: int = 100) -> str:
 
 
 if __name__ == "__main__":
-    print(settings_page(), end="")
+    sys.stdout.write(settings_page())

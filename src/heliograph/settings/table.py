@@ -3,6 +3,7 @@
 To add a setting, add a field. Its name is HELIOGRAPH_ and the field's name in capitals.
 """
 
+# ruff: noqa: RUF009  (`_setting` only makes a dataclass field)
 from __future__ import annotations
 
 import dataclasses

@@ -1,0 +1,1 @@
+"""What an operator sees: structured logs without numbers or bodies, and counters for Prometheus."""
