@@ -1,0 +1,90 @@
+"""Names to addresses, each checked before anyone may connect to it.
+
+Promise: the addresses handed on are the ones that were checked, from one look-up; if one of them is private, none is.
+Known weakness: the system's look-up cannot be cancelled. A name that hangs keeps one of the threads until the system
+gives up; past the bound, look-ups fail as timed out instead of piling up.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from heliograph.egress.addresses import Network, may_reach
+
+DNS_LIMIT_S = 2.0
+_THREADS = 16
+
+Lookup = Callable[[str], Awaitable[Sequence[str]]]
+
+
+class AddressRefused(OSError):
+    """The name has an address that may not be reached."""
+
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(f"{host} has the address {address}, which is not a public one")
+        self.address = address
+
+
+class LookupTimeout(OSError):
+    """No answer from DNS in time."""
+
+
+class SystemLookup:
+    """The machine's resolver, in threads of its own so that a hanging name holds up no other work."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="egress-dns")
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        def look() -> list[str]:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class GuardedResolver(AbstractResolver):
+    """What aiohttp asks. Raises OSError for what fails, AddressRefused for what must not be."""
+
+    def __init__(self, lookup: Lookup, allowed: Sequence[Network]) -> None:
+        self._lookup = lookup
+        self._allowed = tuple(allowed)
+
+    async def addresses(self, host: str) -> list[str]:
+        try:
+            async with asyncio.timeout(DNS_LIMIT_S):
+                found = list(await self._lookup(host))
+        except TimeoutError:
+            raise LookupTimeout(f"no answer from DNS for {host} within {DNS_LIMIT_S:g} s") from None
+        except UnicodeError as error:
+            raise OSError(f"{host} is not a name") from error
+        if not found:
+            raise OSError(f"{host} has no address")
+        for address in found:
+            if not may_reach(address, self._allowed):
+                raise AddressRefused(host, address)
+        return found
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await self.addresses(host)
+        ]
+
+    async def close(self) -> None:
+        return None
