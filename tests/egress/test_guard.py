@@ -114,11 +114,18 @@ async def test_a_name_that_changes_its_mind_is_connected_to_only_where_it_was_ch
 
 async def test_good_urls_pass_and_are_reached_by_their_own_name() -> None:
     names = Names()
-    good = ["hooks.example", "HOOKS.example", "a.b.c.d.example", "xn--bcher-kva.example", "bücher.example",
-            "x-y.example", "my_host.example", "hooks.example.", "1and1.example", "127.0.0.1.example", "localhost.example"]  # fmt: skip
-    for host in ["hooks.example", "a.b.c.d.example", "xn--bcher-kva.example", "x-y.example", "my_host.example",
-                 "1and1.example", "127.0.0.1.example", "localhost.example"]:  # fmt: skip
-        names.answers[host] = ["127.0.0.2"]
+    known = [
+        "hooks.example",
+        "a.b.c.d.example",
+        "xn--bcher-kva.example",
+        "x-y.example",
+        "my_host.example",
+        "1and1.example",
+        "127.0.0.1.example",
+        "localhost.example",
+    ]
+    good = [*known, "HOOKS.example", "bücher.example", "hooks.example."]
+    names.answers.update({host: ["127.0.0.2"] for host in known})
     answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
     async with answering(answer) as (port, seen), guarded(names, allow="127.0.0.2/32") as fetch:
         urls = [f"http://{host}:{port}{path}" for host in (*good, "127.0.0.2") for path in ("", "/a/b%20c?d=e&f=g#h")]

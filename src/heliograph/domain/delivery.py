@@ -1,0 +1,97 @@
+"""What the outcome of one delivery means: when to try again, when to let the stream go on, when to give an endpoint up.
+
+Pure rules; written by the store in one transaction. Source: queue.md, "Events and who reads them".
+The schedule is the one of the Standard Webhooks specification.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+JITTER: Final = 0.2  # of the wait, either way: receivers that failed together do not come back together
+PARK_AFTER_TRIES: Final = 3  # then the stream goes on and the delivery retries beside it
+RETRY_AFTER_MOST_S: Final = 3600.0
+ATTEMPT_LIMIT_S: Final = 15.0
+KEEP_BYTES: Final = 65_536
+TRIP_AFTER: Final = 5  # failures in a row of one endpoint open its circuit
+PROBE_FIRST_S: Final = 5.0
+PROBE_MOST_S: Final = 300.0
+DISABLE_AFTER_US: Final = 5 * 86_400 * 1_000_000
+
+
+class Outcome(StrEnum):
+    """What came of one attempt, in one word. Those of ports.fetch.Failure come through unchanged."""
+
+    DELIVERED = "delivered"  # 2xx
+    REDIRECTED = "redirected"  # 3xx: never followed
+    REJECTED = "rejected"  # 4xx
+    GONE = "gone"  # 410: the receiver wants no more
+    THROTTLED = "throttled"  # 429
+    SERVER_ERROR = "server_error"  # 5xx
+    BAD_ANSWER = "bad_answer"
+    FORBIDDEN = "forbidden"  # the URL may not be reached (any more)
+
+
+def outcome_of_status(status: int) -> Outcome:
+    if 200 <= status < 300:
+        return Outcome.DELIVERED
+    if 300 <= status < 400:
+        return Outcome.REDIRECTED
+    if status == 410:
+        return Outcome.GONE
+    if status == 429:
+        return Outcome.THROTTLED
+    if 400 <= status < 500:
+        return Outcome.REJECTED
+    return Outcome.SERVER_ERROR if 500 <= status < 600 else Outcome.BAD_ANSWER
+
+
+def wait_s(tries: int, schedule: Sequence[float], *, jitter: float, retry_after_s: float | None = None) -> float | None:
+    """The wait after the n-th failed try; None: it was the last. `jitter` in [-1, 1].
+
+    >>> wait_s(1, SCHEDULE_S, jitter=0.0)
+    5.0
+    """
+    if tries > len(schedule):
+        return None
+    planned = schedule[tries - 1] * (1 + JITTER * jitter)
+    return max(planned, min(retry_after_s, RETRY_AFTER_MOST_S)) if retry_after_s else planned
+
+
+def parse_retry_after(text: str | None) -> float | None:
+    """Seconds; None for anything but whole seconds. A date is not honoured: the schedule does for that."""
+    text = (text or "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= 9 and text != "0" else None
+
+
+def probe_wait_s(failures: int, *, jitter: float) -> float:
+    """How long an open circuit waits before its next probe: 5, 10, 20 … 300 s."""
+    step = min(max(failures - TRIP_AFTER, 0), 16)
+    return float(min(PROBE_FIRST_S * 2.0**step, PROBE_MOST_S)) * (1 + JITTER * jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An endpoint's state. `failures`: in a row. `failing_since_us`: of the first of them."""
+
+    failures: int = 0
+    failing_since_us: int | None = None
+
+    @property
+    def tripped(self) -> bool:
+        return self.failures >= TRIP_AFTER
+
+    def after(self, *, delivered: int, failed: int, now_us: int) -> "Health":
+        """The state after a batch of attempts; one success among them clears it."""
+        if delivered:
+            return Health()
+        if not failed:
+            return self
+        since = self.failing_since_us if self.failing_since_us is not None else now_us
+        return Health(self.failures + failed, since)
+
+    def hopeless(self, now_us: int) -> bool:
+        """Five days of nothing but failures."""
+        return self.failing_since_us is not None and now_us - self.failing_since_us >= DISABLE_AFTER_US

@@ -1,0 +1,69 @@
+"""Signatures on a delivery, both ways at once.
+
+Promise: while a rotation lasts, a receiver that knows either key verifies the Standard Webhooks headers; the compatible
+header stays with the old key until the overlap ends, and then switches.
+Source: interface, "Webhooks"; contract 4, "Signature".
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from standardwebhooks import Webhook
+
+OVERLAP_US = 24 * 3_600 * 1_000_000
+COMPATIBLE = "x-periskope-signature"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """An organisation's keys: `previous` counts until `switch_at_us`."""
+
+    current: str
+    previous: str | None = None
+    switch_at_us: int = 0
+
+    def overlapping(self, now_us: int) -> bool:
+        return self.previous is not None and now_us < self.switch_at_us
+
+
+def new_signing_key() -> str:
+    """`whsec_` + base64 of 32 random bytes."""
+    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+
+
+def rotate(keys: SigningKeys, now_us: int) -> SigningKeys:
+    """A new current key. Rotated again within an overlap, the key in force stays the previous one."""
+    in_force = keys.previous if keys.overlapping(now_us) and keys.previous else keys.current
+    return SigningKeys(new_signing_key(), in_force, now_us + OVERLAP_US)
+
+
+@lru_cache(maxsize=1024)
+def _standard(key: str) -> Webhook:
+    return Webhook(key)
+
+
+def compatible_signature(key: str, body: bytes) -> str:
+    """Keyed with the UTF-8 bytes of the whole `whsec_…` text, as receivers of that header do."""
+    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+
+
+def signature_headers(keys: SigningKeys, body: bytes, *, delivery_id: str, now_us: int) -> Mapping[str, str]:
+    at = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+    text = body.decode()
+    standard = _standard(keys.current).sign(delivery_id, at, text)
+    in_force = keys.current
+    if keys.overlapping(now_us) and keys.previous:
+        in_force = keys.previous
+        standard = f"{standard} {_standard(keys.previous).sign(delivery_id, at, text)}"
+    return {
+        COMPATIBLE: compatible_signature(in_force, body),
+        "webhook-id": delivery_id,
+        "webhook-timestamp": str(now_us // 1_000_000),
+        "webhook-signature": standard,
+    }
