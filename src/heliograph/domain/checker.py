@@ -6,8 +6,8 @@ answered and never stored was never accepted; whether a disk lies about having s
 
 I1 each accepted message ends once, or stands as uncertain · I2 sent ⇒ seen, never started ⇒ not seen · I3 one id a
 message, shown once · I4 first arrivals of a chat and lane are in order of acceptance · I5 never faster than the
-policy · I6 fencing tokens never go down · I7 one event for each change, numbered without holes and rising in time (a clock that
-was set back during the run is flagged too) · I8 a silent phone starts nothing.
+policy · I6 fencing tokens never go down · I7 one event for each change, numbered without holes and rising in time (so a
+clock that was set back during the run is flagged too) · I8 a silent phone starts nothing.
 """
 
 from collections import defaultdict
