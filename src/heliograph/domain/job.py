@@ -42,6 +42,7 @@ class PhoneRow:
     first_connected_at_us: int | None
     created_at_us: int
     updated_at_us: int
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Order of locks, the same everywhere: phone (its queue rows), then lanes, then jobs, each sorted by key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,12 +15,30 @@ from heliograph.ports.provider import Inbound, Receipt
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A lease as it was read. `owner` None: free."""
+
+    org_no: int
+    phone_no: int
+    owner: str | None
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every sender's heartbeat, and whose each phone is. `alive` False: we ourselves were declared dead."""
+
+    alive: bool
+    beats: Mapping[str, int]
+    leases: Sequence[Seen]
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send for a phone until `expires_at_us`, under `token`, which rises with each new owner."""
+    """The right to send for a phone under `token`, which rises with each new owner; for as long as our beats are seen."""
 
     phone: PhoneRow
     token: int
-    expires_at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,7 @@ class Settlement:
     token: int
     started_token: int
     verdict: Verdict
+    new_chat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +87,35 @@ class Advanced:
     idle: dict[int, int | None] = field(default_factory=dict)
 
 
-class Engine(Protocol):
-    async def lease(
-        self, owner: str, *, ttl_us: int, held: Sequence[int], release: Sequence[int] = (), roles: str = ""
-    ) -> list[Lease]:
-        """Renews what `owner` holds, takes free or expired phones up to its fair share, gives up `release`.
+class LostLease(Exception):
+    """The phone's token is no longer ours: nothing was written."""
 
-        The answer is everything the owner holds now. A phone of `held` that is missing was lost.
+
+class Engine(Protocol):
+    async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
+        """Tells the fleet that `owner` lives, and gives the fleet as it stands.
+
+        Liveness is judged by watching `beat` change by one's own monotonic clock, so machines' clocks need not agree.
         """
         ...
 
-    async def interrupted(self, phone_no: int, token: int) -> list[tuple[Job, int]]:
+    async def take(self, owner: str, phones: Sequence[Seen]) -> list[Lease]:
+        """Takes phones whose lease is still as it was seen; the token rises. Gives those that are ours now."""
+        ...
+
+    async def release(self, owner: str, phones: Sequence[Seen]) -> None: ...
+
+    async def forget(self, owner: str) -> None:
+        """Removes a sender that left or died from the fleet."""
+        ...
+
+    async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None: ...
+
+    async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        """(org_no, phone_no) → by phone_no: (updated_at_us, restarts). A phone that is missing was deleted."""
+        ...
+
+    async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
         """Jobs left in `sending` under an older token, with that token. Empty when none: the phone is clean."""
         ...
 
@@ -86,14 +123,15 @@ class Engine(Protocol):
         """TX3 + TX2 in one transaction: settles what ended, starts what may start. Ends expired jobs on the way."""
         ...
 
-    async def ready(self, phone_nos: Sequence[int]) -> dict[int, int]:
-        """Of these phones, those with work, and when it may start (µs; now or earlier = ready). Index probes only."""
+    async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
+        """(org_no, phone_no) → by phone_no: when work may start (0: now; None: nothing waits). Index probes only."""
         ...
 
     async def receipts(self, phone_no: int, org_no: int, token: int, receipts: Sequence[Receipt]) -> list[JobId]:
         """Applies the ladder; settles `uncertain` (and a retry whose first answer was lost). Gives the jobs that changed.
 
-        A receipt for an unknown message is kept for `receipt_grace` and applied when its job learns that id.
+        A receipt for a message whose id is not known yet is kept for a day and applied when a job learns that id.
+        Raises LostLease if the phone is no longer ours: nothing was written, do not confirm.
         """
         ...
 
@@ -101,11 +139,15 @@ class Engine(Protocol):
         """Keeps what is new (by message_id) and gives how many were."""
         ...
 
-    async def phone_state(self, phone_no: int, token: int, state: str, detail: str) -> bool: ...
+    async def phone_state(self, org_no: int, phone_no: int, token: int, *, state: str, detail: str) -> bool:
+        """False: the phone is no longer ours and nothing was written."""
+        ...
 
     async def hold_phone(
-        self, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
-    ) -> bool: ...
+        self, org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
+    ) -> bool:
+        """The network asked the phone (or its new chats) to wait until then. False as for phone_state."""
+        ...
 
     async def prune(self, before_us: int, limit: int) -> int:
         """Removes up to `limit` settled jobs older than `before_us` with their events. 0 = done."""

@@ -1,0 +1,143 @@
+"""Organisations, keys and phones."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.store.rows import key_of, org_of, phone_of
+from heliograph.store.unit import Unit, batch, one, run
+
+
+def create_org(org_id: str, name: str, now_us: int) -> Unit[OrgRow]:
+    return org_of((yield from one("org_insert", org_id=org_id, name=name, now=now_us)))
+
+
+def orgs() -> Unit[list[OrgRow]]:
+    return [org_of(row) for row in (yield from run("orgs_all"))]
+
+
+def create_key(org_no: int, name: str, digest: str, prefix: str, now_us: int) -> Unit[KeyRow]:
+    made = yield from one("key_insert", org_no=org_no, name=name, prefix=prefix, digest=digest, now=now_us)
+    rows = yield from run("keys_all", org_no=org_no)
+    return next(key_of(row) for row in rows if row["key_no"] == made["key_no"])
+
+
+def keys(org_no: int | None) -> Unit[list[KeyRow]]:
+    return [key_of(row) for row in (yield from run("keys_all", org_no=org_no or 0))]
+
+
+def revoke_key(org_no: int, prefix: str, now_us: int) -> Unit[KeyRow | None]:
+    gone = yield from one("key_revoke", org_no=org_no, prefix=prefix, now=now_us)
+    if gone is None:
+        return None
+    rows = yield from run("keys_all", org_no=org_no)
+    return next(key_of(row) for row in rows if row["key_no"] == gone["key_no"])
+
+
+def key_by_digest(digest: str) -> Unit[KeyRow | None]:
+    row = yield from one("key_by_digest", digest=digest)
+    return None if row is None else key_of(row)
+
+
+def create_phone(
+    phone: NewPhone, idempotency: Idempotency | None, now_us: int
+) -> Unit[tuple[PhoneRow, bool] | Literal["reused"] | None]:
+    """None: the number is taken. `reused`: the key stands for another request."""
+    if idempotency is not None:
+        key, fingerprint = idempotency.key, idempotency.fingerprint.hex()
+        taken = yield from batch("idempotency_take", [(phone.org_no, key, fingerprint, None)], now=now_us)
+        if not taken:
+            earlier = yield from one("idempotency_find", org_no=phone.org_no, key=key)
+            if earlier["fingerprint"] != fingerprint or earlier["response"] is None:
+                return "reused"
+            row = yield from one("phone_by_no", org_no=phone.org_no, phone_no=int(earlier["response"]))
+            return phone_of(row), True
+    made = yield from one(
+        "phone_insert",
+        org_no=phone.org_no,
+        phone_id=phone.phone_id,
+        number=phone.number,
+        provider=phone.provider,
+        name=phone.name,
+        pacing=phone.pacing,
+        config=phone.config,
+        now=now_us,
+    )
+    if made is None:
+        if idempotency is not None:
+            yield from run("idempotency_release", org_no=phone.org_no, key=idempotency.key)
+        return None
+    phone_no = made["phone_no"]
+    if idempotency is not None:
+        yield from run("idempotency_made", org_no=phone.org_no, key=idempotency.key, response=str(phone_no))
+    yield from run("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
+    sides = [(phone.org_no, phone_no, lane, side) for lane in (0, 1, 2) for side in (0, 1)]
+    yield from batch("phone_queues_insert", sides)
+    return phone_of((yield from one("phone_by_no", org_no=phone.org_no, phone_no=phone_no))), False
+
+
+def phones(org_no: int | None) -> Unit[list[PhoneRow]]:
+    return [phone_of(row) for row in (yield from run("phones_all", org_no=org_no or 0))]
+
+
+def phone(org_no: int, handle: str) -> Unit[PhoneRow | None]:
+    row = yield from one("phone_by_name", org_no=org_no, handle=handle)
+    return None if row is None else phone_of(row)
+
+
+def phone_row(org_no: int, phone_no: int) -> Unit[PhoneRow | None]:
+    row = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    return None if row is None else phone_of(row)
+
+
+def versions(known: Sequence[tuple[int, int]]) -> Unit[dict[int, tuple[int, int]]]:
+    rows = yield from batch("phones_versions", sorted(known))
+    return {row["phone_no"]: (row["updated_at"], row["restarts"]) for row in rows}
+
+
+def update_phone(
+    org_no: int,
+    phone_no: int,
+    *,
+    name: str | None,
+    image: str | None,
+    labels: str | None,
+    pacing: str | None,
+    now_us: int,
+) -> Unit[PhoneRow | None]:
+    yield from run(
+        "phone_update",
+        org_no=org_no,
+        phone_no=phone_no,
+        name=name,
+        image=image,
+        labels=labels,
+        pacing=pacing,
+        now=now_us,
+    )
+    return (yield from phone_row(org_no, phone_no))
+
+
+def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
+    if (yield from one("phone_delete", org_no=org_no, phone_no=phone_no, now=now_us)) is None:
+        return False
+    yield from run("phone_lease_delete", org_no=org_no, phone_no=phone_no)
+    yield from run("phone_open_uncertain", org_no=org_no, phone_no=phone_no)
+    return True
+
+
+def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
+    if not (yield from batch("fence", [(org_no, phone_no, token)])):
+        return False
+    yield from run("phone_state", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
+    return True
+
+
+def hold_phone(
+    org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
+) -> Unit[bool]:
+    if not (yield from batch("fence", [(org_no, phone_no, token)])):
+        return False
+    name = "phone_hold_new" if new_chats_only else "phone_hold"
+    yield from run(name, org_no=org_no, phone_no=phone_no, until=until_us, reason=reason)
+    return True

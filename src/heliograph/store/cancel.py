@@ -1,0 +1,79 @@
+"""What ends without being sent: purged jobs, and old ones that are pruned.
+
+Promise: only what has not started is cancelled; a job that may have been sent stays until its receipt or a person decides.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Event
+from heliograph.store.lanes import Counts, Relink, relink
+from heliograph.store.rows import event_row
+from heliograph.store.unit import Unit, batch, run
+
+STEP = 500
+_WORDS = {
+    "purged": "Purged before it was sent.",
+    "phone_deleted": "The phone was deleted before it was sent.",
+}
+
+
+def purge_named(org_no: int, phone_no: int | None, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
+    found = yield from batch("purge_named", [(org_no, job_id) for job_id in sorted(job_ids)])
+    rows = [row for row in found if phone_no is None or row["phone_no"] == phone_no]
+    return (yield from _cancel(org_no, rows, actor, "purged", now_us))
+
+
+def purge_step(org_no: int, phone_no: int, actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
+    """Cancels the next piece of the phone's waiting jobs; empty when there are none left."""
+    rows = yield from run("purge_candidates", org_no=org_no, phone_no=phone_no, limit=STEP)
+    return (yield from _cancel(org_no, rows, actor, why, now_us))
+
+
+def _cancel(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
+    if not rows:
+        return []
+    detail = _WORDS[why]
+    phones = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
+    yield from batch("intake_lock", phones)
+    yield from batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
+    ended = yield from batch("jobs_cancel", sorted((org_no, row["job_id"], detail) for row in rows), now=now_us)
+    counts, events, heads = Counts(), [], []
+    for row in ended:
+        counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
+        heads.append((org_no, row["phone_no"], row["chat_id"], row["lane"], row["job_id"]))
+        event = Event(
+            row["job_id"], row["events"], now_us, "cancelled", "queued", "cancelled", row["ack"], row["attempts"], 0, actor,
+            why, detail,
+        )  # fmt: skip
+        events.append(event_row(org_no, event))
+    lanes = yield from batch("lanes_headed_by", sorted(heads))
+    gone = {row["job_id"] for row in ended}
+    again = {}
+    for org, phone, chat, lane, not_before, waits_for in lanes:
+        # a lane that waits for an uncertain message goes on waiting for it
+        keeps = waits_for is not None and waits_for not in gone
+        again[org, phone, chat, lane] = Relink(not_before, waits_for) if keeps else Relink()
+    yield from relink(again)
+    yield from batch("events_insert", events)
+    yield from batch("intake_count", counts.rows())
+    return [JobId(row["job_id"]) for row in ended]
+
+
+def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
+    """Removes up to `limit` of an organisation's settled jobs with all that hangs on them."""
+    rows = yield from run("prune_candidates", org_no=org_no, before=before_us, below=below, limit=limit)
+    if not rows:
+        return 0
+    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"]) for row in rows}))
+    keys = [(org_no, row["job_id"]) for row in rows]
+    counts = Counts()
+    for row in rows:
+        sent = row["state"] == "sent"
+        counts.add((org_no, row["phone_no"], row["lane"]), completed=-int(sent), failed=-int(not sent))
+    yield from batch("prune_aliases", [(org_no, row["alias"]) for row in rows if row["alias"]])
+    yield from batch("prune_events", keys)
+    yield from batch("prune_jobs", keys)
+    yield from batch("intake_count", counts.rows())
+    return len(rows)

@@ -1,0 +1,103 @@
+"""TX1: checked messages become queued jobs, many in one transaction.
+
+Promise: after the commit each job has its place in the order, its event and (if asked) its idempotency key, together.
+"""
+
+from collections.abc import Sequence
+
+from heliograph.domain.content import encode_content
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Enqueued, EnqueueResult, Event, KeyReused, NewJob, PhoneGone
+from heliograph.store.rows import event_row
+from heliograph.store.unit import Unit, batch, one, run
+
+
+def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
+    """The results are in the order of `jobs`; within a phone and lane, that order is the order of sending."""
+    results: list[EnqueueResult | None] = [None] * len(jobs)
+    fresh = yield from _take_keys(jobs, results, now_us)
+    places = yield from _take_places([jobs[n] for n in fresh])
+    rows, events, heads, answers = [], [], {}, []
+    for n in fresh:
+        job = jobs[n]
+        place = places.get((job.phone_no, job.lane))
+        if place is None:
+            results[n] = PhoneGone()
+            if job.idempotency:
+                yield from run("idempotency_release", org_no=job.org_no, key=job.idempotency.key)
+            continue
+        seq, ahead = place
+        places[job.phone_no, job.lane] = (seq + 1, ahead + 1)
+        results[n] = Enqueued(job.job_id, ahead)
+        rows.append(
+            (job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane), seq, encode_content(job.content),
+             job.expires_at_us, job.broadcast_no, job.schedule_no, job.performed_by)
+        )  # fmt: skip
+        heads.setdefault((job.org_no, job.phone_no, job.chat_id, int(job.lane)), (seq, job.job_id))
+        event = Event(job.job_id, 1, now_us, "queued", None, "queued", 0, 0, 0, job.performed_by)
+        events.append(event_row(job.org_no, event))
+        if job.idempotency:
+            answers.append((job.org_no, job.idempotency.key, ahead))
+    yield from batch("jobs_insert", rows, now=now_us)
+    yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
+    yield from batch("events_insert", events)
+    yield from batch("idempotency_answer", answers)
+    return [result for result in results if result is not None]
+
+
+def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_us: int) -> Unit[list[int]]:
+    """Settles replays and clashes in `results`; gives the places in `jobs` of those to be queued."""
+    wanted: dict[tuple[int, str], int] = {}
+    for n, job in enumerate(jobs):
+        if job.idempotency:
+            wanted.setdefault((job.org_no, job.idempotency.key), n)
+    if not wanted:
+        return list(range(len(jobs)))
+    rows = [
+        (org_no, key, keyed.fingerprint.hex(), jobs[n].job_id)
+        for (org_no, key), n in sorted(wanted.items())
+        if (keyed := jobs[n].idempotency)
+    ]
+    taken = {(row["org_no"], row["key"]) for row in (yield from batch("idempotency_take", rows, now=now_us))}
+    fresh, repeats = [], []
+    for n, job in enumerate(jobs):
+        if job.idempotency is None:
+            fresh.append(n)
+            continue
+        name = (job.org_no, job.idempotency.key)
+        (fresh if name in taken and wanted[name] == n else repeats).append(n)
+    for n in repeats:
+        results[n] = yield from _replay(jobs[n], jobs, wanted)
+    return fresh
+
+
+def _replay(job: NewJob, jobs: Sequence[NewJob], wanted: dict[tuple[int, str], int]) -> Unit[EnqueueResult]:
+    assert job.idempotency is not None
+    found = yield from one("idempotency_find", org_no=job.org_no, key=job.idempotency.key)
+    if found is None or found["fingerprint"] != job.idempotency.fingerprint.hex() or found["job_id"] is None:
+        return KeyReused()
+    position = found["position"]
+    if position is None:
+        # the first request with this key is in this very batch and not numbered yet: let it run alone afterwards
+        raise SameBatch(job.idempotency.key)
+    return Enqueued(JobId(found["job_id"]), position, replayed=True)
+
+
+class SameBatch(Exception):
+    """Two requests with one key arrived together: the batch is run again one by one."""
+
+
+def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], tuple[int, int]]]:
+    """For each phone and lane: the first free seq, and how many jobs stand before it."""
+    counts: dict[tuple[int, int, int], int] = {}
+    for job in jobs:
+        lane = (job.org_no, job.phone_no, int(job.lane))
+        counts[lane] = counts.get(lane, 0) + 1
+    lanes = sorted(counts)
+    yield from batch("intake_lock", lanes)
+    places = {}
+    for row in (yield from batch("intake_advance", [(*lane, counts[lane]) for lane in lanes])):
+        phone_no, lane_no, next_seq, ahead = row
+        count = next(counts[lane] for lane in lanes if lane[1] == phone_no and lane[2] == lane_no)
+        places[phone_no, lane_no] = (next_seq - count, ahead - count)
+    return places

@@ -1,0 +1,88 @@
+"""Group commit: sends that are under way at the same time are enqueued in one transaction.
+
+No timer: whatever arrived while the last batch was being committed is the next batch. Two batches may be under way, so that
+the writer never waits for the event loop. A batch that fails is run again job by job, so that one bad job harms no other.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from heliograph.domain.errors import Refusal, Unavailable
+from heliograph.domain.ids import JobIds
+from heliograph.domain.job import Enqueued, EnqueueResult, NewJob
+from heliograph.ports.clock import Clock
+from heliograph.store import look
+from heliograph.store.enqueue import enqueue
+
+BATCH = 200
+UNDER_WAY = 2
+
+
+class Gather:
+    def __init__(self, shell: Any, clock: Clock, ids: JobIds) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._ids = ids
+        self._waiting: list[tuple[NewJob, asyncio.Future[EnqueueResult]]] = []
+        self._under_way = 0
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    def enqueue(self, job: NewJob) -> "asyncio.Future[EnqueueResult]":
+        future: asyncio.Future[EnqueueResult] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, future))
+        self._flush()
+        return future
+
+    def _flush(self) -> None:
+        while self._waiting and self._under_way < UNDER_WAY:
+            group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            self._under_way += 1
+            task = asyncio.get_running_loop().create_task(self._run(group))
+            self._flushes.add(task)  # the loop itself keeps only weak references
+            task.add_done_callback(self._flushes.discard)
+
+    async def _run(self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]]) -> None:
+        try:
+            jobs = [job for job, _ in group]
+            now_us = self._clock.now_us()
+            try:
+                results = await self._shell.write(lambda: enqueue(jobs, now_us))
+            except Exception as error:  # supervised: told to each caller, one by one
+                await self._one_by_one(group, error)
+                return
+            for (_, future), result in zip(group, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+        finally:
+            self._under_way -= 1
+            self._flush()
+
+    async def _one_by_one(
+        self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]], error: Exception
+    ) -> None:
+        for job, future in group:
+            try:
+                result = await self._again(job, error)
+            except Exception as raised:  # supervised: this caller's answer
+                if not future.done():
+                    future.set_exception(raised)
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+    async def _again(self, job: NewJob, error: Exception) -> EnqueueResult:
+        """Once more alone. Where the answer of the commit was lost, look first whether the job is there."""
+        if isinstance(error, Unavailable):
+            found = await self._shell.read(lambda: look.job(job.org_no, job.job_id, ""))
+            if found is not None:
+                position = await self._shell.read(lambda: look.ahead(found))
+                return Enqueued(job.job_id, max(position - 1, 0))
+            raise error
+        if isinstance(error, Refusal):
+            raise error
+        now_us = self._clock.now_us()
+        # a fresh key: two processes may have made the same one
+        fresh = replace(job, job_id=self._ids.make())
+        results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
+        return results[0]

@@ -1,0 +1,59 @@
+"""Lanes and counters: what every change of a queue ends with.
+
+Promise: a lane that has work has a head, and the counters change in the transaction that changes the jobs.
+"""
+
+from heliograph.domain.states import Class
+from heliograph.store.unit import Unit, batch
+
+LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
+
+
+class Counts:
+    """Changes of the counters, gathered for one statement."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[int, int, int], list[int]] = {}
+
+    def add(
+        self, place: tuple[int, int, int], *, waiting: int = 0, active: int = 0, completed: int = 0, failed: int = 0
+    ) -> None:
+        change = self._changes.setdefault(place, [0, 0, 0, 0])
+        for n, by in enumerate((waiting, active, completed, failed)):
+            change[n] += by
+
+    def rows(self) -> list[tuple[int, ...]]:
+        return [(*place, *change) for place, change in sorted(self._changes.items()) if any(change)]
+
+
+class Relink:
+    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`."""
+
+    __slots__ = ("known", "not_before_us", "waits_for")
+
+    def __init__(self, not_before_us: int | None = None, waits_for: int | None = None, *, known: bool = False) -> None:
+        self.not_before_us = not_before_us
+        self.waits_for = waits_for
+        self.known = known
+
+
+def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
+    """Gives each lane its next waiting job, or removes it; the lanes must be locked (see `lanes_lock`).
+
+    The look for the next job is a statement of its own after the lock: in one statement a message that is being
+    enqueued at the same time would be missed, and its chat would stand still for ever.
+    """
+    keys = sorted(lanes)
+    sets, drops = [], []
+    for row in (yield from batch("lanes_heads", keys)):
+        org_no, phone_no, chat_id, lane, job_id, seq = row
+        key = (org_no, phone_no, chat_id, lane)
+        how = lanes[key]
+        if job_id is None and how.not_before_us is None:
+            drops.append(key)
+            continue
+        status = "ready" if how.not_before_us is None else "delayed"
+        known = int(Class.KNOWN) if how.known else None
+        sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
+    yield from batch("lanes_set", sets)
+    yield from batch("lanes_drop", drops)

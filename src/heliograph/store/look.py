@@ -1,0 +1,62 @@
+"""Looking: reads that change nothing."""
+
+from collections.abc import Sequence
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Event, Health, Job
+from heliograph.store.rows import event_of, job_of
+from heliograph.store.unit import Unit, batch, one, run
+
+_TOP = 2**63 - 1
+
+
+def job(org_no: int, job_id: JobId | None, alias: str) -> Unit[Job | None]:
+    if job_id is None:
+        found = yield from one("job_of_alias", org_no=org_no, alias=alias)
+        if found is None:
+            return None
+        job_id = JobId(found["job_id"])
+    row = yield from one("job_by_id", org_no=org_no, job_id=job_id)
+    return None if row is None else job_of(row)
+
+
+def jobs(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Job]]:
+    if phone_no is None:
+        rows = yield from run("jobs_of_org", org_no=org_no, below=_TOP, limit=limit, offset=offset)
+    else:
+        rows = yield from run(
+            "jobs_of_phone", org_no=org_no, phone_no=phone_no, below=_TOP, limit=limit, offset=offset
+        )
+    return [job_of(row) for row in rows]
+
+
+def history(org_no: int, job_id: JobId) -> Unit[list[Event]]:
+    return [event_of(row) for row in (yield from run("history_of_job", org_no=org_no, job_id=job_id))]
+
+
+def ahead(of: Job) -> Unit[int]:
+    row = yield from one("waiting_now", org_no=of.org_no, phone_no=of.phone_no, lane=int(of.lane))
+    return int(row["waiting"])
+
+
+def health(org_no: int, phone_no: int | None) -> Unit[Health]:
+    if phone_no is None:
+        row = yield from one("counts_of_org", org_no=org_no)
+    else:
+        row = yield from one("counts_of_phone", org_no=org_no, phone_no=phone_no)
+    return Health(*(count or 0 for count in row))
+
+
+def known_message(org_no: int, phone_no: int, message_id: str) -> Unit[bool]:
+    found = yield from one("known_message", org_no=org_no, phone_no=phone_no, message_id=message_id)
+    return found is not None
+
+
+def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:
+    rows = yield from run("interrupted", org_no=org_no, phone_no=phone_no, token=token)
+    return [(job_of(row), row["token"]) for row in rows]
+
+
+def ready(phones: Sequence[tuple[int, int]]) -> Unit[dict[int, int | None]]:
+    rows = yield from batch("ready_now", sorted(phones))
+    return {row["phone_no"]: row["due_at"] for row in rows}

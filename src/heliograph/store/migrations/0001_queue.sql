@@ -1,0 +1,213 @@
+-- The queue: organisations, phones, jobs, lanes, counters, events, leases.
+-- $identity, $fill(n): see migrate.py. Times are microseconds UTC. org_no leads every key, so that all tables but the small
+-- ones (orgs, api_keys, senders) can be distributed by organisation.
+
+CREATE TABLE orgs (
+  org_no $identity,
+  org_id TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  hooks BIGINT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE api_keys (
+  key_no $identity,
+  org_no BIGINT NOT NULL REFERENCES orgs (org_no),
+  name TEXT NOT NULL,
+  prefix TEXT NOT NULL,
+  digest TEXT NOT NULL UNIQUE,
+  created_at BIGINT NOT NULL,
+  revoked_at BIGINT,
+  last_used_at BIGINT
+);
+
+CREATE TABLE phones (
+  phone_no $identity,
+  org_no BIGINT NOT NULL REFERENCES orgs (org_no),
+  phone_id TEXT NOT NULL UNIQUE,
+  number TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  name TEXT NOT NULL DEFAULT '',
+  image TEXT NOT NULL DEFAULT '',
+  labels TEXT NOT NULL DEFAULT '[]',
+  state TEXT NOT NULL DEFAULT 'connecting',
+  state_detail TEXT NOT NULL DEFAULT '',
+  state_at BIGINT NOT NULL,
+  pacing TEXT NOT NULL DEFAULT 'none',
+  config TEXT NOT NULL DEFAULT '{}',
+  paused_at BIGINT,
+  paused_by TEXT,
+  hold_until BIGINT,
+  hold_reason TEXT,
+  new_chats_until BIGINT,
+  restarts BIGINT NOT NULL DEFAULT 0,
+  first_connected_at BIGINT,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  deleted_at BIGINT
+);
+CREATE UNIQUE INDEX phones_number ON phones (org_no, number) WHERE deleted_at IS NULL;
+
+-- one row a phone: whose it is. token rises with each new owner and is what every write of an owner names
+CREATE TABLE leases (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  owner TEXT,
+  token BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (org_no, phone_no)
+) $fill(50);
+
+-- one row a sender process: its heartbeat. Liveness is judged by watching beat change, so clocks need not agree
+CREATE TABLE senders (
+  owner TEXT PRIMARY KEY,
+  beat BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL
+) $fill(50);
+
+-- counters in two rows for each phone and lane: side 0 is written by the API, side 1 by the phone's owner, so that they
+-- never wait for each other. What is true is the sum of both.
+CREATE TABLE queues (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  side INT NOT NULL CHECK (side IN (0, 1)),
+  next_seq BIGINT NOT NULL DEFAULT 0,
+  waiting BIGINT NOT NULL DEFAULT 0,
+  active BIGINT NOT NULL DEFAULT 0,
+  completed BIGINT NOT NULL DEFAULT 0,
+  failed BIGINT NOT NULL DEFAULT 0,
+  delayed BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (org_no, phone_no, lane, side)
+) $fill(50);
+
+CREATE TABLE jobs (
+  org_no BIGINT NOT NULL,
+  job_id BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  seq BIGINT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN
+    ('scheduled', 'queued', 'sending', 'uncertain', 'sent', 'failed', 'cancelled', 'expired')),
+  content TEXT NOT NULL,
+  attempts INT NOT NULL DEFAULT 0,
+  starts INT NOT NULL DEFAULT 0,
+  maybe_sent INT NOT NULL DEFAULT 0,
+  ack INT NOT NULL DEFAULT 0,
+  reason TEXT,
+  detail TEXT,
+  not_before BIGINT,
+  expires_at BIGINT,
+  broadcast_no BIGINT,
+  schedule_no BIGINT,
+  performed_by TEXT NOT NULL,
+  provider_message_id TEXT,
+  author TEXT,
+  events INT NOT NULL DEFAULT 1,
+  token BIGINT NOT NULL DEFAULT 0,
+  queued_at BIGINT NOT NULL,
+  started_at BIGINT,
+  sent_at BIGINT,
+  delivered_at BIGINT,
+  read_at BIGINT,
+  settled_at BIGINT,
+  PRIMARY KEY (org_no, job_id)
+) $fill(80) $clustered;
+CREATE INDEX jobs_queued ON jobs (org_no, phone_no, chat_id, lane, seq) WHERE state = 'queued';
+CREATE INDEX jobs_open ON jobs (org_no, phone_no, job_id) WHERE state IN ('sending', 'uncertain');
+CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+
+-- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan
+CREATE TABLE lanes (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  lane INT NOT NULL,
+  class INT NOT NULL CHECK (class IN (0, 1)),
+  status TEXT NOT NULL CHECK (status IN ('ready', 'busy', 'delayed', 'held')),
+  head_seq BIGINT,
+  head_job BIGINT,
+  not_before BIGINT,
+  waits_for BIGINT,
+  PRIMARY KEY (org_no, phone_no, chat_id, lane)
+) $fill(60) $clustered;
+CREATE INDEX lanes_ready ON lanes (org_no, phone_no, class, lane, head_seq) WHERE status = 'ready';
+CREATE INDEX lanes_delayed ON lanes (org_no, phone_no, not_before) WHERE status = 'delayed';
+
+-- a chat the phone has written to, or that wrote to it: known chats are not counted as new ones
+CREATE TABLE chats (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_inbound_at BIGINT,
+  PRIMARY KEY (org_no, phone_no, chat_id)
+) $clustered;
+
+CREATE TABLE events (
+  org_no BIGINT NOT NULL,
+  job_id BIGINT NOT NULL,
+  n INT NOT NULL,
+  at BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  before TEXT,
+  after TEXT NOT NULL,
+  ack INT NOT NULL,
+  attempt INT NOT NULL,
+  token BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  reason TEXT,
+  detail TEXT,
+  fanned INT NOT NULL DEFAULT 1,
+  PRIMARY KEY (org_no, job_id, n)
+) $clustered;
+CREATE INDEX events_unfanned ON events (org_no, job_id, n) WHERE fanned = 0;
+
+CREATE TABLE idempotency (
+  org_no BIGINT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  job_id BIGINT,
+  position BIGINT,
+  response TEXT,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, key)
+) $clustered;
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- ids that a provider gave to our messages
+CREATE TABLE aliases (
+  org_no BIGINT NOT NULL,
+  alias TEXT NOT NULL,
+  job_id BIGINT NOT NULL,
+  PRIMARY KEY (org_no, alias)
+) $clustered;
+
+-- receipts that came before their message's id was known; applied when it is
+CREATE TABLE orphans (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  provider_message_id TEXT NOT NULL,
+  ack INT NOT NULL,
+  at BIGINT NOT NULL,
+  code TEXT,
+  detail TEXT,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, phone_no, provider_message_id, ack)
+) $clustered;
+
+CREATE TABLE inbound (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  message_id TEXT NOT NULL,
+  chat_id TEXT NOT NULL,
+  author TEXT NOT NULL,
+  type TEXT NOT NULL,
+  body TEXT NOT NULL,
+  raw TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  fanned INT NOT NULL DEFAULT 1,
+  PRIMARY KEY (org_no, phone_no, message_id)
+);
+CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned = 0;

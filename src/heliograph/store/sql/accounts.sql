@@ -1,0 +1,113 @@
+-- columns: phone: p.phone_no, p.org_no, o.org_id, p.phone_id, p.number, p.provider, p.name, p.image, p.labels, p.state, p.state_detail, p.state_at, p.pacing, p.config, p.paused_at, p.paused_by, p.hold_until, p.hold_reason, p.new_chats_until, p.first_connected_at, p.created_at, p.updated_at, p.restarts
+
+-- name: org_insert
+-- A new organisation.
+INSERT INTO orgs (org_id, name, created_at) VALUES (:org_id, :name, :now) RETURNING org_no, org_id, name, created_at
+
+-- name: orgs_all
+-- All organisations.
+SELECT org_no, org_id, name, created_at FROM orgs ORDER BY org_no
+
+-- name: key_insert
+-- A new key, by the digest of its secret.
+INSERT INTO api_keys (org_no, name, prefix, digest, created_at) VALUES (:org_no, :name, :prefix, :digest, :now)
+RETURNING key_no
+
+-- name: keys_all
+-- The keys of one organisation, or of all when :org_no is 0.
+SELECT k.key_no, k.org_no, o.org_id, o.name AS org_name, k.name, k.prefix, k.created_at, k.revoked_at, k.last_used_at
+FROM api_keys k JOIN orgs o ON o.org_no = k.org_no WHERE :org_no = 0 OR k.org_no = :org_no ORDER BY k.key_no
+
+-- name: key_by_digest
+-- One search by the unique digest.
+SELECT k.key_no, k.org_no, o.org_id, o.name AS org_name, k.name, k.prefix, k.created_at, k.revoked_at, k.last_used_at
+FROM api_keys k JOIN orgs o ON o.org_no = k.org_no WHERE k.digest = :digest AND k.revoked_at IS NULL
+
+-- name: key_revoke
+-- From now on refused.
+UPDATE api_keys SET revoked_at = :now WHERE org_no = :org_no AND prefix = :prefix AND revoked_at IS NULL
+RETURNING key_no
+
+-- name: key_used
+-- When a key was last used; written at most once a minute for each key.
+UPDATE api_keys SET last_used_at = :now WHERE key_no = :key_no
+
+-- name: phone_insert
+-- A new phone.
+INSERT INTO phones (org_no, phone_id, number, provider, name, pacing, config, state_at, created_at, updated_at)
+VALUES (:org_no, :phone_id, :number, :provider, :name, :pacing, :config, :now, :now, :now)
+ON CONFLICT (org_no, number) WHERE deleted_at IS NULL DO NOTHING RETURNING phone_no
+
+-- name: phone_lease_insert
+-- Nobody's yet.
+INSERT INTO leases (org_no, phone_no) VALUES (:org_no, :phone_no)
+
+-- name: phone_queues_insert
+-- Both sides of the three lanes' counters.
+INSERT INTO queues (org_no, phone_no, lane, side)
+SELECT r.org_no, r.phone_no, r.lane, r.side FROM $rows(org_no bigint, phone_no bigint, lane int, side int)
+
+-- name: phones_all
+-- The phones of one organisation, or of all when :org_no is 0.
+SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no
+WHERE (:org_no = 0 OR p.org_no = :org_no) AND p.deleted_at IS NULL ORDER BY p.phone_no
+
+-- name: phone_by_no
+-- One phone, deleted or not.
+SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no WHERE p.org_no = :org_no AND p.phone_no = :phone_no
+
+-- name: phone_by_name
+-- By number or phone_id, within its organisation.
+SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no
+WHERE p.org_no = :org_no AND (p.number = :handle OR p.phone_id = :handle) AND p.deleted_at IS NULL
+
+-- name: phones_versions
+-- What an owner compares to see that a phone was changed.
+SELECT p.phone_no, p.updated_at, p.restarts FROM phones p JOIN $rows(org_no bigint, phone_no bigint)
+ON p.org_no = r.org_no AND p.phone_no = r.phone_no WHERE p.deleted_at IS NULL
+
+-- name: phone_update
+-- What a person may change.
+UPDATE phones SET name = coalesce(CAST(:name AS TEXT), name), image = coalesce(CAST(:image AS TEXT), image),
+  labels = coalesce(CAST(:labels AS TEXT), labels), pacing = coalesce(CAST(:pacing AS TEXT), pacing),
+  updated_at = CASE WHEN updated_at >= :now THEN updated_at + 1 ELSE :now END
+WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL RETURNING phone_no
+
+-- name: phone_restart
+-- Asks the owner for a new connection.
+UPDATE phones SET restarts = restarts + 1, updated_at = CASE WHEN updated_at >= :now THEN updated_at + 1 ELSE :now END
+WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL RETURNING phone_no
+
+-- name: phone_delete
+-- Marked, so that its jobs keep their phone.
+UPDATE phones SET deleted_at = :now, updated_at = :now WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL
+RETURNING phone_no
+
+-- name: phone_lease_delete
+-- Its owner sees it gone at the next look; no write under its token is accepted any more.
+DELETE FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: phone_intake_close
+-- Nothing more is queued for it.
+DELETE FROM queues WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: phone_state
+-- What the session says of itself, by its owner.
+UPDATE phones SET state = :state, state_detail = :detail, state_at = :now,
+  first_connected_at = CASE WHEN :state = 'connected' THEN coalesce(first_connected_at, :now) ELSE first_connected_at END
+WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL
+
+-- name: phone_hold
+-- The network asked the phone to wait.
+UPDATE phones SET hold_until = CAST(:until AS BIGINT), hold_reason = :reason WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: phone_hold_new
+-- The network asked the phone to open no new chats for a while.
+UPDATE phones SET new_chats_until = CAST(:until AS BIGINT), hold_reason = :reason
+WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: phone_open_uncertain
+-- An attempt under way when its phone is deleted has no owner who could learn its end.
+UPDATE jobs SET state = 'uncertain', maybe_sent = 1, reason = 'phone_deleted',
+  detail = 'The phone was deleted while this message was being sent.'
+WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'sending'

@@ -1,0 +1,148 @@
+-- name: fence
+-- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
+SELECT l.phone_no FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
+ORDER BY l.org_no, l.phone_no /*lock of l*/
+
+-- name: lanes_lock
+-- only: postgresql
+-- Lanes before jobs, sorted: the one order of locks.
+SELECT 1 FROM lanes l JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+ORDER BY l.org_no, l.phone_no, l.chat_id, l.lane /*lock of l*/
+
+-- name: jobs_settle
+-- The end of an attempt, if it is still the one that was started. A message already acknowledged is never taken back.
+UPDATE jobs SET
+  state = r.state, attempts = jobs.attempts - r.uncounted, starts = r.starts, reason = r.reason, detail = r.detail,
+  maybe_sent = CASE WHEN r.maybe_sent = 1 THEN 1 ELSE jobs.maybe_sent END, not_before = r.not_before,
+  ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
+  provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
+  sent_at = CASE WHEN r.state = 'sent' THEN :now ELSE jobs.sent_at END,
+  settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN :now ELSE NULL END,
+  events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncounted int, starts int, reason text, detail text,
+  maybe_sent int, not_before bigint, ack int, provider_message_id text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sending' AND jobs.token = r.started_token
+RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
+
+-- name: lanes_heads
+-- After the lanes are locked: the next waiting job of each, if any.
+SELECT r.org_no, r.phone_no, r.chat_id, r.lane, j.job_id, j.seq
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = (
+  SELECT q.job_id FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
+  AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
+
+-- name: lanes_set
+-- Gives lanes their next head; delayed ones wait until not_before, because of waits_for.
+UPDATE lanes SET head_job = r.head_job, head_seq = r.head_seq, status = r.status, not_before = r.not_before,
+  waits_for = r.waits_for, class = coalesce(r.class, lanes.class)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, head_job bigint, head_seq bigint, status text,
+  not_before bigint, waits_for bigint, class int)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+
+-- name: lanes_drop
+-- Lanes that have no work are no rows.
+DELETE FROM lanes WHERE (org_no, phone_no, chat_id, lane) IN (
+  SELECT r.org_no, r.phone_no, r.chat_id, r.lane FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int))
+
+-- name: chats_known
+-- Chats that were written to for the first time.
+INSERT INTO chats (org_no, phone_no, chat_id, first_at)
+SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
+ON CONFLICT (org_no, phone_no, chat_id) DO NOTHING
+
+-- name: aliases_insert
+-- Ids that a provider gave; the first stays.
+INSERT INTO aliases (org_no, alias, job_id) SELECT r.org_no, r.alias, r.job_id
+FROM $rows(org_no bigint, alias text, job_id bigint) WHERE true ON CONFLICT (org_no, alias) DO NOTHING
+
+-- name: lanes_due
+-- only: sqlite
+-- each: org_no, phone_no
+-- Lanes whose wait is over, at most :limit for each phone.
+SELECT org_no, phone_no, chat_id, lane FROM lanes
+WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed' AND not_before <= :now
+ORDER BY not_before LIMIT :limit
+
+-- name: lanes_due
+-- only: postgresql
+-- Lanes whose wait is over, at most :limit for each phone; one that another transaction holds is left for later.
+SELECT l.* FROM $rows(org_no bigint, phone_no bigint) CROSS JOIN LATERAL (
+  SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l
+  WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed' AND l.not_before <= :now
+  ORDER BY l.not_before LIMIT :limit /*lock skip*/) AS l
+
+-- name: candidates
+-- only: sqlite
+-- each: org_no, phone_no
+-- The first ready lanes of one phone, for each lane and class: six index probes.
+SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 0 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 0 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 1 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 1 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 2 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 2 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+
+-- name: candidates
+-- only: postgresql
+-- The first ready lanes of each phone, for each lane and class; a lane that another transaction holds is left for later.
+SELECT l.* FROM $rows(org_no bigint, phone_no bigint)
+CROSS JOIN (VALUES (0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)) AS k(class, lane)
+CROSS JOIN LATERAL (
+  SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.class, l.head_job, l.head_seq FROM lanes l
+  WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.class = k.class AND l.lane = k.lane AND l.status = 'ready'
+  ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
+
+-- name: lanes_busy
+-- A lane has one job on its way at a time.
+UPDATE lanes SET status = 'busy' FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+
+-- name: jobs_start
+-- The durable start of an attempt, counted before it is tried. Those past their expiry are not started.
+UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
+  not_before = NULL, events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, token bigint)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued'
+  AND (jobs.expires_at IS NULL OR jobs.expires_at > :now)
+RETURNING $columns(started)
+-- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.state, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.ack, jobs.reason, jobs.detail, jobs.not_before, jobs.expires_at, jobs.broadcast_no, jobs.schedule_no, jobs.performed_by, jobs.provider_message_id, jobs.author, jobs.events, jobs.queued_at, jobs.started_at, jobs.sent_at, jobs.delivered_at, jobs.read_at, jobs.settled_at
+
+-- name: jobs_expire
+-- What is past its time ends instead of going out late. What may have been sent already is left to its receipt.
+UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
+  events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.expires_at <= :now
+RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack
+
+-- name: engine_count
+-- The owner's side of the counters.
+UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active + r.active,
+  completed = queues.completed + r.completed, failed = queues.failed + r.failed
+FROM $rows(org_no bigint, phone_no bigint, lane int, waiting bigint, active bigint, completed bigint, failed bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 1
+
+-- name: interrupted
+-- What an earlier owner left in the middle of an attempt: a search in the small index of open jobs.
+SELECT $columns(job), token FROM jobs
+WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending' AND token < :token
+
+-- name: ready_now
+-- only: sqlite
+-- each: org_no, phone_no
+-- Whether a phone has a ready lane: one probe for each lane and class.
+SELECT :phone_no AS phone_no, CASE WHEN EXISTS (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no
+  AND class IN (0, 1) AND lane IN (0, 1, 2) AND status = 'ready') THEN 0 ELSE (
+  SELECT min(not_before) FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed') END AS due_at
+
+-- name: ready_now
+-- only: postgresql
+-- Whether each phone has a ready lane, and else when the next one falls due.
+SELECT r.phone_no, CASE WHEN EXISTS (SELECT 1 FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
+  AND l.class IN (0, 1) AND l.lane IN (0, 1, 2) AND l.status = 'ready') THEN 0 ELSE (
+  SELECT min(l.not_before) FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed')
+  END AS due_at
+FROM $rows(org_no bigint, phone_no bigint)

@@ -1,0 +1,69 @@
+-- name: idempotency_take
+-- Those keys that are new are ours; the others give no row.
+INSERT INTO idempotency (org_no, key, fingerprint, job_id, position, response, created_at)
+SELECT r.org_no, r.key, r.fingerprint, r.job_id, NULL, NULL, :now
+FROM $rows(org_no bigint, key text, fingerprint text, job_id bigint) WHERE true
+ON CONFLICT (org_no, key) DO NOTHING
+RETURNING org_no, key, job_id
+
+-- name: idempotency_find
+-- What stands for a key.
+SELECT fingerprint, job_id, position, response FROM idempotency WHERE org_no = :org_no AND key = :key
+
+-- name: idempotency_answer
+-- The positions that a replay repeats.
+UPDATE idempotency SET position = r.position FROM $rows(org_no bigint, key text, position bigint)
+WHERE idempotency.org_no = r.org_no AND idempotency.key = r.key
+
+-- name: idempotency_release
+-- A key whose request stored nothing is free again.
+DELETE FROM idempotency WHERE org_no = :org_no AND key = :key
+
+-- name: intake_lock
+-- only: postgresql
+-- An UPDATE from unnest does not sort: two batches over several phones would deadlock.
+SELECT 1 FROM queues q JOIN $rows(org_no bigint, phone_no bigint, lane int)
+ON q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.side = 0
+ORDER BY q.org_no, q.phone_no, q.lane /*lock of q*/
+
+-- name: intake_advance
+-- Takes places in the order and counts them as waiting. The commit order of this row is the order of sending.
+UPDATE queues SET next_seq = queues.next_seq + r.count, waiting = queues.waiting + r.count
+FROM $rows(org_no bigint, phone_no bigint, lane int, count bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
+RETURNING queues.phone_no, queues.lane, queues.next_seq, queues.waiting + queues.active + (
+  SELECT e.waiting + e.active FROM queues e
+  WHERE e.org_no = queues.org_no AND e.phone_no = queues.phone_no AND e.lane = queues.lane AND e.side = 1) AS ahead
+
+-- name: jobs_insert
+-- New jobs in state queued.
+INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no, schedule_no,
+  performed_by, queued_at)
+SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
+  r.schedule_no, r.performed_by, :now
+FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
+  expires_at bigint, broadcast_no bigint, schedule_no bigint, performed_by text)
+
+-- name: lanes_feed
+-- A lane without work gets this head; one with work stays as it is, but is locked until we commit.
+INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
+SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
+  CASE WHEN EXISTS (SELECT 1 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id)
+    THEN 0 ELSE 1 END,
+  'ready', r.head_seq, r.head_job
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, head_seq bigint, head_job bigint) WHERE true
+ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
+ON CONFLICT (org_no, phone_no, chat_id, lane)
+DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE lanes.head_job IS NULL
+
+-- name: events_insert
+-- History, one row for each change; to be fanned out only where somebody listens.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
+SELECT r.org_no, r.job_id, r.n, r.at, r.kind, r.before, r.after, r.ack, r.attempt, r.token, r.actor, r.reason, r.detail,
+  CASE WHEN EXISTS (SELECT 1 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0) THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint, n int, at bigint, kind text, before text, after text, ack int, attempt int,
+  token bigint, actor text, reason text, detail text)
+
+-- name: idempotency_made
+-- What a request made, for its replays.
+UPDATE idempotency SET response = :response WHERE org_no = :org_no AND key = :key

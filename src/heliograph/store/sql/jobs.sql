@@ -1,0 +1,59 @@
+-- columns: job: job_id, org_no, phone_no, chat_id, lane, seq, state, content, attempts, starts, maybe_sent, ack, reason, detail, not_before, expires_at, broadcast_no, schedule_no, performed_by, provider_message_id, author, events, queued_at, started_at, sent_at, delivered_at, read_at, settled_at
+
+-- name: job_by_id
+-- One search in the primary key.
+SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id = :job_id
+
+-- name: jobs_by_id
+-- Several jobs of one organisation, in no order.
+SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id IN (SELECT job_id FROM $rows(job_id bigint))
+
+-- name: job_of_alias
+-- The job behind an id that a provider gave.
+SELECT job_id FROM aliases WHERE org_no = :org_no AND alias = :alias
+
+-- name: jobs_of_org
+-- Newest first, by key: reads only what it returns.
+SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id < :below ORDER BY job_id DESC LIMIT :limit OFFSET :offset
+
+-- name: jobs_of_phone
+-- Newest first of one phone.
+SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND job_id < :below
+ORDER BY job_id DESC LIMIT :limit OFFSET :offset
+
+-- name: history_of_job
+-- Its events in order.
+SELECT job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail
+FROM events WHERE org_no = :org_no AND job_id = :job_id ORDER BY n
+
+-- name: waiting_now
+-- What is accepted and not settled, in one lane of one phone: two rows.
+SELECT CAST(coalesce(sum(waiting + active), 0) AS BIGINT) AS waiting
+FROM queues WHERE org_no = :org_no AND phone_no = :phone_no AND lane = :lane
+
+-- name: counts_of_phone
+-- From the counters: six rows.
+SELECT CAST(sum(waiting) AS BIGINT) AS waiting, CAST(sum(active) AS BIGINT) AS active,
+  CAST(sum(completed) AS BIGINT) AS completed, CAST(sum(failed) AS BIGINT) AS failed, CAST(sum(delayed) AS BIGINT) AS delayed,
+  CAST(0 AS BIGINT) AS paused
+FROM queues WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: counts_of_org
+-- From the counters: six rows a phone; what waits on a paused phone is told apart.
+SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
+  CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
+  CAST(sum(q.delayed) AS BIGINT) AS delayed,
+  CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
+FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no WHERE q.org_no = :org_no
+
+-- name: oldest_waiting
+-- When the oldest startable or delayed head of each phone was queued: one index probe a phone and class.
+SELECT p.org_no, p.phone_no, j.queued_at
+FROM phones p JOIN jobs j ON j.org_no = p.org_no AND j.job_id = (
+  SELECT l.head_job FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no
+  AND l.class = :class AND l.lane = :lane AND l.status = 'ready' ORDER BY l.head_seq LIMIT 1)
+WHERE p.deleted_at IS NULL
+
+-- name: known_message
+-- Whether a person wrote a message with this bare id to the phone.
+SELECT 1 AS found FROM inbound WHERE org_no = :org_no AND phone_no = :phone_no AND message_id = :message_id

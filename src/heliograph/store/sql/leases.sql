@@ -1,0 +1,32 @@
+-- name: beat
+-- The heartbeat of a sender. No row: it was declared dead.
+UPDATE senders SET beat = beat + 1, seen_at = :now WHERE owner = :owner RETURNING beat
+
+-- name: beat_first
+-- A sender joins.
+INSERT INTO senders (owner, beat, seen_at) VALUES (:owner, 1, :now) ON CONFLICT (owner) DO UPDATE SET beat = senders.beat + 1
+
+-- name: senders_seen
+-- All senders and their heartbeats.
+SELECT owner, beat FROM senders ORDER BY owner
+
+-- name: leases_seen
+-- Whose each phone is. One narrow row a phone.
+SELECT org_no, phone_no, owner, token FROM leases ORDER BY org_no, phone_no
+
+-- name: leases_take
+-- The token rises; a lease that changed meanwhile is left alone.
+UPDATE leases SET owner = :owner, token = leases.token + 1
+FROM $rows(org_no bigint, phone_no bigint, token bigint)
+WHERE leases.org_no = r.org_no AND leases.phone_no = r.phone_no AND leases.token = r.token
+RETURNING leases.phone_no, leases.token
+
+-- name: leases_release
+-- Free for the next one, who need not wait.
+UPDATE leases SET owner = NULL FROM $rows(org_no bigint, phone_no bigint, token bigint)
+WHERE leases.org_no = r.org_no AND leases.phone_no = r.phone_no AND leases.token = r.token AND leases.owner = :owner
+RETURNING leases.phone_no
+
+-- name: sender_forget
+-- A sender that left or died.
+DELETE FROM senders WHERE owner = :owner

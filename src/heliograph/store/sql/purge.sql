@@ -1,0 +1,62 @@
+-- name: purge_candidates
+-- What has not started, a bounded piece at a time, by the index of queued jobs.
+SELECT job_id, phone_no, chat_id, lane FROM jobs
+WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND maybe_sent = 0
+ORDER BY chat_id, lane, seq LIMIT :limit
+
+-- name: purge_named
+-- Those of the named jobs that have not started.
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
+ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state = 'queued' AND j.maybe_sent = 0
+
+-- name: jobs_cancel
+-- Ends them if they still wait.
+UPDATE jobs SET state = 'cancelled', reason = 'purged', detail = r.detail, settled_at = :now, events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, detail text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.maybe_sent = 0
+RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack
+
+-- name: lanes_headed_by
+-- The lanes whose head was cancelled, unless an attempt is under way in them.
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.not_before, l.waits_for FROM lanes l
+JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+WHERE l.head_job = r.job_id AND l.status <> 'busy'
+
+-- name: intake_count
+-- The API's side of the counters.
+UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active + r.active,
+  completed = queues.completed + r.completed, failed = queues.failed + r.failed
+FROM $rows(org_no bigint, phone_no bigint, lane int, waiting bigint, active bigint, completed bigint, failed bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
+
+-- name: prune_candidates
+-- The oldest jobs of an organisation, if they are settled and all they have to tell is told.
+SELECT job_id, phone_no, lane, state, provider_message_id AS alias FROM jobs j WHERE org_no = :org_no AND job_id < :below
+AND state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before
+AND NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = j.org_no AND e.job_id = j.job_id AND e.fanned = 0)
+ORDER BY job_id LIMIT :limit
+
+-- name: prune_jobs
+-- Settled jobs past their retention.
+DELETE FROM jobs WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
+
+-- name: prune_events
+-- With their history.
+DELETE FROM events WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
+
+-- name: prune_aliases
+-- With the ids their provider gave.
+DELETE FROM aliases WHERE (org_no, alias) IN (SELECT r.org_no, r.alias FROM $rows(org_no bigint, alias text))
+
+-- name: prune_idempotency
+-- Keys live for a day.
+DELETE FROM idempotency WHERE (org_no, key) IN (SELECT org_no, key FROM idempotency WHERE created_at < :before LIMIT :limit)
+
+-- name: prune_orphans
+-- Receipts nobody claimed within a day.
+DELETE FROM orphans WHERE created_at < :before
+
+-- name: prune_inbound
+-- Inbound messages past their retention, once they are told.
+DELETE FROM inbound WHERE fanned = 1 AND created_at < :before

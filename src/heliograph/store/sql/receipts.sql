@@ -1,0 +1,66 @@
+-- name: jobs_by_alias
+-- The jobs behind ids that a provider gave.
+SELECT a.alias, a.job_id FROM aliases a JOIN $rows(org_no bigint, alias text) ON a.org_no = r.org_no AND a.alias = r.alias
+
+-- name: receipts_jobs
+-- Where and in which state the jobs of some receipts are.
+SELECT j.job_id, j.chat_id, j.lane, j.state, j.maybe_sent FROM jobs j
+JOIN $rows(org_no bigint, phone_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.phone_no = r.phone_no
+
+-- name: receipts_lock
+-- The ladder as it stands, the rows held until we commit.
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state, j.maybe_sent, j.ack, j.attempts, j.events, j.broadcast_no
+FROM jobs j JOIN $rows(org_no bigint, phone_no bigint, job_id bigint)
+ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.phone_no = r.phone_no
+ORDER BY j.job_id /*lock of j*/
+
+-- name: receipts_apply
+-- The new rung, never a lower one; times are those of the first receipt of their kind.
+UPDATE jobs SET state = r.state, ack = r.ack, events = r.events,
+  sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, r.at) ELSE jobs.sent_at END,
+  delivered_at = CASE WHEN r.ack >= 3 THEN coalesce(jobs.delivered_at, r.at) ELSE jobs.delivered_at END,
+  read_at = CASE WHEN r.ack >= 4 THEN coalesce(jobs.read_at, r.at) ELSE jobs.read_at END,
+  settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE jobs.settled_at END,
+  reason = CASE WHEN r.settles = 1 THEN r.reason ELSE jobs.reason END,
+  detail = CASE WHEN r.settles = 1 THEN r.detail ELSE jobs.detail END,
+  not_before = CASE WHEN r.settles = 1 THEN NULL ELSE jobs.not_before END,
+  provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id)
+FROM $rows(org_no bigint, job_id bigint, state text, ack int, events int, at bigint, settles int, reason text, detail text,
+  provider_message_id text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+
+-- name: lanes_waiting_for
+-- Lanes that stand still because of one of these jobs.
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l
+JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+WHERE l.waits_for = r.job_id OR l.head_job = r.job_id
+
+-- name: orphans_keep
+-- A receipt whose message is not known yet.
+INSERT INTO orphans (org_no, phone_no, provider_message_id, ack, at, code, detail, created_at)
+SELECT r.org_no, r.phone_no, r.provider_message_id, r.ack, r.at, r.code, r.detail, :now
+FROM $rows(org_no bigint, phone_no bigint, provider_message_id text, ack int, at bigint, code text, detail text) WHERE true
+ON CONFLICT (org_no, phone_no, provider_message_id, ack) DO NOTHING
+
+-- name: orphans_take
+-- The receipts that came before a message's id was known.
+DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id) IN (
+  SELECT r.org_no, r.phone_no, r.provider_message_id FROM $rows(org_no bigint, phone_no bigint, provider_message_id text))
+RETURNING phone_no, provider_message_id, ack, at, code, detail
+
+-- name: inbound_insert
+-- What a person wrote, once.
+INSERT INTO inbound (org_no, phone_no, message_id, chat_id, author, type, body, raw, at, created_at, fanned)
+SELECT r.org_no, r.phone_no, r.message_id, r.chat_id, r.author, r.type, r.body, r.raw, r.at, :now,
+  CASE WHEN EXISTS (SELECT 1 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0) THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, phone_no bigint, message_id text, chat_id text, author text, type text, body text, raw text, at bigint)
+WHERE true ON CONFLICT (org_no, phone_no, message_id) DO NOTHING
+RETURNING message_id, chat_id
+
+-- name: chats_heard
+-- A chat that wrote to us is no new one.
+INSERT INTO chats (org_no, phone_no, chat_id, first_at, last_inbound_at)
+SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT), CAST(:now AS BIGINT)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
+ON CONFLICT (org_no, phone_no, chat_id) DO UPDATE SET last_inbound_at = excluded.last_inbound_at

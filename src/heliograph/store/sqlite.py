@@ -1,0 +1,285 @@
+"""The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
+
+Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls back
+to its own savepoint and harms no other in its group. One process owns the file, by a lock file beside it.
+Weakness: a very long unit holds up all others; none may scan a backlog.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.store.migrate import TABLE, pending
+from heliograph.store.statements import queries
+from heliograph.store.unit import Rows, Statement, Unit
+
+T = TypeVar("T")
+GROUP = 256  # units in one commit
+READERS = 2
+_CHECKPOINT_PAGES = 4000
+
+_json = msgspec.json.Encoder()
+_QUERIES = queries("sqlite")
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection with every pragma set and read back."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA cache_size=-16000")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA journal_size_limit=67108864")
+    if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        raise CannotStart(f"{path}: SQLite did not accept synchronous=FULL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        raise CannotStart(f"{path}: SQLite did not accept journal_mode=WAL; is it on a network file system?")
+    if read_only:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
+    query = _QUERIES.get(statement.name)
+    if query is None:
+        return []  # the other database's only
+    if statement.rows is None:
+        return connection.execute(query.sql, dict(statement.params)).fetchall()
+    if query.each:
+        found: list[Any] = []
+        for row in statement.rows:
+            params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
+            found += connection.execute(query.sql, params).fetchall()
+        return found
+    return connection.execute(
+        query.sql, {**statement.params, "rows": _json.encode(statement.rows).decode()}
+    ).fetchall()
+
+
+def drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:
+    """Runs a unit to its end on an open transaction."""
+    try:
+        statement = next(unit)
+        while True:
+            statement = unit.send(execute(connection, statement))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class _Work:
+    make: Callable[[], Unit[Any]]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+
+
+class SqliteShell:
+    """Runs units on one file. `committed(seconds, units)` is told of every commit."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float]) -> None:
+        self._path = path
+        self._committed = committed
+        self._monotonic = monotonic
+        self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock_file: int | None = None
+
+    async def open(self, *, migrate: bool = True) -> None:
+        """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
+        self._take_lock()
+        try:
+            writer = connect(self._path)
+            _migrate(writer, migrate, self._path)
+            readers = [connect(self._path, read_only=True) for _ in range(READERS)]
+        except sqlite3.Error as error:
+            self._release_lock()
+            raise CannotStart(f"The database {self._path} cannot be opened: {error}.") from None
+        except CannotStart:
+            self._release_lock()
+            raise
+        self._threads = [threading.Thread(target=self._write, args=(writer,), name="sqlite-writer", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._read, args=(each,), name=f"sqlite-reader-{n}", daemon=True)
+            for n, each in enumerate(readers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def close(self) -> None:
+        """Everything handed in before is committed."""
+        self._writes.put(None)
+        for _ in range(READERS):
+            self._reads.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._threads = []
+        self._release_lock()
+
+    async def write(self, make: Callable[[], Unit[T]]) -> T:
+        return await self._submit(self._writes, make)
+
+    async def read(self, make: Callable[[], Unit[T]]) -> T:
+        """A unit that changes nothing, on a snapshot of what is committed."""
+        return await self._submit(self._reads, make)
+
+    def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        to.put(_Work(make, loop, future))
+        return future
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        ended = False
+        while not ended:
+            work = self._writes.get()
+            if work is None:
+                break
+            group = [work]
+            while len(group) < GROUP:
+                try:
+                    more = self._writes.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    ended = True
+                    break
+                group.append(more)
+            began = self._monotonic()
+            _answer(_commit(connection, group))
+            self._committed(self._monotonic() - began, len(group))
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        while (work := self._reads.get()) is not None:
+            try:
+                connection.execute("BEGIN")
+                value: Any = drive(connection, work.make())
+                error: BaseException | None = None
+            except Exception as raised:  # supervised: the caller gets it
+                value, error = None, _plain(raised)
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("COMMIT")
+            _answer([(work, value, error)])
+        connection.close()
+
+    def _take_lock(self) -> None:
+        if self._path == ":memory:":
+            raise CannotStart("An in-memory database would lose messages: name a file.")
+        path = Path(self._path)
+        if not path.parent.is_dir():
+            raise CannotStart(f"The folder {path.parent} of the database does not exist.")
+        try:
+            handle = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotStart(f"The lock file {self._path}.lock cannot be written: {error.strerror}.") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            raise CannotStart(
+                f"The database {self._path} belongs to another heliograph process (pid {holder}): "
+                "stop it first, or use PostgreSQL for several processes."
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        self._lock_file = handle
+
+    def _release_lock(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+_Result = tuple[_Work, Any, BaseException | None]
+
+
+def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]:
+    """One transaction for the whole group; those that fail alone fail alone."""
+    results: list[_Result] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for work in group:
+            connection.execute("SAVEPOINT unit")
+            try:
+                results.append((work, drive(connection, work.make()), None))
+            except Exception as raised:  # supervised: the caller gets it, the others go on
+                if not connection.in_transaction:  # SQLite itself rolled back (disk full): all of the group is undone
+                    raise
+                connection.execute("ROLLBACK TO unit")
+                results.append((work, None, _plain(raised)))
+            connection.execute("RELEASE unit")
+        connection.execute("COMMIT")
+    except Exception as raised:  # supervised: nothing of the group was committed
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return [(work, None, _plain(raised)) for work in group]
+    return results
+
+
+def _plain(error: Exception) -> BaseException:
+    """A full disk or a broken file becomes a refusal that may be tried again; anything else is a defect and stays."""
+    if isinstance(error, sqlite3.OperationalError):
+        return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
+    return error
+
+
+def _answer(results: list[_Result]) -> None:
+    """One wake-up of the event loop for all."""
+    loops = {work.loop for work, _, _ in results}
+    for loop in loops:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            loop.call_soon_threadsafe(_settle, [each for each in results if each[0].loop is loop])
+
+
+def _settle(results: list[_Result]) -> None:
+    for work, value, error in results:
+        if work.future.done():
+            continue
+        if error is None:
+            work.future.set_result(value)
+        else:
+            work.future.set_exception(error)
+
+
+def _migrate(connection: sqlite3.Connection, allowed: bool, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(TABLE)
+        rows = connection.execute("SELECT version, checksum, compatible FROM schema_migrations").fetchall()
+        todo = pending({row[0]: (row[1], row[2] == 1) for row in rows})
+        if todo and not allowed:
+            raise CannotStart(f"The database {path} has an older schema: run `heliograph migrate`.")
+        for migration in todo:
+            for text in migration.statements("sqlite"):
+                connection.execute(text)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, CAST(unixepoch('subsec') * 1000000 AS INTEGER))"
+                if sqlite3.sqlite_version_info >= (3, 42)
+                else "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, CAST(strftime('%s') AS INTEGER) * 1000000)",
+                (migration.version, migration.name, migration.checksum, int(migration.compatible)),
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

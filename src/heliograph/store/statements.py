@@ -1,0 +1,81 @@
+"""Loads the named queries of `sql/*.sql` and spells each for SQLite and for PostgreSQL.
+
+A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in five ways:
+  $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite, unnest on PostgreSQL
+  $columns(NAME)            a list of columns that several queries share, given by `-- columns: NAME: a, b, c`
+  /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
+  -- only: DATABASE         the query exists for one database; twins have the same name, elsewhere it gives no rows
+  -- each: a, b             SQLite runs it once for each row of the batch, the row's columns as parameters
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_QUERY = re.compile(r"^-- name: *(\w+)[^\n]*\n", re.MULTILINE)
+_COLUMNS = re.compile(r"^-- columns: *(\w+): *(.+)$", re.MULTILINE)
+_ROWS = re.compile(r"\$rows\(([^)]*)\)")
+_LOCK = re.compile(r"/\*lock( skip)?( of \w+)?\*/")
+_PARAM = re.compile(r"(?<![:\w]):(\w+)")
+# jsonb is never used: JSON is text on both
+_CASTS = {"bigint": "bigint", "int": "int", "text": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query for one database. `params` are in the order of `$1…` on PostgreSQL, the batch's columns last."""
+
+    name: str
+    sql: str
+    promise: str
+    params: tuple[str, ...]
+    columns: tuple[str, ...]  # of the batch
+    each: bool
+
+
+@cache
+def queries(dialect: str) -> Mapping[str, Query]:
+    """All queries for `sqlite` or `postgresql`, by name."""
+    found: dict[str, Query] = {}
+    texts = [
+        path.read_text() for path in sorted(files(__package__).joinpath("sql").iterdir(), key=lambda path: path.name)
+    ]
+    columns = {name: listed.strip() for text in texts for name, listed in _COLUMNS.findall(text)}
+    for text in texts:
+        parts = _QUERY.split(text)[1:]
+        for name, body in zip(parts[::2], parts[1::2], strict=True):
+            query = _spell(name, body, columns, dialect)
+            if query is None:
+                continue
+            if name in found:
+                raise ValueError(f"the query {name} is there twice for {dialect}")
+            found[name] = query
+    return found
+
+
+def _spell(name: str, body: str, columns: Mapping[str, str], dialect: str) -> Query | None:
+    comments = [line[2:].strip() for line in body.splitlines() if line.startswith("--")]
+    sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+    only = next((line.removeprefix("only:").strip() for line in comments if line.startswith("only:")), dialect)
+    if only != dialect:
+        return None
+    each = next((line.removeprefix("each:") for line in comments if line.startswith("each:")), "")
+    promise = next((line for line in comments if not line.startswith(("only:", "each:", "columns:"))), "")
+    sql = re.sub(r"\$columns\((\w+)\)", lambda match: columns[match[1]], sql)
+    batch = _ROWS.search(sql)
+    pairs = [pair.split() for pair in batch[1].split(",")] if batch else []
+    names = tuple(pair[0] for pair in pairs)
+    if dialect == "sqlite":
+        table = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(names))
+        sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)
+        names = tuple(column.strip() for column in each.split(",")) if each else names
+        return Query(name, _LOCK.sub("", sql), promise, tuple(dict.fromkeys(_PARAM.findall(sql))), names, bool(each))
+    params = tuple(param for param in dict.fromkeys(_PARAM.findall(_ROWS.sub("", sql))))
+    numbers = {param: n for n, param in enumerate(params, 1)}
+    arrays = ", ".join(f"${len(params) + n}::{_CASTS[pair[1]]}[]" for n, pair in enumerate(pairs, 1))
+    sql = _PARAM.sub(lambda match: f"${numbers[match[1]]}", sql)
+    sql = _ROWS.sub(lambda _: f"unnest({arrays}) AS r({', '.join(names)})", sql)
+    sql = _LOCK.sub(lambda match: f"FOR UPDATE{match[2] or ''}{' SKIP LOCKED' if match[1] else ''}", sql)
+    return Query(name, sql, promise, params, names, False)

@@ -1,0 +1,255 @@
+"""The store as the rooms know it: each verb runs one unit (a few run several in steps) on whichever shell it was given.
+
+Promise: see `ports/intake.py` and `ports/engine.py`; this file only joins verbs to units.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from heliograph.domain.errors import Conflict, Invalid
+from heliograph.domain.ids import JobId, JobIds, bare_message_id, new_uuid, parse_job_id
+from heliograph.domain.job import (
+    EnqueueResult,
+    Event,
+    Health,
+    Idempotency,
+    Job,
+    KeyRow,
+    NewJob,
+    NewPhone,
+    OrgRow,
+    PhonePatch,
+    PhoneRow,
+)
+from heliograph.ports.clock import Clock
+from heliograph.ports.engine import Advanced, Fleet, Lease, Seen, Settlement, StartWish
+from heliograph.ports.provider import Inbound, Receipt
+from heliograph.store import accounts, cancel, leases, look, receipts
+from heliograph.store.advance import advance
+from heliograph.store.gather import Gather
+from heliograph.store.unit import Unit, batch, run
+
+T = TypeVar("T")
+
+
+class Shell(Protocol):
+    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`."""
+
+    dialect: str
+
+    async def open(self, *, migrate: bool = True) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def write(self, make: Callable[[], Unit[T]]) -> T: ...
+
+    async def read(self, make: Callable[[], Unit[T]]) -> T: ...
+
+
+class Store:
+    """Implements Intake, Accounts and Engine."""
+
+    def __init__(self, shell: Shell, clock: Clock, ids: JobIds) -> None:
+        self.shell = shell
+        self._clock = clock
+        self._gather = Gather(shell, clock, ids)
+
+    # -- intake
+
+    async def enqueue(self, job: NewJob) -> EnqueueResult:
+        return await self._gather.enqueue(job)
+
+    async def job(self, org_no: int, handle: str) -> Job | None:
+        job_id = parse_job_id(handle)
+        return await self.shell.read(lambda: look.job(org_no, job_id, bare_message_id(handle)))
+
+    async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
+        return await self.shell.read(lambda: look.jobs(org_no, phone_no, limit=limit, offset=offset))
+
+    async def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+        return
+        yield []
+
+    async def history(self, org_no: int, job_id: JobId) -> list[Event]:
+        return await self.shell.read(lambda: look.history(org_no, job_id))
+
+    async def ahead(self, job: Job) -> int:
+        return await self.shell.read(lambda: look.ahead(job))
+
+    async def health(self, org_no: int, phone_no: int | None) -> Health:
+        return await self.shell.read(lambda: look.health(org_no, phone_no))
+
+    async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
+        return await self.shell.read(lambda: look.known_message(org_no, phone_no, bare_message_id(message_id)))
+
+    async def purge(
+        self,
+        org_no: int,
+        phone_no: int | None,
+        *,
+        job_ids: Sequence[JobId] | None = None,
+        broadcast_id: str | None = None,
+        actor: str = "api",
+    ) -> list[JobId]:
+        now_us = self._clock.now_us()
+        if job_ids is not None:
+            return await self.shell.write(lambda: cancel.purge_named(org_no, phone_no, job_ids, actor, now_us))
+        if broadcast_id is not None:
+            return []
+        phones = [phone.phone_no for phone in await self.phones(org_no)] if phone_no is None else [phone_no]
+        ended: list[JobId] = []
+        for each in phones:
+            ended += await self._purge_phone(org_no, each, actor, "purged")
+        return ended
+
+    async def _purge_phone(self, org_no: int, phone_no: int, actor: str, why: str) -> list[JobId]:
+        ended: list[JobId] = []
+        while True:
+            now_us = self._clock.now_us()
+            step = await self.shell.write(lambda: cancel.purge_step(org_no, phone_no, actor, why, now_us))  # noqa: B023
+            if not step:
+                return ended
+            ended += step
+
+    # -- accounts
+
+    async def create_org(self, name: str) -> OrgRow:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+
+    async def orgs(self) -> list[OrgRow]:
+        return await self.shell.read(accounts.orgs)
+
+    async def create_key(self, org_no: int, name: str, digest: bytes, prefix: str) -> KeyRow:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.create_key(org_no, name, digest.hex(), prefix, now_us))
+
+    async def keys(self, org_no: int | None) -> list[KeyRow]:
+        return await self.shell.read(lambda: accounts.keys(org_no))
+
+    async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.revoke_key(org_no, prefix, now_us))
+
+    async def key_by_digest(self, digest: bytes) -> KeyRow | None:
+        return await self.shell.read(lambda: accounts.key_by_digest(digest.hex()))
+
+    async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
+        now_us = self._clock.now_us()
+        made = await self.shell.write(lambda: accounts.create_phone(phone, idempotency, now_us))
+        if made is None:
+            raise Conflict(
+                f"This organisation already has a phone with number {phone.number}.",
+                fields={"number": {"message": "already in use", "value": phone.number}},
+            )
+        if made == "reused":
+            raise Invalid("This Idempotency-Key was used for another request.")
+        assert not isinstance(made, str)
+        return made
+
+    async def phones(self, org_no: int | None) -> list[PhoneRow]:
+        return await self.shell.read(lambda: accounts.phones(org_no))
+
+    async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
+        return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))
+
+    async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None:
+        now_us = self._clock.now_us()
+        labels = None if patch.labels is None else msgspec.json.encode(patch.labels).decode()
+        return await self.shell.write(
+            lambda: accounts.update_phone(
+                org_no, phone_no, name=patch.name, image=patch.image, labels=labels, pacing=patch.pacing, now_us=now_us
+            )
+        )
+
+    async def delete_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
+        now_us = self._clock.now_us()
+        if not await self.shell.write(lambda: accounts.delete_phone(org_no, phone_no, now_us)):
+            return False
+        await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
+        return True
+
+    async def request_restart(self, org_no: int, phone_no: int) -> None:
+        now_us = self._clock.now_us()
+        await self.shell.write(lambda: run("phone_restart", org_no=org_no, phone_no=phone_no, now=now_us))
+
+    # -- engine
+
+    async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: leases.heartbeat(owner, first, now_us))
+
+    async def take(self, owner: str, phones: Sequence[Seen]) -> list[Lease]:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: leases.take(owner, phones, now_us))
+
+    async def release(self, owner: str, phones: Sequence[Seen]) -> None:
+        await self.shell.write(lambda: leases.release(owner, phones))
+
+    async def forget(self, owner: str) -> None:
+        await self.shell.write(lambda: run("sender_forget", owner=owner))
+
+    async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None:
+        return await self.shell.read(lambda: accounts.phone_row(org_no, phone_no))
+
+    async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        return await self.shell.read(lambda: accounts.versions(phones))
+
+    async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
+        return await self.shell.read(lambda: look.interrupted(org_no, phone_no, token))
+
+    async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: advance(settlements, wishes, now_us))
+
+    async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
+        return await self.shell.read(lambda: look.ready(phones))
+
+    async def receipts(self, phone_no: int, org_no: int, token: int, got: Sequence[Receipt]) -> list[JobId]:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: receipts.apply_receipts(org_no, phone_no, token, got, now_us))
+
+    async def inbound(self, phone_no: int, org_no: int, messages: Sequence[Inbound]) -> int:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: receipts.keep_inbound(org_no, phone_no, messages, now_us))
+
+    async def phone_state(self, org_no: int, phone_no: int, token: int, *, state: str, detail: str) -> bool:
+        now_us = self._clock.now_us()
+        return await self.shell.write(
+            lambda: accounts.phone_state(org_no, phone_no, token, state=state, detail=detail, now_us=now_us)
+        )
+
+    async def hold_phone(
+        self, org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
+    ) -> bool:
+        return await self.shell.write(
+            lambda: accounts.hold_phone(
+                org_no, phone_no, token, until_us=until_us, new_chats_only=new_chats_only, reason=reason
+            )
+        )
+
+    async def prune(self, before_us: int, limit: int) -> int:
+        """Jobs first, a step for each organisation; then keys, orphans and inbound messages."""
+        below = JobIds(lambda: before_us).make()
+        ended = 0
+        for org in await self.orgs():
+            ended += await self.shell.write(lambda: cancel.prune(org.org_no, before_us, below, limit))  # noqa: B023
+        return ended
+
+    async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
+        def unit() -> Unit[None]:
+            yield from run("prune_idempotency", before=day_ago_us, limit=5000)
+            yield from run("prune_orphans", before=day_ago_us)
+            yield from run("prune_inbound", before=before_us)
+
+        await self.shell.write(unit)
+
+
+def accounts_empty() -> Unit[bool]:
+    """Whether the database holds no organisation yet."""
+    return not (yield from run("orgs_all"))
+
+
+__all__ = ["Shell", "Store", "accounts_empty", "batch"]
