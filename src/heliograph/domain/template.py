@@ -1,0 +1,78 @@
+"""Text with `{{name}}` in it, filled for one recipient.
+
+Promise: a value is put in as it is (what looks like a variable inside a value stays text), and a text whose variables
+were checked by `missing` can be filled without failing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from heliograph.domain.errors import Invalid, invalid
+
+_ANY = re.compile(r"\{\{(.{0,200}?)\}\}", re.DOTALL)
+_NAME = re.compile(r"[^\W\d](?:[\w .\-]{0,62}[\w])?")
+
+
+def variables(text: str, field: str = "message") -> tuple[str, ...]:
+    """The names used, in order, each once. Raises Invalid for braces around what is no name.
+
+    >>> variables("Hello {{name}}, your {{ order no }} is ready, {{name}}")
+    ('name', 'order no')
+    """
+    names: dict[str, None] = {}
+    for match in _ANY.finditer(text):
+        name = match[1].strip()
+        if not _NAME.fullmatch(name):
+            shown = match[0] if len(match[0]) <= 40 else match[0][:37] + "…"
+            raise invalid(field, f"{field} holds {shown}: a variable is a name between braces, such as {{{{name}}}}")
+        names[name] = None
+    return tuple(names)
+
+
+def missing(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Those of `names` that have no value. An empty text is a value."""
+    return [name for name in names if name not in values]
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Raises KeyError for a variable without a value: check first."""
+    return _ANY.sub(lambda match: values[match[1].strip()], text) if "{{" in text else text
+
+
+def check_all(
+    text: str, recipients: Sequence[tuple[str, Mapping[str, str]]], *, most: int, field: str = "variables"
+) -> None:
+    """Every recipient has every variable, and nobody's text is longer than `most`. Raises Invalid naming what lacks."""
+    names = variables(text)
+    lacking: dict[str, str] = {}
+    count = 0
+    for chat_id, values in recipients:
+        if names and (names_out := missing(names, values)):
+            count += 1
+            for name in names_out:
+                lacking.setdefault(name, chat_id)
+    if lacking:
+        first, chat_id = next(iter(lacking.items()))
+        listed = ", ".join(f"{{{{{name}}}}}" for name in lacking)
+        text_out = f"No value for {listed}: {count} of {len(recipients)} recipients lack one, the first is {chat_id}"
+        fields: dict[str, dict[str, str | None]]
+        fields = {field: {"message": f"{first} is missing for {chat_id}", "value": None}}
+        fields |= {name: {"message": f"{name} is missing", "value": whose} for name, whose in lacking.items()}
+        raise Invalid(text_out, fields=fields)
+    for chat_id, values in recipients:
+        if len(text) > most or (names and len(fill(text, values)) > most):
+            raise invalid("message", f"The text for {chat_id} is longer than {most:,} characters")
+
+
+def parse_values(given: object, field: str = "variables") -> dict[str, str]:
+    """A JSON object of texts and numbers. Raises Invalid."""
+    if not isinstance(given, Mapping):
+        raise invalid(field, f"{field}: values must be an object of names and texts")
+    out: dict[str, str] = {}
+    for key, value in given.items():
+        if not isinstance(key, str) or not _NAME.fullmatch(key.strip()):
+            raise invalid(field, f"{field}: {str(key)[:40]!r} is no name for a variable")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise invalid(field, f"{field}: the value of {key} must be a text or a number")
+        out[key.strip()] = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    return out
