@@ -94,6 +94,16 @@ def test_a_sent_message_that_the_network_never_saw_is_flagged(record: Record, da
     assert "I2" in rules(replace(record, arrivals=_without(record.arrivals, _pick(data, record.arrivals))))
 
 
+@given(healthy(["sent", "read"]), st.data())
+def test_a_receipt_that_was_confirmed_and_not_stored_is_flagged(record: Record, data: st.DataObject) -> None:
+    at = _pick(data, record.arrivals)
+    known = {unique_id(job.job_id): job.ack for job in record.jobs}
+    acks = [replace(arrival, ack=known[arrival.unique_id]) for arrival in record.arrivals]
+    assert check(replace(record, arrivals=acks)) == []
+    acks[at] = replace(acks[at], ack=acks[at].ack + 1)
+    assert rules(replace(record, arrivals=acks)) == {"I2"}
+
+
 @given(healthy(["cancelled", "expired", "rejected"]), st.data())
 def test_a_message_that_was_surely_not_sent_and_arrived_is_flagged(record: Record, data: st.DataObject) -> None:
     job = data.draw(st.sampled_from(list(record.jobs)))

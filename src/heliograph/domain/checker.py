@@ -36,7 +36,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as the network first saw it. `shown`: how often the person would see it."""
+    """A message as the network first saw it. `shown`: how often the person would see it. `ack`: confirmed receipts."""
 
     unique_id: str
     phone: str
@@ -44,6 +44,7 @@ class Arrival:
     body: str
     at_us: int
     shown: int = 1
+    ack: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,8 @@ def _seen(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, list
             yield Violation("I2", f"{_name(job.job_id)} is {job.state} and never started, but the network saw it")
         if job.state is State.FAILED and not job.maybe_sent and job.ack != Ack.FAILED:
             yield Violation("I2", f"{_name(job.job_id)} is failed as surely not sent, but the network saw it")
+        if Ack.FAILED != job.ack < arrival.ack:
+            yield Violation("I2", f"{_name(job.job_id)}: receipt {arrival.ack} was confirmed, but {job.ack} is stored")
         expected = (record.phones.get(job.phone_no), job.chat_id, job.content.body)
         if (arrival.phone, arrival.chat_id, arrival.body) != expected:
             yield Violation("I2", f"{_name(job.job_id)} arrived with another phone, chat or text than was stored")

@@ -1,0 +1,90 @@
+"""What is left when the dust has settled: the network's journal over HTTP, and the store through its own verbs.
+
+The two know nothing of each other: that is what makes the comparison worth something.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from heliograph.cli.prove.plan import Plan
+from heliograph.cli.prove.processes import ProofFailed, environment
+from heliograph.domain.checker import Arrival
+from heliograph.domain.job import Event, Job
+from heliograph.domain.states import Ack
+
+PAGE = 2000
+MOST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    arrivals: Sequence[Arrival]
+    transmissions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    jobs: Sequence[Job]
+    events: Sequence[Event]
+    phones: dict[int, str]
+
+
+async def _messages(http: aiohttp.ClientSession, network: str, phone: str) -> list[dict[str, Any]]:
+    async with http.get(f"{network}/simulator/messages", params={"from": phone, "limit": str(MOST)}) as answer:
+        if answer.status != 200:
+            raise ProofFailed(f"the simulator shows no journal: {answer.status} {(await answer.text())[:300]}")
+        rows: list[dict[str, Any]] = await answer.json()
+    if len(rows) >= MOST:
+        raise ProofFailed(f"{phone} sent {MOST:,} messages or more, which is more than the journal shows at once")
+    return rows
+
+
+async def journal(http: aiohttp.ClientSession, network: str, phones: Sequence[str]) -> Seen:
+    """Each phone's messages, oldest first. Order across phones is not asked for by any rule."""
+    arrivals, transmissions = [], 0
+    for phone in phones:
+        for row in await _messages(http, network, phone):
+            at = datetime.fromisoformat(row["received_at"].replace("Z", "+00:00"))
+            arrivals.append(
+                Arrival(
+                    unique_id=row["message_id"],
+                    phone=row["from"],
+                    chat_id=row["chat_id"],
+                    body=row["body"],
+                    at_us=round(at.timestamp() * 1e6),
+                    shown=row["shown"],
+                    ack=row["ack"],
+                )
+            )
+            transmissions += row["transmissions"]
+    return Seen(arrivals, transmissions)
+
+
+async def all_read(http: aiohttp.ClientSession, network: str, phones: Sequence[str]) -> bool:
+    """Whether the gateway has confirmed the last receipt of every message."""
+    for phone in phones:
+        if any(row["ack"] < Ack.READ for row in await _messages(http, network, phone)):
+            return False
+    return True
+
+
+async def read_store(plan: Plan) -> Kept:
+    """Every message with its events. The servers have been stopped."""
+    from heliograph.app import open_store
+    from heliograph.settings import load_settings
+
+    url = plan.database_url or f"sqlite:///{plan.folder / 'prove.db'}"
+    jobs: list[Job] = []
+    events: list[Event] = []
+    async with open_store(load_settings(environment({"DATABASE_URL": url}))) as store:
+        phones = {phone.phone_no: phone.number for phone in await store.phones(None)}
+        for org in await store.orgs():
+            while page := await store.jobs(org.org_no, None, limit=PAGE, offset=len(jobs)):
+                jobs += page
+            for job in jobs:
+                events += await store.history(org.org_no, job.job_id)
+    return Kept(jobs, events, phones)

@@ -1,0 +1,87 @@
+"""Clients that do what the documentation tells: one message of a chat after the other, each with an idempotency key,
+repeated until it is answered.
+
+Promise: whatever was accepted stands in `accepted` in the order of its chat, and nothing was given up half-way: a
+request that was begun is repeated until an answer came.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from heliograph.cli.prove.processes import ProofFailed
+from heliograph.domain.checker import Acceptance
+
+AGAIN_S = 0.05
+PATIENCE_S = 120.0
+REPEATED = 0.03  # of the accepted requests are sent once more, as a client does that lost the answer
+COME_BACK = frozenset({409, 429, 500, 502, 503})
+
+
+@dataclass
+class Load:
+    """`base` is the API's address; `chats` are shared out among `clients`, each chat to one."""
+
+    base: str
+    key: str
+    phones: Sequence[str]
+    chats: int
+    clients: int
+    rate: float
+    chance: random.Random
+    accepted: list[Acceptance] = field(default_factory=list)
+    repeats: int = 0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, http: aiohttp.ClientSession) -> None:
+        """Sends until `closing` is set; returns when every request that was begun is answered."""
+        async with asyncio.TaskGroup() as group:
+            for client in range(self.clients):
+                group.create_task(self._client(http, client))
+
+    async def _client(self, http: aiohttp.ClientSession, client: int) -> None:
+        places = [
+            (phone, f"4477009{chat:05d}@c.us")
+            for chat in range(client, self.chats, self.clients)
+            for phone in self.phones
+        ]
+        written = 0
+        while not self.closing.is_set():
+            phone, chat_id = self.chance.choice(places)
+            written += 1
+            key = f"client-{client}-{written}"
+            body = f"{key} to {chat_id}"
+            await self._send(http, key, phone, chat_id, body)
+            if self.chance.random() < REPEATED:
+                self.repeats += 1
+                await self._send(http, key, phone, chat_id, body)
+            await asyncio.sleep(self.chance.random() * 2 * self.clients / self.rate)
+
+    async def _send(self, http: aiohttp.ClientSession, key: str, phone: str, chat_id: str, body: str) -> None:
+        headers = {"Authorization": f"Bearer {self.key}", "x-phone": phone, "Idempotency-Key": key}
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        last = "no answer"
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                async with http.post(
+                    f"{self.base}/v1/message/send",
+                    json={"chat_id": chat_id, "message": body},
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=10),
+                ) as answer:
+                    if answer.status == 200:
+                        told = await answer.json()
+                        names = (told["queue_id"], told["unique_id"])
+                        self.accepted.append(Acceptance(key, *names, phone, chat_id, body))
+                        return
+                    last = f"{answer.status} {(await answer.text())[:300]}"
+                    if answer.status not in COME_BACK:
+                        raise ProofFailed(f"a correct send was answered with {last}")
+            except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+                last = repr(problem)
+            self.repeats += 1
+            await asyncio.sleep(AGAIN_S)
+        raise ProofFailed(f"a send was not answered within {PATIENCE_S:.0f} s, last: {last}")
