@@ -1,0 +1,131 @@
+"""The server as commands reach it: plain HTTP from the standard library, so that start-up stays short.
+
+Promise: whatever goes wrong becomes `Failed` with what to do; a request that was sent is never repeated by itself.
+"""
+
+import json
+import os
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import click
+
+from heliograph.cli.exits import Exit, Failed
+from heliograph.settings import load_settings
+
+TIMEOUT_S = 30.0
+
+
+class Gateway:
+    """One server, one key. `phone` (number or phone_id) goes along with every call."""
+
+    def __init__(self, url: str, key: str | None, phone: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        self._phone = phone
+        parts = urlsplit(self.url)
+        self._prefix = parts.path.rstrip("/")
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_S)
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.call("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
+        return self.call("POST", path, body=body, headers=headers)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """The parsed answer of `/v1<path>`; None for an empty one."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        target = f"{self._prefix}/v1{path}" + (f"?{urlencode(asked)}" if asked else "")
+        sent = {"Accept": "application/json", **self._identity(), **(headers or {})}
+        data = None
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            data = json.dumps(body, ensure_ascii=False).encode()
+        status, raw = self._exchange(method, target, data, sent)
+        answer = _parsed(raw)
+        if status >= 400:
+            raise refused(status, answer)
+        return answer
+
+    def probe(self, path: str) -> tuple[int, bytes]:
+        """Status and body of a path outside `/v1`, whatever the status."""
+        return self._exchange("GET", self._prefix + path, None, self._identity())
+
+    def _identity(self) -> dict[str, str]:
+        known = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return known | ({"x-phone": self._phone} if self._phone else {})
+
+    def _exchange(self, method: str, target: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
+        try:
+            self._connection.request(method, target, body=data, headers=headers)
+            response = self._connection.getresponse()
+            return response.status, response.read()
+        except (OSError, HTTPException) as problem:
+            self._connection.close()
+            raise Failed(
+                f"cannot reach the server at {self.url}.",
+                why=_reason(problem),
+                todo="Is it running? Start it with `heliograph serve`, or set HELIOGRAPH_URL to where it runs.",
+                code=Exit.UNREACHABLE,
+            ) from None
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def connect(phone: str | None = None) -> Gateway:
+    """The server and key that the settings name; closed when the command ends."""
+    settings = load_settings(os.environ)
+    gateway = Gateway(settings.server_url, settings.api_key, phone)
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(gateway.close)
+    return gateway
+
+
+def segment(handle: str) -> str:
+    """An id as one piece of a path."""
+    return quote(handle, safe="")
+
+
+def refused(status: int, answer: Any) -> Failed:
+    """The server's error body as what, why and what to do."""
+    from heliograph.cli.main import exit_for_status
+
+    body = answer if isinstance(answer, dict) else {}
+    fields = body.get("fields") or {}
+    message = str(body.get("message") or f"the server answered {status}.")
+    causes = [str(field.get("message", "")) for field in fields.values() if isinstance(field, dict)]
+    why = " ".join(cause for cause in causes if cause and cause not in message)
+    todo = {
+        401: "Set HELIOGRAPH_API_KEY to a key of this server; `heliograph keys create NAME` makes one.",
+        404: "`heliograph jobs` and `heliograph phones list` show what is there.",
+        429: "Wait a moment, then try again.",
+        503: "The server will go on by itself when the cause is gone. Try again in a few seconds.",
+    }.get(status, "")
+    return Failed(message, why=why, todo=todo, code=exit_for_status(status))
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return None
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, ConnectionRefusedError):
+        return "Nothing listens there."
+    if isinstance(problem, TimeoutError):
+        return f"No answer within {TIMEOUT_S:.0f} s."
+    return str(problem) or type(problem).__name__

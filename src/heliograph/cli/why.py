@@ -1,0 +1,152 @@
+"""`heliograph why ID`: the sentence that explains a message's state, and everything that happened to it."""
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from heliograph.cli.exits import Exit, Failed
+from heliograph.cli.gateway import Gateway, connect, segment
+from heliograph.cli.jobs import summary
+from heliograph.cli.ladder import STYLES, seconds_text
+from heliograph.cli.output import console, json_option, put
+from heliograph.domain.glyphs import look, shown_number
+
+_KINDS = {
+    "queued": "accepted, on disk",
+    "started": "attempt {attempt} started",
+    "retry": "attempt {attempt} did not succeed",
+    "throttled": "WhatsApp asks to wait",
+    "held": "held: the phone cannot send",
+    "recovered": "taken up again after the sender stopped",
+    "uncertain": "no answer: it may have been sent",
+    "sent": "accepted by WhatsApp",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "resolved": "settled by hand",
+    "moved": "put back into the queue",
+}
+_RUNGS = {1: "sent", 2: "at WhatsApp's server", 3: "delivered", 4: "read", 5: "played", -1: "refused afterwards"}
+_TONES = {
+    "queued": "mute",
+    "started": "info",
+    "retry": "wait",
+    "throttled": "wait",
+    "held": "hold",
+    "recovered": "wait",
+    "uncertain": "uncertain",
+    "sent": "ok",
+    "receipt": "ok",
+    "failed": "bad",
+}
+_GAP_S = 1.0
+
+
+@click.command()
+@click.argument("message")
+@json_option
+def why(message: str, as_json: bool) -> int:
+    """Why a message is where it is. MESSAGE: its queue_id, unique_id or message_id."""
+    gateway = connect()
+    status = gateway.get(f"/message/{segment(message)}/status")
+    events = _events(gateway.get(f"/message/{segment(message)}/history"))
+    explained = _explained(gateway, message)
+    if as_json:
+        put({"status": status, "history": events} | ({"explain": explained} if explained else {}))
+        return Exit.OK
+    _show(status, events, explained)
+    return Exit.OK
+
+
+def _events(answer: Any) -> list[dict[str, Any]]:
+    found = answer if isinstance(answer, list) else answer.get("history") or answer.get("events") or []
+    return [event for event in found if isinstance(event, dict)]
+
+
+def _explained(gateway: Gateway, message: str) -> dict[str, Any] | None:
+    """The server's own explanation; None where it has no such path."""
+    try:
+        answer = gateway.get(f"/message/{segment(message)}/explain")
+    except Failed as problem:
+        if problem.code in (Exit.NOT_FOUND, Exit.USAGE):
+            return None
+        raise
+    return answer if isinstance(answer, dict) else None
+
+
+def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[str, Any] | None) -> None:
+    from rich.text import Text
+
+    out = console()
+    shown = look(str(status["status"]))
+    head = Text.assemble(
+        (f"{shown.glyph} {shown.word}", f"bold {STYLES[shown.tone]}"),
+        "  to ",
+        (shown_number(status["chat_id"]), "bold"),
+        ("  " + summary(status)[:60].replace("\n", " "), "default"),
+    )
+    out.print(head, soft_wrap=True)
+    out.print(Text(str(status.get("status_description", "")), "bold"), soft_wrap=True)
+    for line in _blockers(explained):
+        out.print(Text(line), soft_wrap=True)
+    out.print()
+    for line in recorder(events):
+        out.print(line, soft_wrap=True)
+    out.print()
+    for name in ("queue_id", "unique_id", "message_id"):
+        out.print(Text.assemble((f"{name:<11} ", "bright_black"), str(status.get(name, ""))), soft_wrap=True)
+    if not events and sys.stderr.isatty():
+        click.echo("No history is kept for it.", err=True)
+
+
+def _blockers(explained: dict[str, Any] | None) -> list[str]:
+    if not explained:
+        return []
+    waits = explained.get("blockers") or explained.get("waits_for") or []
+    lines = [
+        f"  {at}. {one.get('text', one.get('code', ''))}" for at, one in enumerate(waits, 1) if isinstance(one, dict)
+    ]
+    eta = explained.get("eta")
+    return [*lines, f"  Goes out about {eta}."] if eta else lines
+
+
+def recorder(events: list[dict[str, Any]]) -> list[Any]:
+    """The flight recorder: time on the left, gaps longer than a second drawn with their length."""
+    from rich.text import Text
+
+    lines: list[Any] = []
+    first = before = None
+    for event in events:
+        at = datetime.fromisoformat(str(event["at"]).replace("Z", "+00:00"))
+        if first is None or before is None:
+            first = before = at
+            left = at.astimezone().strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03d}"
+        else:
+            gap_s = (at - before).total_seconds()
+            if gap_s > _GAP_S:
+                lines.append(Text(f"{'':>12}  ┆  {seconds_text(gap_s)} later", "bright_black"))
+            left = f"+{(at - first).total_seconds():.3f} s"
+            before = at
+        tone = STYLES.get(_TONES.get(str(event["kind"]), "mute"), "")
+        line = Text.assemble((f"{left:>12}", "bright_black"), "  ", ("●", tone), "  ", (_words(event), "default"))
+        if event.get("detail"):
+            line.append(f": {event['detail']}", "default")
+        line.append(f"  {_small(event)}", "bright_black")
+        lines.append(line)
+    return lines
+
+
+def _words(event: dict[str, Any]) -> str:
+    kind = str(event["kind"])
+    if kind == "receipt":
+        return _RUNGS.get(int(event.get("ack", 0)), f"receipt {event.get('ack')}")
+    return _KINDS.get(kind, kind.replace("_", " ")).format(attempt=event.get("attempt") or 1)
+
+
+def _small(event: dict[str, Any]) -> str:
+    parts = [str(event["reason"])] if event.get("reason") else []
+    if event.get("actor") and event["actor"] not in ("api", "sender"):
+        parts.append(f"by {event['actor']}")
+    return " · ".join(parts)

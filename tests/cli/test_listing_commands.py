@@ -1,0 +1,154 @@
+"""Commands that show what is there: tables for people, the API's own JSON for programs."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import QUEUE_ID, UNIQUE_ID, Said, Script, columns, error, status_of
+
+Run = Callable[..., Said]
+
+PHONE = {
+    "phone_id": "phone-abcdefghijklmnop",
+    "org_phone": "919876543210@c.us",
+    "phone_name": "Support",
+    "wa_state": "CONNECTED",
+    "labels": [],
+}
+
+
+def listed(state: str, attempts: int = 1, **stamps: str) -> dict[str, Any]:
+    job = status_of(state, "Successfully submitted.", attempts=attempts, **stamps)
+    return {name: value for name, value in job.items() if name not in ("ack", "delivered_count", "read_count")}
+
+
+def test_jobs_shows_state_number_and_why(server: Script, heliograph: Run) -> None:
+    server.on(
+        "POST /v1/message/queues",
+        [listed("sent", read_at="2026-04-01T14:23:22Z"), listed("queued", attempts=2), listed("failed")],
+    )
+    said = heliograph("jobs")
+    head, *rows = said.out.splitlines()
+    assert said.code == 0
+    assert head.split() == ["Time", "To", "Message", "State", "Try", "Why", "queue_id"]
+    assert "✓✓ read" in rows[0]
+    assert "+1 202-555-0100" in rows[0]
+    assert "↻ retrying" in rows[1]
+    assert "✗ failed" in rows[2]
+    assert all(row.endswith(QUEUE_ID) for row in rows)
+    assert "\x1b" not in said.out
+
+
+def test_jobs_as_json_is_what_the_server_said(server: Script, heliograph: Run) -> None:
+    server.on("POST /v1/message/queues", [listed("sent"), listed("failed")])
+    said = heliograph("jobs", "--json", "--state", "failed", "--limit", "5", "--broadcast", "b-1")
+    assert [job["status"] for job in json.loads(said.out)] == ["failed"]
+    assert server.asked[0].body == {"limit": 5, "broadcast_id": "b-1"}
+
+
+def test_an_empty_list_is_still_data(server: Script, heliograph: Run) -> None:
+    server.on("POST /v1/message/queues", [])
+    assert json.loads(heliograph("jobs", "--json").out) == []
+
+
+def test_watching_without_a_terminal_prints_each_change_once(
+    server: Script, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.on(
+        "POST /v1/message/queues", [listed("queued", attempts=0)], [listed("queued", attempts=0)], [listed("sent")]
+    )
+    naps = []
+
+    def nap(_seconds: float) -> None:
+        naps.append(1)
+        if len(naps) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("heliograph.cli.jobs.time.sleep", nap)
+    said = heliograph("jobs", "--watch")
+    assert said.code == 130
+    assert [line[1] for line in columns(said.out)] == ["queued", "sent"]
+
+
+def test_markup_in_a_message_stays_text(server: Script, heliograph: Run) -> None:
+    job = listed("sent")
+    job["message"]["body"] = "[red]not red[/red] [link=x]"
+    server.on("POST /v1/message/queues", [job])
+    assert "[red]not red[/red] [link=x]" in heliograph("jobs").out
+
+
+def test_why_says_the_sentence_and_draws_the_recorder_with_its_gaps(server: Script, heliograph: Run) -> None:
+    server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("read", "Read by recipient."))
+    base = {"before": None, "after": "queued", "ack": 0, "actor": "api", "reason": None, "detail": None}
+    server.on(
+        f"GET /v1/message/{QUEUE_ID}/history",
+        [
+            base | {"n": 1, "at": "2026-04-01T14:23:21.279Z", "kind": "queued", "attempt": 0},
+            base | {"n": 2, "at": "2026-04-01T14:23:21.300Z", "kind": "started", "attempt": 1},
+            base
+            | {
+                "n": 3,
+                "at": "2026-04-01T14:23:21.400Z",
+                "kind": "retry",
+                "attempt": 1,
+                "reason": "connection_lost",
+                "detail": "The connection was lost.",
+            },
+            base | {"n": 4, "at": "2026-04-01T14:23:24.400Z", "kind": "started", "attempt": 2},
+            base | {"n": 5, "at": "2026-04-01T14:23:24.500Z", "kind": "receipt", "attempt": 2, "ack": 4},
+        ],
+    )
+    said = heliograph("why", QUEUE_ID)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0].startswith("✓✓ read  to +1 202-555-0100")
+    assert lines[1] == "Read by recipient."
+    assert "accepted, on disk" in said.out
+    assert "+0.121 s  ●  attempt 1 did not succeed: The connection was lost.  connection_lost" in said.out
+    assert "┆  3.0 s later" in said.out
+    assert "+3.221 s  ●  read" in said.out
+    assert f"unique_id   {UNIQUE_ID}" in said.out
+
+
+def test_why_of_an_unknown_message_is_exit_3(server: Script, heliograph: Run) -> None:
+    server.on("GET /v1/message/nope/status", error(404, "NOT_FOUND_ERROR", "No such message."), status=404)
+    said = heliograph("why", "nope", "--json")
+    assert (said.code, said.out) == (3, "")
+
+
+def test_health_is_six_numbers(server: Script, heliograph: Run) -> None:
+    counts = {"waiting": 1204, "active": 1, "completed": 142, "failed": 3, "delayed": 5, "paused": 0}
+    server.on("GET /v1/message/queues/health", counts)
+    assert "1,204  wait to be sent" in heliograph("health").out
+    assert json.loads(heliograph("health", "--json").out) == counts
+
+
+def test_phones_are_listed_added_and_restarted(server: Script, heliograph: Run) -> None:
+    server.on("GET /v1/phones/all", [PHONE])
+    server.on("POST /v1/phones/create", PHONE)
+    server.on("POST /v1/phones/restart", None, status=204)
+    assert "✓ connected" in heliograph("phones", "list").out
+    assert json.loads(heliograph("phones", "list", "--json").out) == [PHONE]
+    made = heliograph("phones", "add", "--provider", "simulator", "--number", "919876543210", "--json")
+    assert json.loads(made.out)["phone_id"] == PHONE["phone_id"]
+    assert server.of("/v1/phones/create")[0].body == {"provider": "simulator", "number": "919876543210"}
+    assert heliograph("phones", "restart", "919876543210").code == 0
+    assert server.of("/v1/phones/restart")[0].headers["x-phone"] == "919876543210"
+
+
+def test_deleting_and_purging_ask_first_or_name_the_flag(server: Script, heliograph: Run) -> None:
+    server.on("GET /v1/message/queues/health", {"waiting": 3, "delayed": 1})
+    server.on("DELETE /v1/phones/delete", None, status=204)
+    server.on("POST /v1/message/queues/purge", {"purged": True, "mode": "all", "queue_ids": ["a", "b"]})
+    for command in (("phones", "delete", "919876543210"), ("purge",)):
+        refused = heliograph(*command)
+        assert refused.code == 2
+        assert "4 waiting messages" in refused.err
+        assert "--yes" in refused.err
+    assert server.of("/v1/phones/delete") == []
+    assert heliograph("phones", "delete", "919876543210", "--yes").code == 0
+    assert "Cancelled 2." in heliograph("purge", "--yes").out
+    assert heliograph("purge", "a", "b").code == 0
+    assert server.of("/v1/message/queues/purge")[-1].body == {"queue_ids": ["a", "b"]}
