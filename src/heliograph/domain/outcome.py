@@ -42,7 +42,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Refused for good: no retry. `code` is stable, `detail` plain words. A code `unsupported`: this provider never can."""
+    """Refused for good: no retry. `code` is stable, `detail` plain words; `unsupported`: never possible here."""
 
     scope: ClassVar[Scope] = Scope.MESSAGE
     code: str

@@ -1,0 +1,91 @@
+"""The way in for WhatsApp's webhooks: proven by signature over the raw bytes, on disk before the 200.
+
+Promise: a webhook without a right signature stores nothing. One that was stored twice, by a repeat of Meta's or of an
+attacker's, changes nothing when it is applied: the ladder does not go down and an inbound message is kept once.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from heliograph.domain.errors import Invalid
+from heliograph.domain.job import PhoneRow
+from heliograph.ports.clock import Clock
+from heliograph.ports.inbox import Answer, Inbox, NewDelivery, Verdict
+from heliograph.ports.secrets import CannotOpen, Secrets
+from heliograph.providers.cloud.account import Account, parse_account
+from heliograph.providers.cloud.webhook import (
+    account_ids,
+    challenge_answer,
+    phone_number_ids,
+    read_payload,
+    signed,
+)
+
+_FRESH_S = 5.0
+_MISS_S = 1.0
+
+
+class _Phones(Protocol):
+    async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    phone_no: int
+    account: Account
+
+
+class CloudDoor:
+    def __init__(self, phones: _Phones, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
+        self._phones = phones
+        self._inbox = inbox
+        self._secrets = secrets
+        self._clock = clock
+        self._known: list[_Known] = []
+        self._read_at: float | None = None
+
+    async def challenge(self, mode: str, token: str, challenge: str) -> str | None:
+        tokens = [known.account.verify_token for known in await self._cloud_phones(_MISS_S)]
+        return challenge_answer(mode, token, challenge, tokens)
+
+    async def receive(self, raw: bytes, signature: str) -> Verdict:
+        payload = read_payload(raw)
+        if payload is None:
+            return Verdict(Answer.MALFORMED, "This is not a webhook of a WhatsApp Business account.")
+        named, accounts = phone_number_ids(payload), account_ids(payload)
+        phones = _named(await self._cloud_phones(_FRESH_S), named, accounts)
+        if not phones:  # perhaps it was added a moment ago
+            phones = _named(await self._cloud_phones(_MISS_S), named, accounts)
+        secrets = {known.account.app_secret for known in phones}
+        proven = {secret for secret in secrets if signed(raw, signature, secret)}
+        taken = tuple(known.phone_no for known in phones if known.account.app_secret in proven)
+        if not taken:
+            return Verdict(Answer.FORGED, "The signature is not one of a phone that this webhook names.")
+        now_us = self._clock.now_us()
+        await self._inbox.keep_deliveries([NewDelivery(phone_no, now_us, raw) for phone_no in taken])
+        return Verdict(Answer.STORED, phone_nos=taken)
+
+    async def _cloud_phones(self, fresh_s: float) -> list[_Known]:
+        now = self._clock.monotonic()
+        if self._read_at is None or now - self._read_at >= fresh_s:
+            rows = await self._phones.phones(None)
+            self._known = [known for row in rows if row.provider == "cloud" and (known := self._open(row))]
+            self._read_at = now
+        return self._known
+
+    def _open(self, row: PhoneRow) -> _Known | None:
+        with contextlib.suppress(CannotOpen, Invalid, msgspec.DecodeError):
+            config = msgspec.json.decode(self._secrets.open(row.config, about=row.phone_id), type=dict[str, str])
+            return _Known(row.phone_no, parse_account(config))
+        return None
+
+
+def _named(phones: list[_Known], numbers: frozenset[str], accounts: frozenset[str]) -> list[_Known]:
+    return [
+        p
+        for p in phones
+        if p.account.phone_number_id in numbers or (p.account.waba_id in accounts and p.account.waba_id)
+    ]

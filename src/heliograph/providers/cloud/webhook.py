@@ -1,0 +1,117 @@
+"""Reading what WhatsApp tells us: pure functions over the raw bytes of a webhook.
+
+Promise: nothing is believed before `signed` says so; what is not understood is left out, never raised. Statuses may
+come in any order, twice, without contacts, and for messages that nobody here knows.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from heliograph.ports.inbox import News
+from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
+from heliograph.providers.cloud.answer import explain, read_fault, read_json
+from heliograph.providers.cloud.incoming import inbound_of, seconds_us
+from heliograph.providers.cloud.table import UNKNOWN_4XX
+
+_ACKS = {"sent": 2, "delivered": 3, "read": 4, "played": 5, "failed": -1}
+_PREFIX = "sha256="
+_RESTRICTIONS = {
+    "ACCOUNT_RESTRICTION": (SessionState.RESTRICTED, "Meta has restricted this account: see Business Support Home."),
+    "ACCOUNT_VIOLATION": (
+        SessionState.RESTRICTED,
+        "Meta reports a violation of its policies: see Business Support Home.",
+    ),
+    "DISABLED_UPDATE": (SessionState.RESTRICTED, "Meta has disabled this account: see Business Support Home."),
+    "ACCOUNT_DELETED": (SessionState.UNAUTHORIZED, "This WhatsApp Business account was deleted."),
+}
+
+
+def signed(raw: bytes, signature: str, app_secret: str) -> bool:
+    """Whether `X-Hub-Signature-256` is that of these very bytes. Takes the same time whether it is or not."""
+    if not signature.startswith(_PREFIX) or not app_secret:
+        return False
+    expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature[len(_PREFIX) :].strip().encode())
+
+
+def challenge_answer(mode: str, token: str, challenge: str, verify_tokens: list[str]) -> str | None:
+    """The text that GET verification wants echoed; None if it does not know one of our tokens."""
+    known = [hmac.compare_digest(token.encode(), ours.encode()) for ours in verify_tokens if ours]
+    return challenge if mode == "subscribe" and any(known) and len(challenge) <= 1_000 else None
+
+
+def phone_number_ids(payload: Mapping[str, Any]) -> frozenset[str]:
+    """Of which phones the webhook speaks. Still unproven: used to choose the secret, and to sort what was proven."""
+    return frozenset(_number_id(value) for _, _, value in _changes(payload)) - {""}
+
+
+def account_ids(payload: Mapping[str, Any]) -> frozenset[str]:
+    """The WhatsApp Business accounts of changes that name no phone (restrictions of the whole account)."""
+    return frozenset(waba_id for waba_id, _, value in _changes(payload) if not _number_id(value)) - {""}
+
+
+def read_payload(raw: bytes) -> dict[str, Any] | None:
+    """None: not a webhook of a WhatsApp Business account."""
+    payload = read_json(raw)
+    if payload is None or payload.get("object") != "whatsapp_business_account":
+        return None
+    return payload if isinstance(payload.get("entry"), list) else None
+
+
+def read_delivery(phone: Phone, payload: bytes) -> News:
+    """What a stored webhook says of one phone. Ports: `inbox.Reader`."""
+    value = read_payload(payload)
+    if value is None:
+        return News()
+    number_id, waba_id = phone.config.get("phone_number_id"), phone.config.get("waba_id")
+    receipts: list[Receipt] = []
+    inbound: list[Inbound] = []
+    session: tuple[SessionState, str] | None = None
+    for entry_id, field, change in _changes(value):
+        if _number_id(change) == number_id:
+            receipts += [receipt for status in _dicts(change.get("statuses")) if (receipt := _receipt(status))]
+            inbound += [message for raw in _dicts(change.get("messages")) if (message := inbound_of(raw))]
+        elif field == "account_update" and waba_id and entry_id == waba_id:
+            session = _RESTRICTIONS.get(str(change.get("event")), session)
+    return News(tuple(receipts), tuple(inbound), session)
+
+
+def _receipt(status: Mapping[str, Any]) -> Receipt | None:
+    ack = _ACKS.get(str(status.get("status")))
+    wamid, tracker = status.get("id"), status.get("biz_opaque_callback_data")
+    if ack is None or not (isinstance(wamid, str) or isinstance(tracker, str)):
+        return None
+    code, detail = None, None
+    if ack == -1:
+        fault = next((f for error in _dicts(status.get("errors")) if (f := read_fault(error))), None)
+        row = (fault.row if fault else None) or UNKNOWN_4XX
+        code, detail = row.code, explain(fault, row) if fault else "WhatsApp says that it failed, without saying why."
+    participant = status.get("recipient_participant_id")
+    return Receipt(
+        ack=ack,
+        at_us=seconds_us(status.get("timestamp")),
+        provider_message_id=wamid if isinstance(wamid, str) else None,
+        tracker=tracker if isinstance(tracker, str) else None,
+        participant=participant if isinstance(participant, str) else None,
+        code=code,
+        detail=detail,
+    )
+
+
+def _changes(payload: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for entry in _dicts(payload.get("entry")):
+        for change in _dicts(entry.get("changes")):
+            if isinstance(value := change.get("value"), dict):
+                yield str(entry.get("id", "")), str(change.get("field", "")), value
+
+
+def _number_id(value: Mapping[str, Any]) -> str:
+    metadata = value.get("metadata")
+    found = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
