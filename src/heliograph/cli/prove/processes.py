@@ -40,10 +40,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Program:
-    """One process that can be killed and started again. `module` and `arguments` are handed to this Python."""
+    """One process that can be killed and started again. `arguments` are handed to this Python."""
 
     name: str
-    module: str
     arguments: Sequence[str]
     port: int
     settings: Mapping[str, str]
@@ -59,8 +58,6 @@ class Program:
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                self.module,
                 *self.arguments,
                 cwd=self.folder,
                 env=environment(self.settings),
@@ -81,6 +78,12 @@ class Program:
                         return
             await asyncio.sleep(POLL_S)
         raise ProofFailed(f"{self.name} was not ready within {READY_S:.0f} s: {self.last_words()}")
+
+    async def ended(self) -> int:
+        """Waits until it has ended by itself; its exit code, or minus the signal's number."""
+        if self.process is None:
+            raise ProofFailed(f"{self.name} was never started")
+        return await self.process.wait()
 
     async def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""

@@ -1,0 +1,144 @@
+"""The stage of a proof: a simulated network, the servers that will be killed, their clients; and how it is cleared.
+
+Promise: `judged` is only reached when nothing waits or runs any more, or after a bounded patience, with what is left
+named by the checker.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from heliograph.cli.prove.evidence import all_read, journal, read_store
+from heliograph.cli.prove.load import Load
+from heliograph.cli.prove.plan import Plan, Result
+from heliograph.cli.prove.processes import Program, ProofFailed, free_port, running
+from heliograph.domain.checker import Record, check
+
+HELIOGRAPH = ("-m", "heliograph.cli.main")
+FIRST_PHONE = 447700900001  # a range that is reserved for fiction
+FAULTS = {"latency_ms": 5, "transient_rate": 0.02, "lost_answer_rate": 0.02}
+PEACE_S = 180.0
+STUCK_S = 10.0
+RECEIPTS_S = 30.0
+SETTINGS = {
+    "RATE_LIMIT_PER_SECOND": "0",
+    "MAX_RETRIES": "8",
+    "RETRY_BASE_SECONDS": "0.05",
+    "ACK_TIMEOUT_SECONDS": "2",
+    "PACING": "none",
+    "LOG_LEVEL": "warning",
+}
+
+
+@dataclass
+class Stage:
+    """`fleet`: the API first. On SQLite one process does everything; on PostgreSQL the senders are on their own."""
+
+    plan: Plan
+    http: aiohttp.ClientSession
+    command: Sequence[str] = HELIOGRAPH
+    extra: Mapping[str, str] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def __post_init__(self) -> None:
+        plan, port = self.plan, free_port()
+        self.phones = [str(FIRST_PHONE + n) for n in range(plan.phones)]
+        arguments = [*HELIOGRAPH, "simulator", "--port", str(port), "--journal", str(plan.folder / "network.db")]
+        self.network = Program(
+            "simulator", arguments, port, {"LOG_LEVEL": "warning"}, plan.folder, probe="/simulator/messages?limit=1"
+        )
+        self.settings = {
+            **SETTINGS,
+            "DATABASE_URL": plan.database_url or "sqlite:///prove.db",
+            "API_KEY": self.key,
+            "SIMULATOR_PHONE": self.phones[0],
+            "SIMULATOR_URL": self.network.url,
+            "LEASE_SECONDS": f"{plan.lease_s:g}",
+            **self.extra,
+        }
+        if plan.database_url is None:
+            self.fleet = [self._server("gateway", "api,sender,webhooks")]
+        else:
+            senders = (self._server(f"sender-{n + 1}", "sender") for n in range(plan.senders))
+            self.fleet = [self._server("api", "api,webhooks"), *senders]
+        self.load = Load(
+            self.fleet[0].url,
+            self.key,
+            self.phones,
+            plan.chats,
+            plan.clients,
+            plan.rate,
+            random.Random(plan.seed + 1),
+        )
+
+    def _server(self, name: str, roles: str) -> Program:
+        port = free_port()
+        arguments = [*self.command, "serve", "--port", str(port), "--roles", roles]
+        return Program(name, arguments, port, dict(self.settings), self.plan.folder)
+
+    @contextlib.asynccontextmanager
+    async def set(self) -> AsyncIterator[None]:
+        """Everything runs, the phones are there, the network has its faults. At the end nothing runs any more."""
+        async with running([self.network], self.http):
+            async with running(self.fleet, self.http):
+                for number in self.phones[1:]:
+                    made = {"provider": "simulator", "number": number}
+                    await self._ask("POST", f"{self.fleet[0].url}/v1/phones/create", made)
+                await self._ask("PUT", f"{self.network.url}/simulator/faults", FAULTS | {"seed": self.plan.seed})
+                yield
+            self.seen = await journal(self.http, self.network.url, self.phones)
+        self.kept = await read_store(self.plan)
+
+    async def _ask(self, method: str, url: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with self.http.request(method, url, json=body, headers=headers) as answer:
+            if answer.status >= 300:
+                raise ProofFailed(f"{method} {url} was answered with {answer.status} {(await answer.text())[:300]}")
+            return await answer.json() if answer.status != 204 else None
+
+    async def peace(self) -> None:
+        """No faults any more; returns when nothing waits or runs and every receipt has been taken."""
+        calm = dict.fromkeys(FAULTS, 0)
+        await self._ask("PUT", f"{self.network.url}/simulator/faults", calm)
+        await self._settled()
+        deadline = time.monotonic() + RECEIPTS_S
+        while time.monotonic() < deadline and not await all_read(self.http, self.network.url, self.phones):
+            await asyncio.sleep(0.3)
+
+    async def _settled(self) -> None:
+        deadline = time.monotonic() + PEACE_S
+        last, since = None, time.monotonic()
+        while time.monotonic() < deadline:
+            health = await self._ask("GET", f"{self.fleet[0].url}/v1/message/queues/health")
+            if health != last:
+                last, since = health, time.monotonic()
+            # what stays active is uncertain, or hangs: the checker tells the two apart
+            still = not health["active"] or time.monotonic() - since > STUCK_S
+            if still and not health["waiting"] and not health.get("delayed"):
+                return
+            await asyncio.sleep(0.1)
+        raise ProofFailed(f"after {PEACE_S:.0f} s of peace the queue still holds {last}")
+
+    def count(self, result: Result) -> None:
+        result.accepted = len({accepted.key for accepted in self.load.accepted})
+        result.repeats = self.load.repeats
+
+    def judge(self, result: Result) -> None:
+        """After the stage is cleared."""
+        self.count(result)
+        kept = self.kept
+        result.violations = check(Record(self.load.accepted, self.seen.arrivals, kept.jobs, kept.events, kept.phones))
+        result.arrived = len(self.seen.arrivals)
+        result.transmissions = self.seen.transmissions
+        states: dict[str, int] = {}
+        for job in kept.jobs:
+            states[job.state] = states.get(job.state, 0) + 1
+        result.states = dict(sorted(states.items()))
+        result.recovered = sum(event.kind == "recovered" for event in kept.events)

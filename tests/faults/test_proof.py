@@ -1,0 +1,37 @@
+"""The proof as a user runs it, short: a few kills must break nothing, and a broken program must be caught."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+
+def prove(*arguments: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "heliograph.cli.main", "prove", "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_server_that_is_killed_under_load_keeps_every_promise() -> None:
+    code, report = prove("--kills", "6", "--seed", "11")
+    assert report["violations"] == []
+    assert (code, report["good"], report["kills"]) == (0, True, 6)
+    assert report["accepted"] > 100
+    assert sum(report["states"].values()) == report["accepted"] == report["arrived"]
+
+
+def test_a_program_that_makes_a_new_id_at_each_attempt_is_caught() -> None:
+    code, report = prove("--kills", "3", "--seed", "12", "--control", "new-id")
+    assert (code, report["good"]) == (0, True)
+    assert report["broken"].get("I3", 0) > 0
+
+
+@pytest.mark.parametrize("arguments", [["--stops", "3"], ["--kills", "-1"], ["--control", "luck"]])
+def test_a_wish_that_makes_no_sense_is_refused(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "heliograph.cli.main", "prove", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
