@@ -1,6 +1,6 @@
-"""Time, handed in. Tests advance it; only the edge reads the machine's."""
+"""Time and chance, handed in. Tests advance and load them; only the edge reads the machine's."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -13,3 +13,13 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class Chance(Protocol):
+    """Dice, handed in: a `random.Random`, or one that a test has loaded."""
+
+    def random(self) -> float:
+        """From 0 up to, but without, 1."""
+        ...
+
+    def seed(self, a: Any = ..., /) -> None: ...

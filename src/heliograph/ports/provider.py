@@ -126,8 +126,8 @@ class Provider(Protocol):
         """One attempt, no retry inside, no exception for what the network may do. Cancelled = outcome unknown."""
         ...
 
-    def honours_client_id(self, content: Content) -> bool:
-        """True: the same `unique_id` sent again is shown once, so a lost answer may simply be tried again."""
+    def honours_client_id(self, content: Content, chat_id: str) -> bool:
+        """True: the same `unique_id` sent again to this chat is shown once, so a lost answer may be tried again."""
         ...
 
     def refuses(self, content: Content, chat_id: str) -> tuple[str, str] | None:

@@ -1,0 +1,228 @@
+"""The network's own file: every message it took, and what it still owes to the phones.
+
+Promise: what was awaited is written before the answer (not synced): it survives a kill of the process, not of the
+machine. Whatever arrives while a batch is written goes into the next one, as one statement.
+Weakness: messages are kept in a log and folded into the indexed tables when somebody reads, or when the log is long;
+a read after a burst of 20,000 messages takes some tenths of a second.
+"""
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from heliograph.domain.content import Content
+from heliograph.simulator.statements import load_statements
+
+LOG_LIMIT = 20_000  # messages in the log before it is folded without a reader
+FOLD_STEP = 5_000  # messages folded at once then: about 80 ms
+SQL = load_statements()
+T = TypeVar("T")
+_encode = msgspec.json.Encoder().encode
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message that was taken. The order of the fields is the one that `fold_arrivals` reads."""
+
+    no: int
+    device_id: str
+    number: str
+    chat_id: str
+    message_id: str
+    behaviour: str
+    since_us: int
+    next_us: int
+    owed: int
+    ack: int
+    received_at_us: int
+    content: Content
+    quoted_id: str | None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """These messages have reached `ack`; `owed` steps are left of them, the first after `next` microseconds."""
+
+    nos: list[int]
+    owed: int
+    next: int
+    ack: int
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    rows: list[Arrival] = field(default_factory=list)
+    answers: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Call:
+    work: Callable[[sqlite3.Connection], Any]
+    answer: asyncio.Future[Any]
+
+
+_Item = _Arrivals | _Call | Settled
+
+
+class Journal:
+    """One thread writes; all other state is the event loop's. Use between `open` and `close`."""
+
+    def __init__(self, path: Path, written: Callable[[Sequence[Arrival]], None]) -> None:
+        """`written` hears of each batch of arrivals, on the event loop, once it is in the file."""
+        self._path = path
+        self._written = written
+        self._thread = ThreadPoolExecutor(1, "simulator-journal")
+        self._pending: list[_Item] = []
+        self._busy: asyncio.Future[Any] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._log_size = 0
+
+    async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._loop.run_in_executor(self._thread, self._connect)
+
+    async def close(self) -> None:
+        while self._busy or self._pending:
+            await asyncio.wait([self._busy] if self._busy else [self._start()])
+        await self._loop.run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown()
+
+    def arrive(self, row: Arrival) -> asyncio.Future[None]:
+        """Done when the message is in the file."""
+        last = self._pending[-1] if self._pending else None
+        if not isinstance(last, _Arrivals):
+            last = _Arrivals()
+            self._put(last)
+        answer: asyncio.Future[None] = self._loop.create_future()
+        last.rows.append(row)
+        last.answers.append(answer)
+        return answer
+
+    def settle(self, settled: Settled) -> None:
+        """Not awaited: what is lost here is delivered again."""
+        self._put(settled)
+
+    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` in a transaction of its own, after all that was handed in before."""
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Call(work, answer))
+        return await answer
+
+    async def rows(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """`call` with one named statement."""
+        return await self.call(lambda db: db.execute(SQL[statement], values or {}).fetchall())
+
+    @property
+    def idle(self) -> bool:
+        return self._busy is None and not self._pending
+
+    def _put(self, item: _Item) -> None:
+        self._pending.append(item)
+        if self._busy is None and len(self._pending) == 1:
+            self._loop.call_soon(self._start_if_idle)  # others of this round of the loop join the batch
+
+    def _start_if_idle(self) -> None:
+        if self._busy is None and self._pending:
+            self._start()
+
+    def _start(self) -> asyncio.Future[Any]:
+        items, self._pending = self._pending, []
+        self._busy = self._loop.run_in_executor(self._thread, self._write, items)
+        self._busy.add_done_callback(lambda done: self._finish(items, done.result()))
+        return self._busy
+
+    def _finish(self, items: list[_Item], results: list[Any]) -> None:
+        self._busy = None
+        for item, result in zip(items, results, strict=True):
+            failed = isinstance(result, BaseException)
+            if isinstance(item, _Arrivals):
+                if not failed:
+                    self._written(item.rows)
+                for answer in item.answers:
+                    if not answer.done():
+                        answer.set_exception(result) if failed else answer.set_result(None)
+            elif isinstance(item, _Call) and not item.answer.done():
+                item.answer.set_exception(result) if failed else item.answer.set_result(result)
+        self._start_if_idle()
+
+    # ---- in the thread ----
+
+    def _connect(self) -> None:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -8000")
+        connection.executescript(SQL["schema"])
+        self._connection = connection
+        self._log_size = connection.execute(SQL["log_size"]).fetchone()[0]
+        self._fold(None)
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._fold(None)
+            self._connection.close()
+            self._connection = None
+
+    def _write(self, items: list[_Item]) -> list[Any]:
+        results: list[Any] = []
+        for item in items:
+            try:
+                results.append(self._write_one(item))
+            except Exception as error:  # noqa: BLE001 - handed to whoever awaits it
+                results.append(error)
+        if self._log_size >= LOG_LIMIT:
+            with contextlib.suppress(sqlite3.Error):  # a full disk: the log stays as it is until the next batch
+                self._fold(FOLD_STEP)
+        return results
+
+    def _write_one(self, item: _Item) -> Any:
+        assert self._connection
+        if isinstance(item, _Call):
+            self._fold(None)
+            return self._transaction(item.work)
+        body: Any = item.rows if isinstance(item, _Arrivals) else item
+        size = len(item.rows) if isinstance(item, _Arrivals) else len(item.nos)
+        kind = "arrivals" if isinstance(item, _Arrivals) else "settled"
+        self._connection.execute(SQL["append"], {"kind": kind, "size": size, "body": _encode(body).decode()})
+        self._log_size += size
+        return None
+
+    def _fold(self, limit: int | None) -> None:
+        """Moves the oldest part of the log into the tables: about `limit` messages, or all."""
+        left = self._log_size if limit is None else min(limit, self._log_size)
+        while left > 0:
+            done = self._transaction(functools.partial(_fold_page, limit=min(left, FOLD_STEP)))
+            self._log_size -= done
+            left -= done
+            if not done:
+                self._log_size = 0
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        assert self._connection
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self._connection)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return result
+
+
+def _fold_page(connection: sqlite3.Connection, *, limit: int) -> int:
+    done = 0
+    last = 0
+    for row_id, kind, size, body in connection.execute(SQL["log_page"]).fetchall():
+        connection.execute(SQL[f"fold_{kind}"], {"body": body})
+        last = row_id
+        done += size
+        if done >= limit:
+            break
+    connection.execute(SQL["log_trim"], {"id": last})
+    return done

@@ -1,0 +1,157 @@
+-- One file for one simulated network. What happens is appended to `log` as whole batches, and folded into the tables
+-- later, many at once: an index page is then written once for many rows. Whoever reads folds first.
+
+-- name: schema
+CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, size INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS messages (
+  no INTEGER PRIMARY KEY, device TEXT NOT NULL, number TEXT NOT NULL, chat_id TEXT NOT NULL, message_id TEXT NOT NULL,
+  behaviour TEXT NOT NULL, since_us INTEGER NOT NULL, next_us INTEGER NOT NULL, owed INTEGER NOT NULL,
+  ack INTEGER NOT NULL, received_at_us INTEGER NOT NULL, content TEXT NOT NULL, quoted_id TEXT,
+  transmissions INTEGER NOT NULL DEFAULT 1, shown INTEGER NOT NULL DEFAULT 1
+);
+CREATE UNIQUE INDEX IF NOT EXISTS message_once ON messages (message_id, number, chat_id);
+CREATE INDEX IF NOT EXISTS message_chat ON messages (chat_id, no);
+CREATE INDEX IF NOT EXISTS message_number ON messages (number, no);
+CREATE INDEX IF NOT EXISTS message_owed ON messages (device, no) WHERE owed > 0;
+CREATE TABLE IF NOT EXISTS turns (
+  message_id TEXT NOT NULL, number TEXT NOT NULL, chat_id TEXT NOT NULL, times INTEGER NOT NULL,
+  PRIMARY KEY (message_id, number, chat_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS devices (
+  device TEXT PRIMARY KEY, number TEXT NOT NULL, trouble TEXT, until_us INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS device_number ON devices (number);
+CREATE TABLE IF NOT EXISTS post (
+  no INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS post_device ON post (device, no);
+CREATE TABLE IF NOT EXISTS contacts (chat_id TEXT PRIMARY KEY, behaviour TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- name: append
+INSERT INTO log (kind, size, body) VALUES (:kind, :size, :body);
+
+-- name: log_page
+SELECT id, kind, size, body FROM log ORDER BY id LIMIT 200;
+
+-- name: log_size
+SELECT coalesce(sum(size), 0) FROM log;
+
+-- name: log_trim
+DELETE FROM log WHERE id <= :id;
+
+-- name: fold_arrivals
+-- A repeated id is counted, and shown again only where ids are not honoured (66).
+INSERT INTO messages (no, device, number, chat_id, message_id, behaviour, since_us, next_us, owed, ack, received_at_us,
+                      content, quoted_id)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'), json_extract(value, '$[7]'),
+       json_extract(value, '$[8]'), json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'), json_extract(value, '$[12]')
+FROM json_each(:body) WHERE true
+ON CONFLICT (message_id, number, chat_id)
+DO UPDATE SET transmissions = transmissions + 1, shown = shown + (excluded.behaviour = '66');
+
+-- name: fold_settled
+-- `owed` steps are left; `next` is the delay of the first of them. What is known never goes down.
+UPDATE messages SET
+  ack = max(ack, json_extract(:body, '$.ack')),
+  next_us = CASE WHEN owed > (json_extract(:body, '$.owed')) THEN since_us + (json_extract(:body, '$.next')) ELSE next_us END,
+  owed = min(owed, json_extract(:body, '$.owed'))
+WHERE no IN (SELECT value FROM json_each(:body, '$.nos'));
+
+-- name: last_no
+SELECT coalesce(max(no), 0) FROM messages;
+
+-- name: messages
+SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
+ORDER BY no LIMIT :limit;
+
+-- name: messages_of_chat
+SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
+WHERE chat_id = :chat_id ORDER BY no LIMIT :limit;
+
+-- name: messages_of_number
+SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
+WHERE number = :number ORDER BY no LIMIT :limit;
+
+-- name: messages_of_chat_and_number
+SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
+WHERE chat_id = :chat_id AND number = :number ORDER BY no LIMIT :limit;
+
+-- name: owed_page
+SELECT no, chat_id, message_id, behaviour, since_us, owed FROM messages
+WHERE device = :device AND owed > 0 AND no > :after AND next_us <= :now ORDER BY no LIMIT :limit;
+
+-- name: owed_later
+SELECT no, device, chat_id, message_id, behaviour, since_us, owed FROM messages WHERE owed > 0 AND next_us > :now;
+
+-- name: body
+SELECT json_extract(content, '$.body') FROM messages WHERE no = :no;
+
+-- name: known_chat
+SELECT 1 FROM messages WHERE chat_id = :chat_id AND number = :number LIMIT 1;
+
+-- name: last_writer
+SELECT device, number FROM messages WHERE chat_id = :chat_id ORDER BY no DESC LIMIT 1;
+
+-- name: senders
+SELECT no, device, chat_id FROM messages WHERE message_id = :message_id;
+
+-- name: hand_ack
+UPDATE messages SET ack = CASE WHEN :ack < 0 THEN :ack ELSE max(ack, :ack) END WHERE no = :no;
+
+-- name: turn
+INSERT INTO turns (message_id, number, chat_id, times) VALUES (:message_id, :number, :chat_id, 1)
+ON CONFLICT (message_id, number, chat_id) DO UPDATE SET times = times + 1 RETURNING times;
+
+-- name: devices
+SELECT device, number, trouble, until_us FROM devices WHERE trouble IS NOT NULL;
+
+-- name: devices_of
+SELECT device FROM devices WHERE number = :number;
+
+-- name: all_devices
+SELECT device, number FROM devices ORDER BY device LIMIT 2;
+
+-- name: see_device
+INSERT INTO devices (device, number) VALUES (:device, :number)
+ON CONFLICT (device) DO UPDATE SET number = excluded.number;
+
+-- name: trouble
+INSERT INTO devices (device, number, trouble, until_us) VALUES (:device, :number, :trouble, :until_us)
+ON CONFLICT (device) DO UPDATE SET trouble = excluded.trouble, until_us = excluded.until_us;
+
+-- name: mail
+INSERT INTO post (device, kind, body) VALUES (:device, :kind, :body);
+
+-- name: mail_page
+SELECT no, kind, body FROM post WHERE device = :device ORDER BY no LIMIT 200;
+
+-- name: mail_confirm
+DELETE FROM post WHERE no IN (SELECT value FROM json_each(:nos));
+
+-- name: contacts
+SELECT chat_id, behaviour FROM contacts;
+
+-- name: set_contact
+INSERT INTO contacts (chat_id, behaviour) VALUES (:chat_id, :behaviour)
+ON CONFLICT (chat_id) DO UPDATE SET behaviour = excluded.behaviour;
+
+-- name: drop_contact
+DELETE FROM contacts WHERE chat_id = :chat_id;
+
+-- name: setting
+SELECT value FROM settings WHERE name = :name;
+
+-- name: set_setting
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: empty_messages
+DELETE FROM messages;
+
+-- name: empty_turns
+DELETE FROM turns;
+
+-- name: empty_post
+DELETE FROM post;

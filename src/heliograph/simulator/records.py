@@ -1,0 +1,50 @@
+"""What the journal shows: messages as the interface page names their fields."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.content import Content
+from heliograph.domain.wire import iso
+from heliograph.simulator.journal import SQL
+
+_decode = msgspec.json.Decoder(Content).decode
+
+
+def messages(db: sqlite3.Connection, *, chat_id: str | None, number: str | None, limit: int) -> list[dict[str, Any]]:
+    """Oldest first. Source: interface, "The simulator", Journal."""
+    match chat_id, number:
+        case None, None:
+            name = "messages"
+        case _, None:
+            name = "messages_of_chat"
+        case None, _:
+            name = "messages_of_number"
+        case _:
+            name = "messages_of_chat_and_number"
+    find = {"chat_id": chat_id, "number": number, "limit": limit}
+    return [_shown(row) for row in db.execute(SQL[name], find)]
+
+
+def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
+    message_id, number, chat_id, text, quoted_id, received_at_us, transmissions, shown, ack = row
+    content = _decode(text)
+    media, poll = content.media, content.poll
+    fields: dict[str, Any] = {
+        "message_id": message_id,
+        "from": number,
+        "chat_id": chat_id,
+        "type": content.type.value,
+        "body": content.body,
+        "media": media and {name: getattr(media, name) for name in media.__struct_fields__},
+        "poll": poll and {name: getattr(poll, name) for name in poll.__struct_fields__},
+        "quoted_message_id": quoted_id,
+        "received_at": iso(received_at_us),
+        "transmissions": transmissions,
+        "shown": shown,
+        "ack": ack,
+    }
+    if content.extra:
+        fields["extra"] = content.extra
+    return fields
