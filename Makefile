@@ -47,7 +47,7 @@ format: $(READY) ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## measure accept, drain, latency, backlog and memory on this machine
-	@$(BIN)/python -m bench
+	@$(BIN)/heliograph bench --postgres own
 
 faults: $(READY) ## kill the server $(KILLS) times under load and check every promise (KILLS=200)
 	@$(BIN)/heliograph prove --kills $(KILLS)
@@ -60,4 +60,4 @@ lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer version
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
-	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
