@@ -25,9 +25,9 @@ JOB = Job(
 )  # fmt: skip
 PHONE = PhoneRow(
     phone_no=1, org_no=1, org_id="o", phone_id="phone-a", number="919876543210", provider="simulator", name="",
-    image="", labels=(), state="connected", state_detail="", state_at_us=NOW, pacing="none", config="{}", paused_at_us=None,
-    paused_by=None, hold_until_us=None, hold_reason=None, new_chats_until_us=None, first_connected_at_us=NOW,
-    created_at_us=NOW, updated_at_us=NOW,
+    image="", labels=(), state="connected", state_detail="", state_at_us=NOW, pacing="none", config="{}",
+    paused_at_us=None, paused_by=None, hold_until_us=None, hold_reason=None, new_chats_until_us=None,
+    first_connected_at_us=NOW, created_at_us=NOW, updated_at_us=NOW,
 )  # fmt: skip
 
 

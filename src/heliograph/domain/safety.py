@@ -1,8 +1,8 @@
 """Keeping a number in good standing: when to stop by itself, and who asked not to be written to.
 
 Two pure parts. A circuit breaker watches the share of failures among the last messages of a phone and says when to
-pause; it never resumes by itself, a person does. And `stop_word` tells whether what a person wrote is a plain request to
-stop: only when the whole message is such a word, so that "please don't stop" is not one.
+pause; it never resumes by itself, a person does. And `stop_word` tells whether what a person wrote is a plain request
+to stop: only when the whole message is such a word, so that "please don't stop" is not one.
 """
 
 import re
