@@ -35,7 +35,7 @@ class Intake(Protocol):
         ...
 
     async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
-        """Whether a reply may name it: a job of the organisation (any of its ids) or a message the phone received. O(1)."""
+        """Whether a person wrote this message to the phone. Own messages are found by `job`. O(1)."""
         ...
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
@@ -99,7 +99,7 @@ class Accounts(Protocol):
         """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""
         ...
 
-    async def phone_by_no(self, org_no: int, phone_no: int) -> PhoneRow | None:
+    async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None:
         """A deleted one too: jobs outlive their phone."""
         ...
 

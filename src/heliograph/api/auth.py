@@ -1,0 +1,153 @@
+"""Who calls, and for which phone: the bearer key and the `x-phone` header.
+
+A key is looked up by the SHA-256 of its secret and remembered for `KEY_TTL_S`, so a revoked key works at most that much
+longer (in every process). A phone is remembered for sends only: the store refuses a phone that was deleted meanwhile.
+Source: contract section 1 ("Auth", "Phone selection") and 6.9.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from heliograph.domain.errors import Invalid, NotFound, Unauthorized
+from heliograph.domain.job import KeyRow, PhoneRow
+from heliograph.ports.clock import Clock
+from heliograph.ports.intake import Accounts
+
+KEY_TTL_S = 3.0
+PHONE_TTL_S = 2.0
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A known key. `org_header` is ready to be sent."""
+
+    key: KeyRow
+    org_header: tuple[bytes, bytes]
+
+    @property
+    def org_no(self) -> int:
+        return self.key.org_no
+
+
+class Keys:
+    """Look-up of callers by their Authorization header."""
+
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._asked: dict[bytes, asyncio.Future[KeyRow | None]] = {}
+
+    async def caller(self, authorization: bytes | None) -> Caller:
+        """Raises Unauthorized for a missing, unknown or revoked key."""
+        token = bearer_token(authorization)
+        digest = hashlib.sha256(token).digest()
+        remembered = self._known.get(digest)
+        if remembered is not None and self._clock.monotonic() < remembered[0]:
+            return remembered[1]
+        return await self._look_up(digest)
+
+    async def _look_up(self, digest: bytes) -> Caller:
+        asked_at = self._clock.monotonic()
+        row = await self._ask_once(digest)
+        if row is None:
+            self._known.pop(digest, None)
+            raise unauthorized()
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        found = Caller(row, (b"x-periskope-org-id", row.org_id.encode()))
+        # counted from before the question, so that the answer is never older than the promise
+        self._known[digest] = (asked_at + KEY_TTL_S, found)
+        return found
+
+    async def _ask_once(self, digest: bytes) -> KeyRow | None:
+        """Requests that arrive together share one question."""
+        if waiting := self._asked.get(digest):
+            return await asyncio.shield(waiting)
+        answer: asyncio.Future[KeyRow | None] = asyncio.get_running_loop().create_future()
+        self._asked[digest] = answer
+        try:
+            row = await self._accounts.key_by_digest(digest)
+        except BaseException as error:
+            answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            answer.exception()  # seen here, even if nobody else waits
+            raise
+        else:
+            answer.set_result(row)
+            return row
+        finally:
+            del self._asked[digest]
+
+
+def bearer_token(authorization: bytes | None) -> bytes:
+    """The secret, free of stray spaces and of a prefix pasted twice."""
+    token = (authorization or b"").strip()
+    if token[:7].lower() != b"bearer ":
+        raise unauthorized()
+    while token[:7].lower() == b"bearer ":
+        token = token[7:].strip()
+    if not token:
+        raise unauthorized()
+    return token
+
+
+def unauthorized() -> Unauthorized:
+    return Unauthorized("Invalid bearer auth token")
+
+
+class Phones:
+    """Look-up of the phone that a call is about."""
+
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._known: dict[tuple[int, bytes | None], tuple[float, PhoneRow]] = {}
+
+    async def for_send(self, org_no: int, header: bytes | None) -> PhoneRow:
+        """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
+        remembered = self._known.get((org_no, header))
+        if remembered is not None and self._clock.monotonic() < remembered[0]:
+            return remembered[1]
+        found = await self.required(org_no, header)
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[org_no, header] = (self._clock.monotonic() + PHONE_TTL_S, found)
+        return found
+
+    async def required(self, org_no: int, header: bytes | None) -> PhoneRow:
+        """The phone of x-phone; without the header the organisation's only phone, else Invalid."""
+        if header is not None and header.strip():
+            return await self.named(org_no, header)
+        phones = await self._accounts.phones(org_no)
+        if len(phones) == 1:
+            return phones[0]
+        message = "Missing Header: {x-phone}"
+        raise Invalid(message, fields={"x-phone": {"message": message, "value": None}})
+
+    async def optional(self, org_no: int, header: bytes | None) -> PhoneRow | None:
+        """None, the whole organisation, without the header."""
+        return await self.named(org_no, header) if header is not None and header.strip() else None
+
+    async def named(self, org_no: int, header: bytes) -> PhoneRow:
+        wanted = phone_name(header)
+        found = await self._accounts.phone(org_no, wanted) if wanted else None
+        if found is None:
+            message = "There is no such phone; see GET /v1/phones/all for the phones of this organisation"
+            shown = header.decode("latin-1")[:100]
+            raise NotFound(message, fields={"x-phone": {"message": message, "value": shown}})
+        return found
+
+    def forget(self, org_no: int) -> None:
+        """After a phone of the organisation was made or deleted here."""
+        self._known = {name: row for name, row in self._known.items() if name[0] != org_no}
+
+
+def phone_name(header: bytes) -> str | None:
+    """Digits or a phone_id; `+`, spaces and `@c.us` are forgiven. None for what can be neither."""
+    text = header.decode("latin-1").strip()
+    if text.startswith("phone-"):
+        return text if text.isascii() and text.isprintable() else None
+    text = text.removesuffix("@c.us").replace(" ", "").replace("-", "").removeprefix("+")
+    return text if text.isascii() and text.isdigit() and len(text) <= 20 else None

@@ -1,0 +1,128 @@
+"""Bodies: read up to the limit, decoded against a type, with an error that names the field.
+
+Promise: a body over the limit is refused before it is parsed, whether its length was announced or not; a compressed one
+is never unpacked. Nothing that a database cannot store (NUL, lone surrogates) comes further than here.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from heliograph.domain.errors import BadRequest, Invalid, PayloadTooLarge, UnsupportedMediaType, invalid
+
+T = TypeVar("T")
+Receive = Callable[[], Awaitable[Any]]
+
+_PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+_DEEP = "the JSON is nested too deep"
+
+
+class ClientGone(Exception):
+    """The caller hung up before its body was complete: there is nobody to answer."""
+
+
+async def read_body(receive: Receive, length: bytes | None, limit: int) -> bytes | bytearray:
+    """The whole body; PayloadTooLarge as soon as it is known to exceed `limit`."""
+    if length is not None and (not length.isdigit() or int(length) > limit):
+        raise _too_large(limit)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(first) > limit:
+            raise _too_large(limit)
+        return first
+    body = bytearray(first)
+    while message.get("more_body", False):
+        if len(body) > limit:
+            raise _too_large(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body may have at most {limit} bytes; give larger media by url")
+
+
+def check_encoding(content_type: bytes | None, content_encoding: bytes | None, body: bytes | bytearray) -> None:
+    """Only plain JSON is taken. A call without a body needs no content type."""
+    if content_encoding is not None and content_encoding.strip().lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType("Content-Encoding is not supported: send the body uncompressed")
+    if not body or content_type is None:
+        return
+    said = content_type.partition(b";")[0].strip().lower()
+    if said not in (b"", b"application/json", b"text/json") and not said.endswith(b"+json"):
+        raise UnsupportedMediaType("The body must be JSON: send Content-Type: application/json")
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
+    """Raises BadRequest if it is not JSON, Invalid if it is not of the type."""
+    try:
+        value = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error)) from None
+    except RecursionError:
+        raise BadRequest(_DEEP) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_json(error, body) from None
+    if b"\\u0000" in body:
+        _look_for_unstorable(body)
+    return value
+
+
+def _wrong_type(text: str) -> Invalid:
+    """msgspec's `Expected `str`, got `int` - at `$.media.url`` as a message for the field `url`."""
+    place = _PLACE.search(text)
+    path = place["path"].lstrip(".") if place else ""
+    text = _PLACE.sub("", text)
+    if missing := _MISSING.search(text):
+        return invalid(missing["field"], f"{missing['field']} is missing")
+    names = [name for name in re.split(r"\.|\[.*?\]", path) if name]
+    message = text.replace("`", "")
+    return invalid(names[-1], f"{path}: {message}") if names else Invalid(f"Invalid body. {message}")
+
+
+def _not_json(error: Exception, body: bytes | bytearray) -> BadRequest | Invalid:
+    if not body:
+        return BadRequest("The body is empty: JSON is needed")
+    if isinstance(error, UnicodeDecodeError):
+        return BadRequest("The body is not UTF-8")
+    try:  # the standard parser takes lone surrogates, so it can tell where they stand
+        _look_for_unstorable(body)
+    except (Invalid, BadRequest) as found:
+        return found
+    return BadRequest(f"The body is not JSON: {error}")
+
+
+def _look_for_unstorable(body: bytes | bytearray) -> None:
+    try:
+        _refuse_unstorable(json.loads(body))
+    except RecursionError:
+        raise BadRequest(_DEEP) from None
+    except ValueError as error:  # not JSON, or a number of thousands of digits
+        raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+def _refuse_unstorable(value: Any, field: str = "body") -> None:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise invalid(field, f"{field} holds a NUL character, which cannot be stored")
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise invalid(field, f"{field} holds half of a surrogate pair, which is no character")
+    elif isinstance(value, list):
+        for one in value:
+            _refuse_unstorable(one, field)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            _refuse_unstorable(name, field)
+            _refuse_unstorable(one, name)

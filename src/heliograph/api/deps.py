@@ -1,0 +1,68 @@
+"""What the API is handed by `app.py`: everything it knows of other rooms."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from heliograph.domain.ids import JobIds
+from heliograph.domain.job import PhoneRow
+from heliograph.ports.clock import Clock
+from heliograph.ports.fetch import Fetch
+from heliograph.ports.intake import Accounts, Intake
+from heliograph.ports.media import MediaStore
+from heliograph.ports.meter import Meter, Unmetered
+from heliograph.ports.provider import Provider
+from heliograph.ports.wake import Wake
+
+AsgiApp = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`checks`: what was looked at, in plain words, such as {"database": "ok", "roles": "api,sender"}."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Another room's ASGI app under `path` (it sees the whole path). `bearer`: only for holders of an API key."""
+
+    path: str
+    app: AsgiApp
+    bearer: bool = False
+
+
+def no_pairing_code(phone: PhoneRow) -> str | None:
+    """For gateways without linked devices: the simulator alone has something to show, so that the call can be tried."""
+    return f"heliograph-simulator:{phone.phone_id}" if phone.provider == "simulator" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDeps:
+    """`fetch` None: media by url is refused. `provider` gives None for a name it does not know.
+
+    `pacing_for(provider)`: the preset of a new phone. `pairing_code(phone)`: the text of its QR code, if it has one.
+    `metrics` renders the page of /metrics. `closing()`: the process is about to stop, so long waits end now.
+    """
+
+    intake: Intake
+    accounts: Accounts
+    media: MediaStore
+    wake: Wake
+    clock: Clock
+    job_ids: JobIds
+    provider: Callable[[str], Provider | None]
+    provider_names: tuple[str, ...]
+    ready: Callable[[], Awaitable[Readiness]]
+    metrics: Callable[[], Awaitable[bytes]]
+    pacing_for: Callable[[str], str]
+    max_body_bytes: int
+    rate_limit_per_second: int
+    closing: Callable[[], bool]
+    meter: Meter = field(default_factory=Unmetered)
+    fetch: Fetch | None = None
+    pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
+    mounts: tuple[Mount, ...] = ()
+    dashboard: AsgiApp | None = None
+    version: str = "0"

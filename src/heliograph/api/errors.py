@@ -1,0 +1,70 @@
+"""Every refusal as the contract's JSON body, whoever raised it; never HTML, never an empty body.
+
+Source: contract section 1 ("Error body") and "Client quirks" 1; interface, "HTTP".
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.errors import Refusal
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    message: str
+    value: Any = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What every answer of 400 and above holds."""
+
+    code: str
+    name: str
+    status: int
+    message: str
+    fields: dict[str, FieldError] = {}
+
+
+class MethodNotAllowed(Refusal):
+    code, name, status = "METHOD_NOT_ALLOWED_ERROR", "Method Not Allowed Error", 405
+
+
+def body_of(refusal: Refusal) -> bytes:
+    shown: dict[str, Any] = {
+        "code": refusal.code,
+        "name": refusal.name,
+        "status": refusal.status,
+        "message": refusal.message,
+        "fields": refusal.fields,
+    }
+    return msgspec.json.encode(shown | refusal.extra)
+
+
+def headers_of(refusal: Refusal) -> Headers:
+    headers: Headers = []
+    if refusal.retry_after_s is not None or refusal.status in (429, 503):
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after_s or 1))))
+    if refusal.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
+
+
+def from_status(status: int, detail: str, extra: Mapping[str, Any] | None = None) -> Refusal:
+    """A refusal for a status that routing gave: 404 and 405 above all."""
+    if status == 405:
+        return MethodNotAllowed(detail or "This path does not take this method", extra=extra)
+    known = {one.status: one for one in _all_refusals(Refusal)}
+    return known.get(status, Refusal)(detail, extra=extra)
+
+
+def _all_refusals(kind: type[Refusal]) -> list[type[Refusal]]:
+    return [kind, *(below for one in kind.__subclasses__() for below in _all_refusals(one))]
+
+
+def internal() -> Refusal:
+    """What a caller hears of a defect; the log has the rest."""
+    return Refusal("Internal server error")

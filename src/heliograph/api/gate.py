@@ -1,0 +1,193 @@
+"""The front of the API: every request under /v1 passes here before anything is routed.
+
+In this order: bearer key (401), rate limit (429), body within its limit (413). Then POST /message/send goes straight to
+`send.send` (no routing in between: this path is what a busy gateway does all day), everything else to Litestar.
+Paths outside /v1 go to whoever is mounted there; what nobody takes is a 404 in JSON.
+
+Promise: every answer, whatever went wrong, is JSON with the contract's headers; a defect is logged and is a plain 500.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from heliograph.api.auth import Caller
+from heliograph.api.body import ClientGone, read_body
+from heliograph.api.call import Call, Desk, Head
+from heliograph.api.deps import AsgiApp, Mount
+from heliograph.api.errors import Headers, body_of, from_status, headers_of, internal
+from heliograph.api.idempotency import REPLAYED
+from heliograph.api.ratelimit import Standing
+from heliograph.api.send import SEND, answer_of, send
+from heliograph.domain.errors import Refusal
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SENDS = frozenset({SEND, "/v1/messages/send"})
+_JSON = (b"content-type", b"application/json")
+_log = structlog.get_logger("heliograph.api")
+
+
+class Gate:
+    """An ASGI app. `inner` routes what is under /v1, `mounts` by the longest path first, `outside` has the rest."""
+
+    def __init__(self, desk: Desk, inner: AsgiApp, *, mounts: tuple[Mount, ...], outside: AsgiApp) -> None:
+        self._desk = desk
+        self._inner = inner
+        self._mounts = sorted(mounts, key=lambda mount: -len(mount.path))
+        self._outside = outside
+
+    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._inner(scope, receive, send_)
+        elif scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            await _Exchange(self._desk, scope, receive, send_).run(self._inner)
+        else:
+            await self._elsewhere(scope, receive, send_)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send_: Send) -> None:
+        path = scope["path"]
+        for mount in self._mounts:
+            if path == mount.path or path.startswith(f"{mount.path}/"):
+                if mount.bearer and scope["type"] == "http":
+                    await _Exchange(self._desk, scope, receive, send_).run_mounted(mount.app)
+                else:
+                    await mount.app(scope, receive, send_)
+                return
+        await self._outside(scope, receive, send_)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_began",
+        "_caller",
+        "_desk",
+        "_head",
+        "_receive",
+        "_scope",
+        "_send",
+        "_standing",
+        "_started",
+        "_status",
+    )
+
+    def __init__(self, desk: Desk, scope: Scope, receive: Receive, send_: Send) -> None:
+        self._desk = desk
+        self._scope = scope
+        self._receive = receive
+        self._send = send_
+        self._head = Head(scope["headers"])
+        self._caller: Caller | None = None
+        self._standing: Standing | None = None
+        self._started = False
+        self._status = 500
+        self._began = desk.deps.clock.monotonic()
+
+    async def run(self, inner: AsgiApp) -> None:
+        try:
+            await self._enter()
+            limit = self._desk.deps.max_body_bytes
+            body = await read_body(self._receive, self._head.content_length, limit)
+            if self._scope["path"] in SENDS and self._scope["method"] == "POST":
+                await self._accept(body)
+            else:
+                await self._route(inner, body)
+        except Refusal as refusal:
+            await self._refuse(refusal)
+        except ClientGone:
+            return
+        except Exception:  # noqa: BLE001 - the outermost edge: a defect becomes a JSON answer and a line in the log
+            await self._defect()
+        self._desk.deps.meter.answered(self._status)
+
+    async def run_mounted(self, app: AsgiApp) -> None:
+        """Another room's app behind the bearer key; it reads its body itself."""
+        try:
+            caller = await self._desk.keys.caller(self._head.authorization)
+        except Refusal as refusal:
+            await self._refuse(refusal)
+            return
+        self._scope["heliograph.caller"] = caller.key
+        await app(self._scope, self._receive, self._send)
+
+    async def _enter(self) -> None:
+        desk = self._desk
+        self._caller = await desk.keys.caller(self._head.authorization)
+        self._standing = desk.limit.spend(self._caller.key.key_no)
+        if self._standing is not None and self._standing.over:
+            raise self._standing.refusal()
+
+    async def _accept(self, body: bytes | bytearray) -> None:
+        assert self._caller is not None
+        desk = self._desk
+        enqueued, phone = await send(desk, self._caller, self._head, body)
+        headers = self._headers()
+        headers.append((b"x-periskope-phone-id", phone.phone_id.encode()))
+        if enqueued.replayed:
+            headers.append(REPLAYED)
+        await self._answer(200, answer_of(enqueued), headers)
+        desk.deps.meter.accepted(1, desk.deps.clock.monotonic() - self._began)
+
+    async def _route(self, inner: AsgiApp, body: bytes | bytearray) -> None:
+        assert self._caller is not None
+        scope = self._scope
+        call = Call(
+            self._desk,
+            self._caller,
+            self._head,
+            body,
+            method=scope["method"],
+            query_string=scope["query_string"],
+        )
+        scope["heliograph"] = call
+
+        async def headed(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self._started, self._status = True, message["status"]
+                added = self._headers()
+                if call.phone is not None:
+                    added.append((b"x-periskope-phone-id", call.phone.phone_id.encode()))
+                message["headers"] = [*message["headers"], *added]
+            await self._send(message)
+
+        await inner(scope, self._receive, headed)
+
+    def _headers(self) -> Headers:
+        """Of every answer under /v1. Source: contract section 1, "Response headers"."""
+        headers: Headers = [(b"x-periskope-trace-id", secrets.token_hex(8).encode())]
+        if self._caller is not None:
+            headers.append(self._caller.org_header)
+        if self._standing is not None:
+            headers += self._standing.headers()
+        return headers
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        await self._answer(refusal.status, body_of(refusal), [*self._headers(), *headers_of(refusal)])
+
+    async def _defect(self) -> None:
+        _log.exception("a request ended in a defect", method=self._scope["method"])
+        if not self._started:
+            await self._refuse(internal())
+
+    async def _answer(self, status: int, body: bytes, headers: Headers) -> None:
+        headers += (_JSON, (b"content-length", b"%d" % len(body)))
+        self._started, self._status = True, status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+async def nobody(scope: Scope, _receive: Receive, send_: Send) -> None:
+    """The last app of all: 404 in JSON for a path that nobody takes."""
+    if scope["type"] == "websocket":
+        await send_({"type": "websocket.close", "code": 1000})
+        return
+    body = body_of(from_status(404, "There is nothing at this path; the API is under /v1, its description at /docs"))
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    await send_({"type": "http.response.start", "status": 404, "headers": headers})
+    await send_({"type": "http.response.body", "body": body})

@@ -1,0 +1,159 @@
+"""The queue as the current family of paths shows it: /message/queues, its health and its purge.
+
+Scope: the phone of x-phone, else the whole organisation. Source: contract 2.2, 3.2, 6.1, 6.10, 6.21; interface,
+"Jobs on the wire".
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.call import Call
+from heliograph.api.route import Answer, PhoneUse, Query, route
+from heliograph.domain.errors import invalid
+from heliograph.domain.ids import JobId, parse_job_id, queue_id
+from heliograph.domain.job import Job
+from heliograph.domain.wire import HealthCounts, QueueJob, health_counts, queue_job
+
+MOST_LISTED = 2000
+MOST_PURGED = 100_000
+
+LIST_QUERY = (
+    Query("queue_id", "Only this job: an array of one, or an empty one"),
+    Query("broadcast_id", "All jobs of this broadcast, without a limit"),
+    Query("limit", "How many, newest first", "integer", 1, MOST_LISTED),
+    Query("offset", "How many of the newest to leave out", "integer", 0),
+)
+
+
+class JobFilter(msgspec.Struct):
+    """Nothing: the newest 2,000 jobs."""
+
+    queue_id: str | None = None
+    broadcast_id: str | None = None
+    limit: Annotated[int | None, Meta(extra_json_schema={"minimum": 1, "maximum": MOST_LISTED})] = None
+    offset: Annotated[int | None, Meta(extra_json_schema={"minimum": 0})] = None
+
+
+class PurgeBody(msgspec.Struct):
+    """Nothing: everything that waits. `queue_id` and `queue_ids` are the same, one string or an array."""
+
+    queue_ids: str | list[str] | None = None
+    queue_id: str | list[str] | None = None
+    broadcast_id: str | None = None
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """`queue_ids`: the jobs that were taken out; what was being sent already is left out."""
+
+    purged: bool
+    mode: str
+    queue_ids: list[str]
+
+
+async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> Answer | list[Any]:
+    """The jobs of a filter in the shape of `render`; what the body leaves open, the query may say."""
+    intake, now_us = call.deps.intake, call.deps.clock.now_us()
+    name = wanted.queue_id or call.text("queue_id")
+    broadcast_id = wanted.broadcast_id or call.text("broadcast_id")
+    limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MOST_LISTED)
+    offset = _within(wanted.offset if wanted.offset is not None else call.number("offset", int), "offset", None)
+    if name:
+        job = await intake.job(call.org_no, name)
+        if job is None:
+            return []
+        phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
+        return [render(job, now_us=now_us, phone=phone)]
+    if broadcast_id:
+        chunks = intake.broadcast_jobs(call.org_no, broadcast_id)
+        return Answer(_streamed(chunks, lambda job: render(job, now_us=now_us)))
+    jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MOST_LISTED, offset=offset or 0)
+    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
+    return [render(job, now_us=now_us, phone=phones.get(job.phone_no)) for job in jobs]
+
+
+def _within(number: int | None, field: str, most: int | None) -> int | None:
+    if number is None:
+        return None
+    least = 1 if field == "limit" else 0
+    if number < least:
+        raise invalid(field, f"{field} must be {least} or more", number)
+    if most is not None and number > most:
+        raise invalid(field, "Limit should be less than 2000", number)
+    if number > 2**62:
+        raise invalid(field, f"{field} is too large")
+    return number
+
+
+async def _streamed(chunks: AsyncIterator[list[Job]], render: Callable[[Job], Any]) -> AsyncIterator[bytes]:
+    """A JSON array in pieces: as many jobs as there are, in bounded memory."""
+    before = b"["
+    async for jobs in chunks:
+        for job in jobs:
+            yield before + msgspec.json.encode(render(job))
+            before = b","
+    yield b"[]" if before == b"[" else b"]"
+
+
+def purge_wish(call: Call) -> tuple[str, list[JobId] | None, str | None]:
+    """Mode, jobs, broadcast_id; tolerant of every spelling in the contract (6.10)."""
+    body = call.decoded(PurgeBody)
+    names: list[str] = []
+    for given in (body.queue_ids, body.queue_id):
+        names += [given] if isinstance(given, str) else given or []
+    if len(names) > MOST_PURGED:
+        raise invalid("queue_ids", f"queue_ids may name at most {MOST_PURGED} jobs")
+    if body.queue_ids is not None or body.queue_id is not None:
+        found = (parse_job_id(name) for name in dict.fromkeys(names))
+        return "queue_ids", [job_id for job_id in found if job_id is not None], None
+    if body.broadcast_id:
+        return "broadcast_id", None, body.broadcast_id
+    return "all", None, None
+
+
+async def purge(call: Call) -> Purged:
+    mode, job_ids, broadcast_id = purge_wish(call)
+    gone = await call.deps.intake.purge(call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id)
+    return Purged(True, mode, [queue_id(job_id) for job_id in gone])
+
+
+@route(
+    "POST", "/message/queues",
+    summary="List queue jobs", tag="Queue", phone=PhoneUse.OPTIONAL, body=JobFilter, answer=list[QueueJob],
+    query=LIST_QUERY,
+    description="Status is one of queued, sending, sent, failed, scheduled; a delivered message stays sent.",
+)  # fmt: skip
+async def jobs(call: Call) -> Answer | list[Any]:
+    return await listed(call, call.decoded(JobFilter), queue_job)
+
+
+@route(
+    "GET", "/message/queues",
+    summary="List queue jobs, by query", tag="Queue", phone=PhoneUse.OPTIONAL, answer=list[QueueJob], query=LIST_QUERY,
+)  # fmt: skip
+async def jobs_by_query(call: Call) -> Answer | list[Any]:
+    return await listed(call, JobFilter(), queue_job)
+
+
+@route(
+    "GET", "/message/queues/health",
+    summary="How many jobs stand where", tag="Queue", phone=PhoneUse.OPTIONAL, answer=HealthCounts,
+)  # fmt: skip
+async def health(call: Call) -> HealthCounts:
+    return health_counts(await call.deps.intake.health(call.org_no, call.phone_no))
+
+
+@route(
+    "POST", "/message/queues/purge",
+    summary="Take out what has not started", tag="Queue", phone=PhoneUse.OPTIONAL, body=PurgeBody, answer=Purged,
+    description="A purged job ends as failed, with message.failed; a job that is being sent is never purged.",
+)  # fmt: skip
+async def purge_jobs(call: Call) -> Purged:
+    return await purge(call)
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [jobs, jobs_by_query, health, purge_jobs]

@@ -1,0 +1,151 @@
+"""POST /v1/message/send: a checked message goes into the queue.
+
+Promise: a 200 is given only after the store has committed and synced the job, and after the bytes of its file are on
+disk; a refusal has stored neither. `accept` is the one way in: the gate calls `send` directly for this path, with no
+routing in between; every other path that sends goes through Litestar.
+Weakness: a file whose message is then refused by the store stays in the media folder until it is pruned.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.auth import Caller
+from heliograph.api.body import check_encoding, decode
+from heliograph.api.call import Call, Desk, Head
+from heliograph.api.filedata import estimated_size, take_in
+from heliograph.api.idempotency import REPLAYED, idempotency, reused
+from heliograph.api.parse import MediaBody, SendBody, content_of
+from heliograph.api.route import Answer, PhoneUse, route
+from heliograph.domain.chat import parse_chat_id, test_suffix
+from heliograph.domain.content import Content, Kind
+from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.ids import queue_id, unique_id
+from heliograph.domain.job import Enqueued, KeyReused, NewJob, PhoneGone, PhoneRow
+from heliograph.domain.wire import HINT
+
+SEND = "/v1/message/send"
+SIMULATOR = "simulator"
+
+
+class SendAnswer(msgspec.Struct, frozen=True):
+    """Accepted into the queue, not yet sent."""
+
+    queue_id: str
+    queue_position: int
+    unique_id: str
+    hint: str
+
+
+_send_decoder = msgspec.json.Decoder(SendBody)
+_encode = msgspec.json.Encoder().encode
+
+
+def answer_of(enqueued: Enqueued) -> bytes:
+    name = queue_id(enqueued.job_id)
+    return _encode(SendAnswer(name, enqueued.position, unique_id(enqueued.job_id), HINT + name))
+
+
+async def send(desk: Desk, caller: Caller, head: Head, body: bytes | bytearray) -> tuple[Enqueued, PhoneRow]:
+    """The whole of POST /message/send between its headers and its answer."""
+    check_encoding(head.content_type, head.content_encoding, body)
+    return await accept(desk, caller, head, body, decode(_send_decoder, body), path=SEND)
+
+
+async def accept(
+    desk: Desk, caller: Caller, head: Head, raw: bytes | bytearray, body: SendBody, *, path: str
+) -> tuple[Enqueued, PhoneRow]:
+    """Checks everything that can be checked, stores the file, then the job. Raises a Refusal with nothing stored."""
+    deps = desk.deps
+    chat_id = parse_chat_id(body.chat_id)
+    content = content_of(body)
+    phone = await desk.phones.for_send(caller.key.org_no, head.phone)
+    keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
+    provider = deps.provider(phone.provider)
+    if provider is None:
+        raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
+    if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
+        raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)
+    if refusal := provider.refuses(_weighed(content, body.media), chat_id):
+        raise invalid(refusal[0], refusal[1])
+    if content.reply_to is not None:
+        await _check_reply(desk, phone, content.reply_to)
+    if body.media is not None:
+        content = await _with_file(desk, content, body.media, provider.capabilities.media_max_bytes)
+    job = NewJob(
+        job_id=deps.job_ids.make(),
+        org_no=phone.org_no,
+        phone_no=phone.phone_no,
+        chat_id=chat_id,
+        content=content,
+        idempotency=keyed,
+    )
+    result = await deps.intake.enqueue(job)
+    if isinstance(result, Enqueued):
+        deps.wake.phones((phone.phone_no,))
+        return result, phone
+    raise _not_queued(result)
+
+
+async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:
+    intake = desk.deps.intake
+    if await intake.job(phone.org_no, reply_to) is None:
+        if not await intake.known_message(phone.org_no, phone.phone_no, reply_to):
+            raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
+
+
+def _not_queued(result: KeyReused | PhoneGone) -> Exception:
+    match result:
+        case KeyReused():
+            return reused()
+        case PhoneGone():
+            message = "The phone was deleted"
+            return NotFound(message, fields={"x-phone": {"message": message, "value": None}})
+
+
+def _weighed(content: Content, media: MediaBody | None) -> Content:
+    """With a size to judge by, before anything is decoded."""
+    if media is None or content.media is None or content.media.url is not None:
+        return content
+    size = max(estimated_size(media) - 2, 0)
+    return msgspec.structs.replace(content, media=msgspec.structs.replace(content.media, size=size))
+
+
+async def _with_file(desk: Desk, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
+    if content.media is not None and content.media.url is not None:
+        await check_media_url(desk, content.media.url)
+        return content
+    return await take_in(desk.deps.media, content, media, most=most.get(content.type))
+
+
+async def check_media_url(desk: Desk, url: str) -> None:
+    """Media by url is fetched by the guarded way out, if this gateway has one."""
+    if desk.deps.fetch is None:
+        raise invalid("url", "media.url is not available on this gateway yet: send the file as media.filedata")
+    if forbidden := await desk.deps.fetch.check(url):
+        raise invalid("url", f"media.url: {forbidden.detail}", url)
+
+
+@route(
+    "POST", "/message/send", aliases=("/messages/send",),
+    summary="Send a message", tag="Messages", phone=PhoneUse.REQUIRED, body=SendBody, answer=SendAnswer,
+    description="Accepts a message into the queue: a text, a file, a poll or a reply. A 200 means that it is on disk.",
+    errors=(404, 413, 415), idempotent=True,
+    example={"chat_id": "919537851844@c.us", "message": "Hi from Heliograph"},
+    example_answer={
+        "queue_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "queue_position": 0, "unique_id": "3EB05FC204C28E456D8596",
+        "hint": HINT + "ba3273cb-12be-48d4-90e0-0cbc0b427ef1",
+    },
+)  # fmt: skip
+async def send_message(call: Call) -> Answer:
+    enqueued, call.phone = await send(call.desk, call.caller, call.head, call.body)
+    return Answer(answer_of(enqueued), headers=replay_headers(enqueued))
+
+
+def replay_headers(enqueued: Enqueued) -> dict[str, str]:
+    return {REPLAYED[0].decode(): REPLAYED[1].decode()} if enqueued.replayed else {}
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [send_message]
