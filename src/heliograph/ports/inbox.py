@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
+from heliograph.ports.provider import Inbound, Phone, Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
     """One provider webhook as it came, for one phone it speaks of."""
 
+    org_no: int
     phone_no: int
     received_at_us: int
     payload: bytes
@@ -22,8 +23,11 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    inbox_no: int
+    """A stored one. `inbox_no` rises with time within a phone."""
+
+    org_no: int
     phone_no: int
+    inbox_no: int
     received_at_us: int
     payload: bytes
 
@@ -33,22 +37,25 @@ class Inbox(Protocol):
         """Returns only after the commit is synced to disk: the provider is told 200 after this."""
         ...
 
-    async def deliveries(self, phone_nos: Sequence[int], limit: int) -> list[Delivery]:
-        """Of these phones, the oldest first."""
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+        """Of each (org_no, phone_no) up to `limit`, the oldest first. Index probes only."""
         ...
 
-    async def drop_deliveries(self, inbox_nos: Sequence[int]) -> None:
+    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """After they were applied."""
+        ...
+
+    async def prune_deliveries(self, before_us: int) -> None:
+        """What came earlier and was never applied: of phones that were deleted meanwhile."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one webhook says of one phone. `session` None: nothing about the phone itself."""
+    """What one webhook says of one phone."""
 
     receipts: tuple[Receipt, ...] = ()
     inbound: tuple[Inbound, ...] = ()
-    session: tuple[SessionState, str] | None = None
 
 
 class Reader(Protocol):

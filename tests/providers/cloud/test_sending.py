@@ -1,5 +1,7 @@
 """The provider over the local Graph server: every kind, every test number, and what the journal saw."""
 
+from typing import Any
+
 import pytest
 
 from heliograph.domain.content import Content, Kind
@@ -185,7 +187,7 @@ async def test_a_reply_names_the_message_and_one_that_was_never_sent_is_refused(
 
 @pytest.mark.parametrize("kind", [Kind.LOCATION, Kind.CONTACT, Kind.TEMPLATE, Kind.INTERACTIVE, Kind.REACTION])
 async def test_each_kind_without_a_file_is_taken(kind: Kind) -> None:
-    extra = {
+    extras: dict[Kind, dict[str, Any]] = {
         Kind.LOCATION: {"latitude": 51.5, "longitude": -0.12, "name": "A bridge", "address": "London"},
         Kind.CONTACT: {"contacts": [{"name": {"formatted_name": "Ada"}, "phones": [{"phone": "+447700900001"}]}]},
         Kind.TEMPLATE: {"name": "hello_world", "language": {"code": "en_US"}},
@@ -195,11 +197,13 @@ async def test_each_kind_without_a_file_is_taken(kind: Kind) -> None:
             "action": {"buttons": [{"type": "reply", "reply": {"id": "y", "title": "Yes"}}]},
         },
         Kind.REACTION: {"emoji": "👍"},
-    }[kind]
+    }
     async with cloud_world() as cloud:
         first = await cloud.provider.send(request(cloud.phone, PERSON))
         assert isinstance(first, Accepted)
-        asked = request(cloud.phone, PERSON, Content(type=kind, extra=extra), quoted_id=first.provider_message_id)
+        asked = request(
+            cloud.phone, PERSON, Content(type=kind, extra=extras[kind]), quoted_id=first.provider_message_id
+        )
         assert isinstance(await cloud.provider.send(asked), Accepted)
         assert cloud.shown(asked.queue_id) == 1
 

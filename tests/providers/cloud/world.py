@@ -123,7 +123,8 @@ async def cloud_world(
         uploads, heard = Uploads(), Heard()
         base_url = graph.server.base_url
         provider = CloudProvider(session, clock=CLOCK, uploads=uploads, timeouts=timeouts, media_by_link=media_by_link)
-        phone = cloud_phone(base_url, **config)
+        ids = {"phone_number_id": "100000000000001", **config}
+        phone = cloud_phone(base_url, phone_no=1, **ids)
         sink: Sink = heard
         await provider.open(phone, sink)
         await until(lambda: heard.state() is not None)

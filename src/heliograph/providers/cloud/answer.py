@@ -1,7 +1,7 @@
 """What an answer of the Graph API means, as an outcome: pure, no I/O, never raises on what the other side may send.
 
-Promise: only an answer that surely says "not sent" becomes anything that is tried again. A 5xx without an error in JSON, a
-success that cannot be read, and silence are Unknown.
+Promise: only an answer that surely says "not sent" becomes anything that is tried again. A 5xx whose error is not in
+JSON, a success that cannot be read, and silence are Unknown.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def read_json(body: bytes) -> dict[str, Any] | None:
     """The object in the body; None for anything else."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):  # bad UTF-8 is a ValueError
         return None
     return value if isinstance(value, dict) else None
 

@@ -17,7 +17,6 @@ from heliograph.ports.inbox import Answer, Inbox, NewDelivery, Verdict
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
 from heliograph.providers.cloud.webhook import (
-    account_ids,
     challenge_answer,
     phone_number_ids,
     read_payload,
@@ -34,6 +33,7 @@ class _Phones(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
+    org_no: int
     phone_no: int
     account: Account
 
@@ -55,18 +55,18 @@ class CloudDoor:
         payload = read_payload(raw)
         if payload is None:
             return Verdict(Answer.MALFORMED, "This is not a webhook of a WhatsApp Business account.")
-        named, accounts = phone_number_ids(payload), account_ids(payload)
-        phones = _named(await self._cloud_phones(_FRESH_S), named, accounts)
-        if not phones:  # perhaps it was added a moment ago
-            phones = _named(await self._cloud_phones(_MISS_S), named, accounts)
+        named = phone_number_ids(payload)
+        phones = [known for known in await self._cloud_phones(_FRESH_S) if known.account.phone_number_id in named]
+        if not phones and named:  # perhaps it was added a moment ago
+            phones = [known for known in await self._cloud_phones(_MISS_S) if known.account.phone_number_id in named]
         secrets = {known.account.app_secret for known in phones}
         proven = {secret for secret in secrets if signed(raw, signature, secret)}
-        taken = tuple(known.phone_no for known in phones if known.account.app_secret in proven)
+        taken = [known for known in phones if known.account.app_secret in proven]
         if not taken:
             return Verdict(Answer.FORGED, "The signature is not one of a phone that this webhook names.")
         now_us = self._clock.now_us()
-        await self._inbox.keep_deliveries([NewDelivery(phone_no, now_us, raw) for phone_no in taken])
-        return Verdict(Answer.STORED, phone_nos=taken)
+        await self._inbox.keep_deliveries([NewDelivery(one.org_no, one.phone_no, now_us, raw) for one in taken])
+        return Verdict(Answer.STORED, phone_nos=tuple(one.phone_no for one in taken))
 
     async def _cloud_phones(self, fresh_s: float) -> list[_Known]:
         now = self._clock.monotonic()
@@ -77,15 +77,7 @@ class CloudDoor:
         return self._known
 
     def _open(self, row: PhoneRow) -> _Known | None:
-        with contextlib.suppress(CannotOpen, Invalid, msgspec.DecodeError):
+        with contextlib.suppress(CannotOpen, Invalid, msgspec.DecodeError, ValueError):
             config = msgspec.json.decode(self._secrets.open(row.config, about=row.phone_id), type=dict[str, str])
-            return _Known(row.phone_no, parse_account(config))
+            return _Known(row.org_no, row.phone_no, parse_account(config))
         return None
-
-
-def _named(phones: list[_Known], numbers: frozenset[str], accounts: frozenset[str]) -> list[_Known]:
-    return [
-        p
-        for p in phones
-        if p.account.phone_number_id in numbers or (p.account.waba_id in accounts and p.account.waba_id)
-    ]

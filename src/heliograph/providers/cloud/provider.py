@@ -171,25 +171,26 @@ class CloudProvider:
             case Throttled():
                 session.refused(chat_id, outcome.scope)
             case SessionDown():
+                session.down_until = self._clock.monotonic() + (outcome.retry_after_s or 0.0)
                 await session.tell(_state_of(outcome.code), outcome.detail, outcome.code)
                 session.doubt.set()
             case _:
                 pass
 
     async def _watch(self, session: Session, account: Account) -> None:
-        """Finds out whether the phone can send, and finds out again whenever a send came back in doubt."""
+        """Finds out whether the phone can send, and again whenever a send came back in doubt.
+
+        A restriction shows only in sends: when its time is over the phone counts as connected, and the next send tells.
+        """
         wait_s = _PROBE_FIRST_S
         while True:
             found = await read_phone(self._graph, account)
-            if found.state is SessionState.CONNECTED and session.state is SessionState.RESTRICTED:
-                pass  # only a message that goes through shows that a restriction is over
-            else:
-                await session.tell(found.state, found.detail, found.code)
+            await session.tell(found.state, found.detail, found.code)
             if found.state is SessionState.CONNECTED and session.told is not None:
                 await session.doubt.wait()
                 wait_s = _PROBE_FIRST_S
+            await self._clock.sleep(max(wait_s, session.down_until - self._clock.monotonic()))
             session.doubt.clear()
-            await self._clock.sleep(wait_s)
             wait_s = min(wait_s * 2, _PROBE_MAX_S)
 
 

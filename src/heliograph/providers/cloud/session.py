@@ -26,6 +26,7 @@ class Session:
     told: tuple[SessionState, str] | None = None
     doubt: asyncio.Event = field(default_factory=asyncio.Event)
     watch: asyncio.Task[None] | None = None
+    down_until: float = 0.0
     phone_refusals: int = 0
     chat_refusals: OrderedDict[str, int] = field(default_factory=OrderedDict)
 

@@ -10,22 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliograph.ports.inbox import News
-from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
+from heliograph.ports.provider import Inbound, Phone, Receipt
 from heliograph.providers.cloud.answer import explain, read_fault, read_json
 from heliograph.providers.cloud.incoming import inbound_of, seconds_us
 from heliograph.providers.cloud.table import UNKNOWN_4XX
 
 _ACKS = {"sent": 2, "delivered": 3, "read": 4, "played": 5, "failed": -1}
 _PREFIX = "sha256="
-_RESTRICTIONS = {
-    "ACCOUNT_RESTRICTION": (SessionState.RESTRICTED, "Meta has restricted this account: see Business Support Home."),
-    "ACCOUNT_VIOLATION": (
-        SessionState.RESTRICTED,
-        "Meta reports a violation of its policies: see Business Support Home.",
-    ),
-    "DISABLED_UPDATE": (SessionState.RESTRICTED, "Meta has disabled this account: see Business Support Home."),
-    "ACCOUNT_DELETED": (SessionState.UNAUTHORIZED, "This WhatsApp Business account was deleted."),
-}
 
 
 def signed(raw: bytes, signature: str, app_secret: str) -> bool:
@@ -44,12 +35,7 @@ def challenge_answer(mode: str, token: str, challenge: str, verify_tokens: list[
 
 def phone_number_ids(payload: Mapping[str, Any]) -> frozenset[str]:
     """Of which phones the webhook speaks. Still unproven: used to choose the secret, and to sort what was proven."""
-    return frozenset(_number_id(value) for _, _, value in _changes(payload)) - {""}
-
-
-def account_ids(payload: Mapping[str, Any]) -> frozenset[str]:
-    """The WhatsApp Business accounts of changes that name no phone (restrictions of the whole account)."""
-    return frozenset(waba_id for waba_id, _, value in _changes(payload) if not _number_id(value)) - {""}
+    return frozenset(_number_id(value) for value in _changes(payload)) - {""}
 
 
 def read_payload(raw: bytes) -> dict[str, Any] | None:
@@ -65,17 +51,14 @@ def read_delivery(phone: Phone, payload: bytes) -> News:
     value = read_payload(payload)
     if value is None:
         return News()
-    number_id, waba_id = phone.config.get("phone_number_id"), phone.config.get("waba_id")
+    number_id = phone.config.get("phone_number_id")
     receipts: list[Receipt] = []
     inbound: list[Inbound] = []
-    session: tuple[SessionState, str] | None = None
-    for entry_id, field, change in _changes(value):
+    for change in _changes(value):
         if _number_id(change) == number_id:
             receipts += [receipt for status in _dicts(change.get("statuses")) if (receipt := _receipt(status))]
             inbound += [message for raw in _dicts(change.get("messages")) if (message := inbound_of(raw))]
-        elif field == "account_update" and waba_id and entry_id == waba_id:
-            session = _RESTRICTIONS.get(str(change.get("event")), session)
-    return News(tuple(receipts), tuple(inbound), session)
+    return News(tuple(receipts), tuple(inbound))
 
 
 def _receipt(status: Mapping[str, Any]) -> Receipt | None:
@@ -100,11 +83,11 @@ def _receipt(status: Mapping[str, Any]) -> Receipt | None:
     )
 
 
-def _changes(payload: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _changes(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for entry in _dicts(payload.get("entry")):
         for change in _dicts(entry.get("changes")):
             if isinstance(value := change.get("value"), dict):
-                yield str(entry.get("id", "")), str(change.get("field", "")), value
+                yield value
 
 
 def _number_id(value: Mapping[str, Any]) -> str:

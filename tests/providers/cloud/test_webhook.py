@@ -1,0 +1,229 @@
+"""What WhatsApp tells us: read in every published shape, believed only when signed, harmless when it is repeated."""
+
+import dataclasses
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.domain.job import PhoneRow
+from heliograph.ports.inbox import Answer, Delivery, NewDelivery
+from heliograph.ports.provider import Phone
+from heliograph.providers.cloud import CloudDoor, read_delivery
+from heliograph.providers.cloud.webhook import signed as is_signed
+from heliograph.vault import Vault
+from tests.providers.cloud.webhooks import (
+    PERSON,
+    PHONE,
+    SECRET,
+    SHAPES,
+    change,
+    from_person,
+    message,
+    payload,
+    raw,
+    signed,
+    status,
+)
+from tests.providers.cloud.world import CLOCK, cloud_phone
+
+OURS = cloud_phone("http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_each_published_shape_is_read(name: str) -> None:
+    shape, kind, words = SHAPES[name]
+    news = read_delivery(OURS, raw(shape))
+    assert [(m.type, m.body, m.chat_id) for m in news.inbound] == ([(kind, words, f"{PERSON}@c.us")] if kind else [])
+    assert news.receipts == ()
+
+
+def test_a_voice_note_is_told_from_a_plain_audio_file() -> None:
+    voice = from_person(message("audio", {"id": "1", "mime_type": "audio/ogg", "voice": True}))
+    plain = from_person(message("audio", {"id": "1", "mime_type": "audio/mpeg", "voice": False}))
+    assert [read_delivery(OURS, raw(one)).inbound[0].type for one in (voice, plain)] == ["ptt", "audio"]
+
+
+@pytest.mark.parametrize(("name", "ack"), [("sent", 2), ("delivered", 3), ("read", 4), ("played", 5), ("failed", -1)])
+def test_statuses_become_rungs_without_contacts(name: str, ack: int) -> None:
+    news = read_delivery(OURS, raw(change({"statuses": [status(name, biz_opaque_callback_data="q-1")]})))
+    (receipt,) = news.receipts
+    assert (receipt.ack, receipt.tracker, receipt.provider_message_id) == (ack, "q-1", "wamid.A")
+    assert receipt.at_us == 1_763_000_000_000_000
+
+
+def test_a_failed_status_says_why_in_plain_words() -> None:
+    why = {"code": 131047, "title": "Re-engagement", "error_data": {"details": "24 hours"}}
+    (receipt,) = read_delivery(OURS, raw(change({"statuses": [status("failed", errors=[why])]}))).receipts
+    assert receipt.code == "window_closed"
+    assert receipt.detail and "template" in receipt.detail and "131047" in receipt.detail
+
+
+def test_several_statuses_and_phones_in_one_webhook_are_kept_apart() -> None:
+    body = raw(
+        change({"statuses": [status("read", wamid="wamid.1"), status("sent", wamid="wamid.2")]}),
+        change({"statuses": [status("sent", wamid="wamid.3")]}, phone="555555555555555"),
+        change({"statuses": [status("deleted"), {"status": "sent"}, 7, None], "messages": [{}, {"id": "x"}, "odd"]}),
+    )
+    assert [r.provider_message_id for r in read_delivery(OURS, body).receipts] == ["wamid.1", "wamid.2"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_whatever_raise(body: bytes) -> None:
+    assert read_delivery(OURS, body).inbound == ()
+
+
+@given(_JSON, _JSON, _JSON)
+def test_no_oddity_inside_a_right_frame_raises(statuses: Any, messages: Any, metadata: Any) -> None:
+    inside = {"metadata": {"phone_number_id": PHONE}, "statuses": [statuses], "messages": [messages, statuses]}
+    odd = {"metadata": metadata, "statuses": statuses, "messages": messages}
+    body = json.dumps(payload({"value": inside, "field": "messages"}, {"value": odd})).encode()
+    news = read_delivery(OURS, body)
+    assert all(r.ack for r in news.receipts) and all(m.message_id for m in news.inbound)
+
+
+def test_the_signature_is_that_of_the_raw_bytes() -> None:
+    body = raw(SHAPES["text"][0])
+    again = json.dumps(json.loads(body), separators=(",", ":")).encode()
+    assert is_signed(body, signed(body), SECRET)
+    assert not is_signed(again, signed(body), SECRET)
+    for wrong in (
+        "",
+        "sha256=",
+        signed(body)[7:],
+        signed(body).upper(),
+        "sha1=" + signed(body)[7:],
+        signed(body) + "0",
+    ):
+        assert not is_signed(body, wrong, SECRET)
+    assert not is_signed(body, signed(body, ""), "")
+
+
+class Kept:
+    """What the door stored."""
+
+    def __init__(self) -> None:
+        self.rows: list[NewDelivery] = []
+
+    async def keep_deliveries(self, deliveries: Sequence[NewDelivery]) -> None:
+        self.rows.extend(deliveries)
+
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+        raise AssertionError("the door only stores")
+
+    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        raise AssertionError("the door only stores")
+
+    async def prune_deliveries(self, before_us: int) -> None:
+        raise AssertionError("the door only stores")
+
+
+def row(phone: Phone, vault: Vault, **config: str) -> PhoneRow:
+    sealed = vault.seal(json.dumps({**phone.config, **config}), about=phone.phone_id)
+    empty: dict[str, Any] = {f.name: None for f in dataclasses.fields(PhoneRow)}
+    known = {"phone_no": phone.phone_no, "org_no": 1, "phone_id": phone.phone_id, "provider": "cloud", "config": sealed}
+    return PhoneRow(**(empty | known))
+
+
+class Phones:
+    def __init__(self, *rows: PhoneRow) -> None:
+        self.rows = list(rows)
+
+    async def phones(self, org_no: int | None) -> list[PhoneRow]:
+        assert org_no is None
+        return self.rows
+
+
+def door(*rows: PhoneRow, vault: Vault) -> tuple[CloudDoor, Kept]:
+    kept = Kept()
+    return CloudDoor(Phones(*rows), kept, vault, CLOCK), kept
+
+
+VAULT = Vault("a key of the test, long enough")
+
+
+async def test_a_signed_webhook_is_stored_as_it_came_before_it_is_confirmed() -> None:
+    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    body = raw(SHAPES["text"][0])
+    verdict = await taker.receive(body, signed(body))
+    assert verdict.answer is Answer.STORED and verdict.phone_nos == (1,)
+    assert [(r.org_no, r.phone_no, r.payload) for r in kept.rows] == [(1, 1, body)]
+
+
+async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
+    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    dice = random.Random(6)
+    body = raw(change({"statuses": [status("read", biz_opaque_callback_data="q-1")]}))
+    good = signed(body)
+    answers = []
+    for n in range(1_000):
+        altered, signature = bytearray(body), good
+        match n % 5:
+            case 0:  # one bit of the body
+                altered[dice.randrange(len(altered))] ^= 1 << dice.randrange(8)
+            case 1:  # another secret
+                signature = signed(body, f"secret-{n}")
+            case 2:  # one digit of the signature
+                place = dice.randrange(7, len(good))
+                signature = good[:place] + ("0" if good[place] != "0" else "1") + good[place + 1 :]
+            case 3:  # cut or missing
+                signature = good[: dice.randrange(len(good))]
+            case _:  # another message under an old signature
+                altered = bytearray(raw(change({"statuses": [status("failed", wamid=f"wamid.{n}")]})))
+        answers.append((await taker.receive(bytes(altered), signature)).answer)
+    assert Answer.STORED not in answers
+    assert kept.rows == []
+    assert {Answer.FORGED} <= set(answers) <= {Answer.FORGED, Answer.MALFORMED}
+
+
+async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothing_for_ours() -> None:
+    intruder = cloud_phone("http://127.0.0.1:1", phone_no=2)
+    taker, kept = door(row(OURS, VAULT), row(intruder, VAULT, app_secret="secret-of-the-intruder"), vault=VAULT)
+    body = raw(SHAPES["text"][0])
+    verdict = await taker.receive(body, signed(body, "secret-of-the-intruder"))
+    assert verdict.phone_nos == (2,)
+    assert [r.phone_no for r in kept.rows] == [2]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"object":"page","entry":[]}', b'{"entry":1}', b"\xff\xfe", b"[" * 99_999]
+)
+async def test_a_malformed_webhook_is_refused_in_words(body: bytes) -> None:
+    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    verdict = await taker.receive(body, signed(body))
+    assert verdict.answer is Answer.MALFORMED and verdict.detail
+    assert kept.rows == []
+
+
+async def test_a_webhook_for_a_phone_nobody_knows_is_refused() -> None:
+    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    body = raw(change({"statuses": [status("sent")]}, phone="999999999999999"))
+    assert (await taker.receive(body, signed(body))).answer is Answer.FORGED
+    assert kept.rows == []
+
+
+async def test_the_handshake_echoes_only_for_one_of_our_tokens() -> None:
+    taker, _ = door(row(OURS, VAULT), vault=VAULT)
+    assert await taker.challenge("subscribe", "graph-test-verify-token", "1158201444") == "1158201444"
+    assert await taker.challenge("subscribe", "another", "1158201444") is None
+    assert await taker.challenge("unsubscribe", "graph-test-verify-token", "1158201444") is None
+    assert await taker.challenge("subscribe", "", "1158201444") is None
+    assert await taker.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
+
+
+async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() -> None:
+    other = cloud_phone("http://127.0.0.1:1", phone_no=3, phone_number_id="300000000000003")
+    taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
+    body = raw(SHAPES["text"][0])
+    assert (await taker.receive(body, signed(body))).answer is Answer.STORED
