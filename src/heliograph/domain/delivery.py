@@ -66,10 +66,9 @@ def parse_retry_after(text: str | None) -> float | None:
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 9 and text != "0" else None
 
 
-def probe_wait_s(failures: int, *, jitter: float) -> float:
+def probe_wait_s(failures: int, *, first_s: float = PROBE_FIRST_S) -> float:
     """How long an open circuit waits before its next probe: 5, 10, 20 … 300 s."""
-    step = min(max(failures - TRIP_AFTER, 0), 16)
-    return float(min(PROBE_FIRST_S * 2.0**step, PROBE_MOST_S)) * (1 + JITTER * jitter)
+    return float(min(first_s * 2.0 ** min(max(failures - TRIP_AFTER, 0), 16), PROBE_MOST_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +82,18 @@ class Health:
     def tripped(self) -> bool:
         return self.failures >= TRIP_AFTER
 
-    def after(self, *, delivered: int, failed: int, now_us: int) -> "Health":
-        """The state after a batch of attempts; one success among them clears it."""
+    def after(self, *, delivered: int, failed: int, probed: bool, now_us: int) -> "Health":
+        """The state after a batch of attempts; one success among them clears it.
+
+        Many may fail at once; past the trip only the probe counts, so that its wait grows step by step.
+        """
         if delivered:
             return Health()
-        if not failed:
+        grown = int(probed and failed > 0) if self.tripped else min(failed, TRIP_AFTER - self.failures)
+        if not grown:
             return self
         since = self.failing_since_us if self.failing_since_us is not None else now_us
-        return Health(self.failures + failed, since)
+        return Health(self.failures + grown, since)
 
     def hopeless(self, now_us: int) -> bool:
         """Five days of nothing but failures."""

@@ -49,8 +49,8 @@ class MessageObject(msgspec.Struct, frozen=True, kw_only=True):
     id: MessageKey
     message_id: str
     unique_id: str
-    sent_message_id: str
-    queue_id: str
+    sent_message_id: str | None
+    queue_id: str | None
     org_id: str
     org_phone: str
     chat_id: str

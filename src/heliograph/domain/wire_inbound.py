@@ -1,0 +1,41 @@
+"""The message object of the contract (section 3.1) for what a person wrote to a phone."""
+
+from typing import Any
+
+from heliograph.domain.chat import is_group
+from heliograph.domain.hook import InboundRow
+from heliograph.domain.job import PhoneRow
+from heliograph.domain.wire import iso
+from heliograph.domain.wire_message import MessageKey, MessageObject
+
+
+def inbound_object(message: InboundRow, phone: PhoneRow) -> MessageObject:
+    """`message_id` = `false_<chat>_<bare id>`; for groups `_<author>` at the end. It has no queue_id of its own."""
+    group = is_group(message.chat_id)
+    full_id = f"false_{message.chat_id}_{message.message_id}" + (f"_{message.author}" if group else "")
+    quoted: Any = message.raw.get("quoted_message_id")
+    return MessageObject(
+        id=MessageKey(id=message.message_id, fromMe=False, remote=message.chat_id, _serialized=full_id),
+        message_id=full_id,
+        unique_id=message.message_id,
+        sent_message_id=None,
+        queue_id=None,
+        org_id=phone.org_id,
+        org_phone=f"{phone.number}@c.us",
+        chat_id=message.chat_id,
+        from_=message.chat_id,
+        to=f"{phone.number}@c.us",
+        from_me=False,
+        author=message.author if group else None,
+        sender_phone=message.author,
+        message_type=message.type,
+        body=message.body,
+        media=None,
+        has_media=False,
+        quoted_message_id=quoted if isinstance(quoted, str) else None,
+        has_quoted_msg=isinstance(quoted, str),
+        ack="1",
+        timestamp=iso(message.at_us),
+        updated_at=iso(message.at_us),
+        delivery_info={"delivered": {}, "read": {}, "pending": [], "delivered_count": 0, "read_count": 0},
+    )

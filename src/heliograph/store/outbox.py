@@ -1,0 +1,73 @@
+"""The delivery worker's side of the store: ports.hooks.Outbox on whichever shell it was given."""
+
+from collections.abc import Sequence
+
+from heliograph.ports.clock import Clock
+from heliograph.ports.hooks import Finished, Moved, Want
+from heliograph.store import deliveries, fanout, replays
+from heliograph.store.store import Shell
+from heliograph.store.unit import Unit, run
+
+
+class OutboxStore:
+    """`_claim` rises with each transaction, so that a claim that was taken over is known by its number."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._claim = clock.now_us()
+
+    async def fan_out(self, limit: int) -> list[tuple[int, int]]:
+        fed: set[tuple[int, int]] = set()
+        for org_no in await self._shell.read(fanout.fan_out_due):
+            more = True
+            while more:
+                now_us = self._clock.now_us()
+                step = await self._shell.write(lambda: fanout.fan_out_org(org_no, limit, now_us))  # noqa: B023
+                endpoints, more = step
+                fed.update(endpoints)
+        return sorted(fed)
+
+    async def due(self) -> list[tuple[int, int]]:
+        now_us = self._clock.now_us()
+        if await self._shell.read(lambda: deliveries.next_due(now_us)):
+            await self._shell.write(lambda: deliveries.promote(now_us))
+        return await self._shell.read(lambda: deliveries.due(now_us))
+
+    async def move(
+        self, worker: str, finished: Sequence[Finished], wants: Sequence[Want], *, at_once: int, probe_s: float
+    ) -> Moved:
+        now_us = self._clock.now_us()
+        self._claim += 1
+        claim = self._claim
+        return await self._shell.write(
+            lambda: deliveries.move(
+                worker, finished, wants, at_once=at_once, claim=claim, probe_s=probe_s, now_us=now_us
+            )
+        )
+
+    async def join(self, worker: str, *, alive_s: float, alone: bool) -> None:
+        now_us = self._clock.now_us()
+        until_us = now_us + round(alive_s * 1_000_000)
+        # alone: whoever else is written down is a process that ended, however fresh its beat
+        seen_us = until_us + 1 if alone else now_us
+        for dead in await self._shell.write(lambda: deliveries.beat(worker, until_us, seen_us)):
+            await self._free(dead)
+
+    async def leave(self, worker: str) -> None:
+        await self._free(worker)
+
+    async def _free(self, worker: str) -> None:
+        while await self._shell.write(lambda: deliveries.free_step(worker)):
+            pass
+
+    async def prune_deliveries(self, before_us: int, limit: int) -> int:
+        ended = 0
+        for org_no in await self._shell.read(_orgs):
+            ended += await self._shell.write(lambda: replays.prune_step(org_no, before_us, limit))  # noqa: B023
+        await self._shell.write(lambda: run("prune_org_events", before=before_us))
+        return ended
+
+
+def _orgs() -> Unit[list[int]]:
+    return [row["org_no"] for row in (yield from run("fanouts_all"))]

@@ -1,0 +1,217 @@
+"""The delivery worker: fans events out, posts what is due in order, writes down what came of it.
+
+Promise: each event reaches every hook that wanted it at least once, always under the same id; within a chat in order
+while the receiver takes them. Killed at any moment, what was under way is claimed again and sent with the same id.
+Weakness: an endpoint that hangs holds its own few slots for up to 15 s each, until its circuit opens.
+
+              wake ─► fan out ─► active endpoints ─┐
+   sweep (due waits, probes) ──────────────────────┤
+                                                    ▼
+   finished runs ───────────────────────► move: settle + claim (one transaction) ─► runs, a task each
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from heliograph.domain.delivery import PROBE_FIRST_S, SCHEDULE_S
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.hook import Keys
+from heliograph.ports.clock import Clock
+from heliograph.ports.fetch import Fetch
+from heliograph.ports.hooks import Finished, Outbox, Run, Want
+from heliograph.ports.meter import Meter
+from heliograph.ports.secrets import Secrets
+from heliograph.webhooks.envelope import Envelopes
+from heliograph.webhooks.run import Runner
+from heliograph.webhooks.signing import SigningKeys
+
+PER_ENDPOINT = 8  # streams of one endpoint on their way at once
+IN_FLIGHT = 256  # of all endpoints
+AT_ONCE = 16  # deliveries of a stream claimed together
+FAN_OUT = 500  # events of an organisation turned into deliveries in one transaction
+SWEEP_S = 0.5
+BREATH_S = 0.005  # between two fan-outs, so that events gather
+ALIVE_S = 15.0
+BEAT_S = 4.0
+GRACE_S = 2.0  # what is on its way at shutdown may still end
+AGAIN_S = 1.0  # after the store could not answer
+
+_log = structlog.get_logger("webhooks")
+Place = tuple[int, int]  # org_no, endpoint_no
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """`alone`: no other worker can be alive on this store (SQLite), so what was claimed is free at start."""
+
+    worker: str
+    alone: bool
+    schedule: Sequence[float] = SCHEDULE_S
+    per_endpoint: int = PER_ENDPOINT
+    in_flight: int = IN_FLIGHT
+
+
+class DeliveryWorker:
+    """A service: `run` until cancelled. `wake` is a hint that events were committed; it may be lost."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        fetch: Fetch,
+        clock: Clock,
+        jitter: Callable[[], float],
+        secrets: Secrets,
+        meter: Meter,
+        options: WorkerOptions,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._secrets = secrets
+        self._options = options
+        self._events = asyncio.Event()
+        self._work = asyncio.Event()
+        self._active: set[Place] = set()
+        self._flying: dict[Place, int] = {}
+        self._finished: list[Finished] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alive_until = 0.0
+        self._opened: dict[tuple[int, str], str] = {}
+        self._probe_s = min(PROBE_FIRST_S, options.schedule[0]) if options.schedule else PROBE_FIRST_S
+        self._runner = Runner(fetch, clock, jitter, Envelopes(), meter, options.schedule, self._alive)
+
+    def wake(self) -> None:
+        self._events.set()
+
+    async def run(self) -> None:
+        await self._beat()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for loop in (self._beat_again, self._fan_out, self._sweep, self._pump):
+                    group.create_task(self._supervised(loop), name=f"webhooks.{loop.__name__}")
+        finally:
+            await self._end()
+
+    def _alive(self) -> bool:
+        return self._clock.monotonic() < self._alive_until
+
+    async def _supervised(self, step: Callable[[], Awaitable[None]]) -> None:
+        name = getattr(step, "__name__", "")
+        while True:
+            try:
+                await step()
+            except Unavailable as error:
+                _log.warning("store_away", step=name, error=error.message)
+                await self._clock.sleep(AGAIN_S)
+            except Exception:  # noqa: BLE001  supervised: a defect must not stop the deliveries for good
+                _log.exception("webhook_worker_failed", step=name)
+                await self._clock.sleep(AGAIN_S)
+
+    async def _beat(self) -> None:
+        began = self._clock.monotonic()
+        await self._outbox.join(self._options.worker, alive_s=ALIVE_S, alone=self._options.alone)
+        self._alive_until = began + ALIVE_S - GRACE_S
+
+    async def _beat_again(self) -> None:
+        await self._clock.sleep(BEAT_S)
+        await self._beat()
+
+    async def _fan_out(self) -> None:
+        await self._events.wait()
+        self._events.clear()
+        self._activate(await self._outbox.fan_out(FAN_OUT))
+        await self._clock.sleep(BREATH_S)
+
+    async def _sweep(self) -> None:
+        self._events.set()
+        self._activate(await self._outbox.due())
+        await self._clock.sleep(SWEEP_S)
+
+    def _activate(self, places: Sequence[Place]) -> None:
+        if places:
+            self._active.update(places)
+            self._work.set()
+
+    async def _pump(self) -> None:
+        await self._work.wait()
+        self._work.clear()
+        wants = self._wants()
+        finished, self._finished = self._finished, []
+        if not finished and not wants:
+            return
+        try:
+            moved = await self._outbox.move(
+                self._options.worker, finished, wants, at_once=AT_ONCE, probe_s=self._probe_s
+            )
+        except BaseException:
+            self._finished = finished + self._finished  # to be written down at the next try
+            self._work.set()
+            raise
+        started: dict[Place, int] = {}
+        for run in moved.runs:
+            place = (run.org_no, run.endpoint_no)
+            started[place] = started.get(place, 0) + 1
+            self._start(run, self._signing(run.org_no, moved.keys[run.org_no]))
+        for want in wants:
+            if started.get((want.org_no, want.endpoint_no), 0) < want.streams:
+                self._active.discard((want.org_no, want.endpoint_no))
+        if self._active and self._finished:
+            self._work.set()
+        for url in moved.disabled:
+            _log.warning("endpoint_disabled", host=url.split("/")[2])  # a path may hold a secret
+        if moved.disabled:
+            self._events.set()
+
+    def _wants(self) -> list[Want]:
+        """Free slots of the endpoints that may have work, and of those whose runs just ended."""
+        self._active.update((each.run.org_no, each.run.endpoint_no) for each in self._finished)
+        left = self._options.in_flight - sum(self._flying.values())
+        wants = []
+        for org_no, endpoint_no in sorted(self._active, key=lambda place: self._flying.get(place, 0)):
+            free = min(self._options.per_endpoint - self._flying.get((org_no, endpoint_no), 0), left)
+            if free > 0:
+                wants.append(Want(org_no, endpoint_no, free))
+                left -= free
+        return wants
+
+    def _signing(self, org_no: int, keys: Keys) -> SigningKeys:
+        previous = None if keys.previous is None else self._open(org_no, keys.previous)
+        return SigningKeys(self._open(org_no, keys.current), previous, keys.switch_at_us)
+
+    def _open(self, org_no: int, sealed: str) -> str:
+        opened = self._opened.get((org_no, sealed))
+        if opened is None:
+            opened = self._opened[org_no, sealed] = self._secrets.open(sealed, about=f"webhooks of {org_no}")
+        return opened
+
+    def _start(self, run: Run, keys: SigningKeys) -> None:
+        place = (run.org_no, run.endpoint_no)
+        self._flying[place] = self._flying.get(place, 0) + 1
+        task = asyncio.get_running_loop().create_task(self._fly(run, keys))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fly(self, run: Run, keys: SigningKeys) -> None:
+        finished = await self._runner.deliver(run, keys)
+        place = (run.org_no, run.endpoint_no)
+        self._flying[place] -= 1
+        if not self._flying[place]:
+            del self._flying[place]
+        self._finished.append(finished)
+        self._work.set()
+
+    async def _end(self) -> None:
+        """What is on its way may end, for a moment; then its claims are given up for the next worker."""
+        self._runner.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self._outbox.move(self._options.worker, self._finished, [], at_once=1, probe_s=self._probe_s)
+            await self._outbox.leave(self._options.worker)
+        except Unavailable as error:
+            _log.warning("store_away", step="leave", error=error.message)
