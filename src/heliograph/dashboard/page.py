@@ -1,0 +1,194 @@
+"""Draws the page: a sentence first, then the tables. No style or script stands in the markup: the CSP forbids it."""
+
+from heliograph.dashboard.html import Child, Element, document, el, group
+from heliograph.dashboard.snapshot import MessageLine, PhoneLine, Snapshot
+from heliograph.domain.glyphs import look, phone_look, shown_number
+
+_KINDS = {"chat": "", "poll_creation": "Poll", "ptt": "Voice", "vcard": "Contact"}
+_NEEDS_YOU = frozenset({"logged_out", "replaced", "unauthorized"})
+
+
+def page(snapshot: Snapshot, *, version: str, address: str) -> bytes:
+    """The whole page."""
+    main = el("main", live(snapshot, address), id="main")
+    foot = el(
+        "footer",
+        el("span", f"Heliograph {version}"),
+        el("a", "API", href="/openapi.json"),
+        el("a", "Metrics", href="/metrics"),
+        el("form", el("button", "Log out", type="submit", class_="plain"), method="post", action="/logout"),
+    )
+    status = el("p", el("span", class_="dot"), el("span", "live", id="word"), class_="live", id="status", role="status")
+    hold = el("button", "Hold still", type="button", id="hold", class_="plain", hidden=True)
+    return document(_head("Heliograph", live_script=True), el("body", _top(group(hold, status)), main, foot))
+
+
+def login_page(problem: str = "") -> bytes:
+    """Shown to everybody without a session: it tells nothing of what is inside."""
+    form = el(
+        "form",
+        el("label", "API key", for_="key"),
+        el("input", type="password", name="key", id="key", autocomplete="off", required=True),
+        el("button", "Look inside", type="submit", class_="primary"),
+        method="post",
+        action="/login",
+        class_="login",
+    )
+    main = el(
+        "main",
+        el("h1", "Who is looking?"),
+        el("p", problem, class_="problem", role="alert") if problem else None,
+        el("p", "Open the link that ", el("code", "heliograph serve"), " printed when it started, or use an API key."),
+        form,
+    )
+    return document(_head("Heliograph: log in"), el("body", _top(None), main))
+
+
+def welcome_page() -> bytes:
+    """Goes on to the page. A redirect would not do: a cookie for this site alone is not sent along on one that began
+    at another site, such as a link in a mail."""
+    refresh = el("meta", http_equiv="refresh", content="0;url=/")
+    main = el("main", el("p", el("a", "Go on", href="/")))
+    return document(group(refresh, _head("Heliograph")), el("body", _top(None), main))
+
+
+def broken_page(said: str) -> bytes:
+    """The store cannot answer now."""
+    main = el(
+        "main", el("h1", "The database does not answer."), el("p", said), el("p", "This page tries again by itself.")
+    )
+    return document(_head("Heliograph: waiting for the database", refresh=True), el("body", _top(None), main))
+
+
+def live(snapshot: Snapshot, address: str) -> Element:
+    """What changes while one looks. Each part has an id: the script replaces only the parts that differ."""
+    if not snapshot.messages and not snapshot.health.waiting:
+        first = _first_steps(snapshot, address)
+        return group(el("h1", "Nothing has been sent yet.", id="sentence"), first, _phones(snapshot))
+    return group(el("h1", *sentence(snapshot), id="sentence"), _phones(snapshot), _messages(snapshot))
+
+
+def sentence(snapshot: Snapshot) -> list[Child]:
+    """`3 messages are waiting, 1 is being sent. 14 failed. One phone needs you.`"""
+    health = snapshot.health
+    waiting = health.waiting
+    said: list[Child] = [
+        "Nothing is waiting"
+        if not waiting
+        else group(el("b", f"{waiting:,} message{_s(waiting)}"), f" {_are(waiting)} waiting")
+    ]
+    if health.active:
+        said.append(f", {health.active:,} {_are(health.active)} being sent")
+    if health.delayed:
+        said.append(f", {health.delayed:,} {_are(health.delayed)} scheduled")
+    said.append(". ")
+    if health.completed:
+        said.append(f"{health.completed:,} sent. ")
+    if health.failed:
+        said += [el("span", f"{health.failed:,} not sent", class_="bad"), ". "]
+    needy = sum(phone.state in _NEEDS_YOU for phone in snapshot.phones)
+    if needy:
+        said.append(el("span", f"{needy:,} phone{_s(needy)} need{'s' if needy == 1 else ''} you.", class_="bad"))
+    return said
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _phones(snapshot: Snapshot) -> Element:
+    rows = [_phone(phone) for phone in snapshot.phones]
+    more = el("p", f"and {snapshot.more_phones:,} more", class_="mute") if snapshot.more_phones else None
+    none = el("p", "No phone yet: ", el("code", "heliograph phones add --provider simulator"), class_="mute")
+    head = el(
+        "tr", el("th", "Phone"), el("th", "State"), el("th", "Waiting", class_="n"), el("th", "Sending", class_="n")
+    )
+    grid = el("table", el("thead", head), el("tbody", *rows), class_="phones")
+    body = (grid, more) if rows else (none,)
+    return el("section", el("h2", "Phones"), *body, id="phones")
+
+
+def _phone(phone: PhoneLine) -> Element:
+    shown = phone_look(phone.state)
+    name = el("b", phone.name) if phone.name else None
+    return el(
+        "tr",
+        el("td", name, " " if name else None, el("span", shown_number(phone.number), class_="id"), class_="who"),
+        el(
+            "td",
+            _state(shown.glyph, shown.word, shown.tone),
+            el("span", f" {phone.detail}", class_="mute") if phone.detail else None,
+            class_="state",
+        ),
+        el("td", f"{phone.waiting:,}", class_="n", data_label="waiting"),
+        el("td", f"{phone.sending:,}", class_="n", data_label="sending"),
+        id=f"p-{phone.phone_id}",
+    )
+
+
+def _messages(snapshot: Snapshot) -> Element:
+    heads = (("Time", None), ("To", None), ("Message", None), ("State", None), ("Try", "n"), ("Why", None))
+    head = el("tr", *(el("th", name, class_=kind) for name, kind in heads))
+    rows = el("tbody", *(_message(line) for line in snapshot.messages), id="rows")
+    grid = el("table", el("thead", head), rows, class_="messages")
+    return el("section", el("h2", "Newest messages"), grid, id="messages", data_rows=True)
+
+
+def _message(line: MessageLine) -> Element:
+    shown = look(line.state)
+    kind = _KINDS.get(line.kind, line.kind.capitalize())
+    said = " ".join(line.text.split())[:140]
+    return el(
+        "tr",
+        el("td", el("time", f"{line.at[11:19]} UTC", datetime=line.at), class_="when"),
+        el("td", shown_number(line.chat_id), class_="to"),
+        el("td", el("span", kind, class_="kind") if kind else None, said, class_="text", title=line.text[:1000]),
+        el("td", _state(shown.glyph, shown.word, shown.tone), class_="state"),
+        el("td", line.attempts, class_="n try"),
+        el("td", line.why, class_="why"),
+        id=f"m-{line.key}",
+    )
+
+
+def _state(glyph: str, word: str, tone: str) -> Element:
+    return el("span", el("span", glyph, class_="glyph", aria_hidden="true"), word, class_=f"st {tone}")
+
+
+def _first_steps(snapshot: Snapshot, address: str) -> Element:
+    phone = f' -H "x-phone: {snapshot.phones[0].number}"' if snapshot.phones else ""
+    curl = (
+        f'curl {address}/v1/message/send -H "Authorization: Bearer $HELIOGRAPH_API_KEY"{phone}'
+        ' -H "Content-Type: application/json" -d \'{"chat_id": "12025550100", "message": "Hello"}\''
+    )
+    return el(
+        "section",
+        el("p", "Send a first one; 12025550100 is a test recipient of the simulated network, and it reads everything:"),
+        el("pre", 'heliograph send 12025550100 "Hello" --wait read'),
+        el("p", "or by HTTP:"),
+        el("pre", curl),
+        el("p", "It appears here.", class_="mute"),
+        id="first",
+    )
+
+
+def _top(right: Element | None) -> Element:
+    mark = el("img", src="/static/mark.svg", width="22", height="22", alt="")
+    return el("header", el("a", mark, el("b", "Heliograph"), href="/", class_="mark"), right)
+
+
+def _head(title: str, *, live_script: bool = False, refresh: bool = False) -> Element:
+    return el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("meta", http_equiv="refresh", content="3") if refresh else None,
+        el("title", title),
+        el("link", rel="icon", href="/static/mark.svg", type="image/svg+xml"),
+        el("link", rel="stylesheet", href="/static/helio.css"),
+        el("script", src="/static/live.js", defer=True) if live_script else None,
+    )

@@ -1,0 +1,130 @@
+"""What the page shows, read from the store in one go and shared by all who look within half a second."""
+
+import asyncio
+from dataclasses import dataclass
+
+from heliograph.domain.ids import unique_id
+from heliograph.domain.job import Health, Job, PhoneRow
+from heliograph.domain.states import Ack, State, shown_status
+from heliograph.domain.wire import iso, shown_body
+from heliograph.domain.words import describe
+from heliograph.ports.clock import Clock
+from heliograph.ports.intake import Accounts, Intake
+
+MOST_PHONES = 50
+MOST_JOBS = 40
+SHARED_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneLine:
+    name: str
+    number: str
+    phone_id: str
+    provider: str
+    state: str
+    detail: str
+    waiting: int
+    sending: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLine:
+    """`state`: a word of `glyphs.LOOKS`."""
+
+    key: str
+    at: str
+    chat_id: str
+    text: str
+    kind: str
+    state: str
+    why: str
+    attempts: int
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`phones` and `messages` are the first of all; `more_phones` says how many are left out."""
+
+    org_name: str
+    health: Health
+    phones: tuple[PhoneLine, ...]
+    more_phones: int
+    messages: tuple[MessageLine, ...]
+
+
+class Watcher:
+    """Reads snapshots. Known weakness: with very many phones only the first are asked for their counts."""
+
+    def __init__(self, intake: Intake, accounts: Accounts, clock: Clock) -> None:
+        self._intake = intake
+        self._accounts = accounts
+        self._clock = clock
+        self._latest: dict[int, tuple[float, Snapshot]] = {}
+        self._reading: dict[int, asyncio.Lock] = {}
+
+    async def look(self, org_no: int) -> Snapshot:
+        async with self._reading.setdefault(org_no, asyncio.Lock()):
+            kept = self._latest.get(org_no)
+            if kept and self._clock.monotonic() - kept[0] < SHARED_S:
+                return kept[1]
+            fresh = await self._read(org_no)
+            self._latest[org_no] = (self._clock.monotonic(), fresh)
+            return fresh
+
+    async def _read(self, org_no: int) -> Snapshot:
+        health = await self._intake.health(org_no, None)
+        rows = await self._accounts.phones(org_no)
+        lines = [self._phone_line(row, await self._intake.health(org_no, row.phone_no)) for row in rows[:MOST_PHONES]]
+        jobs = await self._intake.jobs(org_no, None, limit=MOST_JOBS)
+        by_no = {row.phone_no: row for row in rows}
+        messages = [await self._message_line(job, by_no.get(job.phone_no)) for job in jobs]
+        names = [org.name for org in await self._accounts.orgs() if org.org_no == org_no]
+        return Snapshot(
+            org_name=names[0] if names else "",
+            health=health,
+            phones=tuple(lines),
+            more_phones=max(len(rows) - MOST_PHONES, 0),
+            messages=tuple(messages),
+        )
+
+    def _phone_line(self, row: PhoneRow, health: Health) -> PhoneLine:
+        held = row.hold_until_us is not None and row.hold_until_us > self._clock.now_us()
+        state = "paused" if row.paused_at_us is not None else "restricted" if held else row.state
+        by = f"by {row.paused_by}" if row.paused_by else ""
+        detail = by if state == "paused" else (row.hold_reason or "") if held else row.state_detail
+        return PhoneLine(
+            name=row.name,
+            number=row.number,
+            phone_id=row.phone_id,
+            provider=row.provider,
+            state=state,
+            detail=detail,
+            waiting=health.waiting,
+            sending=health.active,
+        )
+
+    async def _message_line(self, job: Job, phone: PhoneRow | None) -> MessageLine:
+        ahead = await self._intake.ahead(job) if job.state is State.QUEUED else None
+        return MessageLine(
+            key=unique_id(job.job_id),
+            at=iso(job.queued_at_us),
+            chat_id=job.chat_id,
+            text=shown_body(job.content) or (job.content.media.filename if job.content.media else ""),
+            kind=job.content.type.value,
+            state=message_state(job),
+            why=describe(job, now_us=self._clock.now_us(), phone=phone, ahead=ahead),
+            attempts=job.attempts,
+            phone=(phone.name or phone.number) if phone else "deleted phone",
+        )
+
+
+def message_state(job: Job) -> str:
+    if job.state in (State.CANCELLED, State.EXPIRED):
+        return job.state.value
+    if job.state is State.QUEUED and job.attempts:
+        return "retrying"
+    if job.ack == Ack.FAILED:
+        return "failed"
+    return shown_status(job.state, job.ack)

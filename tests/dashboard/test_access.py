@@ -1,0 +1,170 @@
+"""Nobody sees a number or a message without having been let in."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from heliograph.dashboard import Dashboard
+from heliograph.dashboard.session import COOKIE, COOKIE_S, LINK_S, Sessions
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.job import Health
+from tests.dashboard.sample import KEY, FrozenClock, Store
+
+
+class Browser:
+    """Calls the app as a server would, and keeps its cookie."""
+
+    def __init__(self, app: Dashboard) -> None:
+        self.app = app
+        self.cookie = ""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.text = ""
+
+    async def go(self, method: str, target: str, body: str = "", **headers: str) -> int:
+        path, _, query = target.partition("?")
+        sent = {"host": "127.0.0.1:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookie:
+            sent["cookie"] = f"other=1; {COOKIE}={self.cookie}"
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "scheme": "http",
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        }
+        events: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body.encode()}
+
+        async def send(event: dict[str, Any]) -> None:
+            events.append(event)
+
+        await self.app(scope, receive, send)
+        self.status = events[0]["status"]
+        self.headers = {name.decode(): value.decode() for name, value in events[0]["headers"]}
+        self.text = events[1]["body"].decode()
+        if cookie := self.headers.get("set-cookie"):
+            self.cookie = cookie.split(";")[0].partition("=")[2]
+        return self.status
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def browser(clock: FrozenClock) -> Browser:
+    store = Store()
+    return Browser(Dashboard(store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+async def test_a_stranger_sees_no_number_and_no_message(path: str, browser: Browser) -> None:
+    assert await browser.go("GET", path) == 401
+    assert "202-555" not in browser.text
+    assert "Order" not in browser.text
+    assert "First" not in browser.text
+
+
+async def test_a_link_lets_in_once_and_its_cookie_stays_out_of_reach_of_scripts_and_other_sites(
+    browser: Browser,
+) -> None:
+    path = browser.app.login_path(1)
+    assert await browser.go("GET", path) == 200
+    assert "HttpOnly" in browser.headers["set-cookie"]
+    assert "SameSite=Strict" in browser.headers["set-cookie"]
+    assert await browser.go("GET", "/") == 200
+    assert "+1 202-555-0100" in browser.text
+    other = Browser(browser.app)
+    assert await other.go("GET", path) == 401
+    assert other.cookie == ""
+
+
+async def test_a_link_ends_after_a_quarter_of_an_hour_and_a_cookie_after_half_a_day(
+    browser: Browser, clock: FrozenClock
+) -> None:
+    late = browser.app.login_path(1)
+    await browser.go("GET", browser.app.login_path(1))
+    clock.us += LINK_S * 1_000_000
+    assert await Browser(browser.app).go("GET", late) == 401
+    assert await browser.go("GET", "/live") == 200
+    clock.us += COOKIE_S * 1_000_000
+    assert await browser.go("GET", "/live") == 401
+
+
+@pytest.mark.parametrize("forged", ["", "1", "1.9999999999.00.x", "1.9999999999.00", "é.1.2.3", "...", "2" * 5000])
+async def test_a_forged_cookie_or_link_opens_nothing(forged: str, browser: Browser) -> None:
+    browser.cookie = forged.encode("ascii", "replace").decode()
+    assert await browser.go("GET", "/") == 401
+    assert await browser.go("GET", f"/login?{urlencode({'token': forged})}") in (200, 401)
+    assert "202-555" not in browser.text
+
+
+def test_a_links_token_is_no_cookie_and_another_process_knows_neither(clock: FrozenClock) -> None:
+    sessions = Sessions(clock)
+    assert sessions.org_no(sessions.link_token(1)) is None
+    assert sessions.redeem(sessions.cookie(1)) is None
+    assert Sessions(clock).org_no(sessions.cookie(1)) is None
+    assert Sessions(clock, "the same secret").org_no(Sessions(clock, "the same secret").cookie(7)) == 7
+
+
+async def test_an_api_key_lets_in_and_a_wrong_one_does_not(browser: Browser) -> None:
+    assert await browser.go("POST", "/login", urlencode({"key": "hg_wrong"})) == 401
+    assert browser.cookie == ""
+    assert await browser.go("POST", "/login", urlencode({"key": f" Bearer {KEY} "})) == 303
+    assert await browser.go("GET", "/") == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}]
+)
+async def test_a_form_of_another_site_is_refused(headers: dict[str, str], browser: Browser) -> None:
+    assert await browser.go("POST", "/login", urlencode({"key": KEY}), **headers) == 400
+    assert browser.cookie == ""
+
+
+async def test_a_form_that_never_ends_is_cut_off(browser: Browser) -> None:
+    assert await browser.go("POST", "/login", "key=" + "x" * 100_000) == 400
+
+
+async def test_logging_out_takes_the_cookie_back(browser: Browser) -> None:
+    await browser.go("GET", browser.app.login_path(1))
+    assert await browser.go("POST", "/logout", origin="http://127.0.0.1:8080") == 303
+    assert "Max-Age=0" in browser.headers["set-cookie"]
+    assert await browser.go("GET", "/") == 401
+
+
+async def test_what_has_not_changed_is_not_sent_again(browser: Browser) -> None:
+    await browser.go("GET", browser.app.login_path(1))
+    assert await browser.go("GET", "/live") == 200
+    assert await browser.go("GET", "/live", if_none_match=browser.headers["etag"]) == 304
+    assert browser.text == ""
+
+
+async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Browser) -> None:
+    for path in ("/", browser.app.login_path(1), "/", "/login", "/static/helio.css", "/nothing"):
+        await browser.go("GET", path)
+        policy = browser.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert browser.headers["x-content-type-options"] == "nosniff"
+        assert browser.headers["referrer-policy"] == "no-referrer"
+        assert browser.headers["cache-control"] in ("no-store", "no-cache")
+    assert await browser.go("GET", "/static/../app.py") == 404
+    assert await browser.go("HEAD", "/") == 200
+    assert browser.text == ""
+
+
+async def test_a_database_that_is_away_is_said_so(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_self: Store, _org_no: int, _phone_no: int | None) -> Health:
+        raise Unavailable("The disk is full.")
+
+    await browser.go("GET", browser.app.login_path(1))
+    monkeypatch.setattr(Store, "health", away)
+    assert await browser.go("GET", "/") == 503
+    assert "The disk is full." in browser.text
