@@ -1,8 +1,8 @@
 """The ids of a message, all derived from one integer.
 
 A job has one stored key: a 63-bit integer, made in Python and ordered by time. `queue_id` (UUID v4 form), `unique_id`
-(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it, and can be read back to it. So a look-up
-by any of them is one search in the primary key, and no secondary index is paid for (ADR 0003).
+(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it, and can be read back to it. So a
+look-up by any of them is one search in the primary key, and no secondary index is paid for (ADR 0003).
 
 Source: contract section 1, "Id formats"; architecture, "Ids".
 """

@@ -16,8 +16,9 @@ from heliograph.domain.states import Lane, State
 class PhoneRow:
     """A sending phone as it is stored.
 
-    `state` is a ports.provider.SessionState word; `state_detail` why. `hold_until_us` / `new_chats_until_us`: the network
-    asked the phone (or its new chats) to wait. `pacing`: preset name or a policy of its own. `config`: still encrypted.
+    `state` is a ports.provider.SessionState word; `state_detail` why. `hold_until_us` / `new_chats_until_us`: the
+    network asked the phone (or its new chats) to wait. `pacing`: preset name or a policy of its own. `config`: still
+    encrypted.
     """
 
     phone_no: int
@@ -55,7 +56,8 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A checked message to be put into the queue. `job_id` is made by the caller, so that a lost commit can be re-read."""
+    """A checked message to be put into the queue. `job_id` is made by the caller, so that a lost commit can be
+    re-read."""
 
     job_id: JobId
     org_no: int
@@ -135,8 +137,8 @@ class Job:
 class Event:
     """One change of one job, numbered within it without holes from 1.
 
-    `kind`: queued, started, retry, throttled, held, uncertain, sent, receipt, failed, cancelled, expired, resolved, moved …
-    `before` and `after` are states, equal for a receipt. `attempt` and `token` (fencing) say whose act it was.
+    `kind`: queued, started, retry, throttled, held, uncertain, sent, receipt, failed, cancelled, expired, resolved,
+    moved … `before` and `after` are states, equal for a receipt. `attempt` and `token` (fencing) say whose act it was.
     """
 
     job_id: JobId

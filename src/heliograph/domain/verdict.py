@@ -71,17 +71,13 @@ def judge(
             return Verdict(State.FAILED, "failed", outcome.code, outcome.detail)
         case Throttled():
             held = outcome.retry_after_s if outcome.scope is Scope.CHAT else None
-            return Verdict(
-                State.QUEUED, "throttled", outcome.code, outcome.detail, lane_wait_s=held, uncounted=True
-            )
+            return Verdict(State.QUEUED, "throttled", outcome.code, outcome.detail, lane_wait_s=held, uncounted=True)
         case SessionDown():
             return Verdict(State.QUEUED, "held", outcome.code, outcome.detail, uncounted=True)
         case Unknown():
             if honours_client_id and not outcome.taken and attempts <= limits.max_retries:
                 wait = backoff_s(attempts, limits.retry_base_s, jitter)
-                return Verdict(
-                    State.QUEUED, "retry", outcome.code, outcome.detail, lane_wait_s=wait, maybe_sent=True
-                )
+                return Verdict(State.QUEUED, "retry", outcome.code, outcome.detail, lane_wait_s=wait, maybe_sent=True)
             wait_s = None if outcome.waited else limits.ack_timeout_s
             return Verdict(
                 State.UNCERTAIN, "uncertain", outcome.code, outcome.detail, lane_wait_s=wait_s, maybe_sent=True
@@ -96,7 +92,12 @@ def _given_up(code: str, detail: str, attempts: int, maybe_sent: bool) -> Verdic
     return Verdict(State.FAILED, "failed", code, f"{detail} Gave up after {attempts} attempts.")
 
 
-def interrupted(*, attempts: int, starts: int, honours_client_id: bool, limits: Limits) -> Verdict:
+NEVER_TRIED = Verdict(
+    State.QUEUED, "recovered", "interrupted", "Its start was stored, but the attempt was not made.", uncounted=True
+)
+
+
+def interrupted(*, starts: int, honours_client_id: bool, limits: Limits) -> Verdict:
     """The verdict on an attempt whose process died or lost its lease before the answer was stored."""
     if starts >= POISON_STARTS:
         return Verdict(

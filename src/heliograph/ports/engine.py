@@ -9,7 +9,7 @@ from typing import Protocol
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Job, PhoneRow
-from heliograph.domain.states import Class, Lane
+from heliograph.domain.states import Lane
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
 
@@ -35,7 +35,8 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send for a phone under `token`, which rises with each new owner; for as long as our beats are seen."""
+    """The right to send for a phone under `token`, which rises with each new owner; for as long as our beats are
+    seen."""
 
     phone: PhoneRow
     token: int
@@ -54,14 +55,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class StartWish:
-    """May start up to `limit` jobs of the phone now, of these lanes and classes, one for each chat."""
+    """May start up to `limit` jobs of the phone now, of these lanes, one for each chat."""
 
     phone_no: int
     org_no: int
     token: int
     limit: int = 1
+    new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
     lanes: tuple[Lane, ...] = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
-    classes: tuple[Class, ...] = (Class.KNOWN, Class.NEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What came of `advance`. `lost`: phones whose token is no longer ours: stop at once.
+    """What came of `advance`. `lost`: (phone_no, token) that are no longer ours: stop at once.
 
     `settled`: as many booleans as settlements; False = someone else had settled it (a receipt or a person).
     `idle`: phones of the wishes that have nothing startable; with when their next lane falls due (None: nothing waits).
@@ -83,12 +84,27 @@ class Advanced:
 
     started: list[Started]
     settled: list[bool]
-    lost: frozenset[int]
+    lost: frozenset[tuple[int, int]]
     idle: dict[int, int | None] = field(default_factory=dict)
 
 
-class LostLease(Exception):
-    """The phone's token is no longer ours: nothing was written."""
+@dataclass(frozen=True, slots=True)
+class PhoneReceipts:
+    """What came for one phone, under the token of its lease."""
+
+    org_no: int
+    phone_no: int
+    token: int
+    receipts: Sequence[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """`changed`: jobs that got an event. `lost`: phones no longer ours; nothing was written for them: do not
+    confirm."""
+
+    changed: list[JobId]
+    lost: frozenset[int]
 
 
 class Engine(Protocol):
@@ -116,7 +132,10 @@ class Engine(Protocol):
         ...
 
     async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        """Jobs left in `sending` under an older token, with that token. Empty when none: the phone is clean."""
+        """Jobs that stand in `sending` under this token or an older one, each with its token.
+
+        Under our own token: those in flight, and those of a start whose answer was lost.
+        """
         ...
 
     async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
@@ -127,11 +146,10 @@ class Engine(Protocol):
         """(org_no, phone_no) → by phone_no: when work may start (0: now; None: nothing waits). Index probes only."""
         ...
 
-    async def receipts(self, phone_no: int, org_no: int, token: int, receipts: Sequence[Receipt]) -> list[JobId]:
-        """Applies the ladder; settles `uncertain` (and a retry whose first answer was lost). Gives the jobs that changed.
+    async def receipts(self, received: Sequence[PhoneReceipts]) -> Applied:
+        """Applies the ladder; settles `uncertain` (and a retry whose first answer was lost).
 
         A receipt for a message whose id is not known yet is kept for a day and applied when a job learns that id.
-        Raises LostLease if the phone is no longer ours: nothing was written, do not confirm.
         """
         ...
 

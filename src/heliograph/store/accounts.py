@@ -122,6 +122,7 @@ def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
     if (yield from one("phone_delete", org_no=org_no, phone_no=phone_no, now=now_us)) is None:
         return False
     yield from run("phone_lease_delete", org_no=org_no, phone_no=phone_no)
+    yield from run("phone_intake_close", org_no=org_no, phone_no=phone_no)
     yield from run("phone_open_uncertain", org_no=org_no, phone_no=phone_no)
     return True
 

@@ -1,7 +1,7 @@
 """TX3 + TX2: attempts that ended are settled and the next ones are durably started, in one transaction for many phones.
 
-Promise: what this returns as started stands in `sending` on disk, its attempt counted, under the token of the wish. Nothing
-is written for a phone whose token is no longer ours.
+Promise: what this returns as started stands in `sending` on disk, its attempt counted, under the token of the wish.
+Nothing is written for a phone whose token is no longer ours.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,16 +18,18 @@ from heliograph.store.unit import Rows, Unit, batch
 
 DUE_AT_ONCE = 200  # lanes promoted for a phone in one transaction
 
+
 def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_us: int) -> Unit[Advanced]:
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements} | {
         (w.org_no, w.phone_no, w.token) for w in wishes
     }
-    ours = {row[0] for row in (yield from batch("fence", sorted(fenced)))}
+    ours = {(row[0], row[1]) for row in (yield from batch("fence", sorted(fenced)))}
     counts, events = Counts(), []  # type: ignore[var-annotated]
-    settled = yield from _settle([s for s in settlements if s.job.phone_no in ours], now_us, counts, events)
-    for place, named in _named(settlements, settled).items():
-        yield from apply_orphans(*place, named, now_us=now_us, counts=counts, events=events)
-    open_wishes = [wish for wish in wishes if wish.phone_no in ours]
+    settled = yield from _settle([s for s in settlements if (s.job.phone_no, s.token) in ours], now_us, counts, events)
+    tokens = dict(ours)
+    named = _named(settlements, settled)
+    yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=events)
+    open_wishes = [wish for wish in wishes if (wish.phone_no, wish.token) in ours]
     phones = sorted({(wish.org_no, wish.phone_no) for wish in open_wishes})
     due = yield from batch("lanes_due", phones, now=now_us, limit=DUE_AT_ONCE)
     yield from relink({(r[0], r[1], r[2], r[3]): Relink() for r in due})
@@ -45,7 +47,7 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
     return Advanced(
         started=started,
         settled=[s.job.job_id in settled for s in settlements],
-        lost=frozenset(phone_no for _, phone_no, _ in fenced if phone_no not in ours),
+        lost=frozenset((phone_no, token) for _, phone_no, token in fenced if (phone_no, token) not in ours),
         idle=idle,
     )
 
@@ -67,7 +69,8 @@ def _settle(
         starts = s.job.starts if verdict.kind == "recovered" else 0
         rows.append(
             (s.job.org_no, s.job.job_id, s.started_token, verdict.state.value, int(verdict.uncounted), starts,
-             verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack, verdict.provider_message_id)
+             verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
+             verdict.provider_message_id)
         )  # fmt: skip
     done = {row[0]: row for row in (yield from batch("jobs_settle", rows, now=now_us))}
     lanes: dict[LaneKey, Relink] = {}
@@ -83,8 +86,8 @@ def _settle(
             event_row(
                 job.org_no,
                 Event(
-                    job.job_id, n, now_us, verdict.kind, "sending", verdict.state.value, ack, attempts, s.token, "engine",
-                    verdict.reason, verdict.detail,
+                    job.job_id, n, now_us, verdict.kind, "sending", verdict.state.value, ack, attempts, s.token,
+                    "engine", verdict.reason, verdict.detail,
                 ),
             )
         )  # fmt: skip
@@ -101,21 +104,22 @@ def _settle(
         if verdict.provider_message_id:
             aliases.append((job.org_no, verdict.provider_message_id, job.job_id))
         until = _until(verdict.lane_wait_s, now_us)
-        lanes[_lane_of(job)] = Relink(until, job.job_id if until else None, known=s.new_chat and verdict.state is State.SENT)
+        lanes[_lane_of(job)] = Relink(
+            until, job.job_id if until else None, known=s.new_chat and verdict.state is State.SENT
+        )
     yield from relink(lanes)
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
     return set(done)
 
 
-def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, int], dict[str, JobId]]:
-    """(org_no, phone_no, token) → the provider's id → the job that just learned it."""
-    found: dict[tuple[int, int, int], dict[str, JobId]] = {}
-    for s in settlements:
-        if s.verdict.provider_message_id and s.job.job_id in settled:
-            place = (s.job.org_no, s.job.phone_no, s.token)
-            found.setdefault(place, {})[s.verdict.provider_message_id] = s.job.job_id
-    return found
+def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:
+    """(org_no, phone_no, the provider's id) → the job that just learned it."""
+    return {
+        (s.job.org_no, s.job.phone_no, s.verdict.provider_message_id): s.job.job_id
+        for s in settlements
+        if s.verdict.provider_message_id and s.job.job_id in settled
+    }
 
 
 def _until(wait_s: float | None, now_us: int) -> int | None:
@@ -146,7 +150,18 @@ def _start(
         events.append(
             event_row(
                 job.org_no,
-                Event(job.job_id, job.events, now_us, "started", "queued", "sending", job.ack, job.attempts, token, "engine"),
+                Event(
+                    job.job_id,
+                    job.events,
+                    now_us,
+                    "started",
+                    "queued",
+                    "sending",
+                    job.ack,
+                    job.attempts,
+                    token,
+                    "engine",
+                ),
             )
         )
     yield from batch("lanes_busy", sorted(_lane_of(one.job) for one in started))
@@ -158,14 +173,17 @@ def _start(
 def _choose(found: Rows, wanted: dict[int, StartWish]) -> list[Any]:
     """Of each phone the first `limit` heads by lane and age, one for each chat, of the classes it may send to now."""
     left = {phone_no: wish.limit for phone_no, wish in wanted.items()}
+    new_left = {phone_no: wish.new_limit for phone_no, wish in wanted.items()}
     chosen, chats = [], set()
     for row in sorted(found, key=lambda row: (row["lane"], row["head_seq"])):
         wish = wanted[row["phone_no"]]
         chat = (row["phone_no"], row["chat_id"])
-        if row["lane"] not in wish.lanes or row["class"] not in wish.classes or chat in chats:
+        if row["lane"] not in wish.lanes or chat in chats:
             continue
-        if left[row["phone_no"]] > 0:
+        is_new = row["class"] == Class.NEW
+        if left[row["phone_no"]] > 0 and (not is_new or new_left[row["phone_no"]] > 0):
             left[row["phone_no"]] -= 1
+            new_left[row["phone_no"]] -= is_new
             chats.add(chat)
             chosen.append(row)
     return chosen
@@ -178,8 +196,8 @@ def _expire(rows: Iterable[Any], now_us: int, counts: Counts, events: list[tuple
         lanes[row["org_no"], row["phone_no"], row["chat_id"], row["lane"]] = Relink()
         counts.add((row["org_no"], row["phone_no"], Lane(row["lane"])), waiting=-1, failed=1)
         event = Event(
-            row["job_id"], row["events"], now_us, "expired", "queued", "expired", row["ack"], row["attempts"], 0, "engine",
-            "expired", "Expired before it was sent.",
+            row["job_id"], row["events"], now_us, "expired", "queued", "expired", row["ack"], row["attempts"], 0,
+            "engine", "expired", "Expired before it was sent.",
         )  # fmt: skip
         events.append(event_row(row["org_no"], event))
     yield from relink(lanes)

@@ -1,6 +1,7 @@
 """What ends without being sent: purged jobs, and old ones that are pruned.
 
-Promise: only what has not started is cancelled; a job that may have been sent stays until its receipt or a person decides.
+Promise: only what has not started is cancelled; a job that may have been sent stays until its receipt or a person
+decides.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ _WORDS = {
 }
 
 
-def purge_named(org_no: int, phone_no: int | None, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
+def purge_named(
+    org_no: int, phone_no: int | None, job_ids: Sequence[JobId], actor: str, now_us: int
+) -> Unit[list[JobId]]:
     found = yield from batch("purge_named", [(org_no, job_id) for job_id in sorted(job_ids)])
     rows = [row for row in found if phone_no is None or row["phone_no"] == phone_no]
     return (yield from _cancel(org_no, rows, actor, "purged", now_us))
@@ -44,8 +47,8 @@ def _cancel(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int)
         counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
         heads.append((org_no, row["phone_no"], row["chat_id"], row["lane"], row["job_id"]))
         event = Event(
-            row["job_id"], row["events"], now_us, "cancelled", "queued", "cancelled", row["ack"], row["attempts"], 0, actor,
-            why, detail,
+            row["job_id"], row["events"], now_us, "cancelled", "queued", "cancelled", row["ack"], row["attempts"], 0,
+            actor, why, detail,
         )  # fmt: skip
         events.append(event_row(org_no, event))
     lanes = yield from batch("lanes_headed_by", sorted(heads))

@@ -17,7 +17,8 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     results: list[EnqueueResult | None] = [None] * len(jobs)
     fresh = yield from _take_keys(jobs, results, now_us)
     places = yield from _take_places([jobs[n] for n in fresh])
-    rows, events, heads, answers = [], [], {}, []
+    rows, events, answers = [], [], []
+    heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
     for n in fresh:
         job = jobs[n]
         place = places.get((job.phone_no, job.lane))
@@ -59,7 +60,8 @@ def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_
         if (keyed := jobs[n].idempotency)
     ]
     taken = {(row["org_no"], row["key"]) for row in (yield from batch("idempotency_take", rows, now=now_us))}
-    fresh, repeats = [], []
+    fresh: list[int] = []
+    repeats: list[int] = []
     for n, job in enumerate(jobs):
         if job.idempotency is None:
             fresh.append(n)
@@ -67,11 +69,11 @@ def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_
         name = (job.org_no, job.idempotency.key)
         (fresh if name in taken and wanted[name] == n else repeats).append(n)
     for n in repeats:
-        results[n] = yield from _replay(jobs[n], jobs, wanted)
+        results[n] = yield from _replay(jobs[n])
     return fresh
 
 
-def _replay(job: NewJob, jobs: Sequence[NewJob], wanted: dict[tuple[int, str], int]) -> Unit[EnqueueResult]:
+def _replay(job: NewJob) -> Unit[EnqueueResult]:
     assert job.idempotency is not None
     found = yield from one("idempotency_find", org_no=job.org_no, key=job.idempotency.key)
     if found is None or found["fingerprint"] != job.idempotency.fingerprint.hex() or found["job_id"] is None:

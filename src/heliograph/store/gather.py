@@ -1,7 +1,8 @@
 """Group commit: sends that are under way at the same time are enqueued in one transaction.
 
-No timer: whatever arrived while the last batch was being committed is the next batch. Two batches may be under way, so that
-the writer never waits for the event loop. A batch that fails is run again job by job, so that one bad job harms no other.
+No timer: whatever arrived while the last batch was being committed is the next batch. Two batches may be under way, so
+that the writer never waits for the event loop. A batch that fails is run again job by job, so that one bad job harms no
+other.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from heliograph.domain.errors import Refusal, Unavailable
 from heliograph.domain.ids import JobIds
 from heliograph.domain.job import Enqueued, EnqueueResult, NewJob
 from heliograph.ports.clock import Clock
+from heliograph.ports.faultpoint import faultpoint
 from heliograph.store import look
 from heliograph.store.enqueue import enqueue
 
@@ -47,8 +49,10 @@ class Gather:
             jobs = [job for job, _ in group]
             now_us = self._clock.now_us()
             try:
+                faultpoint("enqueue.before")
                 results = await self._shell.write(lambda: enqueue(jobs, now_us))
-            except Exception as error:  # supervised: told to each caller, one by one
+                faultpoint("enqueue.after")
+            except Exception as error:  # noqa: BLE001 - supervised: told to each caller, one by one
                 await self._one_by_one(group, error)
                 return
             for (_, future), result in zip(group, results, strict=True):
@@ -58,13 +62,11 @@ class Gather:
             self._under_way -= 1
             self._flush()
 
-    async def _one_by_one(
-        self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]], error: Exception
-    ) -> None:
+    async def _one_by_one(self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]], error: Exception) -> None:
         for job, future in group:
             try:
                 result = await self._again(job, error)
-            except Exception as raised:  # supervised: this caller's answer
+            except Exception as raised:  # noqa: BLE001 - supervised: this caller's answer
                 if not future.done():
                     future.set_exception(raised)
             else:

@@ -18,7 +18,7 @@ def heartbeat(owner: str, first: bool, now_us: int) -> Unit[Fleet]:
     return Fleet(alive=alive, beats=beats, leases=leases)
 
 
-def take(owner: str, phones: Sequence[Seen], now_us: int) -> Unit[list[Lease]]:
+def take(owner: str, phones: Sequence[Seen]) -> Unit[list[Lease]]:
     rows = sorted((seen.org_no, seen.phone_no, seen.token) for seen in phones)
     orgs = {seen.phone_no: seen.org_no for seen in phones}
     leases = []

@@ -24,9 +24,7 @@ def jobs(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[
     if phone_no is None:
         rows = yield from run("jobs_of_org", org_no=org_no, below=_TOP, limit=limit, offset=offset)
     else:
-        rows = yield from run(
-            "jobs_of_phone", org_no=org_no, phone_no=phone_no, below=_TOP, limit=limit, offset=offset
-        )
+        rows = yield from run("jobs_of_phone", org_no=org_no, phone_no=phone_no, below=_TOP, limit=limit, offset=offset)
     return [job_of(row) for row in rows]
 
 
@@ -53,6 +51,8 @@ def known_message(org_no: int, phone_no: int, message_id: str) -> Unit[bool]:
 
 
 def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:
+    # the fence waits for a transaction whose answer was lost: what it did is seen, or will never be
+    yield from batch("fence", [(org_no, phone_no, token)])
     rows = yield from run("interrupted", org_no=org_no, phone_no=phone_no, token=token)
     return [(job_of(row), row["token"]) for row in rows]
 

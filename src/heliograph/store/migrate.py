@@ -1,7 +1,8 @@
 """Numbered, forward-only migrations, each in one transaction, their checksums remembered.
 
-Promise: after a crash the schema is at some whole version, and the next start goes on from there. A schema newer than this
-program is refused, unless each migration beyond ours is marked compatible (`-- compatible`): expand first, contract later.
+Promise: after a crash the schema is at some whole version, and the next start goes on from there. A schema newer than
+this program is refused, unless each migration beyond ours is marked compatible (`-- compatible`): expand first,
+contract later.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ from importlib.resources import files
 from heliograph.domain.errors import CannotStart
 
 TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
-  version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, compatible INT NOT NULL, applied_at BIGINT NOT NULL
+  version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, compatible INT NOT NULL, applied_at BIGINT NOT
+  NULL
 )"""
 _MACROS = {
     "sqlite": {"identity": "INTEGER PRIMARY KEY", "clustered": "WITHOUT ROWID", "fill": ""},
@@ -53,7 +55,8 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def pending(applied: dict[int, tuple[str, bool]]) -> list[Migration]:
-    """What is still to be applied, given version → (checksum, compatible). Raises CannotStart if we must not touch it."""
+    """What is still to be applied, given version → (checksum, compatible). Raises CannotStart if we must not touch
+    it."""
     ours = {migration.version: migration for migration in migrations()}
     for version, (checksum, compatible) in sorted(applied.items()):
         if version not in ours:

@@ -3,7 +3,7 @@
 Promise: a rung once reached is never left, a repeated receipt changes nothing, and each rung has one event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,109 +11,113 @@ import msgspec
 from heliograph.domain.ids import JobId, parse_job_id
 from heliograph.domain.job import Event
 from heliograph.domain.states import Ack, State, climbed
-from heliograph.ports.engine import LostLease
+from heliograph.ports.engine import Applied, PhoneReceipts
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.store.lanes import Counts, LaneKey, Relink, relink
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch
 
+JobKey = tuple[int, int, JobId]  # org_no, phone_no, job
 
-def apply_receipts(
-    org_no: int, phone_no: int, token: int, receipts: Sequence[Receipt], now_us: int
-) -> Unit[list[JobId]]:
-    """Gives the jobs that changed."""
-    if not (yield from batch("fence", [(org_no, phone_no, token)])):
-        raise LostLease(f"phone {phone_no}")
-    by_job, unknown = yield from _resolve(org_no, receipts)
+
+def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Applied]:
+    """For several phones at once; those that are no longer ours are left out and named."""
+    fences = sorted({(one.org_no, one.phone_no, one.token) for one in received})
+    ours = {row[0] for row in (yield from batch("fence", fences))}
+    kept = [one for one in received if one.phone_no in ours]
+    by_job, unknown = yield from _resolve(kept)
     orphans = [
-        (org_no, phone_no, receipt.provider_message_id, receipt.ack, receipt.at_us, receipt.code, receipt.detail)
-        for receipt in unknown
-        if receipt.provider_message_id
+        (one.org_no, one.phone_no, r.provider_message_id, r.ack, r.at_us, r.code, r.detail)
+        for one, r in unknown
+        if r.provider_message_id
     ]
     yield from batch("orphans_keep", orphans, now=now_us)
     counts, events = Counts(), []  # type: ignore[var-annotated]
-    changed = yield from climb(org_no, phone_no, token, by_job, now_us=now_us, counts=counts, events=events)
+    tokens = {one.phone_no: one.token for one in kept}
+    changed = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
     yield from batch("events_insert", events)
     yield from batch("engine_count", counts.rows())
-    return changed
+    return Applied(changed, frozenset(one.phone_no for one in received if one.phone_no not in ours))
 
 
-def _resolve(org_no: int, receipts: Sequence[Receipt]) -> Unit[tuple[dict[JobId, list[Receipt]], list[Receipt]]]:
-    by_job: dict[JobId, list[Receipt]] = {}
-    foreign: list[Receipt] = []
-    for receipt in receipts:
-        own = receipt.unique_id or receipt.tracker
-        job_id = parse_job_id(own) if own else None
-        if job_id is None:
-            foreign.append(receipt)
-        else:
-            by_job.setdefault(job_id, []).append(receipt)
-    names = sorted({receipt.provider_message_id for receipt in foreign if receipt.provider_message_id})
-    rows = yield from batch("jobs_by_alias", [(org_no, name) for name in names])
-    aliases = {row["alias"]: JobId(row["job_id"]) for row in rows}
+def _resolve(
+    received: Sequence[PhoneReceipts],
+) -> Unit[tuple[dict[JobKey, list[Receipt]], list[tuple[PhoneReceipts, Receipt]]]]:
+    by_job: dict[JobKey, list[Receipt]] = {}
+    foreign: list[tuple[PhoneReceipts, Receipt]] = []
+    for one in received:
+        for receipt in one.receipts:
+            own = receipt.unique_id or receipt.tracker
+            job_id = parse_job_id(own) if own else None
+            if job_id is None:
+                foreign.append((one, receipt))
+            else:
+                by_job.setdefault((one.org_no, one.phone_no, job_id), []).append(receipt)
+    names = sorted({(one.org_no, r.provider_message_id) for one, r in foreign if r.provider_message_id})
+    rows = yield from batch("jobs_by_alias", names)
+    aliases = {(row["org_no"], row["alias"]): JobId(row["job_id"]) for row in rows}
     unknown = []
-    for receipt in foreign:
-        found = aliases.get(receipt.provider_message_id or "")
+    for one, receipt in foreign:
+        found = aliases.get((one.org_no, receipt.provider_message_id or ""))
         if found is None:
-            unknown.append(receipt)
+            unknown.append((one, receipt))
         else:
-            by_job.setdefault(found, []).append(receipt)
+            by_job.setdefault((one.org_no, one.phone_no, found), []).append(receipt)
     return by_job, unknown
 
 
 def climb(
-    org_no: int,
-    phone_no: int,
-    token: int,
-    by_job: dict[JobId, list[Receipt]],
+    by_job: dict[JobKey, list[Receipt]],
+    tokens: Mapping[int, int],
     *,
     now_us: int,
     counts: Counts,
     events: list[tuple[Any, ...]],
 ) -> Unit[list[JobId]]:
-    """Applies receipts to jobs of one phone; the phone must be fenced. Jumps are merged: one update, an event a rung."""
-    keys = sorted((org_no, phone_no, job_id) for job_id in by_job)
+    """Applies receipts to jobs of fenced phones. Jumps are merged: one update of the job, an event for each rung."""
+    keys = sorted(by_job)
     seen = yield from batch("receipts_jobs", keys)
     open_lanes = {
-        (org_no, phone_no, row["chat_id"], row["lane"]): row["job_id"]
+        (row["org_no"], row["phone_no"], row["chat_id"], row["lane"])
         for row in seen
         if row["state"] in (State.UNCERTAIN, State.QUEUED)
     }
     yield from batch("lanes_lock", sorted(open_lanes))
     updates, freed, known, aliases, changed = [], [], [], [], []
     for row in (yield from batch("receipts_lock", keys)):
-        job_id = JobId(row["job_id"])
-        decided = _decide(row, by_job[job_id], now_us)
+        org_no, phone_no, job_id = row["org_no"], row["phone_no"], JobId(row["job_id"])
+        receipts = by_job[org_no, phone_no, job_id]
+        decided = _decide(row, receipts, now_us)
         if decided is None:
             continue
         state, ack, steps, provider_id, settling = decided
-        n, at_us = row["events"], min(receipt.at_us for receipt in by_job[job_id])
-        before = row["state"]
+        n, before = row["events"], row["state"]
         for kind, after, rung, code, detail, at in steps:
             n += 1
             event = Event(
-                job_id, n, at, kind, before, after, rung, row["attempts"], token, "network", code, detail
+                job_id, n, at, kind, before, after, rung, row["attempts"], tokens[phone_no], "network", code, detail
             )
             events.append(event_row(org_no, event))
             before = after
         reason, detail = (settling.code, settling.detail) if settling else (None, None)
-        updates.append(
-            (org_no, job_id, state, ack, n, at_us, int(state != row["state"]), reason, detail, provider_id)
-        )
+        at_us = min(receipt.at_us for receipt in receipts)
+        updates.append((org_no, job_id, state, ack, n, at_us, int(state != row["state"]), reason, detail, provider_id))
         if provider_id:
             aliases.append((org_no, provider_id, job_id))
         changed.append(job_id)
+        was_open = row["state"] in (State.UNCERTAIN, State.QUEUED)
+        ended = {"completed": int(state == "sent"), "failed": int(state == "failed")}
         place = (org_no, phone_no, row["lane"])
         if row["state"] == State.UNCERTAIN:
-            counts.add(place, active=-1, completed=int(state == "sent"), failed=int(state == "failed"))
-        elif row["state"] == State.QUEUED:
-            counts.add(place, waiting=-1, completed=int(state == "sent"), failed=int(state == "failed"))
+            counts.add(place, active=-1, **ended)
+        elif was_open:
+            counts.add(place, waiting=-1, **ended)
         elif state != row["state"]:
             counts.add(place, completed=-1, failed=1)
-        if row["state"] in (State.UNCERTAIN, State.QUEUED):
+        if was_open:
             freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
-            if state == "sent":
-                known.append((org_no, phone_no, row["chat_id"]))
+        if was_open and state == "sent":
+            known.append((org_no, phone_no, row["chat_id"]))
     yield from batch("receipts_apply", updates, now=now_us)
     lanes: dict[LaneKey, Relink] = {
         (r[0], r[1], r[2], r[3]): Relink() for r in (yield from batch("lanes_waiting_for", sorted(freed)))
@@ -159,29 +163,29 @@ def _decide(
 
 
 def apply_orphans(
-    org_no: int,
-    phone_no: int,
-    token: int,
-    named: dict[str, JobId],
+    named: Mapping[tuple[int, int, str], JobId],
+    tokens: Mapping[int, int],
     *,
     now_us: int,
     counts: Counts,
     events: list[tuple[Any, ...]],
 ) -> Unit[None]:
-    """Receipts that came before we learned the provider's id of their message."""
-    rows = yield from batch("orphans_take", [(org_no, phone_no, name) for name in sorted(named)])
-    by_job: dict[JobId, list[Receipt]] = {}
-    for row in rows:
+    """Receipts that came before we learned the provider's id of their message: (org, phone, that id) → its job."""
+    by_job: dict[JobKey, list[Receipt]] = {}
+    for row in (yield from batch("orphans_take", sorted(named))):
+        org_no, phone_no = row["org_no"], row["phone_no"]
         receipt = Receipt(ack=row["ack"], at_us=row["at"], code=row["code"], detail=row["detail"])
-        by_job.setdefault(named[row["provider_message_id"]], []).append(receipt)
+        job_id = named[org_no, phone_no, row["provider_message_id"]]
+        by_job.setdefault((org_no, phone_no, job_id), []).append(receipt)
     if by_job:
-        yield from climb(org_no, phone_no, token, by_job, now_us=now_us, counts=counts, events=events)
+        yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
 
 
 def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[int]:
     rows = {
         m.message_id: (
-            org_no, phone_no, m.message_id, m.chat_id, m.author, m.type, m.body, msgspec.json.encode(m.raw).decode(), m.at_us
+            org_no, phone_no, m.message_id, m.chat_id, m.author, m.type, m.body, msgspec.json.encode(m.raw).decode(),
+            m.at_us
         )
         for m in messages
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
 
-Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls back
-to its own savepoint and harms no other in its group. One process owns the file, by a lock file beside it.
+Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
+back to its own savepoint and harms no other in its group. One process owns the file, by a lock file beside it.
 Weakness: a very long unit holds up all others; none may scan a backlog.
 """
 
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.ports.faultpoint import faultpoint
 from heliograph.store.migrate import TABLE, pending
 from heliograph.store.statements import queries
 from heliograph.store.unit import Rows, Statement, Unit
@@ -65,9 +66,7 @@ def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
             params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
             found += connection.execute(query.sql, params).fetchall()
         return found
-    return connection.execute(
-        query.sql, {**statement.params, "rows": _json.encode(statement.rows).decode()}
-    ).fetchall()
+    return connection.execute(query.sql, {**statement.params, "rows": _json.encode(statement.rows).decode()}).fetchall()
 
 
 def drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:
@@ -92,13 +91,16 @@ class SqliteShell:
 
     dialect = "sqlite"
 
-    def __init__(self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float], *, lock: bool = True
+    ) -> None:
         self._path = path
         self._committed = committed
         self._monotonic = monotonic
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._lock = lock
         self._lock_file: int | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -174,7 +176,7 @@ class SqliteShell:
                 connection.execute("BEGIN")
                 value: Any = drive(connection, work.make())
                 error: BaseException | None = None
-            except Exception as raised:  # supervised: the caller gets it
+            except Exception as raised:  # noqa: BLE001 - supervised: the caller gets it
                 value, error = None, _plain(raised)
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("COMMIT")
@@ -182,6 +184,8 @@ class SqliteShell:
         connection.close()
 
     def _take_lock(self) -> None:
+        if not self._lock:
+            return
         if self._path == ":memory:":
             raise CannotStart("An in-memory database would lose messages: name a file.")
         path = Path(self._path)
@@ -222,14 +226,16 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]
             connection.execute("SAVEPOINT unit")
             try:
                 results.append((work, drive(connection, work.make()), None))
-            except Exception as raised:  # supervised: the caller gets it, the others go on
+            except Exception as raised:
                 if not connection.in_transaction:  # SQLite itself rolled back (disk full): all of the group is undone
                     raise
                 connection.execute("ROLLBACK TO unit")
                 results.append((work, None, _plain(raised)))
             connection.execute("RELEASE unit")
+        faultpoint("commit.before")
         connection.execute("COMMIT")
-    except Exception as raised:  # supervised: nothing of the group was committed
+        faultpoint("commit.after")
+    except Exception as raised:  # noqa: BLE001 - supervised: nothing of the group was committed
         with contextlib.suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -24,12 +24,12 @@ from heliograph.domain.job import (
     PhoneRow,
 )
 from heliograph.ports.clock import Clock
-from heliograph.ports.engine import Advanced, Fleet, Lease, Seen, Settlement, StartWish
-from heliograph.ports.provider import Inbound, Receipt
+from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.ports.provider import Inbound
 from heliograph.store import accounts, cancel, leases, look, receipts
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
-from heliograph.store.unit import Unit, batch, run
+from heliograph.store.unit import Unit, run
 
 T = TypeVar("T")
 
@@ -69,8 +69,9 @@ class Store:
         return await self.shell.read(lambda: look.jobs(org_no, phone_no, limit=limit, offset=offset))
 
     async def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        return
-        yield []
+        nothing: list[list[Job]] = []  # no broadcasts yet
+        for chunk in nothing:
+            yield chunk
 
     async def history(self, org_no: int, job_id: JobId) -> list[Event]:
         return await self.shell.read(lambda: look.history(org_no, job_id))
@@ -182,8 +183,7 @@ class Store:
         return await self.shell.write(lambda: leases.heartbeat(owner, first, now_us))
 
     async def take(self, owner: str, phones: Sequence[Seen]) -> list[Lease]:
-        now_us = self._clock.now_us()
-        return await self.shell.write(lambda: leases.take(owner, phones, now_us))
+        return await self.shell.write(lambda: leases.take(owner, phones))
 
     async def release(self, owner: str, phones: Sequence[Seen]) -> None:
         await self.shell.write(lambda: leases.release(owner, phones))
@@ -198,7 +198,7 @@ class Store:
         return await self.shell.read(lambda: accounts.versions(phones))
 
     async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        return await self.shell.read(lambda: look.interrupted(org_no, phone_no, token))
+        return await self.shell.write(lambda: look.interrupted(org_no, phone_no, token))
 
     async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
         now_us = self._clock.now_us()
@@ -207,9 +207,9 @@ class Store:
     async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
         return await self.shell.read(lambda: look.ready(phones))
 
-    async def receipts(self, phone_no: int, org_no: int, token: int, got: Sequence[Receipt]) -> list[JobId]:
+    async def receipts(self, received: Sequence[PhoneReceipts]) -> Applied:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: receipts.apply_receipts(org_no, phone_no, token, got, now_us))
+        return await self.shell.write(lambda: receipts.apply_receipts(received, now_us))
 
     async def inbound(self, phone_no: int, org_no: int, messages: Sequence[Inbound]) -> int:
         now_us = self._clock.now_us()
@@ -245,11 +245,3 @@ class Store:
             yield from run("prune_inbound", before=before_us)
 
         await self.shell.write(unit)
-
-
-def accounts_empty() -> Unit[bool]:
-    """Whether the database holds no organisation yet."""
-    return not (yield from run("orgs_all"))
-
-
-__all__ = ["Shell", "Store", "accounts_empty", "batch"]

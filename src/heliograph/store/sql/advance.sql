@@ -1,6 +1,6 @@
 -- name: fence
 -- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
-SELECT l.phone_no FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
+SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
@@ -128,7 +128,7 @@ WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane 
 -- name: interrupted
 -- What an earlier owner left in the middle of an attempt: a search in the small index of open jobs.
 SELECT $columns(job), token FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending' AND token < :token
+WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending' AND token <= :token
 
 -- name: ready_now
 -- only: sqlite

@@ -1,18 +1,18 @@
 -- name: jobs_by_alias
 -- The jobs behind ids that a provider gave.
-SELECT a.alias, a.job_id FROM aliases a JOIN $rows(org_no bigint, alias text) ON a.org_no = r.org_no AND a.alias = r.alias
+SELECT a.org_no, a.alias, a.job_id FROM aliases a JOIN $rows(org_no bigint, alias text) ON a.org_no = r.org_no AND a.alias = r.alias
 
 -- name: receipts_jobs
 -- Where and in which state the jobs of some receipts are.
-SELECT j.job_id, j.chat_id, j.lane, j.state, j.maybe_sent FROM jobs j
+SELECT j.org_no, j.phone_no, j.job_id, j.chat_id, j.lane, j.state, j.maybe_sent FROM jobs j
 JOIN $rows(org_no bigint, phone_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.phone_no = r.phone_no
 
 -- name: receipts_lock
 -- The ladder as it stands, the rows held until we commit.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state, j.maybe_sent, j.ack, j.attempts, j.events, j.broadcast_no
+SELECT j.org_no, j.phone_no, j.job_id, j.chat_id, j.lane, j.state, j.maybe_sent, j.ack, j.attempts, j.events, j.broadcast_no
 FROM jobs j JOIN $rows(org_no bigint, phone_no bigint, job_id bigint)
 ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.phone_no = r.phone_no
-ORDER BY j.job_id /*lock of j*/
+ORDER BY j.org_no, j.job_id /*lock of j*/
 
 -- name: receipts_apply
 -- The new rung, never a lower one; times are those of the first receipt of their kind.
@@ -47,7 +47,7 @@ ON CONFLICT (org_no, phone_no, provider_message_id, ack) DO NOTHING
 -- The receipts that came before a message's id was known.
 DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id) IN (
   SELECT r.org_no, r.phone_no, r.provider_message_id FROM $rows(org_no bigint, phone_no bigint, provider_message_id text))
-RETURNING phone_no, provider_message_id, ack, at, code, detail
+RETURNING org_no, phone_no, provider_message_id, ack, at, code, detail
 
 -- name: inbound_insert
 -- What a person wrote, once.

@@ -1,0 +1,58 @@
+"""A phone that this process owns: what its loop keeps in mind between two transactions.
+
+Everything here can be lost: it is read again by the next owner.
+"""
+
+from dataclasses import dataclass
+
+from heliograph.domain.job import PhoneRow
+from heliograph.domain.pacing import History, Policy, allowance, next_start
+from heliograph.ports.engine import StartWish
+from heliograph.ports.provider import Phone, Provider, SessionState
+
+FOREVER = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Owned:
+    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `due_at`: next lane that
+    waits."""
+
+    row: PhoneRow
+    token: int
+    phone: Phone
+    provider: Provider
+    policy: Policy
+    history: History
+    session: SessionState = SessionState.CONNECTING
+    in_flight: int = 0
+    hold_until: float = 0.0
+    new_chats_until: float = 0.0
+    due_at: float = FOREVER
+    closing: bool = False
+
+    def wish(self, now: float, settling: int) -> StartWish | None:
+        """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
+        if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
+            return None
+        if now < self.hold_until:
+            return None
+        limit = self.provider.capabilities.in_flight - self.in_flight + settling
+        new_limit = limit if now >= self.new_chats_until else 0
+        if not self.policy.free:
+            limit = min(limit, allowance(self.policy, self.history, now, most=max(limit, 0)))
+            new_limit = min(new_limit, allowance(self.policy, self.history, now, new_chat=True, most=max(limit, 0)))
+        if limit <= 0:
+            return None
+        return StartWish(self.row.phone_no, self.row.org_no, self.token, limit=limit, new_limit=max(new_limit, 0))
+
+    def look_again_at(self, now: float) -> float:
+        """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
+        if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
+            return FOREVER
+        if self.in_flight >= self.provider.capabilities.in_flight:
+            return FOREVER  # until something settles
+        at = self.due_at
+        if not self.policy.free and at != FOREVER:
+            at = max(at, next_start(self.policy, self.history, now).at)
+        return max(at, self.hold_until)

@@ -1,0 +1,280 @@
+"""The loop that settles what ended and starts what may start, for some of the phones, one transaction a round.
+
+Whatever ended while the last transaction ran is settled by the next one, together with the starts it makes room for.
+Promise: an attempt is made only after `advance` returned it, and only while our lease is good by our own clock.
+Known weakness: a defect in a provider ends as an unknown outcome, and is only seen in the log.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.outcome import Outcome, Scope, SessionDown, Throttled, Unknown
+from heliograph.domain.verdict import NEVER_TRIED, Limits, judge
+from heliograph.ports.clock import Chance, Clock
+from heliograph.ports.engine import Advanced, Engine, Settlement, Started
+from heliograph.ports.faultpoint import faultpoint
+from heliograph.ports.meter import Meter
+from heliograph.ports.provider import SessionState
+from heliograph.sender.attempt import Attempt
+from heliograph.sender.owned import FOREVER, Owned
+
+LOOK_AGAIN_S = 0.1
+SESSION_RETRY_S = 5.0  # a session that says it is down but does not say until when
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    owned: Owned
+    settlement: Settlement
+    outcome: Outcome | None
+    seconds: float
+
+
+class Shard:
+    """`good_until()`: until when our leases are surely ours, monotonic. `lost((phone_no, token)…)`: not ours any
+    more."""
+
+    def __init__(
+        self,
+        store: Engine,
+        attempt: Attempt,
+        clock: Clock,
+        *,
+        limits: Limits,
+        meter: Meter,
+        chance: Chance,
+        good_until: Callable[[], float],
+        lost: Callable[[Iterable[tuple[int, int]]], None],
+        log: Callable[..., None],
+    ) -> None:
+        self._store = store
+        self._attempt = attempt
+        self._clock = clock
+        self._limits = limits
+        self._meter = meter
+        self._chance = chance
+        self._good_until = good_until
+        self._lost = lost
+        self._log = log
+        self.phones: dict[int, Owned] = {}
+        self.in_flight: dict[JobId, Owned] = {}
+        self._hot: set[int] = set()
+        self._ended: list[Ended] = []
+        self._doubtful: set[int] = set()  # phones of a transaction whose answer was lost: it may have started jobs
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, owned: Owned) -> None:
+        self.phones[owned.row.phone_no] = owned
+        self.look(owned.row.phone_no)
+
+    def remove(self, phone_no: int) -> None:
+        self.phones.pop(phone_no, None)
+        self._hot.discard(phone_no)
+
+    def look(self, phone_no: int) -> None:
+        """The phone may have something to start."""
+        if phone_no in self.phones:
+            self._hot.add(phone_no)
+            self._wake.set()
+
+    def settle(self, owned: Owned, settlement: Settlement) -> None:
+        """Settles an attempt of a former owner."""
+        self._ended.append(Ended(owned, settlement, None, 0.0))
+        self._wake.set()
+
+    async def stop(self, within_s: float) -> None:
+        """Starts nothing more; waits for what is in flight and its settlement, at most so long."""
+        self._stopping = True
+        deadline = self._clock.monotonic() + within_s
+        self._wake.set()
+        while (self.in_flight or self._ended) and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.01)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wait()
+            self._wake.clear()
+            try:
+                await self._round()
+            except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
+                self._log("sender_round_failed", error=f"{type(error).__name__}: {error}")
+                await self._clock.sleep(0.5)
+                self._hot.update(self.phones)
+                self._wake.set()
+
+    async def _wait(self) -> None:
+        if self._wake.is_set():
+            return
+        now = self._clock.monotonic()
+        at = min((owned.look_again_at(now) for owned in self.phones.values()), default=FOREVER)
+        if at <= now:
+            self._hot.update(n for n, owned in self.phones.items() if owned.look_again_at(now) <= now)
+            return
+        if at == FOREVER:
+            await self._wake.wait()
+            return
+        timer = asyncio.ensure_future(self._clock.sleep(at - now))
+        waiter = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((timer, waiter), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            waiter.cancel()
+        now = self._clock.monotonic()
+        self._hot.update(n for n, owned in self.phones.items() if owned.look_again_at(now) <= now)
+
+    async def _resolve_doubt(self) -> None:
+        """Jobs that were started by a transaction whose answer we never got were not tried: they go back."""
+        for phone_no in list(self._doubtful):
+            owned = self.phones.get(phone_no)
+            if owned is not None:
+                for job, token in await self._store.interrupted(owned.row.org_no, phone_no, owned.token):
+                    if token == owned.token and job.job_id not in self.in_flight:
+                        settlement = Settlement(job, token, token, NEVER_TRIED)
+                        self._ended.append(Ended(owned, settlement, None, 0.0))
+            self._doubtful.discard(phone_no)
+
+    async def _round(self) -> None:
+        if self._doubtful:
+            await self._resolve_doubt()
+        now = self._clock.monotonic()
+        ended, self._ended = self._ended, []
+        hot, self._hot = self._hot, set()
+        settling: dict[int, int] = {}
+        for one in ended:
+            if one.outcome is not None:
+                phone_no = one.owned.row.phone_no
+                settling[phone_no] = settling.get(phone_no, 0) + 1
+                self._heed(one, now)
+        wishes = []
+        if not self._stopping and now < self._good_until():
+            for phone_no in hot | settling.keys():
+                owned = self.phones.get(phone_no)
+                if owned is None:
+                    continue
+                owned.due_at = FOREVER
+                wish = owned.wish(now, settling.get(phone_no, 0))
+                if wish is not None:
+                    wishes.append(wish)
+                else:
+                    owned.due_at = now  # there may be work; look again when the phone may send
+        if not ended and not wishes:
+            return
+        try:
+            done = await self._store.advance([one.settlement for one in ended], wishes)
+        except BaseException:
+            self._ended = ended + self._ended  # again next time; the guards make it harmless
+            self._doubtful.update(wish.phone_no for wish in wishes)
+            raise
+        faultpoint("settle.after")
+        self._after(ended, done)
+
+    def _heed(self, one: Ended, now: float) -> None:
+        """What an outcome says about the whole phone, in mind before the next wish; written by `_after`."""
+        owned = one.owned
+        match one.outcome:
+            case Throttled(scope=Scope.PHONE, retry_after_s=wait):
+                owned.hold_until = max(owned.hold_until, now + wait)
+            case Throttled(scope=Scope.APP, retry_after_s=wait):
+                for other in self.phones.values():
+                    if other.provider is owned.provider and other.row.org_no == owned.row.org_no:
+                        other.hold_until = max(other.hold_until, now + wait)
+            case Throttled(scope=Scope.NEW_CHATS, retry_after_s=wait):
+                owned.new_chats_until = max(owned.new_chats_until, now + wait)
+            case SessionDown(retry_after_s=wait):
+                owned.hold_until = max(owned.hold_until, now + (SESSION_RETRY_S if wait is None else wait))
+
+    def _after(self, ended: list[Ended], done: Advanced) -> None:
+        now = self._clock.monotonic()
+        if done.lost:
+            self._lost(done.lost)
+        for one, settled in zip(ended, done.settled, strict=False):
+            owned, verdict = one.owned, one.settlement.verdict
+            if one.outcome is None:
+                self.look(owned.row.phone_no)
+                continue
+            self._landed(one.settlement.job.job_id, owned)
+            if not owned.policy.free:
+                owned.history.settle(now, owned.policy.gap_s(self._chance.random()), one.settlement.job.chat_id)
+            if settled:
+                self._meter.settled(verdict.kind, verdict.reason, one.seconds)
+        self._meter.started([self._waited_s(one) for one in done.started])
+        for begun in done.started:
+            self._begin(begun)
+            if begun.job.phone_no in self.phones:
+                self.phones[begun.job.phone_no].due_at = now  # there may be more
+        for phone_no, due_us in done.idle.items():
+            if (found := self.phones.get(phone_no)) is not None:
+                # ready, but not for us now (held by another transaction, or a new chat): not at once again
+                due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, LOOK_AGAIN_S)
+                found.due_at = now + due_s
+
+    def _landed(self, job_id: JobId, owned: Owned) -> None:
+        owned.in_flight -= 1
+        if self.in_flight.get(job_id) is owned:
+            del self.in_flight[job_id]
+
+    def _waited_s(self, one: Started) -> float:
+        return max(self._clock.now_us() - one.job.queued_at_us, 0) / 1e6
+
+    def _begin(self, one: Started) -> None:
+        owned = self.phones.get(one.job.phone_no)
+        if owned is None or owned.token != one.token:
+            return  # lost meanwhile: the next owner recovers it
+        owned.in_flight += 1
+        self.in_flight[one.job.job_id] = owned
+        if not owned.policy.free:
+            owned.history.start(self._clock.monotonic(), self._clock.now_us(), one.job.chat_id, one.new_chat)
+        self._spawn(self._send(owned, one))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, owned: Owned, one: Started) -> None:
+        began = self._clock.monotonic()
+        if began >= self._good_until():
+            # our lease may be another's by now: leave the job to its next owner
+            self._landed(one.job.job_id, owned)
+            return
+        try:
+            faultpoint("send.before")
+            outcome = await self._attempt.make(owned, one.job)
+            faultpoint("send.after")
+        except asyncio.CancelledError:
+            self._landed(one.job.job_id, owned)
+            raise
+        except Exception as error:  # noqa: BLE001 - supervised: a defect in a provider must not stop the phone
+            self._log("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
+            outcome = Unknown("provider_failed", "The provider's code failed during the attempt.")
+        job = one.job
+        verdict = judge(
+            outcome,
+            attempts=job.attempts,
+            maybe_sent=job.maybe_sent,
+            honours_client_id=owned.provider.honours_client_id(job.content, job.chat_id),
+            limits=self._limits,
+            jitter=self._chance.uniform(-1, 1),
+        )
+        settlement = Settlement(job, one.token, one.token, verdict, new_chat=one.new_chat)
+        self._ended.append(Ended(owned, settlement, outcome, self._clock.monotonic() - began))
+        self._wake.set()
+
+    def session(self, phone_no: int, state: SessionState) -> None:
+        owned = self.phones.get(phone_no)
+        if owned is None:
+            return
+        owned.session = state
+        if state is SessionState.CONNECTED:
+            owned.hold_until = 0.0
+            owned.due_at = self._clock.monotonic()
+            self.look(phone_no)

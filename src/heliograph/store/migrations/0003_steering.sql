@@ -1,0 +1,135 @@
+-- Broadcasts, schedules, holds, pace and suppressed chats. org_no leads every key. The numbers of broadcasts and schedules
+-- are made like job keys, so that their public ids are functions of them and need no index.
+
+-- what a person stopped: `chat:ID` or `broadcast:NO` of a phone. Nearly always empty, so looking costs next to nothing
+CREATE TABLE holds (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  what TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, phone_no, what)
+) $clustered;
+
+-- the recent starts of phones that have a pace to keep, for their next owner; pruned after the policy's longest window
+CREATE TABLE pace_log (
+  org_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  new_chat INT NOT NULL,
+  PRIMARY KEY (org_no, phone_no, at, chat_id)
+) $clustered;
+
+-- `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before. Written by the API and the feeder;
+-- what became of the messages is counted in broadcast_counts, by the phone's owner
+CREATE TABLE broadcasts (
+  org_no BIGINT NOT NULL,
+  broadcast_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('loading', 'running', 'completed', 'cancelled')),
+  content TEXT NOT NULL,
+  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  delay_us BIGINT NOT NULL,
+  expires_at BIGINT,
+  total BIGINT NOT NULL DEFAULT 0,
+  fed BIGINT NOT NULL DEFAULT 0,
+  skipped BIGINT NOT NULL DEFAULT 0,
+  scheduled_at BIGINT,
+  feed_at BIGINT NOT NULL,
+  paused_at BIGINT,
+  paused_by TEXT,
+  performed_by TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  started_at BIGINT,
+  ended_at BIGINT,
+  PRIMARY KEY (org_no, broadcast_no)
+) $fill(50);
+CREATE INDEX broadcasts_due ON broadcasts (feed_at) WHERE state = 'running' AND paused_at IS NULL;
+
+CREATE TABLE broadcast_counts (
+  org_no BIGINT NOT NULL,
+  broadcast_no BIGINT NOT NULL,
+  sent BIGINT NOT NULL DEFAULT 0,
+  failed BIGINT NOT NULL DEFAULT 0,
+  delivered BIGINT NOT NULL DEFAULT 0,
+  read BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (org_no, broadcast_no)
+) $fill(50);
+
+-- n counts from 0; vars: JSON object. job_id is fixed when the list is taken in, so that an id given out stays good
+CREATE TABLE broadcast_recipients (
+  org_no BIGINT NOT NULL,
+  broadcast_no BIGINT NOT NULL,
+  n BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  vars TEXT NOT NULL,
+  job_id BIGINT NOT NULL,
+  PRIMARY KEY (org_no, broadcast_no, n)
+) $clustered;
+-- only what is fed and waits: a few hundred rows for each broadcast
+CREATE INDEX jobs_of_broadcast ON jobs (org_no, broadcast_no, job_id) WHERE state = 'queued' AND broadcast_no IS NOT NULL;
+
+-- next_at: the run that comes next. every NULL: once
+CREATE TABLE schedules (
+  org_no BIGINT NOT NULL,
+  schedule_no BIGINT NOT NULL,
+  phone_no BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  content TEXT NOT NULL,
+  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  state TEXT NOT NULL CHECK (state IN ('scheduled', 'completed', 'deleted')),
+  first_at BIGINT NOT NULL,
+  every TEXT CHECK (every IN ('day', 'week', 'month')),
+  step INT,
+  days TEXT NOT NULL DEFAULT '',
+  ends_at BIGINT,
+  zone TEXT NOT NULL DEFAULT 'UTC',
+  next_at BIGINT,
+  skip_next INT NOT NULL DEFAULT 0,
+  paused_at BIGINT,
+  paused_by TEXT,
+  missed TEXT NOT NULL CHECK (missed IN ('late', 'skip')),
+  ttl_us BIGINT,
+  runs BIGINT NOT NULL DEFAULT 0,
+  performed_by TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, schedule_no)
+) $fill(70);
+CREATE INDEX schedules_due ON schedules (next_at) WHERE state = 'scheduled' AND paused_at IS NULL;
+
+CREATE TABLE schedule_runs (
+  org_no BIGINT NOT NULL,
+  schedule_no BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('queued', 'late', 'skipped', 'missed', 'refused')),
+  job_id BIGINT,
+  remarks TEXT NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, schedule_no, at)
+) $clustered;
+
+-- chats that asked not to be written to, or that a person entered
+CREATE TABLE suppressions (
+  org_no BIGINT NOT NULL,
+  chat_id TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_no, chat_id)
+) $clustered;
+
+-- what people did to queues: who, what, when
+CREATE TABLE acts (
+  org_no BIGINT NOT NULL,
+  act_no BIGINT NOT NULL,
+  phone_no BIGINT,
+  at BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  act TEXT NOT NULL,
+  what TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (org_no, act_no)
+) $clustered;
