@@ -70,7 +70,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
     try:
         value = decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_type(str(error)) from None
+        raise _wrong_type(str(error), body) from None
     except RecursionError:
         raise BadRequest(_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -80,8 +80,17 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
     return value
 
 
-def _wrong_type(text: str) -> Invalid:
-    """msgspec's `Expected `str`, got `int` - at `$.media.url`` as a message for the field `url`."""
+def _wrong_type(text: str, body: bytes | bytearray) -> Invalid | BadRequest:
+    """msgspec's `Expected `str`, got `int` - at `$.media.url`` as a message for the field `url`.
+
+    It stops at the first wrong type, so what comes after that may not be JSON at all.
+    """
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _not_json(error, body)
+    except RecursionError:
+        return BadRequest(_DEEP)
     place = _PLACE.search(text)
     path = place["path"].lstrip(".") if place else ""
     text = _PLACE.sub("", text)

@@ -90,9 +90,10 @@ async def accept(
 
 async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:
     intake = desk.deps.intake
-    if await intake.job(phone.org_no, reply_to) is None:
-        if not await intake.known_message(phone.org_no, phone.phone_no, reply_to):
-            raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
+    if await intake.job(phone.org_no, reply_to) is not None:
+        return
+    if not await intake.known_message(phone.org_no, phone.phone_no, reply_to):
+        raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
 
 
 def _not_queued(result: KeyReused | PhoneGone) -> Exception:
