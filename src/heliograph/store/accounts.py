@@ -130,6 +130,7 @@ def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
 def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
     if not (yield from batch("fence", [(org_no, phone_no, token)])):
         return False
+    yield from run("phone_told", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
     yield from run("phone_state", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
     return True
 

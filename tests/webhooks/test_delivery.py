@@ -1,0 +1,292 @@
+"""Events become webhooks: signed, in order, retried, parked, replayed."""
+
+import asyncio
+
+from standardwebhooks import Webhook
+
+from heliograph.domain.outcome import Rejected
+from tests.webhooks.world import Got, World, receiving, until, working
+
+
+async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url)
+        job_id = await gateway.enqueue()
+        await gateway.whole_way(job_id)
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 8)
+    assert receiver.names() == [
+        "message.created",
+        "message.sent",
+        "message.ack.updated",
+        "message.ack.updated",
+        "message.delivered",
+        "message.ack.updated",
+        "message.read",
+        "message.ack.updated",
+    ]
+    bodies = [got.body for got in receiver.got]
+    assert [body["data"]["ack"] for body in bodies] == ["0", "1", "1", "2", "3", "3", "4", "4"]
+    assert len({body["id"] for body in bodies}) == 8
+    sequence = [body["sequence"] for body in bodies]
+    assert sequence == sorted(set(sequence))
+    assert {body["queue_id"] for body in bodies} == {bodies[0]["data"]["queue_id"]}
+    assert bodies[2]["previous_attributes"] == {"ack": "0"}
+    assert bodies[0]["current_attributes"] == bodies[0]["data"]
+    assert bodies[0]["event"] == bodies[0]["event_type"] == "message.created"
+
+
+async def test_a_delivery_verifies_with_the_organisations_key(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue(text="Grüße 😀")
+        worker.wake()
+        await until(lambda: len(receiver.got) == 1)
+    keys = await gateway.hooks.signing_keys(gateway.org.org_no, "unused")
+    got = receiver.got[0]
+    assert Webhook(keys.current).verify(got.raw, got.headers)["data"]["body"] == "Grüße 😀"
+    assert got.headers["webhook-id"] == got.body["id"]
+    assert got.headers["content-type"] == "application/json"
+    assert len(got.headers["x-periskope-signature"]) == 64
+
+
+async def test_only_the_names_a_hook_subscribed_to_are_delivered(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.read", "message.sent")
+        job_id = await gateway.enqueue()
+        await gateway.whole_way(job_id)
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 2)
+    assert receiver.names() == ["message.sent", "message.read"]
+
+
+async def test_a_failed_message_says_why(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url)
+        await gateway.enqueue()
+        await gateway.settle_all(Rejected("not_on_whatsapp", "This number is not on WhatsApp."))
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 3)
+    assert receiver.names() == ["message.created", "message.failed", "message.ack.updated"]
+    failed = receiver.got[1].body
+    assert failed["reason"] == failed["data"]["reason"] == "not_on_whatsapp"
+    assert failed["data"]["ack"] == "-1"
+
+
+async def test_a_purged_message_fires_failed_with_its_reason(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.failed")
+        await gateway.enqueue()
+        await gateway.store.purge(gateway.org.org_no, None)
+        worker.wake()
+        await until(lambda: len(receiver.got) == 1)
+    assert receiver.got[0].body["reason"] == "purged"
+
+
+async def test_a_refusal_after_acceptance_fires_failed(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.sent", "message.failed", "message.ack.updated")
+        job_id = await gateway.enqueue()
+        await gateway.settle_all()
+        await gateway.receipts(-1, job_id, code="131026", detail="Undeliverable.")
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 4)
+    assert receiver.names() == ["message.sent", "message.ack.updated", "message.failed", "message.ack.updated"]
+    assert receiver.got[3].body["previous_attributes"]["ack"] in ("0", "1")
+
+
+async def test_what_a_person_writes_fires_created(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created")
+        await gateway.inbound("Where is my parcel?")
+        worker.wake()
+        await until(lambda: len(receiver.got) == 1)
+    data = receiver.got[0].body["data"]
+    assert (data["from_me"], data["body"], data["from"]) == (False, "Where is my parcel?", "919537851844@c.us")
+    assert data["message_id"].startswith("false_919537851844@c.us_")
+
+
+async def test_a_phone_that_comes_and_goes_is_told(gateway: World) -> None:
+    phone = gateway.lease.phone
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "org.phone.connected", "org.phone.disconnected")
+        for state in ("connected", "connected", "offline", "connecting", "connected"):
+            await gateway.store.phone_state(
+                phone.org_no, phone.phone_no, gateway.lease.token, state=state, detail="as told"
+            )
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 3)
+    assert receiver.names() == ["org.phone.connected", "org.phone.disconnected", "org.phone.connected"]
+    assert [got.body["data"]["wa_state"] for got in receiver.got] == ["CONNECTED", "DISCONNECTED", "CONNECTED"]
+
+
+async def test_a_failed_try_comes_again_with_the_same_id_and_bytes(gateway: World) -> None:
+    tries = iter([500, 503, 200])
+    async with receiving(lambda got: next(tries)) as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        worker.wake()
+        await until(lambda: len(receiver.got) == 3)
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+    assert len({got.raw for got in receiver.got}) == 1
+
+
+async def test_order_holds_while_the_first_of_a_chat_is_retried(gateway: World) -> None:
+    failures = iter([500, 500])
+    async with receiving(lambda got: next(failures, 200)) as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created", "message.sent")
+        job_id = await gateway.enqueue()
+        await gateway.whole_way(job_id)
+        worker.wake()
+        await until(lambda: len(receiver.got) == 4)
+    assert receiver.names() == ["message.created"] * 3 + ["message.sent"]
+
+
+async def test_a_delivery_is_parked_after_its_third_failed_try_and_its_stream_goes_on(gateway: World) -> None:
+    def answer(got: Got) -> int:
+        return 500 if got.name == "message.created" else 200
+
+    schedule = (0.05, 0.05, 0.3, 0.05)
+    async with receiving(answer) as receiver, working(gateway, schedule=schedule) as worker:
+        hook, _ = await gateway.hook(receiver.url, "message.created", "message.sent")
+        job_id = await gateway.enqueue()
+        await gateway.whole_way(job_id)
+        worker.wake()
+
+        async def dead() -> bool:
+            return [d.state for d in await gateway.hooks.deliveries(hook)] == ["dead"]
+
+        await until(dead)
+        names = receiver.names()
+        assert names == ["message.created"] * 3 + ["message.sent"] + ["message.created"] * 2
+        delivery = (await gateway.hooks.deliveries(hook))[0]
+        found = await gateway.hooks.delivery(gateway.org.org_no, delivery.no)
+        assert found is not None
+        _, body, attempts = found
+        assert body is not None and body.encode() == receiver.got[0].raw
+        assert [(a.attempt, a.status, a.outcome, a.answer) for a in attempts] == [
+            (n, 500, "server_error", "ok") for n in range(1, 6)
+        ]
+
+        receiver.answer = None
+        assert await gateway.hooks.replay(gateway.org.org_no, delivery.no)
+        worker.wake()
+        await until(lambda: len(receiver.got) == 7)
+        assert receiver.got[6].headers["webhook-id"] == receiver.got[0].headers["webhook-id"]
+        assert receiver.got[6].raw == receiver.got[0].raw
+
+
+async def test_all_failed_since_and_a_range_are_replayed(gateway: World) -> None:
+    async with receiving(lambda got: 400) as receiver, working(gateway, schedule=(0.05,)) as worker:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        for n in range(4):
+            await gateway.enqueue(chat=f"91953785184{n}")
+        worker.wake()
+
+        async def dead() -> bool:
+            return len(await gateway.hooks.deliveries(hook, state="dead")) == 4
+
+        await until(dead)
+        receiver.answer = None
+        assert await gateway.hooks.replay_many(hook, dead_only=True, since_us=0, until_us=2**62) == 4
+        worker.wake()
+        await until(lambda: len(receiver.got) == 12)
+
+        async def told() -> bool:
+            return len(await gateway.hooks.deliveries(hook, state="delivered")) == 4
+
+        await until(told)
+        assert await gateway.hooks.replay_many(hook, dead_only=True, since_us=0, until_us=2**62) == 0
+        assert await gateway.hooks.replay_many(hook, dead_only=False, since_us=0, until_us=2**62) == 4
+        worker.wake()
+        await until(lambda: len(receiver.got) == 16)
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 4
+
+
+async def test_410_disables_the_endpoint_and_other_hooks_hear_of_it(gateway: World) -> None:
+    async with receiving(lambda got: 410) as gone, receiving() as other, working(gateway) as worker:
+        (hook,) = await gateway.hook(gone.url, "message.created")
+        await gateway.hook(other.url, "webhook.disabled")
+        await gateway.enqueue()
+        await gateway.enqueue(chat="919537851845")
+        worker.wake()
+        await until(lambda: other.names() == ["webhook.disabled"])
+        assert other.got[0].body["data"]["hook_url"] == gone.url
+        row = await gateway.hooks.hook(gateway.org.org_no, hook.hook_id)
+        assert row is not None and not row.is_subscribed and row.disabled_reason == "The receiver answered 410."
+        seen = len(gone.got)
+        await gateway.enqueue(chat="919537851846")
+        await asyncio.sleep(0.2)
+        assert len(gone.got) == seen <= 2
+
+
+async def test_a_dead_endpoint_gets_one_probe_and_all_of_it_when_it_is_back(gateway: World) -> None:
+    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=(0.3, 0.3, 0.3, 5, 5, 5)) as worker:
+        await gateway.hook(receiver.url, "message.created")
+        for n in range(60):
+            await gateway.enqueue(chat=f"9195378518{n:02d}")
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 8)
+        await asyncio.sleep(0.25)
+        assert len(receiver.got) <= 16  # not 60: the circuit is open
+        before = len(receiver.got)
+        receiver.answer = None
+        await until(lambda: len({g.headers["webhook-id"] for g in receiver.got[before:]}) == 60)
+
+
+async def test_a_test_delivery_reaches_the_hook(gateway: World) -> None:
+    from heliograph.webhooks.envelope import sample_body
+
+    async with receiving() as receiver, working(gateway) as worker:
+        (hook,) = await gateway.hook(receiver.url, "message.sent")
+        made = await gateway.hooks.add_test(hook, sample_body(hook, now_us=1))
+        worker.wake()
+        await until(lambda: len(receiver.got) == 1)
+    body = receiver.got[0].body
+    assert body["test"] is True and body["id"] == made.delivery_id == receiver.got[0].headers["webhook-id"]
+
+
+async def test_a_deleted_hook_is_told_nothing_more(gateway: World) -> None:
+    async with receiving() as receiver:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        (other,) = await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        await gateway.outbox.fan_out(100)
+        assert await gateway.hooks.delete_hook(gateway.org.org_no, hook.hook_id)
+        async with working(gateway) as worker:
+            worker.wake()
+            await until(lambda: len(receiver.got) == 1)
+            await asyncio.sleep(0.1)
+        assert [got.body["hook_id"] for got in receiver.got] == [other.hook_id]
+
+
+async def test_without_hooks_nothing_is_kept_to_be_told(gateway: World) -> None:
+    await gateway.enqueue()
+    assert await gateway.outbox.fan_out(100) == []
+    async with receiving() as receiver:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        assert await gateway.outbox.fan_out(100) == []
+        await gateway.enqueue()
+        assert len(await gateway.outbox.fan_out(100)) == 1
+        await gateway.hooks.delete_hook(gateway.org.org_no, hook.hook_id)
+        await gateway.enqueue()
+        assert await gateway.outbox.fan_out(100) == []
+
+
+async def test_a_worker_that_ends_gives_its_claims_to_the_next(gateway: World) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(got: Got) -> int:
+        await hanging.wait()
+        return 200
+
+    async with receiving(hang) as receiver:
+        await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        async with working(gateway, name="first") as worker:
+            worker.wake()
+            await until(lambda: len(receiver.got) == 1)
+        hanging.set()
+        async with working(gateway, name="second"):
+            await until(lambda: len(receiver.got) == 2)
+    assert receiver.got[0].headers["webhook-id"] == receiver.got[1].headers["webhook-id"]
