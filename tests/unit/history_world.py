@@ -89,7 +89,8 @@ class World:
         self, job_id: JobId, n: int, kind: str, before: str | None, after: str, ack: int, attempt: int, token: int
     ) -> Event:
         self.now_us += GAP_US
-        return Event(job_id, n, self.now_us, kind, before, after, ack, attempt, token, "test")
+        actor = "network" if kind == "receipt" else "test"
+        return Event(job_id, n, self.now_us, kind, before, after, ack, attempt, token, actor)
 
     def record(self) -> Record:
         paces = {phone: Pace(gap_us=GAP_US, most=3, window_us=3 * GAP_US) for phone in PHONES.values()}

@@ -19,6 +19,7 @@ from heliograph.domain.ids import JobId, parse_job_id, queue_id, unique_id
 from heliograph.domain.job import Event, Job
 from heliograph.domain.states import SETTLED, TRANSITIONS, Ack, State
 
+NETWORK = "network"  # the actor of events that carry the network's own time
 BY_HAND = frozenset({"moved", "resolved", "requeued"})  # kinds of events by which a person changes the order
 
 
@@ -239,7 +240,7 @@ def _tokens(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, li
             if event.token and event.token < highest:
                 yield Violation("I6", f"{_name(job_id)}: event {event.n} was written by a former owner")
             highest = max(highest, event.token)
-            if event.token and job_id in jobs:
+            if event.token and event.actor != NETWORK and job_id in jobs:
                 owned[jobs[job_id].phone_no].append((event.at_us, event.token))
     for phone_no, writes in owned.items():
         for (_, before), (_, after) in pairwise(sorted(writes)):
@@ -269,7 +270,7 @@ def _misstep(before: Event, after: Event) -> str | None:
         return f"leaves {after.before}, but the one before it led to {before.after}"
     if after.before != after.after and State(after.after) not in TRANSITIONS[State(before.after)]:
         return f"goes from {after.before} to {after.after}, which is not allowed"
-    if after.at_us < before.at_us and after.kind != "receipt":
+    if after.at_us < before.at_us and NETWORK not in (before.actor, after.actor):
         return "happened before the one before it"
     if after.before == after.after and after.ack == before.ack:
         return "changes nothing"

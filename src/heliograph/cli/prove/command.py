@@ -44,6 +44,7 @@ MEANING = {
     type=click.Choice(["new-id"]),
     help="Break the program on purpose: a new id at each attempt. Succeeds if the check catches it.",
 )
+@click.option("--inside", is_flag=True, help="The simulated network within the gateway: killed with it (SQLite).")
 @click.option("--keep", is_flag=True, help="Keep the folder with database, journal and logs.")
 @json_option
 def prove(
@@ -54,6 +55,7 @@ def prove(
     database_url: str | None,
     senders: int,
     rate: float,
+    inside: bool,
     control: str | None,
     keep: bool,
     as_json: bool,
@@ -66,6 +68,8 @@ def prove(
     """
     if stops and not database_url:
         raise click.UsageError("--stops needs --database-url: on SQLite one process owns everything.")
+    if inside and database_url:
+        raise click.UsageError("--inside is for SQLite: several processes share one network.")
     folder = Path(tempfile.mkdtemp(prefix="heliograph-prove-"))
     plan = Plan(
         folder=folder,
@@ -76,6 +80,7 @@ def prove(
         database_url=database_url,
         senders=senders,
         rate=rate,
+        inside=inside,
         control=control,
     )
     try:

@@ -33,8 +33,10 @@ class Kept:
     phones: dict[int, str]
 
 
-async def _messages(http: aiohttp.ClientSession, network: str, phone: str) -> list[dict[str, Any]]:
-    async with http.get(f"{network}/simulator/messages", params={"from": phone, "limit": str(MOST)}) as answer:
+async def _messages(http: aiohttp.ClientSession, network: str, key: str, phone: str) -> list[dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {key}"}  # asked for within the gateway, ignored by a network of its own
+    query = {"from": phone, "limit": str(MOST)}
+    async with http.get(f"{network}/simulator/messages", params=query, headers=headers) as answer:
         if answer.status != 200:
             raise ProofFailed(f"the simulator shows no journal: {answer.status} {(await answer.text())[:300]}")
         rows: list[dict[str, Any]] = await answer.json()
@@ -43,11 +45,11 @@ async def _messages(http: aiohttp.ClientSession, network: str, phone: str) -> li
     return rows
 
 
-async def journal(http: aiohttp.ClientSession, network: str, phones: Sequence[str]) -> Seen:
+async def journal(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> Seen:
     """Each phone's messages, oldest first. Order across phones is not asked for by any rule."""
     arrivals, transmissions = [], 0
     for phone in phones:
-        for row in await _messages(http, network, phone):
+        for row in await _messages(http, network, key, phone):
             at = datetime.fromisoformat(row["received_at"].replace("Z", "+00:00"))
             arrivals.append(
                 Arrival(
@@ -64,10 +66,10 @@ async def journal(http: aiohttp.ClientSession, network: str, phones: Sequence[st
     return Seen(arrivals, transmissions)
 
 
-async def all_read(http: aiohttp.ClientSession, network: str, phones: Sequence[str]) -> bool:
+async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> bool:
     """Whether the gateway has confirmed the last receipt of every message."""
     for phone in phones:
-        if any(row["ack"] < Ack.READ for row in await _messages(http, network, phone)):
+        if any(row["ack"] < Ack.READ for row in await _messages(http, network, key, phone)):
             return False
     return True
 

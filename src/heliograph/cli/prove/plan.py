@@ -11,7 +11,10 @@ from heliograph.domain.checker import Violation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`database_url` None: a SQLite file in `folder`. `stops`: senders frozen past their lease (PostgreSQL only)."""
+    """`database_url` None: a SQLite file in `folder`. `stops`: senders frozen past their lease (PostgreSQL only).
+
+    `inside`: the simulated network runs within the gateway and dies with it; its journal is a file of its own.
+    """
 
     folder: Path
     kills: int
@@ -25,6 +28,7 @@ class Plan:
     chats: int = 24
     phones: int = 3
     lease_s: float = 2.0
+    inside: bool = False
     control: str | None = None
 
 

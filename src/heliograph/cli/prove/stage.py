@@ -51,15 +51,16 @@ class Stage:
         plan, port = self.plan, free_port()
         self.phones = [str(FIRST_PHONE + n) for n in range(plan.phones)]
         arguments = [*HELIOGRAPH, "simulator", "--port", str(port), "--journal", str(plan.folder / "network.db")]
-        self.network = Program(
+        simulator = Program(
             "simulator", arguments, port, {"LOG_LEVEL": "warning"}, plan.folder, probe="/simulator/messages?limit=1"
         )
+        self.networks = [] if plan.inside else [simulator]
         self.settings = {
             **SETTINGS,
             "DATABASE_URL": plan.database_url or "sqlite:///prove.db",
             "API_KEY": self.key,
             "SIMULATOR_PHONE": self.phones[0],
-            "SIMULATOR_URL": self.network.url,
+            **({} if plan.inside else {"SIMULATOR_URL": simulator.url}),
             "LEASE_SECONDS": f"{plan.lease_s:g}",
             **self.extra,
         }
@@ -68,6 +69,7 @@ class Stage:
         else:
             senders = (self._server(f"sender-{n + 1}", "sender") for n in range(plan.senders))
             self.fleet = [self._server("api", "api,webhooks"), *senders]
+        self.network = self.fleet[0].url if plan.inside else simulator.url
         self.load = Load(
             self.fleet[0].url,
             self.key,
@@ -86,14 +88,13 @@ class Stage:
     @contextlib.asynccontextmanager
     async def set(self) -> AsyncIterator[None]:
         """Everything runs, the phones are there, the network has its faults. At the end nothing runs any more."""
-        async with running([self.network], self.http):
-            async with running(self.fleet, self.http):
-                for number in self.phones[1:]:
-                    made = {"provider": "simulator", "number": number}
-                    await self._ask("POST", f"{self.fleet[0].url}/v1/phones/create", made)
-                await self._ask("PUT", f"{self.network.url}/simulator/faults", FAULTS | {"seed": self.plan.seed})
-                yield
-            self.seen = await journal(self.http, self.network.url, self.phones)
+        async with running([*self.networks, *self.fleet], self.http):
+            for number in self.phones[1:]:
+                made = {"provider": "simulator", "number": number}
+                await self._ask("POST", f"{self.fleet[0].url}/v1/phones/create", made)
+            await self._ask("PUT", f"{self.network}/simulator/faults", FAULTS | {"seed": self.plan.seed})
+            yield
+            self.seen = await journal(self.http, self.network, self.key, self.phones)
         self.kept = await read_store(self.plan)
 
     async def _ask(self, method: str, url: str, body: Any = None) -> Any:
@@ -106,10 +107,10 @@ class Stage:
     async def peace(self) -> None:
         """No faults any more; returns when nothing waits or runs and every receipt has been taken."""
         calm = dict.fromkeys(FAULTS, 0)
-        await self._ask("PUT", f"{self.network.url}/simulator/faults", calm)
+        await self._ask("PUT", f"{self.network}/simulator/faults", calm)
         await self._settled()
         deadline = time.monotonic() + RECEIPTS_S
-        while time.monotonic() < deadline and not await all_read(self.http, self.network.url, self.phones):
+        while time.monotonic() < deadline and not await all_read(self.http, self.network, self.key, self.phones):
             await asyncio.sleep(0.3)
 
     async def _settled(self) -> None:
