@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from heliograph.domain.errors import Conflict, Invalid
+from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.ids import JobId, JobIds, bare_message_id, new_uuid, parse_job_id
 from heliograph.domain.job import (
     EnqueueResult,
@@ -146,7 +146,7 @@ class Store:
                 fields={"number": {"message": "already in use", "value": phone.number}},
             )
         if made == "reused":
-            raise Invalid("This Idempotency-Key was used for another request.")
+            raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
         assert not isinstance(made, str)
         return made
 
