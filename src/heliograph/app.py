@@ -43,6 +43,7 @@ from heliograph.providers.simulator import SimulatorProvider
 from heliograph.sender.engine import Sender, SenderDeps
 from heliograph.sender.prune import keep_pruned
 from heliograph.settings import Settings
+from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
 from heliograph.store.postgresql import PostgresShell
 from heliograph.store.sqlite import SqliteShell
@@ -189,7 +190,9 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
-        network = await stack.enter_async_context(open_network(settings.journal_path, clock, chance))
+        network = await stack.enter_async_context(
+            open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts)
+        )
         providers: dict[str, Provider] = {
             "simulator": SimulatorProvider(network, clock, ack_timeout_s=settings.ack_timeout_seconds)
         }
@@ -239,21 +242,13 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 closing=closing.is_set,
                 meter=meters,
                 fetch=None,
-                mounts=_simulator_mounts(network),
+                mounts=(Mount("/simulator", simulator_asgi(network), bearer=True),),
                 dashboard=dashboard,
                 version=version("heliograph"),
             )
         )
         login = dashboard.login_path(orgs[0].org_no) if orgs else None
         yield _Running(api=api, sender=sender, services=services, closing=closing, new_secret=secret, login_path=login)
-
-
-def _simulator_mounts(network: Any) -> tuple[Mount, ...]:
-    try:
-        from heliograph.simulator.routes import simulator_asgi
-    except ImportError:
-        return ()
-    return (Mount("/simulator", simulator_asgi(network), bearer=True),)
 
 
 class _NoWake:

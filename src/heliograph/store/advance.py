@@ -11,7 +11,7 @@ from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event, Job
 from heliograph.domain.states import Class, Lane, State
 from heliograph.ports.engine import Advanced, Settlement, Started, StartWish
-from heliograph.store.lanes import Counts, LaneKey, Relink, relink
+from heliograph.store.lanes import ENGINE, Counts, LaneKey, Relink, relink, tally
 from heliograph.store.receipts import apply_orphans
 from heliograph.store.rows import event_row, job_of
 from heliograph.store.unit import Rows, Unit, batch
@@ -35,7 +35,7 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
     yield from relink({(r[0], r[1], r[2], r[3]): Relink() for r in due})
     started = yield from _start(open_wishes, now_us, counts, events)
     yield from batch("events_insert", events)
-    yield from batch("engine_count", counts.rows())
+    yield from tally(ENGINE, counts)
     idle: dict[int, int | None] = {}
     full = {wish.phone_no: wish.limit for wish in open_wishes}
     for one in started:
@@ -95,10 +95,12 @@ def _settle(
         match verdict.state:
             case State.SENT:
                 counts.add(place, active=-1, completed=1)
+                counts.broadcast(job.org_no, job.broadcast_no, sent=1)
                 if s.new_chat:
                     known.append((job.org_no, job.phone_no, job.chat_id))
             case State.FAILED:
                 counts.add(place, active=-1, failed=1)
+                counts.broadcast(job.org_no, job.broadcast_no, failed=1)
             case State.QUEUED:
                 counts.add(place, active=-1, waiting=1)
         if verdict.provider_message_id:
@@ -165,7 +167,10 @@ def _start(
             )
         )
     yield from batch("lanes_busy", sorted(_lane_of(one.job) for one in started))
-    if lanes:  # heads that were not started: past their expiry
+    if lanes:  # heads that were not started: their chat or broadcast was stopped, or they are past their expiry
+        left = [(r["org_no"], r["phone_no"], r["chat_id"], r["lane"], r["head_job"]) for r in lanes.values()]
+        for row in (yield from batch("lanes_hold", sorted(left))):
+            lanes.pop(row["head_job"])
         yield from _expire(lanes.values(), now_us, counts, events)
     return started
 
@@ -195,6 +200,7 @@ def _expire(rows: Iterable[Any], now_us: int, counts: Counts, events: list[tuple
     for row in ended:
         lanes[row["org_no"], row["phone_no"], row["chat_id"], row["lane"]] = Relink()
         counts.add((row["org_no"], row["phone_no"], Lane(row["lane"])), waiting=-1, failed=1)
+        counts.broadcast(row["org_no"], row["broadcast_no"], failed=1)
         event = Event(
             row["job_id"], row["events"], now_us, "expired", "queued", "expired", row["ack"], row["attempts"], 0,
             "engine", "expired", "Expired before it was sent.",

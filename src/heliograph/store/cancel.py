@@ -9,7 +9,7 @@ from typing import Any
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
-from heliograph.store.lanes import Counts, Relink, relink
+from heliograph.store.lanes import INTAKE, Counts, Relink, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, run
 
@@ -17,6 +17,7 @@ STEP = 500
 _WORDS = {
     "purged": "Purged before it was sent.",
     "phone_deleted": "The phone was deleted before it was sent.",
+    "broadcast_cancelled": "Its broadcast was cancelled before it was sent.",
 }
 
 
@@ -25,26 +26,27 @@ def purge_named(
 ) -> Unit[list[JobId]]:
     found = yield from batch("purge_named", [(org_no, job_id) for job_id in sorted(job_ids)])
     rows = [row for row in found if phone_no is None or row["phone_no"] == phone_no]
-    return (yield from _cancel(org_no, rows, actor, "purged", now_us))
+    return (yield from cancel_rows(org_no, rows, actor, "purged", now_us))
 
 
 def purge_step(org_no: int, phone_no: int, actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
     """Cancels the next piece of the phone's waiting jobs; empty when there are none left."""
     rows = yield from run("purge_candidates", org_no=org_no, phone_no=phone_no, limit=STEP)
-    return (yield from _cancel(org_no, rows, actor, why, now_us))
+    return (yield from cancel_rows(org_no, rows, actor, why, now_us))
 
 
-def _cancel(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
+def cancel_rows(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
     if not rows:
         return []
     detail = _WORDS[why]
-    phones = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
+    phones = sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows})
     yield from batch("intake_lock", phones)
     yield from batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
-    ended = yield from batch("jobs_cancel", sorted((org_no, row["job_id"], detail) for row in rows), now=now_us)
+    ended = yield from batch("jobs_cancel", sorted((org_no, row["job_id"], why, detail) for row in rows), now=now_us)
     counts, events, heads = Counts(), [], []
     for row in ended:
         counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
+        counts.broadcast(org_no, row["broadcast_no"], failed=1)
         heads.append((org_no, row["phone_no"], row["chat_id"], row["lane"], row["job_id"]))
         event = Event(
             row["job_id"], row["events"], now_us, "cancelled", "queued", "cancelled", row["ack"], row["attempts"], 0,
@@ -60,7 +62,7 @@ def _cancel(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int)
         again[org, phone, chat, lane] = Relink(not_before, waits_for) if keeps else Relink()
     yield from relink(again)
     yield from batch("events_insert", events)
-    yield from batch("intake_count", counts.rows())
+    yield from tally(INTAKE, counts)
     return [JobId(row["job_id"]) for row in ended]
 
 
@@ -69,7 +71,7 @@ def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
     rows = yield from run("prune_candidates", org_no=org_no, before=before_us, below=below, limit=limit)
     if not rows:
         return 0
-    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"]) for row in rows}))
+    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
     keys = [(org_no, row["job_id"]) for row in rows]
     counts = Counts()
     for row in rows:
@@ -78,5 +80,5 @@ def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
     yield from batch("prune_aliases", [(org_no, row["alias"]) for row in rows if row["alias"]])
     yield from batch("prune_events", keys)
     yield from batch("prune_jobs", keys)
-    yield from batch("intake_count", counts.rows())
+    yield from tally(INTAKE, counts)
     return len(rows)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from heliograph.domain.content import encode_content
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Enqueued, EnqueueResult, Event, KeyReused, NewJob, PhoneGone
+from heliograph.store.lanes import INTAKE
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, one, run
 
@@ -96,9 +97,9 @@ def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], tuple[int
         lane = (job.org_no, job.phone_no, int(job.lane))
         counts[lane] = counts.get(lane, 0) + 1
     lanes = sorted(counts)
-    yield from batch("intake_lock", lanes)
+    yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
     places = {}
-    for row in (yield from batch("intake_advance", [(*lane, counts[lane]) for lane in lanes])):
+    for row in (yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])):
         phone_no, lane_no, next_seq, ahead = row
         count = next(counts[lane] for lane in lanes if lane[1] == phone_no and lane[2] == lane_no)
         places[phone_no, lane_no] = (next_seq - count, ahead - count)

@@ -7,6 +7,7 @@ from heliograph.domain.states import Class
 from heliograph.store.unit import Unit, batch
 
 LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
+INTAKE, ENGINE = 0, 1  # the sides of the counters
 
 
 class Counts:
@@ -14,6 +15,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._changes: dict[tuple[int, int, int], list[int]] = {}
+        self._broadcasts: dict[tuple[int, int], list[int]] = {}
 
     def add(
         self, place: tuple[int, int, int], *, waiting: int = 0, active: int = 0, completed: int = 0, failed: int = 0
@@ -22,8 +24,36 @@ class Counts:
         for n, by in enumerate((waiting, active, completed, failed)):
             change[n] += by
 
-    def rows(self) -> list[tuple[int, ...]]:
-        return [(*place, *change) for place, change in sorted(self._changes.items()) if any(change)]
+    def broadcast(
+        self,
+        org_no: int,
+        broadcast_no: int | None,
+        *,
+        sent: int = 0,
+        failed: int = 0,
+        delivered: int = 0,
+        read: int = 0,
+    ) -> None:
+        """What became of a broadcast's message; nothing for other messages."""
+        if broadcast_no is None:
+            return
+        change = self._broadcasts.setdefault((org_no, broadcast_no), [0, 0, 0, 0])
+        for n, by in enumerate((sent, failed, delivered, read)):
+            change[n] += by
+
+    def rows(self, side: int) -> list[tuple[int, ...]]:
+        return [(*place, side, *change) for place, change in sorted(self._changes.items()) if any(change)]
+
+    def broadcasts(self) -> list[tuple[int, ...]]:
+        return [(*which, *change) for which, change in sorted(self._broadcasts.items()) if any(change)]
+
+
+def tally(side: int, counts: Counts) -> Unit[None]:
+    """Writes the counters of one side (INTAKE, ENGINE), then broadcasts': the last of all locks."""
+    yield from batch("queues_count", counts.rows(side))
+    broadcasts = counts.broadcasts()
+    yield from batch("broadcast_count_lock", [row[:2] for row in broadcasts])
+    yield from batch("broadcast_count", broadcasts)
 
 
 class Relink:

@@ -13,7 +13,7 @@ from heliograph.domain.job import Event
 from heliograph.domain.states import Ack, State, climbed
 from heliograph.ports.engine import Applied, PhoneReceipts
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.store.lanes import Counts, LaneKey, Relink, relink
+from heliograph.store.lanes import ENGINE, Counts, LaneKey, Relink, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch
 
@@ -36,7 +36,7 @@ def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Appli
     tokens = {one.phone_no: one.token for one in kept}
     changed = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
     yield from batch("events_insert", events)
-    yield from batch("engine_count", counts.rows())
+    yield from tally(ENGINE, counts)
     return Applied(changed, frozenset(one.phone_no for one in received if one.phone_no not in ours))
 
 
@@ -114,6 +114,14 @@ def climb(
             counts.add(place, waiting=-1, **ended)
         elif state != row["state"]:
             counts.add(place, completed=-1, failed=1)
+        counts.broadcast(
+            org_no,
+            row["broadcast_no"],
+            sent=int(state == "sent" and row["state"] != "sent") - int(state == "failed" and row["state"] == "sent"),
+            failed=int(state == "failed" and row["state"] != "failed"),
+            delivered=int(ack >= Ack.DELIVERED > row["ack"]),
+            read=int(ack >= Ack.READ > row["ack"]),
+        )
         if was_open:
             freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
         if was_open and state == "sent":

@@ -1,3 +1,6 @@
+-- A state is written `state || '' = …` where the row is found by its key: a planner that knows the table only as it was when
+-- empty would otherwise search a partial index of that state from end to end.
+
 -- name: fence
 -- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
 SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
@@ -23,7 +26,7 @@ UPDATE jobs SET
   events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncounted int, starts int, reason text, detail text,
   maybe_sent int, not_before bigint, ack int, provider_message_id text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sending' AND jobs.token = r.started_token
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
 -- name: lanes_heads
@@ -101,12 +104,14 @@ UPDATE lanes SET status = 'busy' FROM $rows(org_no bigint, phone_no bigint, chat
 WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
 
 -- name: jobs_start
--- The durable start of an attempt, counted before it is tried. Those past their expiry are not started.
+-- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person.
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
   not_before = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, token bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued'
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
   AND (jobs.expires_at IS NULL OR jobs.expires_at > :now)
+  AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
+    AND h.what IN ('chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT)))
 RETURNING $columns(started)
 -- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.state, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.ack, jobs.reason, jobs.detail, jobs.not_before, jobs.expires_at, jobs.broadcast_no, jobs.schedule_no, jobs.performed_by, jobs.provider_message_id, jobs.author, jobs.events, jobs.queued_at, jobs.started_at, jobs.sent_at, jobs.delivered_at, jobs.read_at, jobs.settled_at
 
@@ -115,15 +120,15 @@ RETURNING $columns(started)
 UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
   events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.expires_at <= :now
-RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.expires_at <= :now
+RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
--- name: engine_count
--- The owner's side of the counters.
+-- name: queues_count
+-- One side of the counters.
 UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active + r.active,
   completed = queues.completed + r.completed, failed = queues.failed + r.failed
-FROM $rows(org_no bigint, phone_no bigint, lane int, waiting bigint, active bigint, completed bigint, failed bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 1
+FROM $rows(org_no bigint, phone_no bigint, lane int, side int, waiting bigint, active bigint, completed bigint, failed bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
 
 -- name: interrupted
 -- What an earlier owner left in the middle of an attempt: a search in the small index of open jobs.

@@ -22,15 +22,15 @@ DELETE FROM idempotency WHERE org_no = :org_no AND key = :key
 -- name: intake_lock
 -- only: postgresql
 -- An UPDATE from unnest does not sort: two batches over several phones would deadlock.
-SELECT 1 FROM queues q JOIN $rows(org_no bigint, phone_no bigint, lane int)
-ON q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.side = 0
+SELECT 1 FROM queues q JOIN $rows(org_no bigint, phone_no bigint, lane int, side int)
+ON q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.side = r.side
 ORDER BY q.org_no, q.phone_no, q.lane /*lock of q*/
 
 -- name: intake_advance
 -- Takes places in the order and counts them as waiting. The commit order of this row is the order of sending.
 UPDATE queues SET next_seq = queues.next_seq + r.count, waiting = queues.waiting + r.count
-FROM $rows(org_no bigint, phone_no bigint, lane int, count bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
+FROM $rows(org_no bigint, phone_no bigint, lane int, side int, count bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
 RETURNING queues.phone_no, queues.lane, queues.next_seq, queues.waiting + queues.active + (
   SELECT e.waiting + e.active FROM queues e
   WHERE e.org_no = queues.org_no AND e.phone_no = queues.phone_no AND e.lane = queues.lane AND e.side = 1) AS ahead

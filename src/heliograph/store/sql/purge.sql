@@ -7,14 +7,14 @@ ORDER BY chat_id, lane, seq LIMIT :limit
 -- name: purge_named
 -- Those of the named jobs that have not started.
 SELECT j.job_id, j.phone_no, j.chat_id, j.lane FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
-ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state = 'queued' AND j.maybe_sent = 0
+ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state || '' = 'queued' AND j.maybe_sent = 0
 
 -- name: jobs_cancel
 -- Ends them if they still wait.
-UPDATE jobs SET state = 'cancelled', reason = 'purged', detail = r.detail, settled_at = :now, events = jobs.events + 1
-FROM $rows(org_no bigint, job_id bigint, detail text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.maybe_sent = 0
-RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack
+UPDATE jobs SET state = 'cancelled', reason = r.reason, detail = r.detail, settled_at = :now, events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, reason text, detail text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.maybe_sent = 0
+RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: lanes_headed_by
 -- The lanes whose head was cancelled, unless an attempt is under way in them.
@@ -22,13 +22,6 @@ SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.not_before, l.waits_for FROM l
 JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 WHERE l.head_job = r.job_id AND l.status <> 'busy'
-
--- name: intake_count
--- The API's side of the counters.
-UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active + r.active,
-  completed = queues.completed + r.completed, failed = queues.failed + r.failed
-FROM $rows(org_no bigint, phone_no bigint, lane int, waiting bigint, active bigint, completed bigint, failed bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
 
 -- name: prune_candidates
 -- The oldest jobs of an organisation, if they are settled and all they have to tell is told.

@@ -1,0 +1,301 @@
+"""Broadcasts: compact recipients, taken in by chunks, made real by one commit, fed to the queue a few hundred ahead.
+
+Promise: the cursor moves in the transaction that makes the jobs, so after a crash at any point no recipient is repeated
+or left out. To accept, pause, resume and cancel costs the same for ten recipients and for a hundred thousand.
+Known weakness: a recipient that has not been fed is no job yet: it has an id, but no events.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.broadcast import AHEAD, CHUNK, BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.content import Content, decode_content, encode_content
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Idempotency, Job, NewJob, PhoneGone
+from heliograph.domain.states import Lane, State
+from heliograph.domain.template import fill
+from heliograph.store.cancel import cancel_rows
+from heliograph.store.enqueue import enqueue
+from heliograph.store.holds import hold, release_broadcast
+from heliograph.store.rows import job_of
+from heliograph.store.told import told
+from heliograph.store.unit import Unit, batch, one, run
+
+_vars = msgspec.json.Decoder(dict[str, str])
+FULL_US = 100_000  # looked at again after so long, when enough is fed
+END_US = 1_000_000  # when all is fed and not all settled
+_PAUSE_WORD = "broadcast:"
+
+
+def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
+    """None: go on loading. A number: what an earlier request with this key made. `reused`, `busy`: refused."""
+    if new.idempotency is not None:
+        found = yield from _take_key(new, new.idempotency, now_us)
+        if found is not None:
+            return found
+    yield from run(
+        "broadcast_insert",
+        org_no=new.org_no,
+        broadcast_no=new.broadcast_no,
+        phone_no=new.phone_no,
+        content=encode_content(new.content),
+        lane=int(new.lane),
+        delay_us=round(new.delay_s * 1_000_000),
+        expires_at=new.expires_at_us,
+        scheduled_at=new.scheduled_at_us,
+        feed_at=now_us if new.scheduled_at_us is None else new.scheduled_at_us,
+        performed_by=new.performed_by,
+        now=now_us,
+    )
+    yield from run("broadcast_counts_insert", org_no=new.org_no, broadcast_no=new.broadcast_no)
+    return None
+
+
+def _take_key(new: NewBroadcast, key: Idempotency, now_us: int) -> Unit["JobId | str | None"]:
+    row = (new.org_no, key.key, key.fingerprint.hex(), None)
+    if (yield from batch("idempotency_take", [row], now=now_us)):
+        return None
+    found = yield from one("idempotency_find", org_no=new.org_no, key=key.key)
+    if found is None or found["fingerprint"] != key.fingerprint.hex():
+        return "reused"
+    return "busy" if found["response"] is None else JobId(int(found["response"]))
+
+
+def load(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[None]:
+    """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk."""
+    yield from batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
+
+
+def begin(new: NewBroadcast, total: int) -> Unit[bool]:
+    """From here on it will be sent."""
+    found = yield from one("broadcast_begin", org_no=new.org_no, broadcast_no=new.broadcast_no, total=total)
+    if found is not None and new.idempotency is not None:
+        response = str(new.broadcast_no)
+        yield from run("idempotency_made", org_no=new.org_no, key=new.idempotency.key, response=response)
+    return found is not None
+
+
+def drop(new: NewBroadcast) -> Unit[None]:
+    """A load that failed: its key is free again; its recipients are removed by the sweep."""
+    yield from run("broadcast_drop", org_no=new.org_no, broadcast_no=new.broadcast_no)
+    if new.idempotency is not None:
+        yield from run("idempotency_release", org_no=new.org_no, key=new.idempotency.key)
+
+
+def feed(now_us: int, limit: int = 20) -> Unit[tuple[set[int], int | None]]:
+    """Feeds every broadcast that is due. Gives the phones that got work, and when the next look is due (None:
+    unknown)."""
+    phones: set[int] = set()
+    next_us: int | None = None
+    for row in (yield from run("broadcasts_due", now=now_us, limit=limit)):
+        at_us = yield from _feed_one(row, now_us, phones)
+        if at_us is not None:
+            next_us = at_us if next_us is None else min(next_us, at_us)
+    return phones, next_us
+
+
+def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[int | None]:
+    org_no, broadcast_no, delay_us = row["org_no"], row["broadcast_no"], row["delay_us"]
+    counted = yield from one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
+    open_now = row["fed"] - row["skipped"] - counted["settled"]
+    if row["fed"] >= row["total"]:
+        if open_now > 0:
+            return (yield from _look_again(row, now_us + END_US, now_us))
+        yield from _end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
+        return None
+    room = min(AHEAD - open_now, CHUNK)
+    if delay_us:
+        # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
+        room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
+    if room <= 0:
+        return (yield from _look_again(row, now_us + FULL_US, now_us))
+    found = yield from run("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
+    content = decode_content(row["content"])
+    jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
+    results = (yield from enqueue(jobs, now_us)) if jobs else []
+    if any(isinstance(result, PhoneGone) for result in results):
+        yield from _end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
+        return None
+    spaced_us = now_us + int(delay_us) * len(jobs)
+    yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
+    if jobs:
+        phones.add(row["phone_no"])
+    return spaced_us
+
+
+def _look_again(row: Any, at_us: int, now_us: int) -> Unit[int]:
+    yield from _move(row, now_us, fed=row["fed"], skipped=0, feed_at=at_us)
+    return at_us
+
+
+def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int) -> Unit[None]:
+    moved = yield from one(
+        "broadcast_fed",
+        org_no=row["org_no"],
+        broadcast_no=row["broadcast_no"],
+        fed_now=fed,
+        fed_before=row["fed"],
+        skipped=skipped,
+        feed_at=feed_at,
+        now=now_us,
+    )
+    if moved is None:
+        raise CursorMoved(f"broadcast {row['broadcast_no']}")
+
+
+class CursorMoved(Exception):
+    """Somebody else fed or stopped it meanwhile: the whole unit is undone."""
+
+
+def _job(row: Any, content: Content, recipient: Any) -> NewJob:
+    body = fill(content.body, _vars.decode(recipient["vars"]))
+    return NewJob(
+        job_id=JobId(recipient["job_id"]),
+        org_no=row["org_no"],
+        phone_no=row["phone_no"],
+        chat_id=recipient["chat_id"],
+        content=msgspec.structs.replace(content, body=body) if body != content.body else content,
+        lane=Lane(row["lane"]),
+        performed_by=row["performed_by"],
+        expires_at_us=row["expires_at"],
+        broadcast_no=row["broadcast_no"],
+    )
+
+
+def _end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, why: str) -> Unit[bool]:
+    ended = yield from one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
+    if ended is None:
+        return False
+    row = yield from get(org_no, JobId(broadcast_no))
+    if state == "completed" and row is not None:
+        counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
+        data = {"broadcast_id": row.broadcast_id, **counts}
+        yield from told(org_no, phone_no, "broadcast.completed", why, data, now_us)
+    return True
+
+
+def get(org_no: int, broadcast_no: JobId) -> Unit[BroadcastRow | None]:
+    row = yield from one("broadcast_by_no", org_no=org_no, broadcast_no=broadcast_no)
+    return None if row is None else broadcast_of(row)
+
+
+def listed(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[BroadcastRow]]:
+    rows = yield from run(
+        "broadcasts_of_org", org_no=org_no, phone_no=phone_no or 0, below=2**63 - 1, limit=limit, offset=offset
+    )
+    return [broadcast_of(row) for row in rows]
+
+
+def pause(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+    """None: there is no such broadcast."""
+    done = yield from one("broadcast_pause", org_no=org_no, broadcast_no=broadcast_no, actor=actor, now=now_us)
+    if done is not None:
+        yield from hold(org_no, done["phone_no"], f"{_PAUSE_WORD}{broadcast_no}", actor, "", now_us)
+    return (yield from _after(org_no, broadcast_no, done is not None))
+
+
+def resume(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+    done = yield from one("broadcast_resume", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    if done is not None:
+        yield from release_broadcast(org_no, done["phone_no"], broadcast_no)
+    return (yield from _after(org_no, broadcast_no, done is not None))
+
+
+def _after(org_no: int, broadcast_no: JobId, done: bool) -> Unit[BroadcastRow | Refused | None]:
+    row = yield from get(org_no, broadcast_no)
+    if row is None or done:
+        return row
+    return Refused("paused" if row.paused_at_us is not None else row.state)
+
+
+def cancel(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+    """Nothing more of it is started. What is fed and waits ends as cancelled, by `cancel_step`."""
+    row = yield from get(org_no, broadcast_no)
+    if row is None:
+        return None
+    if not (yield from _end(org_no, broadcast_no, row.phone_no, "cancelled", now_us, "")):
+        return Refused(row.state)
+    yield from run("hold_drop", org_no=org_no, phone_no=row.phone_no, what=f"{_PAUSE_WORD}{broadcast_no}")
+    return (yield from get(org_no, broadcast_no))
+
+
+def cancel_step(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[list[JobId]]:
+    """Ends the next of its jobs that wait; empty when there are none left."""
+    rows = yield from run("broadcast_queued", org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK)
+    return (yield from cancel_rows(org_no, rows, actor, "broadcast_cancelled", now_us))
+
+
+def failed_from(org_no: int, broadcast_no: JobId, n: int, limit: int) -> Unit[tuple[list[JobId], int | None]]:
+    """The failed jobs among the recipients from `n` on, and where to go on (None: at the end)."""
+    rows = yield from run("recipients_failed", org_no=org_no, broadcast_no=broadcast_no, n=n, limit=limit)
+    found = [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
+    return found, rows[-1]["n"] + 1 if len(rows) == limit else None
+
+
+def reopen(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[None]:
+    yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+
+
+def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[list[Job], int | None]]:
+    """Jobs in the order of recipients from `n` on; those not fed yet as they will be."""
+    found = yield from run("recipients_of", org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit)
+    fed = {
+        each["job_id"]: job_of(each)
+        for each in (
+            yield from batch("jobs_by_id", [(r["job_id"],) for r in found if r["n"] < row.fed], org_no=row.org_no)
+        )
+    }
+    jobs = []
+    for each in found:
+        if each["n"] >= row.fed:
+            jobs.append(_unfed(row, each, now_us))
+        elif (job := fed.get(each["job_id"])) is not None:
+            jobs.append(job)
+    return jobs, found[-1]["n"] + 1 if len(found) == limit else None
+
+
+def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
+    state = State.QUEUED
+    if row.state == "cancelled":
+        state = State.CANCELLED
+    elif row.scheduled_at_us is not None and row.scheduled_at_us > now_us:
+        state = State.SCHEDULED
+    body = fill(row.content.body, _vars.decode(recipient["vars"]))
+    return Job(
+        job_id=JobId(recipient["job_id"]), org_no=row.org_no, phone_no=row.phone_no, chat_id=recipient["chat_id"],
+        lane=row.lane, seq=0, state=state, content=msgspec.structs.replace(row.content, body=body), attempts=0,
+        starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
+        not_before_us=row.scheduled_at_us if state is State.SCHEDULED else None, expires_at_us=row.expires_at_us,
+        broadcast_no=row.broadcast_no, schedule_no=None, performed_by=row.performed_by, provider_message_id=None,
+        author=None, events=0, queued_at_us=row.created_at_us, started_at_us=None, sent_at_us=None,
+        delivered_at_us=None, read_at_us=None, settled_at_us=row.ended_at_us if state is State.CANCELLED else None,
+    )  # fmt: skip
+
+
+def broadcast_of(row: Any) -> BroadcastRow:
+    return BroadcastRow(
+        org_no=row["org_no"],
+        broadcast_no=JobId(row["broadcast_no"]),
+        phone_no=row["phone_no"],
+        state=row["state"],
+        content=decode_content(row["content"]),
+        lane=Lane(row["lane"]),
+        delay_s=row["delay_us"] / 1_000_000,
+        expires_at_us=row["expires_at"],
+        total=row["total"],
+        fed=row["fed"],
+        skipped=row["skipped"],
+        scheduled_at_us=row["scheduled_at"],
+        paused_at_us=row["paused_at"],
+        paused_by=row["paused_by"],
+        performed_by=row["performed_by"],
+        created_at_us=row["created_at"],
+        started_at_us=row["started_at"],
+        ended_at_us=row["ended_at"],
+        sent=row["sent"],
+        failed=row["failed"],
+        delivered=row["delivered"],
+        read=row["read"],
+    )

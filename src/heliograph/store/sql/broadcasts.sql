@@ -1,0 +1,140 @@
+-- columns: broadcast: b.org_no, b.broadcast_no, b.phone_no, b.state, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped, b.scheduled_at, b.paused_at, b.paused_by, b.performed_by, b.created_at, b.started_at, b.ended_at, c.sent, c.failed, c.delivered, c.read
+
+-- name: broadcast_insert
+-- A broadcast whose recipients are still to come: nothing of it is sent.
+INSERT INTO broadcasts (org_no, broadcast_no, phone_no, state, content, lane, delay_us, expires_at, scheduled_at,
+  feed_at, performed_by, created_at)
+VALUES (:org_no, :broadcast_no, :phone_no, 'loading', :content, :lane, :delay_us, :expires_at, :scheduled_at,
+  :feed_at, :performed_by, :now)
+
+-- name: broadcast_counts_insert
+-- Nothing has become of it yet.
+INSERT INTO broadcast_counts (org_no, broadcast_no) VALUES (:org_no, :broadcast_no)
+
+-- name: recipients_insert
+-- A chunk of recipients.
+INSERT INTO broadcast_recipients (org_no, broadcast_no, n, chat_id, vars, job_id)
+SELECT r.org_no, r.broadcast_no, r.n, r.chat_id, r.vars, r.job_id
+FROM $rows(org_no bigint, broadcast_no bigint, n bigint, chat_id text, vars text, job_id bigint)
+
+-- name: broadcast_begin
+-- The one commit that makes it real. No row: it was loaded or dropped by somebody else.
+UPDATE broadcasts SET state = 'running', total = :total
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading' RETURNING broadcast_no
+
+-- name: broadcast_drop
+-- A broadcast that never began.
+DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading'
+RETURNING broadcast_no
+
+-- name: broadcast_forget
+-- One that is over and past its retention.
+DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state IN ('completed', 'cancelled')
+
+-- name: broadcast_counts_forget
+-- With its counts.
+DELETE FROM broadcast_counts WHERE org_no = :org_no AND broadcast_no = :broadcast_no
+
+-- name: recipients_forget
+-- And its recipients, a bounded piece at a time.
+DELETE FROM broadcast_recipients WHERE (org_no, broadcast_no, n) IN (
+  SELECT org_no, broadcast_no, n FROM broadcast_recipients WHERE org_no = :org_no AND broadcast_no = :broadcast_no
+  ORDER BY n LIMIT :limit) RETURNING n
+
+-- name: broadcasts_stale
+-- Loads that were cut off, and broadcasts past their retention.
+SELECT b.broadcast_no, b.state FROM broadcasts b WHERE b.org_no = :org_no AND b.broadcast_no < :below
+AND (b.state = 'loading' OR (b.state IN ('completed', 'cancelled') AND b.ended_at < :before)) ORDER BY b.broadcast_no LIMIT :limit
+
+-- name: broadcast_by_no
+-- One broadcast with its counts: two searches by key.
+SELECT $columns(broadcast) FROM broadcasts b
+JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
+WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state <> 'loading'
+
+-- name: broadcasts_of_org
+-- Newest first.
+SELECT $columns(broadcast) FROM broadcasts b
+JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
+WHERE b.org_no = :org_no AND b.broadcast_no < :below AND b.state <> 'loading'
+AND (:phone_no = 0 OR b.phone_no = :phone_no)
+ORDER BY b.broadcast_no DESC LIMIT :limit OFFSET :offset
+
+-- name: broadcast_lock
+-- Taken before anything of its phone is locked.
+SELECT state, fed, total, skipped, paused_at, phone_no, lane FROM broadcasts
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state <> 'loading' /*lock*/
+
+-- name: broadcasts_due
+-- What may be fed now, a few at a time; what another sender is feeding is left to it.
+SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped,
+  b.started_at, b.performed_by
+FROM broadcasts b WHERE b.state = 'running' AND b.paused_at IS NULL AND b.feed_at <= :now
+ORDER BY b.feed_at LIMIT :limit /*lock skip*/
+
+-- name: broadcast_settled
+-- What became of what was fed.
+SELECT sent + failed AS settled FROM broadcast_counts WHERE org_no = :org_no AND broadcast_no = :broadcast_no
+
+-- name: recipients_next
+-- The next recipients in order, and whether they asked not to be written to.
+SELECT n, chat_id, vars, job_id, EXISTS (
+  SELECT 1 FROM suppressions s WHERE s.org_no = b.org_no AND s.chat_id = b.chat_id) AS suppressed
+FROM broadcast_recipients b WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.n >= :n
+ORDER BY b.n LIMIT :limit
+
+-- name: broadcast_fed
+-- The cursor moves in the transaction that makes the jobs; only the one who read it there may move it.
+UPDATE broadcasts SET fed = :fed_now, skipped = broadcasts.skipped + :skipped, feed_at = :feed_at,
+  started_at = coalesce(started_at, CAST(:now AS BIGINT))
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND fed = :fed_before AND state = 'running' AND paused_at IS NULL
+RETURNING broadcast_no
+
+-- name: broadcast_end
+-- Over: everything fed and settled, or stopped by a person.
+UPDATE broadcasts SET state = :state, ended_at = :now, paused_at = NULL, paused_by = NULL
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'running' RETURNING total, fed, skipped
+
+-- name: broadcast_pause
+-- One flag.
+UPDATE broadcasts SET paused_at = :now, paused_by = :actor
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'running' AND paused_at IS NULL RETURNING phone_no
+
+-- name: broadcast_resume
+-- Goes on at once.
+UPDATE broadcasts SET paused_at = NULL, paused_by = NULL, feed_at = CASE WHEN feed_at > :now THEN feed_at ELSE :now END
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'running' AND paused_at IS NOT NULL RETURNING phone_no
+
+-- name: broadcast_reopen
+-- Some of its messages were put back into the queue.
+UPDATE broadcasts SET state = 'running', ended_at = NULL, feed_at = :now
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'completed'
+
+-- name: broadcast_count
+-- What became of its messages, changed with the jobs.
+UPDATE broadcast_counts SET sent = broadcast_counts.sent + r.sent, failed = broadcast_counts.failed + r.failed,
+  delivered = broadcast_counts.delivered + r.delivered, read = broadcast_counts.read + r.read
+FROM $rows(org_no bigint, broadcast_no bigint, sent bigint, failed bigint, delivered bigint, read bigint)
+WHERE broadcast_counts.org_no = r.org_no AND broadcast_counts.broadcast_no = r.broadcast_no
+
+-- name: broadcast_count_lock
+-- only: postgresql
+-- Last of all locks, sorted.
+SELECT 1 FROM broadcast_counts c JOIN $rows(org_no bigint, broadcast_no bigint)
+ON c.org_no = r.org_no AND c.broadcast_no = r.broadcast_no ORDER BY c.org_no, c.broadcast_no /*lock of c*/
+
+-- name: broadcast_queued
+-- What is fed and has not started, a bounded piece at a time.
+SELECT job_id, phone_no, chat_id, lane FROM jobs
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'queued' AND maybe_sent = 0 ORDER BY job_id LIMIT :limit
+
+-- name: recipients_of
+-- Recipients from n on, for lists.
+SELECT n, chat_id, vars, job_id FROM broadcast_recipients
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n >= :n ORDER BY n LIMIT :limit
+
+-- name: recipients_failed
+-- Those of the next recipients whose job failed.
+SELECT r.n, j.job_id FROM broadcast_recipients r
+LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.state = 'failed'
+WHERE r.org_no = :org_no AND r.broadcast_no = :broadcast_no AND r.n >= :n ORDER BY r.n LIMIT :limit

@@ -1,0 +1,136 @@
+-- name: steer_lock
+-- Jobs that a person acts on, their rows held until we commit; their lanes are locked before.
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state, j.attempts, j.starts, j.maybe_sent, j.ack, j.events, j.broadcast_no,
+  j.not_before
+FROM jobs j JOIN $rows(org_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id
+ORDER BY j.job_id /*lock of j*/
+
+-- name: steer_look
+-- Where they are, before anything is locked.
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
+ON j.org_no = r.org_no AND j.job_id = r.job_id ORDER BY j.job_id
+
+-- name: jobs_steer
+-- What a person decided, if the job is still as it was seen under the lock.
+UPDATE jobs SET state = r.state, seq = coalesce(r.seq, jobs.seq), attempts = r.attempts, starts = 0, reason = r.reason,
+  detail = r.detail, not_before = NULL, ack = r.ack, events = jobs.events + 1,
+  sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, :now) ELSE jobs.sent_at END,
+  settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE NULL END
+FROM $rows(org_no bigint, job_id bigint, state text, seq bigint, attempts int, reason text, detail text, ack int)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+RETURNING jobs.job_id, jobs.events
+
+-- name: intake_take
+-- Places at the end of the order for jobs that are put back; they are counted apart.
+UPDATE queues SET next_seq = queues.next_seq + r.count
+FROM $rows(org_no bigint, phone_no bigint, lane int, count bigint)
+WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
+RETURNING queues.phone_no, queues.lane, queues.next_seq
+
+-- name: lanes_because_of
+-- The lanes of these jobs: whether they stand still because of the job, or have it at their head.
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.waits_for, l.head_job, r.job_id FROM lanes l
+JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+
+-- name: lanes_open
+-- A lane for jobs that are put back, where there is none; its head is looked for afterwards.
+INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
+SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
+  CASE WHEN EXISTS (SELECT 1 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id)
+    THEN 0 ELSE 1 END,
+  'delayed', NULL, NULL
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) WHERE true
+ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
+ON CONFLICT (org_no, phone_no, chat_id, lane) DO NOTHING
+
+-- name: phone_pause
+-- Its owner starts nothing more. No row: it is paused already, or gone.
+UPDATE phones SET paused_at = :now, paused_by = :actor,
+  updated_at = CASE WHEN updated_at >= :now THEN updated_at + 1 ELSE :now END
+WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL AND paused_at IS NULL RETURNING phone_no
+
+-- name: phone_resume
+-- Its owner goes on.
+UPDATE phones SET paused_at = NULL, paused_by = NULL,
+  updated_at = CASE WHEN updated_at >= :now THEN updated_at + 1 ELSE :now END
+WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL AND paused_at IS NOT NULL RETURNING phone_no
+
+-- name: expired_of_phone
+-- What waits beyond its time: one probe of the index of expiries.
+SELECT job_id, phone_no, chat_id, lane FROM jobs
+WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND expires_at <= :now AND maybe_sent = 0
+ORDER BY expires_at LIMIT :limit
+
+-- name: phones_expiring
+-- Phones with something that waits beyond its time: one probe a phone.
+SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NULL AND EXISTS (
+  SELECT 1 FROM jobs j WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.state = 'queued' AND j.expires_at <= :now)
+
+-- name: failed_since
+-- Failed jobs of a phone made since then, by key.
+SELECT job_id FROM jobs WHERE org_no = :org_no AND job_id > :after AND phone_no = :phone_no AND state = 'failed'
+ORDER BY job_id LIMIT :limit
+
+-- name: explain_lane
+-- Why the chat's lane stands where it does.
+SELECT status, class, not_before, waits_for, head_job, head_seq FROM lanes
+WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND lane = :lane
+
+-- name: explain_class
+-- Whether the phone has written to this chat, or heard from it.
+SELECT 1 AS known FROM chats WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
+
+-- name: explain_ahead_in_chat
+-- Earlier messages of the same chat and lane, up to a bound.
+SELECT count(*) AS ahead FROM (SELECT 1 FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
+  AND lane = :lane AND state = 'queued' AND seq < :seq ORDER BY seq LIMIT 1000) AS earlier
+
+-- name: explain_queue
+-- For each lane of the phone: accepted and not settled, and the next place in the order.
+SELECT lane, CAST(sum(waiting + active) AS BIGINT) AS open_now, CAST(max(next_seq) AS BIGINT) AS next_seq
+FROM queues WHERE org_no = :org_no AND phone_no = :phone_no GROUP BY lane
+
+-- name: explain_owner
+-- Whose the phone is.
+SELECT owner FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
+
+-- name: explain_speed
+-- The phone's last sent messages among those made before a key: how long one takes.
+SELECT started_at, sent_at FROM (
+  SELECT phone_no, state, started_at, sent_at FROM jobs WHERE org_no = :org_no AND job_id < :below
+  ORDER BY job_id DESC LIMIT 500) AS late WHERE phone_no = :phone_no AND state = 'sent' LIMIT 30
+
+-- name: pace_insert
+-- The starts of phones that have a pace to keep, in the transaction of the start.
+INSERT INTO pace_log (org_no, phone_no, at, chat_id, new_chat)
+SELECT r.org_no, r.phone_no, CAST(:now AS BIGINT), r.chat_id, r.new_chat
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, new_chat int) WHERE true
+ON CONFLICT (org_no, phone_no, at, chat_id) DO NOTHING
+
+-- name: pace_rows
+-- A phone's recent starts.
+SELECT at, chat_id, new_chat FROM pace_log WHERE org_no = :org_no AND phone_no = :phone_no AND at > :after ORDER BY at
+
+-- name: pace_prune
+-- Starts that no window holds any more, a bounded piece at a time.
+DELETE FROM pace_log WHERE (org_no, phone_no, at, chat_id) IN (
+  SELECT org_no, phone_no, at, chat_id FROM pace_log WHERE org_no = :org_no AND phone_no = :phone_no AND at < :before LIMIT 5000)
+
+-- name: suppress
+-- A chat that is not to be written to by broadcasts and schedules. No row: it was entered before.
+INSERT INTO suppressions (org_no, chat_id, reason, actor, created_at) VALUES (:org_no, :chat_id, :reason, :actor, :now)
+ON CONFLICT (org_no, chat_id) DO NOTHING RETURNING chat_id
+
+-- name: unsuppress
+-- It may be written to again.
+DELETE FROM suppressions WHERE org_no = :org_no AND chat_id = :chat_id RETURNING chat_id
+
+-- name: suppressed
+-- One search by key.
+SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_no AND chat_id = :chat_id
+
+-- name: suppressions_of_org
+-- By chat id.
+SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_no AND chat_id > :after
+ORDER BY chat_id LIMIT :limit
