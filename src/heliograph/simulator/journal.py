@@ -78,6 +78,7 @@ class Journal:
         self._path = path
         self._written = written
         self._thread = ThreadPoolExecutor(1, "simulator-journal")
+        self._reader = ThreadPoolExecutor(1, "simulator-reader")
         self._pending: list[_Item] = []
         self._busy: asyncio.Future[Any] | None = None
         self._connection: sqlite3.Connection | None = None
@@ -92,6 +93,7 @@ class Journal:
             await asyncio.wait([self._busy] if self._busy else [self._start()])
         await self._loop.run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
+        self._reader.shutdown()
 
     def arrive(self, row: Arrival) -> asyncio.Future[None]:
         """Done when the message is in the file."""
@@ -117,6 +119,16 @@ class Journal:
     async def rows(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """`call` with one named statement."""
         return await self.call(lambda db: db.execute(SQL[statement], values or {}).fetchall())
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs a long `work` beside the writer, on what was handed in before."""
+        await self.call(lambda _: None)
+        return await self._loop.run_in_executor(self._reader, self._read, work)
+
+    @property
+    def log_size(self) -> int:
+        """Messages and confirmations that are not folded yet."""
+        return self._log_size
 
     @property
     def idle(self) -> bool:
@@ -162,6 +174,11 @@ class Journal:
         self._connection = connection
         self._log_size = connection.execute(SQL["log_size"]).fetchone()[0]
         self._fold(None)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None, timeout=10)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            return work(connection)
 
     def _disconnect(self) -> None:
         if self._connection:

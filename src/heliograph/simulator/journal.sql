@@ -96,7 +96,7 @@ SELECT 1 FROM messages WHERE chat_id = :chat_id AND number = :number LIMIT 1;
 SELECT device, number FROM messages WHERE chat_id = :chat_id ORDER BY no DESC LIMIT 1;
 
 -- name: senders
-SELECT no, device, chat_id FROM messages WHERE message_id = :message_id;
+SELECT no, device FROM messages WHERE message_id = :message_id;
 
 -- name: hand_ack
 UPDATE messages SET ack = CASE WHEN :ack < 0 THEN :ack ELSE max(ack, :ack) END WHERE no = :no;
@@ -106,13 +106,13 @@ INSERT INTO turns (message_id, number, chat_id, times) VALUES (:message_id, :num
 ON CONFLICT (message_id, number, chat_id) DO UPDATE SET times = times + 1 RETURNING times;
 
 -- name: devices
-SELECT device, number, trouble, until_us FROM devices WHERE trouble IS NOT NULL;
+SELECT device, trouble, until_us FROM devices WHERE trouble IS NOT NULL;
 
 -- name: devices_of
 SELECT device FROM devices WHERE number = :number;
 
--- name: all_devices
-SELECT device, number FROM devices ORDER BY device LIMIT 2;
+-- name: numbers
+SELECT DISTINCT number FROM devices LIMIT 2;
 
 -- name: see_device
 INSERT INTO devices (device, number) VALUES (:device, :number)
@@ -121,6 +121,9 @@ ON CONFLICT (device) DO UPDATE SET number = excluded.number;
 -- name: trouble
 INSERT INTO devices (device, number, trouble, until_us) VALUES (:device, :number, :trouble, :until_us)
 ON CONFLICT (device) DO UPDATE SET trouble = excluded.trouble, until_us = excluded.until_us;
+
+-- name: trouble_over
+UPDATE devices SET trouble = NULL, until_us = NULL WHERE device = :device;
 
 -- name: mail
 INSERT INTO post (device, kind, body) VALUES (:device, :kind, :body);

@@ -1,0 +1,200 @@
+"""What the network remembers: over a kill, over a repeat, and how much of it in memory."""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+from heliograph.domain.content import Content, Kind
+from heliograph.domain.outcome import Accepted, NotSent, SessionDown
+from heliograph.ports.network import Frame
+from heliograph.ports.provider import Phone, Receipt, SessionState
+from heliograph.simulator.faults import Faults
+from heliograph.simulator.journal import LOG_LIMIT
+from tests.simulator.world import Sink, World, world
+
+ANYONE = "919537851844@c.us"
+ID = "3EB0AAAAAAAAAAAAAAAAAA"
+
+
+def copy_as_killed(path: Path, to: Path) -> Path:
+    """The files as a kill -9 of the process would leave them."""
+    for suffix in ("", "-wal"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            to.with_name(to.name + suffix).write_bytes(source.read_bytes())
+    return to
+
+
+async def test_a_message_that_was_answered_survives_a_kill(net: World, tmp_path: Path) -> None:
+    for n in range(30):
+        assert await net.send(ANYONE, f"message {n}") == Accepted()
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    async with world(left, connected=False) as again:
+        assert [message["body"] for message in await again.journal()] == [f"message {n}" for n in range(30)]
+
+
+async def test_receipts_that_were_owed_come_after_a_kill_with_their_true_times(net: World, tmp_path: Path) -> None:
+    await net.send(ANYONE, unique_id=ID)
+    sent_at_us = net.clock.now_us()
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    net.clock.turn(5)
+    async with world(left, clock=net.clock) as again:
+        await again.until(lambda: again.sink.acks(ID) == [3, 4])
+        delivered, read = (receipt.at_us for _, receipt in again.sink.got)
+        assert abs(delivered - sent_at_us - 200_000) <= 40_000 and read - delivered == 300_000
+
+
+async def test_receipts_that_were_still_to_come_are_not_early_after_a_kill(net: World, tmp_path: Path) -> None:
+    await net.send("12025550104@c.us", unique_id=ID)
+    await net.until(lambda: net.sink.acks(ID) == [3])
+    await net.journal()
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    at_kill = net.clock.monotonic()
+    async with world(left, clock=net.clock) as again:
+        await again.until(lambda: again.sink.acks(ID) == [4, 5])
+        assert [round(at - at_kill, 1) for at, _ in again.sink.got] == [0.3, 0.6]
+
+
+async def test_what_was_confirmed_does_not_come_again(net: World, tmp_path: Path) -> None:
+    await net.send(ANYONE, unique_id=ID)
+    await net.until(lambda: net.sink.acks(ID) == [3, 4])
+    await net.journal()
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    async with world(left, clock=net.clock) as again:
+        await again.pass_time(2)
+        assert again.sink.got == []
+
+
+async def test_a_receipt_is_confirmed_only_after_the_sink_returned(net: World) -> None:
+    net.sink.broken = True
+    await net.send("12025550105@c.us", "ahoy", unique_id=ID)
+    await net.pass_time(3)
+    assert net.sink.got == [] and net.sink.calls > 1
+    net.sink.broken = False
+    await net.until(lambda: net.sink.acks(ID) == [3, 4] and len(net.sink.messages) == 1)
+    await net.pass_time(2)
+    assert net.sink.acks(ID) == [3, 4] and [message.body for message in net.sink.messages] == ["ahoy"]
+
+
+async def test_what_fell_due_while_the_line_was_closed_comes_when_it_opens(net: World) -> None:
+    for n in range(1200):  # more than one page
+        await net.network.transmit(_frame(net, f"3EB0{n:04d}"))
+    await net.provider.close(1)
+    await net.pass_time(2)
+    assert net.sink.got == []
+    other = Sink(net.clock)
+    await net.provider.open(net.phone, other)
+    await net.until(lambda: len(other.got) == 2400)
+    await net.pass_time(1)
+    assert len(other.got) == 2400 and all(other.acks(f"3EB0{n:04d}") == [3, 4] for n in (0, 599, 1199))
+
+
+async def test_a_gateway_that_is_slow_gets_everything_once_and_the_rest_waits_in_the_file(net: World) -> None:
+    gate = asyncio.Event()
+    plain = net.sink.receipts
+
+    async def slow(phone_no: int, receipts: Sequence[Receipt]) -> None:
+        await gate.wait()
+        await plain(phone_no, receipts)
+
+    net.sink.receipts = slow  # type: ignore[method-assign]
+    for n in range(6000):
+        await net.network.transmit(_frame(net, f"3EB0{n:04d}"))
+    await net.pass_time(2)
+    session = net.network.sessions["phone-one"]
+    assert session.behind
+    gate.set()
+    await net.until(lambda: len(net.sink.got) >= 12000)
+    await net.pass_time(1)
+    assert len(net.sink.got) == 12000
+
+
+async def test_receipts_that_fall_due_together_come_in_one_call(net: World) -> None:
+    await asyncio.gather(*(net.network.transmit(_frame(net, f"3EB0{n}")) for n in range(50)))
+    await net.until(lambda: len(net.sink.got) == 100)
+    assert net.sink.calls <= 4
+
+
+async def test_a_repeat_is_counted_and_shown_once_but_another_phone_or_chat_is_another_message(net: World) -> None:
+    for _ in range(3):
+        await net.send(ANYONE, "first", unique_id=ID)
+    await net.send("919537851845@c.us", "other chat", unique_id=ID)
+    shown = [(message["body"], message["transmissions"], message["shown"]) for message in await net.journal()]
+    assert shown == [("first", 3, 1), ("other chat", 1, 1)]
+
+
+async def test_a_cancelled_send_may_have_arrived_and_a_repeat_is_recognised(net: World) -> None:
+    request = net.request(ANYONE, unique_id=ID)
+    task = asyncio.ensure_future(net.provider.send(request))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert await net.finish(net.provider.send(request)) == Accepted()
+    (message,) = await net.journal()
+    assert message["shown"] == 1
+
+
+async def test_the_count_of_failures_survives_a_kill(net: World, tmp_path: Path) -> None:
+    assert isinstance(await net.send("12025550111@c.us", unique_id=ID), NotSent)
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    async with world(left, clock=net.clock) as again:
+        assert isinstance(await again.send("12025550111@c.us", unique_id=ID), NotSent)
+        assert await again.send("12025550111@c.us", unique_id=ID) == Accepted()
+
+
+async def test_a_phone_that_was_logged_out_is_so_after_a_kill_too(net: World, tmp_path: Path) -> None:
+    await net.send("12025550180@c.us")
+    left = copy_as_killed(net.path, tmp_path / "left.db")
+    async with world(left, clock=net.clock) as again:
+        assert again.sink.state is SessionState.LOGGED_OUT
+        assert isinstance(await again.send(ANYONE), SessionDown)
+
+
+async def test_nothing_is_sent_on_a_closed_line(net: World) -> None:
+    await net.provider.close(1)
+    assert isinstance(await net.send(ANYONE), SessionDown)
+    assert await net.journal() == []
+
+
+async def test_memory_does_not_grow_with_the_number_of_messages(net: World) -> None:
+    await net.network.set_faults(Faults(receipts=False))
+    await _burst(net, 0, 4000)
+    await net.journal()
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    await _burst(net, 4000, LOG_LIMIT + 10_000)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 200_000
+
+
+async def test_a_long_log_is_folded_without_a_reader(net: World) -> None:
+    await net.network.set_faults(Faults(receipts=False))
+    await _burst(net, 0, LOG_LIMIT + 10_000)
+    assert net.network.journal.log_size < LOG_LIMIT + 1000
+
+
+async def test_two_phones_of_one_number_get_their_own_receipts(net: World) -> None:
+    other = Sink(net.clock)
+    second = Phone(2, "phone-two", net.phone.number, "simulator")
+    await net.provider.open(second, other)
+    await net.send(ANYONE, unique_id=ID)
+    await net.pass_time(2)
+    assert net.sink.acks(ID) == [3, 4] and other.got == []
+
+
+async def _burst(net: World, first: int, count: int) -> None:
+    async def lane(start: int) -> None:
+        for n in range(start, first + count, 100):
+            await net.network.transmit(_frame(net, f"3EB0{n:07d}"))
+
+    await asyncio.gather(*(lane(first + n) for n in range(100)))
+
+
+def _frame(net: World, unique_id: str) -> Frame:
+    return Frame(net.phone.phone_id, net.phone.number, ANYONE, unique_id, Content(Kind.TEXT, "hello"))
