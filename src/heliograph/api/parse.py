@@ -9,6 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from heliograph.api import extension
+from heliograph.api.extension import ContactBody, Interactive, LocationBody, ReactionBody, TemplateBody
 from heliograph.domain.content import MAX_TEXT, Content, Kind, Media, Poll
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.media_type import ANY, is_mimetype
@@ -68,7 +70,9 @@ class SendOptions(msgspec.Struct):
 
 
 class SendBody(msgspec.Struct):
-    """At least one of message, media and poll."""
+    """At least one of message, media and poll; or one of the extensions: location, contacts, reaction, template and
+    interactive.
+    """
 
     chat_id: Annotated[
         str, Meta(description="Country code and number, with or without @c.us, or a group id ending in @g.us")
@@ -78,6 +82,11 @@ class SendBody(msgspec.Struct):
     poll: PollBody | None = None
     reply_to: str | None = None
     options: SendOptions | None = None
+    location: LocationBody | None = None
+    contacts: list[ContactBody] | None = None
+    reaction: ReactionBody | None = None
+    template: TemplateBody | None = None
+    interactive: Interactive | None = None
 
 
 def content_of(body: SendBody) -> Content:
@@ -85,6 +94,8 @@ def content_of(body: SendBody) -> Content:
     text = body.message or ""
     if len(text) > MAX_TEXT:
         raise invalid("message", f"message may have at most {MAX_TEXT} characters, this one has {len(text)}")
+    if (extended := _extension(body)) is not None:
+        return extended
     kind = Kind.TEXT
     media: Media | None = None
     poll: Poll | None = None
@@ -104,6 +115,31 @@ def content_of(body: SendBody) -> Content:
         reply_to=_reply_to(body.reply_to),
         hide_url_preview=body.options is not None and bool(body.options.hide_url_preview),
     )
+
+
+def _extension(body: SendBody) -> Content | None:
+    """One of the extensions, which stands alone: no text, file or poll beside it."""
+    found = []
+    if body.location is not None:
+        found.append(extension.location(body.location))
+    if body.contacts is not None:
+        found.append(extension.contacts(body.contacts))
+    if body.reaction is not None:
+        found.append(extension.reaction(body.reaction))
+    if body.template is not None:
+        found.append(extension.template(body.template))
+    if body.interactive is not None:
+        found.append(extension.interactive(body.interactive))
+    if not found:
+        return None
+    beside = {"message": body.message, "media": body.media, "poll": body.poll}
+    others = [name for name, value in beside.items() if value] + [next(iter(one.extra)) for one in found[1:]]
+    if others:
+        first = next(iter(found[0].extra))
+        raise invalid(others[0], f"A {first} is a message of its own: send {others[0]} in another")
+    one = found[0]
+    reply_to = _reply_to(one.reply_to or body.reply_to)
+    return Content(type=one.kind, body=one.body, reply_to=reply_to, extra=one.extra)
 
 
 def _nothing_to_send() -> Invalid:

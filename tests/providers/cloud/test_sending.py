@@ -188,15 +188,17 @@ async def test_a_reply_names_the_message_and_one_that_was_never_sent_is_refused(
 @pytest.mark.parametrize("kind", [Kind.LOCATION, Kind.CONTACT, Kind.TEMPLATE, Kind.INTERACTIVE, Kind.REACTION])
 async def test_each_kind_without_a_file_is_taken(kind: Kind) -> None:
     extras: dict[Kind, dict[str, Any]] = {
-        Kind.LOCATION: {"latitude": 51.5, "longitude": -0.12, "name": "A bridge", "address": "London"},
+        Kind.LOCATION: {"location": {"latitude": 51.5, "longitude": -0.12, "name": "A bridge", "address": "London"}},
         Kind.CONTACT: {"contacts": [{"name": {"formatted_name": "Ada"}, "phones": [{"phone": "+447700900001"}]}]},
-        Kind.TEMPLATE: {"name": "hello_world", "language": {"code": "en_US"}},
+        Kind.TEMPLATE: {"template": {"name": "hello_world", "language": {"code": "en_US"}}},
         Kind.INTERACTIVE: {
-            "type": "button",
-            "body": {"text": "Shall we?"},
-            "action": {"buttons": [{"type": "reply", "reply": {"id": "y", "title": "Yes"}}]},
+            "interactive": {
+                "type": "button",
+                "body": {"text": "Shall we?"},
+                "action": {"buttons": [{"type": "reply", "reply": {"id": "y", "title": "Yes"}}]},
+            }
         },
-        Kind.REACTION: {"emoji": "👍"},
+        Kind.REACTION: {"reaction": {"emoji": "👍"}},
     }
     async with cloud_world() as cloud:
         first = await cloud.provider.send(request(cloud.phone, PERSON))

@@ -36,11 +36,11 @@ def _part(content: Content, media: dict[str, str] | None, quoted_id: str | None)
         case Kind.TEXT:
             return {"body": content.body, "preview_url": not content.hide_url_preview}
         case Kind.REACTION:
-            return {"message_id": quoted_id or "", "emoji": extra.get("emoji", "")}
+            return {"message_id": quoted_id or "", "emoji": extra.get("reaction", {}).get("emoji", "")}
         case Kind.CONTACT:
             return extra.get("contacts", [])
         case Kind.LOCATION | Kind.TEMPLATE | Kind.INTERACTIVE:
-            return extra
+            return extra.get(content.type.value, {})
         case _:
             return _file(content, media or {})
 
