@@ -109,7 +109,7 @@ UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.s
   not_before = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, token bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
-  AND (jobs.expires_at IS NULL OR jobs.expires_at > :now)
+  AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
     AND h.what IN ('chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT)))
 RETURNING $columns(started)
@@ -120,7 +120,7 @@ RETURNING $columns(started)
 UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
   events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.expires_at <= :now
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.expires_at <= :now AND jobs.maybe_sent = 0
 RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: queues_count

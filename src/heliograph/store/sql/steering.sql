@@ -29,7 +29,7 @@ RETURNING queues.phone_no, queues.lane, queues.next_seq
 
 -- name: lanes_because_of
 -- The lanes of these jobs: whether they stand still because of the job, or have it at their head.
-SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.waits_for, l.head_job, r.job_id FROM lanes l
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.not_before, l.waits_for, l.head_job, r.job_id FROM lanes l
 JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 
@@ -69,7 +69,7 @@ SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NULL AND EXISTS 
 
 -- name: failed_since
 -- Failed jobs of a phone made since then, by key.
-SELECT job_id FROM jobs WHERE org_no = :org_no AND job_id > :after AND phone_no = :phone_no AND state = 'failed'
+SELECT job_id FROM jobs WHERE org_no = :org_no AND job_id > :after AND phone_no = :phone_no AND state || '' = 'failed'
 ORDER BY job_id LIMIT :limit
 
 -- name: explain_lane

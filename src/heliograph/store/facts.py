@@ -1,0 +1,130 @@
+"""What is known of a message that waits: the facts behind its explanation, each one search by key.
+
+Promise: reads a bounded number of rows, however long the queue is.
+Weakness: how many stand before it is counted from the order of arrival: messages of other chats that went ahead make
+the number too small for a while.
+"""
+
+from typing import Any
+
+from heliograph.domain.errors import Invalid
+from heliograph.domain.explain import Facts, Hold, Wait
+from heliograph.domain.forecast import eta
+from heliograph.domain.job import Job, PhoneRow
+from heliograph.domain.numbers import zones_of
+from heliograph.domain.pacing import NEVER, History, PaceRow, Policy, limit_now, load, next_start, parse_policy
+from heliograph.domain.quiet import quiet_until
+from heliograph.domain.states import Class, State
+from heliograph.store.rows import phone_of
+from heliograph.store.unit import Unit, one, run
+
+SEND_S = 0.02  # an attempt, where nothing was sent lately
+_LIMITS = {
+    "per_second": "per_second",
+    "per_minute": "per_minute",
+    "per_hour": "per_hour",
+    "per_day": "per_day",
+    "new_chats": "new_chats_per_day",
+}
+
+
+def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
+    """`in_flight`: how many the phone's provider sends at once."""
+    found = yield from one("phone_by_no", org_no=job.org_no, phone_no=job.phone_no)
+    phone = None if found is None else phone_of(found)
+    if job.state is not State.QUEUED or phone is None:
+        return Facts(job=job, now_us=now_us, phone=phone)
+    where = {"org_no": job.org_no, "phone_no": job.phone_no}
+    lane = yield from one("explain_lane", chat_id=job.chat_id, lane=int(job.lane), **where)
+    holds = {row["what"]: _hold(row) for row in (yield from run("holds_of_phone", **where))}
+    owner = yield from one("explain_owner", **where)
+    new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
+    in_chat = yield from one("explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, **where)
+    ahead = yield from _ahead(job)
+    policy = policy_of(phone)
+    history = yield from _history(policy, phone, now_us)
+    send_s = yield from _send_s(job)
+    forecast_s = eta(
+        policy, history, 0.0, ahead=max(ahead, in_chat["ahead"]), send_s=send_s, in_flight=in_flight, new_chat=new_chat
+    )
+    return Facts(
+        job=job,
+        now_us=now_us,
+        phone=phone,
+        ahead=ahead,
+        ahead_in_chat=in_chat["ahead"],
+        unowned=owner is None or owner["owner"] is None,
+        chat_hold=holds.get(f"chat:{job.chat_id}"),
+        broadcast_hold=holds.get(f"broadcast:{job.broadcast_no}"),
+        new_chat=new_chat,
+        quiet_until_us=None if policy.quiet is None else quiet_until(policy.quiet, zones_of(job.chat_id), now_us),
+        **_of_lane(lane, now_us),
+        pace=_pace(policy, history, now_us, job.chat_id, new_chat),
+        forecast_s=forecast_s,
+    )
+
+
+def policy_of(phone: PhoneRow) -> Policy:
+    """A policy that this program cannot read holds nothing back."""
+    try:
+        return parse_policy(phone.pacing)
+    except Invalid:
+        return Policy(name="none")
+
+
+def _hold(row: Any) -> Hold:
+    return Hold(row["actor"], row["created_at"], row["reason"])
+
+
+def _is_new(job: Job) -> Unit[bool]:
+    found = yield from one("explain_class", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
+    return found is None
+
+
+def _ahead(job: Job) -> Unit[int]:
+    ahead = 0
+    for row in (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)):
+        if row["lane"] < job.lane:
+            ahead += row["open_now"]
+        elif row["lane"] == job.lane:
+            ahead += max(row["open_now"] - max(row["next_seq"] - job.seq, 1), 0)
+    return ahead
+
+
+def _history(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
+    if policy.free:
+        return History(policy)
+    after = now_us - round(policy.horizon_s * 1_000_000)
+    rows = yield from run("pace_rows", org_no=phone.org_no, phone_no=phone.phone_no, after=after)
+    starts = [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
+    history = load(policy, starts, now=0.0, now_us=now_us, first_connected_at_us=phone.first_connected_at_us)
+    if starts:  # seen from outside the last settle is about the last start
+        history.gap_until = (starts[-1].at_us - now_us) / 1e6 + policy.gap_s(0.5)
+    return history
+
+
+def _send_s(job: Job) -> Unit[float]:
+    """Seconds a message takes on this phone, from the last ones sent."""
+    rows = yield from run("explain_speed", org_no=job.org_no, below=job.job_id, phone_no=job.phone_no)
+    took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
+    return sum(took) / len(took) if took else SEND_S
+
+
+def _of_lane(lane: Any, now_us: int) -> dict[str, int | None]:
+    if lane is None or lane["status"] != "delayed" or lane["not_before"] is None or lane["not_before"] <= now_us:
+        return {}
+    other = lane["waits_for"] is not None and lane["waits_for"] != lane["head_job"]
+    return {"waits_for_until_us" if other else "chat_until_us": lane["not_before"]}
+
+
+def _pace(policy: Policy, history: History, now_us: int, chat_id: str, new_chat: bool) -> Wait | None:
+    slot = next_start(policy, history, 0.0, new_chat=new_chat, chat=chat_id)
+    if slot.rule is None or slot.rule == "in_flight":
+        return None
+    key = _LIMITS.get(slot.rule)
+    limit = None
+    if key is not None:
+        limit = policy.per_second if key == "per_second" else limit_now(policy, history, 0.0, key)
+        limit = policy.per_minute if key == "per_minute" else limit
+    until_us = None if slot.at == NEVER else now_us + round(slot.at * 1_000_000)
+    return Wait(until_us, slot.rule, limit)

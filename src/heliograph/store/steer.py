@@ -1,0 +1,201 @@
+"""What a person decides about single messages: try now, send again, it arrived, give it up.
+
+Promise: each decision is one transaction with its event, under the locks of the engine (queue, lanes, jobs); a message
+that is elsewhere by then is refused with the state it is in, and nothing is changed.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Event
+from heliograph.domain.states import Ack, State
+from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, relink, tally
+from heliograph.store.rows import event_row
+from heliograph.store.unit import Unit, batch, run
+
+
+class Resolution(StrEnum):
+    """What a person found out about an uncertain message."""
+
+    ARRIVED = "arrived"
+    AGAIN = "again"
+    GIVE_UP = "give_up"
+
+
+def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused with their states."""
+    found = {JobId(row["job_id"]): row for row in (yield from _look(org_no, job_ids))}
+    waiting = [row for row in found.values() if row["state"] == State.QUEUED]
+    failed = [row for row in found.values() if row["state"] == State.FAILED]
+    refused = {job: str(row["state"]) for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
+    refused |= {job: "unknown" for job in job_ids if job not in found}
+    if failed:
+        refused |= yield from _put_back(org_no, failed, actor, now_us)
+    if waiting:
+        yield from _hurry(org_no, waiting, actor, now_us)
+    return refused
+
+
+def put_back(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
+    """Failed messages back to the end of the queue; gives those that were moved."""
+    rows = [row for row in (yield from _look(org_no, job_ids)) if row["state"] == State.FAILED]
+    if not rows:
+        return []
+    refused = yield from _put_back(org_no, rows, actor, now_us)
+    return [JobId(row["job_id"]) for row in rows if JobId(row["job_id"]) not in refused]
+
+
+def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int) -> Unit[str | None]:
+    """Settles an uncertain message by hand. None: done; else the state it is in (`unknown`: there is none)."""
+    rows = yield from _look(org_no, [job_id])
+    if not rows or rows[0]["state"] != State.UNCERTAIN:
+        return str(rows[0]["state"]) if rows else "unknown"
+    row = rows[0]
+    lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
+    yield from batch("intake_lock", [(org_no, row["phone_no"], row["lane"])])
+    if how is Resolution.AGAIN:
+        yield from batch("lanes_open", [lane])
+    yield from batch("lanes_lock", [lane])
+    (job,) = yield from batch("steer_lock", [(org_no, job_id)])
+    if job["state"] != State.UNCERTAIN:
+        return str(job["state"])
+    counts = Counts()
+    place = (org_no, row["phone_no"], row["lane"])
+    change: tuple[State, int, str | None, str | None, int]
+    match how:
+        case Resolution.ARRIVED:
+            change = (State.SENT, job["attempts"], None, None, max(job["ack"], int(Ack.SENT)))
+            detail = f"Marked as arrived by {actor}."
+            counts.add(place, active=-1, completed=1)
+            counts.broadcast(org_no, job["broadcast_no"], sent=1)
+            yield from batch("chats_known", [(org_no, row["phone_no"], row["chat_id"])], now=now_us)
+        case Resolution.AGAIN:
+            change = (State.QUEUED, 0, None, None, job["ack"])
+            detail = f"Sent again by {actor}."
+            counts.add(place, active=-1, waiting=1)
+        case Resolution.GIVE_UP:
+            detail = f"Given up by {actor}."
+            change = (State.FAILED, job["attempts"], "given_up", detail, job["ack"])
+            counts.add(place, active=-1, failed=1)
+            counts.broadcast(org_no, job["broadcast_no"], failed=1)
+    state, attempts, reason, said, ack = change
+    steered = yield from batch("jobs_steer", [(org_no, job_id, state, None, attempts, reason, said, ack)], now=now_us)
+    yield from _tell(org_no, [job], steered, "resolved", state, actor, detail, now_us)
+    lanes = yield from _freed(lane, job_id, how)
+    yield from relink(lanes)
+    yield from tally(INTAKE, counts)
+    return None
+
+
+def _freed(lane: LaneKey, job_id: JobId, how: Resolution) -> Unit[dict[LaneKey, Relink]]:
+    """The chat's lane, if it stood still because of the message, or must put it at its head."""
+    for row in (yield from batch("lanes_because_of", [(*lane, job_id)])):
+        if row["status"] == "busy":
+            continue  # it is relinked when what is under way is settled
+        if row["waits_for"] is not None and row["waits_for"] != job_id:
+            return {lane: Relink(row["not_before"], row["waits_for"])}
+        if row["waits_for"] == job_id or how is Resolution.AGAIN:
+            return {lane: Relink()}
+    return {}
+
+
+def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[list[Any]]:
+    return list((yield from batch("steer_look", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
+
+
+def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
+    return sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
+
+
+def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Gives those that were not failed any more under the lock."""
+    places = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
+    yield from batch("intake_lock", places)
+    lanes = _lanes(org_no, rows)
+    yield from batch("lanes_open", lanes)
+    yield from batch("lanes_lock", lanes)
+    jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
+    refused = {JobId(job["job_id"]): str(job["state"]) for job in jobs if job["state"] != State.FAILED}
+    jobs = [job for job in jobs if job["state"] == State.FAILED]
+    seqs = yield from _places(org_no, jobs)
+    changes, counts = [], Counts()
+    for job in jobs:
+        place = (job["phone_no"], job["lane"])
+        changes.append((org_no, job["job_id"], State.QUEUED, seqs[place], 0, None, None, 0))
+        seqs[place] += 1
+        counts.add((org_no, *place), waiting=1, failed=-1)
+        counts.broadcast(org_no, job["broadcast_no"], failed=-1)
+    steered = yield from batch("jobs_steer", changes, now=now_us)
+    detail = f"Put back into the queue by {actor}."
+    yield from _tell(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
+    headless = yield from _headless(org_no, jobs)
+    yield from relink(headless)
+    yield from tally(INTAKE, counts)
+    for broadcast_no in sorted({job["broadcast_no"] for job in jobs if job["broadcast_no"] is not None}):
+        yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    return refused
+
+
+def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]]:
+    """The first free place in the order, by phone and lane."""
+    needed: dict[tuple[int, int], int] = {}
+    for job in jobs:
+        place = (job["phone_no"], job["lane"])
+        needed[place] = needed.get(place, 0) + 1
+    rows = yield from batch("intake_take", [(org_no, *place, count) for place, count in sorted(needed.items())])
+    return {(row["phone_no"], row["lane"]): row["next_seq"] - needed[row["phone_no"], row["lane"]] for row in rows}
+
+
+def _headless(org_no: int, jobs: Sequence[Any]) -> Unit[dict[LaneKey, Relink]]:
+    """Lanes that have no head: those just opened, and those that wait with nothing behind them."""
+    keys = [(org_no, j["phone_no"], j["chat_id"], j["lane"], j["job_id"]) for j in jobs]
+    found: dict[LaneKey, Relink] = {}
+    for row in (yield from batch("lanes_because_of", sorted(keys))):
+        if row["head_job"] is None and row["status"] != "busy":
+            found[row[0], row[1], row[2], row[3]] = Relink(row["not_before"], row["waits_for"])
+    return found
+
+
+def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[None]:
+    """A message that waits for its retry, or whose chat was told to wait, goes at once."""
+    yield from batch("lanes_lock", _lanes(org_no, rows))
+    keys = [(org_no, r["phone_no"], r["chat_id"], r["lane"], r["job_id"]) for r in rows]
+    jobs = {job["job_id"]: job for job in (yield from batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
+    lanes: dict[LaneKey, Relink] = {}
+    changes, told = [], []
+    for row in (yield from batch("lanes_because_of", sorted(keys))):
+        job = jobs[row["job_id"]]
+        if row["status"] != "delayed" or row["head_job"] != job["job_id"] or job["state"] != State.QUEUED:
+            continue
+        if row["waits_for"] is not None and row["waits_for"] != job["job_id"]:
+            continue  # an uncertain message stands before it: that one must be resolved
+        lanes[row[0], row[1], row[2], row[3]] = Relink()
+        changes.append((org_no, job["job_id"], State.QUEUED, None, job["attempts"], None, None, job["ack"]))
+        told.append(job)
+    steered = yield from batch("jobs_steer", changes, now=now_us)
+    yield from _tell(org_no, told, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us)
+    yield from relink(lanes)
+
+
+def _tell(
+    org_no: int,
+    jobs: Sequence[Any],
+    steered: Sequence[Any],
+    kind: str,
+    after: State,
+    actor: str,
+    detail: str,
+    now_us: int,
+) -> Unit[None]:
+    numbers = {row["job_id"]: row["events"] for row in steered}
+    rows = []
+    for job in jobs:
+        ack = max(job["ack"], int(Ack.SENT)) if after is State.SENT else 0 if kind == "moved" else job["ack"]
+        event = Event(
+            job["job_id"], numbers[job["job_id"]], now_us, kind, str(job["state"]), after.value, ack, job["attempts"],
+            0, actor, None, detail,
+        )  # fmt: skip
+        rows.append(event_row(org_no, event))
+    yield from batch("events_insert", rows)
