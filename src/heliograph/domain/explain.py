@@ -264,6 +264,7 @@ def with_detail(start: str, detail: str | None) -> str:
 
 def as_sentence(text: str) -> str:
     text = text.strip()
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
