@@ -58,7 +58,7 @@ def test_every_exit_code_is_listed_by_help_and_on_its_page(heliograph: Run) -> N
 def test_every_command_that_is_here_explains_itself(heliograph: Run) -> None:
     listed = [line.split()[0] for line in heliograph("--help").out.splitlines() if line.startswith("  ")]
     here = [name for name in COMMANDS if name in listed]
-    assert {"send", "jobs", "why", "phones", "keys", "orgs", "doctor", "serve"} <= set(here)
+    assert {"send", "jobs", "why", "phones", "keys", "orgs", "doctor", "serve", "demo"} <= set(here)
     for name in here:
         said = heliograph(name, "--help")
         assert said.code == 0

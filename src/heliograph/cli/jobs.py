@@ -26,6 +26,7 @@ from heliograph.domain.glyphs import listed_status, look, shown_number
 
 COLUMNS = ("Time", "To", "Message", "State", "Try", "Why", "queue_id")
 _EVERY_S = 0.5
+_RECEIPTS = {"delivered": "Delivered to recipient.", "read": "Read by recipient."}
 
 
 @click.command()
@@ -76,9 +77,14 @@ def row(job: dict[str, Any]) -> list[str]:
         escape(one_line(summary(job), 32)),
         mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
         str(job.get("attempts", 0)),
-        escape(one_line(str(job.get("status_description", "")), 60)),
+        escape(one_line(_reason(job), 60)),
         mark(job["queue_id"], "bright_black"),
     ]
+
+
+def _reason(job: dict[str, Any]) -> str:
+    """The list speaks of what is sent in one fixed sentence; its stamps know more."""
+    return _RECEIPTS.get(job_state(job)) or str(job.get("status_description", ""))
 
 
 def summary(job: dict[str, Any]) -> str:

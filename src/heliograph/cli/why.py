@@ -42,6 +42,7 @@ _TONES = {
     "failed": "bad",
 }
 _GAP_S = 1.0
+_MACHINERY = ("api", "engine", "sender", "network", "clock", "provider")
 
 
 @click.command()
@@ -133,7 +134,8 @@ def recorder(events: list[dict[str, Any]]) -> list[Any]:
         line = Text.assemble((f"{left:>12}", "bright_black"), "  ", ("●", tone), "  ", (_words(event), "default"))
         if event.get("detail"):
             line.append(f": {event['detail']}", "default")
-        line.append(f"  {_small(event)}", "bright_black")
+        if small := _small(event):
+            line.append(f"  {small}", "bright_black")
         lines.append(line)
     return lines
 
@@ -147,6 +149,6 @@ def _words(event: dict[str, Any]) -> str:
 
 def _small(event: dict[str, Any]) -> str:
     parts = [str(event["reason"])] if event.get("reason") else []
-    if event.get("actor") and event["actor"] not in ("api", "sender"):
+    if event.get("actor") and event["actor"] not in _MACHINERY:
         parts.append(f"by {event['actor']}")
     return " · ".join(parts)
