@@ -13,14 +13,14 @@ from heliograph.ports.faultpoint import POINTS
 
 LAUNCH = (str(Path(__file__).with_name("launch.py")),)
 DIES_WITHIN_S = 30
-FIRST = {"commit.before": 40, "commit.after": 41}  # the start itself commits a few times
+FIRST = {"commit.before": 40, "commit.after": 41, "settle.after": 12}  # the start itself passes there a few times
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["first", "later"])
 @pytest.mark.parametrize("point", POINTS)
 async def test_nothing_is_lost_doubled_or_reordered_when_killed_at(point: str, later: bool, tmp_path: Path) -> None:
     passing = FIRST.get(point, 1) + (7 if later else 0)
-    plan = Plan(folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2)
+    plan = Plan(folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2, inside=True)
     result = Result(plan)
     async with aiohttp.ClientSession() as http:
         stage = Stage(plan, http, command=LAUNCH, extra={"TEST_KILL_AT": f"{point}:{passing}"})
