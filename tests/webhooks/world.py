@@ -119,7 +119,9 @@ class World:
     async def hook(self, url: str, *events: str) -> list[HookRow]:
         integration_id = new_uuid()
         made = [NewHook(new_uuid(), url, event, integration_id, {"id": integration_id}) for event in events or ALL]
-        return await self.hooks.create_hooks(self.org.org_no, made, new_signing_key())
+        created = await self.hooks.create_hooks(self.org.org_no, made, new_signing_key())
+        assert created is not None
+        return created[0]
 
     async def enqueue(self, chat: str = "919537851844", text: str = "Hi") -> JobId:
         job_id = self.ids.make()

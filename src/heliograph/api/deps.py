@@ -7,10 +7,12 @@ from heliograph.domain.ids import JobIds
 from heliograph.domain.job import PhoneRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
+from heliograph.ports.hooks import WebhookDesk
 from heliograph.ports.intake import Accounts, Intake
 from heliograph.ports.media import MediaStore
 from heliograph.ports.meter import Meter, Unmetered
-from heliograph.ports.provider import Provider
+from heliograph.ports.provider import Provider, Setup
+from heliograph.ports.secrets import Secrets
 from heliograph.ports.wake import Wake
 
 AsgiApp = Callable[..., Awaitable[None]]
@@ -38,11 +40,17 @@ def no_pairing_code(phone: PhoneRow) -> str | None:
     return f"heliograph-simulator:{phone.phone_id}" if phone.provider == "simulator" else None
 
 
+def no_setup(_provider: str) -> Setup | None:
+    """For gateways whose providers need no credentials."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDeps:
     """`fetch` None: media by url is refused. `provider` gives None for a name it does not know.
 
     `pacing_for(provider)`: the preset of a new phone. `pairing_code(phone)`: the text of its QR code, if it has one.
+    `setup(provider)`: what it needs to make and check a phone, if it takes credentials; `secrets` seals them.
     `metrics` renders the page of /metrics. `closing()`: the process is about to stop, so long waits end now.
     """
 
@@ -62,6 +70,9 @@ class ApiDeps:
     closing: Callable[[], bool]
     meter: Meter = field(default_factory=Unmetered)
     fetch: Fetch | None = None
+    setup: Callable[[str], Setup | None] = no_setup
+    secrets: Secrets | None = None
+    webhooks: WebhookDesk | None = None
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()
     dashboard: AsgiApp | None = None

@@ -14,7 +14,19 @@ from litestar import Litestar, Request, Response, Router
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api import legacy_queue, messages, phones, probes, qr, queues, send, send_sync
+from heliograph.api import (
+    deliveries,
+    legacy_queue,
+    messages,
+    phone_check,
+    phones,
+    probes,
+    qr,
+    queues,
+    send,
+    send_sync,
+    webhooks,
+)
 from heliograph.api.auth import Keys, Phones
 from heliograph.api.call import Desk
 from heliograph.api.deps import ApiDeps, AsgiApp
@@ -32,7 +44,10 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
     queues.routes,
     legacy_queue.routes,
     phones.routes,
+    phone_check.routes,
     qr.routes,
+    webhooks.routes,
+    deliveries.routes,
 )
 # what this app serves outside /v1; the rest is the dashboard's
 _OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})

@@ -1,15 +1,21 @@
 """What the API needs of the store for webhooks, and what the delivery worker needs. Every verb is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from heliograph.domain.hook import Attempt, Delivery, HookPatch, HookRow, Keys, NewHook, Story
+from heliograph.domain.job import Idempotency
 
 
 class Hooks(Protocol):
-    async def create_hooks(self, org_no: int, hooks: Sequence[NewHook], first_key: str) -> list[HookRow]:
-        """All or none. `first_key` becomes the signing key of an organisation that has none."""
+    async def create_hooks(
+        self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
+    ) -> tuple[list[HookRow], bool] | None:
+        """All or none, and whether it is a replay. None: the idempotency key stands for another request.
+
+        `first_key` becomes the signing key of an organisation that has none.
+        """
         ...
 
     async def hooks(self, org_no: int) -> list[HookRow]: ...
@@ -47,6 +53,26 @@ class Hooks(Protocol):
     async def add_test(self, hook: HookRow, body: str) -> Delivery:
         """A delivery beside all streams; `body` lacks its id: `{delivery_id}` stands for it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDesk:
+    """What the API is handed for webhooks. Keys are stored sealed: `new_key` makes a sealed one, `open_key` opens it.
+
+    `sample_body` is what a test sends. `wake`: a hint to this process's worker, if it has one.
+    """
+
+    hooks: Hooks
+    new_key: Callable[[int], str]
+    open_key: Callable[[int, str], str]
+    sample_body: Callable[[HookRow, int], str]
+    overlap_us: int
+    wake: Callable[[], None]
+
+
+def about_keys(org_no: int) -> str:
+    """What the sealed signing keys of an organisation are bound to."""
+    return f"webhooks of {org_no}"
 
 
 @dataclass(frozen=True, slots=True)

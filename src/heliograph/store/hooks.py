@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.hook import HookPatch, HookRow, Keys, NewHook
+from heliograph.domain.job import Idempotency
 from heliograph.ports.clock import Clock
 from heliograph.store.store import Shell
 from heliograph.store.unit import Unit, batch, one, run
@@ -46,7 +47,21 @@ def _endpoint(org_no: int, url: str) -> Unit[int]:
     return int(row["endpoint_no"])
 
 
-def create_hooks(org_no: int, hooks: Sequence[NewHook], first_key: str, now_us: int) -> Unit[list[HookRow]]:
+def create_hooks(
+    org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None, now_us: int
+) -> Unit[tuple[list[HookRow], bool] | None]:
+    """None: the idempotency key stands for another request. The key's answer holds the hooks' ids, never a secret."""
+    if idempotency is not None:
+        key, fingerprint = idempotency.key, idempotency.fingerprint.hex()
+        if not (yield from batch("idempotency_take", [(org_no, key, fingerprint, None)], now=now_us)):
+            earlier = yield from one("idempotency_find", org_no=org_no, key=key)
+            if earlier["fingerprint"] != fingerprint or earlier["response"] is None:
+                return None
+            ids = msgspec.json.decode(earlier["response"], type=list[str])
+            found = {hook.hook_id: hook for hook in (yield from hooks_of(org_no))}
+            return [found[each] for each in ids if each in found], True
+        response = msgspec.json.encode([hook.hook_id for hook in hooks]).decode()
+        yield from run("idempotency_made", org_no=org_no, key=key, response=response)
     yield from run("fanout_ensure", org_no=org_no)
     yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
     rows = []
@@ -62,7 +77,7 @@ def create_hooks(org_no: int, hooks: Sequence[NewHook], first_key: str, now_us: 
     yield from batch("hooks_insert", rows, now=now_us)
     yield from run("hooks_count", org_no=org_no)
     made = {hook.hook_id for hook in hooks}
-    return [hook for hook in (yield from hooks_of(org_no)) if hook.hook_id in made]
+    return [hook for hook in (yield from hooks_of(org_no)) if hook.hook_id in made], False
 
 
 def hooks_of(org_no: int) -> Unit[list[HookRow]]:
@@ -130,9 +145,11 @@ class HookStore:
         self._shell = shell
         self._clock = clock
 
-    async def create_hooks(self, org_no: int, hooks: Sequence[NewHook], first_key: str) -> list[HookRow]:
+    async def create_hooks(
+        self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
+    ) -> tuple[list[HookRow], bool] | None:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: create_hooks(org_no, hooks, first_key, now_us))
+        return await self._shell.write(lambda: create_hooks(org_no, hooks, first_key, idempotency, now_us))
 
     async def hooks(self, org_no: int) -> list[HookRow]:
         return await self._shell.read(lambda: hooks_of(org_no))

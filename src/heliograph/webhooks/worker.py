@@ -21,7 +21,7 @@ from heliograph.domain.errors import Unavailable
 from heliograph.domain.hook import Keys
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
-from heliograph.ports.hooks import Finished, Outbox, Run, Want
+from heliograph.ports.hooks import Finished, Outbox, Run, Want, about_keys
 from heliograph.ports.meter import Meter
 from heliograph.ports.secrets import Secrets
 from heliograph.webhooks.envelope import Envelopes
@@ -183,7 +183,7 @@ class DeliveryWorker:
     def _open(self, org_no: int, sealed: str) -> str:
         opened = self._opened.get((org_no, sealed))
         if opened is None:
-            opened = self._opened[org_no, sealed] = self._secrets.open(sealed, about=f"webhooks of {org_no}")
+            opened = self._opened[org_no, sealed] = self._secrets.open(sealed, about=about_keys(org_no))
         return opened
 
     def _start(self, run: Run, keys: SigningKeys) -> None:
