@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.call import Call
+from heliograph.api.credentials import changed_config, new_config
 from heliograph.api.idempotency import REPLAYED, idempotency
 from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.domain.chat import parse_number
@@ -24,20 +25,30 @@ FICTION = "447700900"  # a range of numbers that is kept for fiction
 FICTION_DIGITS = 3
 
 
+Config = Annotated[
+    dict[str, str] | None,
+    Meta(description="Settings and credentials of a phone of the Cloud API. Stored sealed, never shown again."),
+]
+
+
 class CreateBody(msgspec.Struct):
     """Nothing: a phone of the simulator, with a number from a range kept for fiction."""
 
     provider: str | None = None
     number: str | None = None
     phone_name: str | None = None
+    config: Config = None
 
 
 class UpdateBody(msgspec.Struct):
-    """At least one of phone_name, phone_image and labels. Labels replace those that were there."""
+    """At least one of phone_name, phone_image, labels and config. Labels replace those that were there; what config
+    names replaces what was there, the rest of it stays.
+    """
 
     phone_name: str | None = None
     phone_image: str | None = None
     labels: Annotated[str | list[str] | None, Meta(description="A comma list or an array")] = None
+    config: Config = None
 
 
 @route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneUse.REQUIRED, answer=PhoneObject,
@@ -63,11 +74,14 @@ async def create(call: Call) -> Answer:
     if provider not in deps.provider_names:
         known = ", ".join(deps.provider_names)
         raise invalid("provider", f"provider must be one of: {known}", provider)
+    phone_id = new_phone_id()
+    config = new_config(deps, provider, phone_id, body.number, body.config)
     number = parse_number(body.number) if body.number else await _free_number(call)
     wish = NewPhone(
         org_no=call.org_no,
-        phone_id=new_phone_id(),
+        phone_id=phone_id,
         number=number,
+        config=config,
         provider=provider,
         name=_short(body.phone_name, "phone_name", LONGEST_TEXT) or "",
         pacing=deps.pacing_for(provider),
@@ -102,7 +116,7 @@ async def _free_number(call: Call) -> str:
 )  # fmt: skip
 async def update(call: Call) -> PhoneObject:
     body = call.decoded(UpdateBody)
-    if body.phone_name is None and body.phone_image is None and body.labels is None:
+    if body.phone_name is None and body.phone_image is None and body.labels is None and body.config is None:
         text = "Invalid body. At least one of the following keys are required: phone_name, phone_image, labels"
         names = ("phone_name", "phone_image", "labels")
         raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in names})
@@ -110,6 +124,7 @@ async def update(call: Call) -> PhoneObject:
         name=_short(body.phone_name, "phone_name", LONGEST_TEXT),
         image=_image(body.phone_image),
         labels=None if body.labels is None else _labels(body.labels),
+        config=None if body.config is None else changed_config(call.deps, call.the_phone, body.config),
     )
     row = await call.deps.accounts.update_phone(call.org_no, call.the_phone.phone_no, patch)
     if row is None:

@@ -192,12 +192,13 @@ class OrgRow:
 
 @dataclass(frozen=True, slots=True)
 class PhonePatch:
-    """What PATCH /phones/update may change; None leaves as it is."""
+    """What PATCH /phones/update may change; None leaves as it is. `config` is sealed already."""
 
     name: str | None = None
     image: str | None = None
     labels: tuple[str, ...] | None = None
     pacing: str | None = None
+    config: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

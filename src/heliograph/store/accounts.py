@@ -103,6 +103,7 @@ def update_phone(
     image: str | None,
     labels: str | None,
     pacing: str | None,
+    config: str | None,
     now_us: int,
 ) -> Unit[PhoneRow | None]:
     yield from run(
@@ -113,6 +114,7 @@ def update_phone(
         image=image,
         labels=labels,
         pacing=pacing,
+        config=config,
         now=now_us,
     )
     return (yield from phone_row(org_no, phone_no))

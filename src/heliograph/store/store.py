@@ -161,7 +161,14 @@ class Store:
         labels = None if patch.labels is None else msgspec.json.encode(patch.labels).decode()
         return await self.shell.write(
             lambda: accounts.update_phone(
-                org_no, phone_no, name=patch.name, image=patch.image, labels=labels, pacing=patch.pacing, now_us=now_us
+                org_no,
+                phone_no,
+                name=patch.name,
+                image=patch.image,
+                labels=labels,
+                pacing=patch.pacing,
+                config=patch.config,
+                now_us=now_us,
             )
         )
 

@@ -70,6 +70,7 @@ ON p.org_no = r.org_no AND p.phone_no = r.phone_no WHERE p.deleted_at IS NULL
 -- What a person may change.
 UPDATE phones SET name = coalesce(CAST(:name AS TEXT), name), image = coalesce(CAST(:image AS TEXT), image),
   labels = coalesce(CAST(:labels AS TEXT), labels), pacing = coalesce(CAST(:pacing AS TEXT), pacing),
+  config = coalesce(CAST(:config AS TEXT), config),
   updated_at = CASE WHEN updated_at >= :now THEN updated_at + 1 ELSE :now END
 WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL RETURNING phone_no
 
