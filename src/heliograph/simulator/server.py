@@ -28,11 +28,11 @@ async def simulator_server(
     """Runs until the block ends; gives its URL. Port 0: any free one. Raises CannotStart."""
     _check_loopback(host)
     async with open_network(journal, clock, chance) as network:
-        runner = web.AppRunner(_application(network), access_log=None)
+        runner = web.AppRunner(_application(network), access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
             try:
-                await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+                await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
             shown = f"[{host}]" if ":" in host else host

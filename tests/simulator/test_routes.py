@@ -1,0 +1,256 @@
+"""The paths of /simulator: what they answer, and how they refuse."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from heliograph.domain.content import Content, Kind, Media, Poll
+from heliograph.ports.provider import Phone
+from heliograph.simulator.asgi import simulator_asgi
+from heliograph.simulator.journal import SQL
+from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes
+from tests.simulator.world import Sink, World
+
+ANYONE = "919537851844@c.us"
+ID = "3EB0AAAAAAAAAAAAAAAAAA"
+
+
+async def call(net: World, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    reply = await net.finish(Routes(net.network).handle(Request(method, f"/simulator{path}", query, raw)))
+    return reply.status, json.loads(reply.body)
+
+
+async def test_the_journal_shows_each_field_that_the_interface_names(net: World) -> None:
+    picture = Content(Kind.IMAGE, "look", media=Media("image/png", "a.png", 3, "ab" * 32))
+    poll = Content(Kind.POLL, poll=Poll("Tea?", ("yes", "no")))
+    for content, quoted in ((picture, None), (poll, "3EB0QUOTED")):
+        request = replace(net.request(ANYONE), content=content, quoted_id=quoted)
+        await net.finish(net.provider.send(request))
+    status, (first, second) = await call(net, "GET", "/messages")
+    assert status == 200
+    assert set(first) == {
+        "message_id", "from", "chat_id", "type", "body", "media", "poll", "quoted_message_id", "received_at",
+        "transmissions", "shown", "ack",
+    }  # fmt: skip
+    assert (first["from"], first["chat_id"], first["type"], first["body"]) == (
+        net.phone.number,
+        ANYONE,
+        "image",
+        "look",
+    )
+    assert first["media"]["mimetype"] == "image/png" and first["media"]["sha256"] == "ab" * 32
+    assert first["poll"] is None and first["quoted_message_id"] is None
+    assert first["received_at"].endswith("Z")
+    assert second["poll"] == {
+        "name": "Tea?",
+        "options": ["yes", "no"],
+        "allow_multiple_answers": False,
+        "poll_id": None,
+    }
+    assert second["quoted_message_id"] == "3EB0QUOTED"
+
+
+async def test_the_journal_is_filtered_by_chat_and_phone_oldest_first(net: World) -> None:
+    other = Phone(2, "phone-two", "447700900001", "simulator")
+    await net.provider.open(other, Sink(net.clock))
+    for n, (phone, chat) in enumerate([(net.phone, ANYONE), (other, ANYONE), (net.phone, "919537851845@c.us")] * 2):
+        net.phone, kept = phone, net.phone
+        await net.send(chat, str(n))
+        net.phone = kept
+    bodies = {
+        "all": {},
+        "chat": {"chat_id": ANYONE},
+        "bare chat": {"chat_id": "919537851844"},
+        "phone": {"from": other.number},
+        "both": {"chat_id": ANYONE, "from": net.phone.number},
+        "limited": {"limit": "2"},
+    }
+    got = {
+        name: [m["body"] for m in (await call(net, "GET", "/messages", **query))[1]] for name, query in bodies.items()
+    }
+    assert got == {
+        "all": list("012345"),
+        "chat": list("0134"),
+        "bare chat": list("0134"),
+        "phone": list("14"),
+        "both": list("03"),
+        "limited": list("01"),
+    }
+
+
+async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
+    values = {"chat_id": "1", "number": "1", "limit": 1, "device": "1", "after": 0, "now": 0, "message_id": "1"}
+    names = (
+        "messages_of_chat",
+        "messages_of_number",
+        "messages_of_chat_and_number",
+        "owed_page",
+        "senders",
+        "known_chat",
+    )
+    for name in names:
+        plan = await net.network.journal.call(
+            lambda db, name=name: db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values).fetchall()  # type: ignore[misc]
+        )
+        words = " ".join(row[3] for row in plan)
+        assert "USING" in words and "INDEX" in words and "SCAN" not in words and "TEMP B-TREE" not in words, (
+            name,
+            words,
+        )
+
+
+async def test_a_contact_can_be_given_a_behaviour_and_lose_it(net: World) -> None:
+    assert (await call(net, "PUT", "/contacts/919537851844", {"behaviour": "40"}))[0] == 200
+    assert type(await net.send(ANYONE)).__name__ == "Rejected"
+    assert await call(net, "GET", "/contacts") == (200, {ANYONE: "40"})
+    assert (await call(net, "PUT", f"/contacts/{ANYONE}", {"behaviour": "66"}))[0] == 200
+    assert not net.provider.honours_client_id(net.request(ANYONE).content, ANYONE)
+    assert (await call(net, "PUT", f"/contacts/{ANYONE}", {"behaviour": None}))[0] == 200
+    assert type(await net.send(ANYONE)).__name__ == "Accepted"
+
+
+async def test_a_person_writes_to_the_phone(net: World) -> None:
+    status, answer = await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "hello there"})
+    assert status == 200 and answer["to"] == net.phone.number
+    await call(net, "POST", "/inbound", {"chat_id": ANYONE, "media": {"mimetype": "image/png"}})
+    await net.until(lambda: len(net.sink.messages) == 2)
+    first, second = net.sink.messages
+    assert (first.message_id, first.author, first.type, first.body) == (
+        answer["message_id"],
+        ANYONE,
+        "chat",
+        "hello there",
+    )
+    assert second.type == "image" and second.raw["media"] == {"mimetype": "image/png"}
+
+
+async def test_what_a_person_writes_while_the_line_is_closed_comes_when_it_opens(net: World) -> None:
+    await net.provider.close(1)
+    await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "are you there?"})
+    await net.provider.open(net.phone, net.sink)
+    await net.until(lambda: [message.body for message in net.sink.messages] == ["are you there?"])
+    await net.provider.close(1)
+    await net.provider.open(net.phone, net.sink)
+    await net.pass_time(1)
+    assert len(net.sink.messages) == 1
+
+
+async def test_with_several_phones_the_one_that_wrote_to_the_chat_is_meant(net: World) -> None:
+    other = Phone(2, "phone-two", "447700900001", "simulator")
+    sink = Sink(net.clock)
+    await net.provider.open(other, sink)
+    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "who?"}))[0] == 422
+    await net.send(ANYONE)
+    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "you"}))[1]["to"] == net.phone.number
+    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "they", "to": other.number}))[0] == 200
+    await net.until(lambda: bool(sink.messages and net.sink.messages))
+    assert ([m.body for m in net.sink.messages], [m.body for m in sink.messages]) == (["you"], ["they"])
+
+
+async def test_a_receipt_by_hand_reaches_the_phone_and_the_journal(net: World) -> None:
+    await call(net, "PUT", "/faults", {"receipts": False})
+    await net.send(ANYONE, unique_id=ID)
+    assert (await call(net, "POST", "/receipts", {"message_id": ID, "ack": 4}))[0] == 200
+    await net.until(lambda: net.sink.acks(ID) == [4])
+    refused = {"message_id": f"true_{ANYONE}_{ID}", "ack": -1, "code": "spam", "detail": "Marked as spam."}
+    assert (await call(net, "POST", "/receipts", refused))[0] == 200
+    await net.until(lambda: net.sink.acks(ID) == [4, -1])
+    assert net.sink.got[-1][1].code == "spam"
+    assert [message["ack"] for message in await net.journal()] == [-1]
+
+
+async def test_an_acknowledgement_by_hand_ends_the_wait_for_it(net: World) -> None:
+    task = asyncio.ensure_future(net.provider.send(net.request("12025550162@c.us", unique_id=ID)))
+    await net.pass_time(1)
+    await call(net, "POST", "/receipts", {"message_id": ID, "ack": 2})
+    await net.until(task.done)
+    assert type(task.result()).__name__ == "Accepted" and net.clock.monotonic() < 3
+
+
+async def test_an_emptied_journal_holds_nothing_and_sends_no_more_receipts(net: World) -> None:
+    for _ in range(3):
+        await net.send(ANYONE)
+    assert await call(net, "DELETE", "/messages") == (200, {"deleted": 3})
+    await net.pass_time(2)
+    assert (await call(net, "GET", "/messages"))[1] == [] and net.sink.got == []
+    await net.send(ANYONE, unique_id=ID)
+    await net.until(lambda: net.sink.acks(ID) == [3, 4])
+
+
+async def test_faults_are_shown_and_changed(net: World) -> None:
+    status, faults = await call(net, "PUT", "/faults", {"latency_ms": 5, "seed": 9})
+    assert status == 200 and faults == (await call(net, "GET", "/faults"))[1]
+    assert faults == {
+        "latency_ms": 5, "transient_rate": 0.0, "lost_answer_rate": 0.0, "offline": False, "receipts": True, "seed": 9,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "query", "status", "field"),
+    [
+        ("GET", "/messages", None, {"limit": "0"}, 422, "limit"),
+        ("GET", "/messages", None, {"limit": "100001"}, 422, "limit"),
+        ("GET", "/messages", None, {"limit": "ten"}, 422, "limit"),
+        ("GET", "/messages", None, {"limit": "٣"}, 422, "limit"),
+        ("GET", "/messages", None, {"chat_id": "nobody"}, 422, "chat_id"),
+        ("GET", "/messages", None, {"chat_id": ""}, 422, "chat_id"),
+        ("GET", "/messages", None, {"from": "x"}, 422, "from"),
+        ("PUT", "/messages", None, {}, 405, None),
+        ("GET", "/nothing", None, {}, 404, None),
+        ("GET", "", None, {}, 404, None),
+        ("PUT", "/contacts/nobody", {"behaviour": "00"}, {}, 422, "chat_id"),
+        ("PUT", "/contacts/%00", {"behaviour": "00"}, {}, 422, "chat_id"),
+        ("PUT", "/contacts/919537851844", {}, {}, 422, "behaviour"),
+        ("PUT", "/contacts/919537851844", {"behaviour": "99"}, {}, 422, "behaviour"),
+        ("PUT", "/contacts/919537851844", {"behaviour": 40}, {}, 422, "behaviour"),
+        ("PUT", "/contacts/919537851844", {"behaviour": ["40"]}, {}, 422, "behaviour"),
+        ("PUT", "/faults", {"latency": 1}, {}, 422, "latency"),
+        ("PUT", "/faults", b"", {}, 400, None),
+        ("PUT", "/faults", b"[]", {}, 400, None),
+        ("PUT", "/faults", b"{", {}, 400, None),
+        ("PUT", "/faults", b"\xff", {}, 400, None),
+        ("PUT", "/faults", b'{"seed": "\\ud800"}', {}, 400, None),
+        ("PUT", "/faults", b"[" * 100_000, {}, 400, None),
+        ("POST", "/inbound", {"body": "hi"}, {}, 422, "chat_id"),
+        ("POST", "/inbound", {"chat_id": 5, "body": "hi"}, {}, 422, "chat_id"),
+        ("POST", "/inbound", {"chat_id": ANYONE}, {}, 422, "body"),
+        ("POST", "/inbound", {"chat_id": ANYONE, "body": 5}, {}, 422, "body"),
+        ("POST", "/inbound", {"chat_id": ANYONE, "body": "x" * 65_537}, {}, 422, "body"),
+        ("POST", "/inbound", {"chat_id": ANYONE, "media": "cat.png"}, {}, 422, "media"),
+        ("POST", "/inbound", {"chat_id": ANYONE, "body": "hi", "to": "447700900999"}, {}, 404, "to"),
+        ("POST", "/inbound", {"chat_id": ANYONE, "body": "hi", "author": "1203630000000001@g.us"}, {}, 422, "author"),
+        ("POST", "/receipts", {"ack": 3}, {}, 422, "message_id"),
+        ("POST", "/receipts", {"message_id": "3EB0", "ack": 3}, {}, 404, "message_id"),
+        ("POST", "/receipts", {"message_id": "3EB0", "ack": 9}, {}, 422, "ack"),
+        ("POST", "/receipts", {"message_id": "3EB0", "ack": True}, {}, 422, "ack"),
+        ("POST", "/receipts", {"message_id": "3EB0", "ack": 10**30}, {}, 422, "ack"),
+        ("POST", "/receipts", b" " * (MAX_BODY_BYTES + 1), {}, 413, None),
+    ],
+)
+async def test_bad_input_is_refused_in_plain_words(
+    net: World, method: str, path: str, body: Any, query: dict[str, str], status: int, field: str | None
+) -> None:
+    got, error = await call(net, method, path, body, **query)
+    assert (got, error["status"]) == (status, status)
+    assert error["code"].endswith("_ERROR") and error["name"] and len(error["message"]) > 10
+    assert list(error["fields"]) == ([field] if field else [])
+
+
+@pytest.mark.parametrize("path", ["/simulator/messages", "/messages"])
+async def test_the_asgi_application_answers_wherever_it_is_mounted(net: World, path: str) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"limit=1", "headers": []}
+    await net.send(ANYONE)
+    await net.finish(simulator_asgi(net.network)(scope, receive, send))
+    assert sent[0]["status"] == 200 and len(json.loads(sent[1]["body"])) == 1
