@@ -33,12 +33,13 @@ from heliograph.domain.errors import CannotStart, Refusal
 from heliograph.domain.ids import JobIds, new_phone_id
 from heliograph.domain.job import Job, NewPhone, PhoneRow
 from heliograph.domain.outcome import NotSent, Outcome
-from heliograph.domain.pacing import PRESETS, History, Policy, parse_policy
+from heliograph.domain.pacing import PRESETS, Policy, parse_policy
 from heliograph.domain.verdict import Limits
 from heliograph.egress.fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.intake import Accounts
 from heliograph.ports.provider import Provider
+from heliograph.ports.wake import Wake
 from heliograph.providers.simulator import SimulatorProvider
 from heliograph.sender.engine import Sender, SenderDeps
 from heliograph.sender.prune import keep_pruned
@@ -48,6 +49,7 @@ from heliograph.simulator.network import open_network
 from heliograph.store.postgresql import PostgresShell
 from heliograph.store.sqlite import SqliteShell
 from heliograph.store.store import Shell, Store
+from heliograph.store.wake import PostgresWake
 from heliograph.telemetry.logs import set_up_logs
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
@@ -204,6 +206,13 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
             sender = Sender(_sender_deps(settings, store, clock, meters, chance, providers, vault, media, log))
             services["sender"] = sender.run()
             services["prune"] = keep_pruned(store, clock, days=settings.retention_days, log=log.warning)
+        wake: Wake = sender if sender is not None else _NoWake()
+        if settings.sqlite_path is None:
+            listens = settings.wake_database_url or settings.database_url
+            owned = sender.owned if sender is not None else {}
+            fleet = PostgresWake(listens, store.shell, clock, local=sender, mine=owned.__contains__)
+            services["wake"] = fleet.run()
+            wake = fleet
         orgs = await store.orgs()
         dashboard = Dashboard(
             store,
@@ -229,7 +238,7 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 intake=store,
                 accounts=store,
                 media=media,
-                wake=sender if sender is not None else _NoWake(),
+                wake=wake,
                 clock=clock,
                 job_ids=JobIds(clock.now_us),
                 provider=providers.get,
@@ -290,7 +299,6 @@ def _sender_deps(
         shards=1 if settings.sqlite_path is not None else 2,
         provider=providers.get,
         policy=policy_of,
-        history=lambda _row, policy: History(policy),
         config=config,
         prepare=prepare,
         log=log.info,

@@ -37,11 +37,15 @@ class JobIds:
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
         self._last = 0
+        self._dice = bytearray()
         self._lock = threading.Lock()
 
     def make(self) -> JobId:
         with self._lock:
-            fresh = (max(self._now_us() - _EPOCH_US, 0) << _LOW_BITS) | secrets.randbits(_LOW_BITS)
+            if not self._dice:
+                self._dice = bytearray(secrets.token_bytes(512))  # one system call for many keys
+            low = (self._dice.pop() << 8 | self._dice.pop()) & ((1 << _LOW_BITS) - 1)
+            fresh = (max(self._now_us() - _EPOCH_US, 0) << _LOW_BITS) | low
             self._last = fresh if fresh > self._last else self._last + 1
             return JobId(self._last)
 

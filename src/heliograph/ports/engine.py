@@ -9,6 +9,7 @@ from typing import Protocol
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Job, PhoneRow
+from heliograph.domain.pacing import PaceRow
 from heliograph.domain.states import Lane
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
@@ -62,6 +63,7 @@ class StartWish:
     token: int
     limit: int = 1
     new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
+    paced: bool = False  # its starts are kept in the pace log, for its next owner
     lanes: tuple[Lane, ...] = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
 
 
@@ -136,6 +138,10 @@ class Engine(Protocol):
 
         Under our own token: those in flight, and those of a start whose answer was lost.
         """
+        ...
+
+    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+        """The phone's starts since then, from the pace log."""
         ...
 
     async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:

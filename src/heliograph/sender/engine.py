@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import PhoneRow
-from heliograph.domain.pacing import History, Policy
+from heliograph.domain.pacing import History, Policy, load
 from heliograph.domain.verdict import Limits, interrupted
 from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.engine import Engine, Lease, Seen, Settlement
@@ -45,7 +45,6 @@ class SenderDeps:
     shards: int
     provider: Callable[[str], Provider | None]
     policy: Callable[[PhoneRow], Policy]
-    history: Callable[[PhoneRow, Policy], "asyncio.Future[History] | History"]
     config: Callable[[PhoneRow], Mapping[str, object]]
     prepare: Prepare
     log: Callable[..., None]
@@ -195,9 +194,7 @@ class Sender:
             await deps.store.phone_state(row.org_no, row.phone_no, lease.token, state="offline", detail=detail)
             return
         policy = deps.policy(row)
-        history = deps.history(row, policy)
-        if not isinstance(history, History):
-            history = await history
+        history = await self._history(row, policy)
         phone = Phone(row.phone_no, row.phone_id, row.number, row.provider, deps.config(row))
         owned = Owned(row, lease.token, phone, provider, policy, history)
         now, now_us = deps.clock.monotonic(), deps.clock.now_us()
@@ -210,6 +207,14 @@ class Sender:
         await self._recover(owned, shard)
         shard.add(owned)
         await provider.open(phone, self.inflow)
+
+    async def _history(self, row: PhoneRow, policy: Policy) -> History:
+        """What the phone sent lately, so that a new owner goes on at the same pace."""
+        if policy.free:
+            return History(policy)
+        now, now_us = self._deps.clock.monotonic(), self._deps.clock.now_us()
+        rows = await self._deps.store.pace(row.org_no, row.phone_no, now_us - round(policy.horizon_s * 1e6))
+        return load(policy, rows, now=now, now_us=now_us, first_connected_at_us=row.first_connected_at_us)
 
     def _token(self, phone_no: int) -> int:
         owned = self._owned.get(phone_no)
@@ -266,9 +271,8 @@ class Sender:
         repaced = row.pacing != owned.row.pacing
         owned.row = row
         if repaced:
-            owned.policy = self._deps.policy(row)
-            history = self._deps.history(row, owned.policy)
-            owned.history = history if isinstance(history, History) else await history
+            policy = self._deps.policy(row)
+            owned.pace(policy, await self._history(row, policy))
             owned.history.in_flight = owned.in_flight
         if restart:
             self._spawn(owned.provider.restart(row.phone_no))

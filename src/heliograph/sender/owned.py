@@ -30,6 +30,13 @@ class Owned:
     new_chats_until: float = 0.0
     due_at: float = FOREVER
     closing: bool = False
+    free: bool = False  # no pacing at all
+
+    def __post_init__(self) -> None:
+        self.pace(self.policy, self.history)
+
+    def pace(self, policy: Policy, history: History) -> None:
+        self.policy, self.history, self.free = policy, history, policy.free
 
     def wish(self, now: float, settling: int) -> StartWish | None:
         """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
@@ -39,12 +46,12 @@ class Owned:
             return None
         limit = self.provider.capabilities.in_flight - self.in_flight + settling
         new_limit = limit if now >= self.new_chats_until else 0
-        if not self.policy.free:
+        if not self.free:
             limit = min(limit, allowance(self.policy, self.history, now, most=max(limit, 0)))
             new_limit = min(new_limit, allowance(self.policy, self.history, now, new_chat=True, most=max(limit, 0)))
         if limit <= 0:
             return None
-        return StartWish(self.row.phone_no, self.row.org_no, self.token, limit=limit, new_limit=max(new_limit, 0))
+        return StartWish(self.row.phone_no, self.row.org_no, self.token, limit=limit, new_limit=max(new_limit, 0), paced=not self.free)
 
     def look_again_at(self, now: float) -> float:
         """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
@@ -53,6 +60,6 @@ class Owned:
         if self.in_flight >= self.provider.capabilities.in_flight:
             return FOREVER  # until something settles
         at = self.due_at
-        if not self.policy.free and at != FOREVER:
+        if not self.free and at != FOREVER:
             at = max(at, next_start(self.policy, self.history, now).at)
         return max(at, self.hold_until)

@@ -20,6 +20,7 @@ from heliograph.ports.provider import SessionState
 from heliograph.sender.attempt import Attempt
 from heliograph.sender.owned import FOREVER, Owned
 
+BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
 SESSION_RETRY_S = 5.0  # a session that says it is down but does not say until when
 
@@ -115,13 +116,12 @@ class Shard:
             return
         now = self._clock.monotonic()
         at = min((owned.look_again_at(now) for owned in self.phones.values()), default=FOREVER)
-        if at <= now:
-            self._hot.update(n for n, owned in self.phones.items() if owned.look_again_at(now) <= now)
-            return
-        if at == FOREVER:
+        if now >= self._good_until():
+            at = max(at, now + LOOK_AGAIN_S)  # until the lease is renewed, or the phones are dropped
+        if at == FOREVER or self._stopping:
             await self._wake.wait()
             return
-        timer = asyncio.ensure_future(self._clock.sleep(at - now))
+        timer = asyncio.ensure_future(self._clock.sleep(max(at - now, BREATH_S)))
         waiter = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait((timer, waiter), return_when=asyncio.FIRST_COMPLETED)
@@ -202,7 +202,7 @@ class Shard:
                 self.look(owned.row.phone_no)
                 continue
             self._landed(one.settlement.job.job_id, owned)
-            if not owned.policy.free:
+            if not owned.free:
                 owned.history.settle(now, owned.policy.gap_s(self._chance.random()), one.settlement.job.chat_id)
             if settled:
                 self._meter.settled(verdict.kind, verdict.reason, one.seconds)
@@ -231,7 +231,7 @@ class Shard:
             return  # lost meanwhile: the next owner recovers it
         owned.in_flight += 1
         self.in_flight[one.job.job_id] = owned
-        if not owned.policy.free:
+        if not owned.free:
             owned.history.start(self._clock.monotonic(), self._clock.now_us(), one.job.chat_id, one.new_chat)
         self._spawn(self._send(owned, one))
 

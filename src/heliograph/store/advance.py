@@ -167,6 +167,10 @@ def _start(
             )
         )
     yield from batch("lanes_busy", sorted(_lane_of(one.job) for one in started))
+    paced = [one for one in started if wanted[one.job.phone_no].paced]
+    yield from batch(
+        "pace_insert", [(o.job.org_no, o.job.phone_no, now_us, o.job.chat_id, int(o.new_chat)) for o in paced]
+    )
     if lanes:  # heads that were not started: their chat or broadcast was stopped, or they are past their expiry
         left = [(r["org_no"], r["phone_no"], r["chat_id"], r["lane"], r["head_job"]) for r in lanes.values()]
         for row in (yield from batch("lanes_hold", sorted(left))):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event, Health, Job
+from heliograph.domain.pacing import PaceRow
 from heliograph.store.rows import event_of, job_of
 from heliograph.store.unit import Unit, batch, one, run
 
@@ -55,6 +56,11 @@ def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, 
     yield from batch("fence", [(org_no, phone_no, token)])
     rows = yield from run("interrupted", org_no=org_no, phone_no=phone_no, token=token)
     return [(job_of(row), row["token"]) for row in rows]
+
+
+def pace(org_no: int, phone_no: int, after_us: int) -> Unit[list[PaceRow]]:
+    rows = yield from run("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us)
+    return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
 
 
 def ready(phones: Sequence[tuple[int, int]]) -> Unit[dict[int, int | None]]:

@@ -46,7 +46,7 @@ _SETTINGS = "; ".join(
 BEGIN = f"BEGIN; SET LOCAL synchronous_commit = on; {_SETTINGS}"
 BEGIN_READ = f"BEGIN READ ONLY; {_SETTINGS}"
 MIGRATION_LOCK = 0x48454C494F  # "HELIO"
-_AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError, asyncio.TimeoutError)
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError, asyncio.TimeoutError)
 _QUERIES = queries("postgresql")
 
 
@@ -98,7 +98,7 @@ class PostgresShell:
         except CannotStart:
             await self.close()
             raise
-        except _AWAY as error:
+        except AWAY as error:
             raise CannotStart(f"The database server cannot be reached: {error or type(error).__name__}.") from None
         except asyncpg.InsufficientPrivilegeError as error:
             await self.close()
@@ -112,7 +112,7 @@ class PostgresShell:
         if pool is not None:
             try:
                 await asyncio.wait_for(pool.close(), 5)
-            except (TimeoutError, *_AWAY):
+            except (TimeoutError, *AWAY):
                 pool.terminate()
 
     async def write(self, make: Callable[[], Unit[T]]) -> T:
@@ -133,7 +133,7 @@ class PostgresShell:
                     raise Unavailable(f"The database is too busy now ({error}).", retry_after_s=1) from None
             except asyncpg.PostgresError as error:
                 raise _plain(error) from error
-            except _AWAY as error:
+            except AWAY as error:
                 raise Unavailable(
                     f"The database cannot be reached now ({type(error).__name__}).", retry_after_s=2
                 ) from None
@@ -153,7 +153,7 @@ class PostgresShell:
                     value: T = end.value
                     return value
             except BaseException:
-                with contextlib.suppress(*_AWAY, asyncpg.PostgresError):
+                with contextlib.suppress(*AWAY, asyncpg.PostgresError):
                     if not connection.is_closed():
                         await asyncio.wait_for(connection.execute("ROLLBACK"), 2)
                 raise

@@ -23,6 +23,7 @@ from heliograph.domain.job import (
     PhonePatch,
     PhoneRow,
 )
+from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.provider import Inbound
@@ -206,6 +207,9 @@ class Store:
 
     async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
         return await self.shell.write(lambda: look.interrupted(org_no, phone_no, token))
+
+    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+        return await self.shell.read(lambda: look.pace(org_no, phone_no, after_us))
 
     async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
         now_us = self._clock.now_us()

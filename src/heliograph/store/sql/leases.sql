@@ -30,3 +30,8 @@ RETURNING leases.phone_no
 -- name: sender_forget
 -- A sender that left or died.
 DELETE FROM senders WHERE owner = :owner
+
+-- name: notify
+-- only: postgresql
+-- A hint to all senders.
+SELECT pg_notify(:channel, :payload)

@@ -1,0 +1,89 @@
+"""Wake-ups between processes on PostgreSQL: a hint that a phone may have work, by LISTEN and NOTIFY.
+
+A hint is sent on its own, not in the transaction that made the work: NOTIFY in a commit takes a lock that all commits
+share. At most 20 hints a second for a process, each with all phones since the last. Hints may be lost: a sender looks
+around each second.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import asyncpg
+
+from heliograph.ports.clock import Clock
+from heliograph.ports.wake import Wake
+from heliograph.store.postgresql import AWAY, split_url
+from heliograph.store.store import Shell
+from heliograph.store.unit import run
+
+CHANNEL = "heliograph_wake"
+GATHER_S = 0.05
+MOST = 500  # phones in one hint: a payload holds 8,000 bytes
+AGAIN_S = 2.0
+
+
+class PostgresWake:
+    """Implements ports.wake.Wake for a fleet. `mine(phone_no)`: the sender of this very process owns it."""
+
+    def __init__(
+        self, url: str, shell: Shell, clock: Clock, *, local: Wake | None, mine: Callable[[int], bool]
+    ) -> None:
+        self._url, self._options = split_url(url)
+        self._shell = shell
+        self._clock = clock
+        self._local = local
+        self._mine = mine
+        self._waiting: set[int] = set()
+        self._some = asyncio.Event()
+
+    def phones(self, phone_nos: Iterable[int]) -> None:
+        for phone_no in phone_nos:
+            if self._local is not None and self._mine(phone_no):
+                self._local.phones((phone_no,))
+            else:
+                self._waiting.add(phone_no)
+                self._some.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell())
+            if self._local is not None:
+                group.create_task(self._listen(self._local))
+
+    async def _tell(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            hinted = [self._waiting.pop() for _ in range(min(MOST, len(self._waiting)))]
+            try:
+                payload = ",".join(map(str, hinted))
+                await self._shell.write(lambda: run("notify", channel=CHANNEL, payload=payload))  # noqa: B023
+            except Exception:  # noqa: BLE001 - supervised: a hint may be lost
+                await self._clock.sleep(AGAIN_S)
+            await self._clock.sleep(GATHER_S)
+            if self._waiting:
+                self._some.set()
+
+    async def _listen(self, local: Wake) -> None:
+        while True:
+            try:
+                await self._hear(local)
+            except (*AWAY, asyncpg.PostgresError):
+                pass
+            await self._clock.sleep(AGAIN_S)
+
+    async def _hear(self, local: Wake) -> None:
+        ended = asyncio.Event()
+
+        def heard(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+            local.phones(int(word) for word in str(payload).split(",") if word.isdigit())
+
+        connection = await asyncpg.connect(self._url, timeout=5, **self._options)
+        try:
+            connection.add_termination_listener(lambda _connection: ended.set())
+            await connection.add_listener(CHANNEL, heard)
+            await ended.wait()
+        finally:
+            connection.terminate()
