@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from heliograph.domain.errors import Refusal
 
+_log = structlog.get_logger("heliograph.api")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -65,6 +67,7 @@ def _all_refusals(kind: type[Refusal]) -> list[type[Refusal]]:
     return [kind, *(below for one in kind.__subclasses__() for below in _all_refusals(one))]
 
 
-def internal() -> Refusal:
+def defect(error: Exception, method: str) -> Refusal:
     """What a caller hears of a defect; the log has the rest."""
+    _log.error("a request ended in a defect", method=method, exc_info=error)
     return Refusal("Internal server error")

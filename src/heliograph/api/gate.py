@@ -11,13 +11,11 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
-
 from heliograph.api.auth import Caller
 from heliograph.api.body import ClientGone, read_body
 from heliograph.api.call import Call, Desk, Head
 from heliograph.api.deps import AsgiApp, Mount
-from heliograph.api.errors import Headers, body_of, from_status, headers_of, internal
+from heliograph.api.errors import Headers, body_of, defect, from_status, headers_of
 from heliograph.api.idempotency import REPLAYED
 from heliograph.api.ratelimit import Standing
 from heliograph.api.send import SEND, answer_of, send
@@ -29,7 +27,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 SENDS = frozenset({SEND, "/v1/messages/send"})
 _JSON = (b"content-type", b"application/json")
-_log = structlog.get_logger("heliograph.api")
 
 
 class Gate:
@@ -65,7 +62,6 @@ class _Exchange:
     """One request and its answer."""
 
     __slots__ = (
-        "_began",
         "_caller",
         "_desk",
         "_head",
@@ -87,7 +83,6 @@ class _Exchange:
         self._standing: Standing | None = None
         self._started = False
         self._status = 500
-        self._began = desk.deps.clock.monotonic()
 
     async def run(self, inner: AsgiApp) -> None:
         try:
@@ -102,8 +97,10 @@ class _Exchange:
             await self._refuse(refusal)
         except ClientGone:
             return
-        except Exception:  # noqa: BLE001 - the outermost edge: a defect becomes a JSON answer and a line in the log
-            await self._defect()
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a defect is a JSON answer and a line in the log
+            said = defect(error, self._scope["method"])
+            if not self._started:
+                await self._refuse(said)
         self._desk.deps.meter.answered(self._status)
 
     async def run_mounted(self, app: AsgiApp) -> None:
@@ -125,14 +122,12 @@ class _Exchange:
 
     async def _accept(self, body: bytes | bytearray) -> None:
         assert self._caller is not None
-        desk = self._desk
-        enqueued, phone = await send(desk, self._caller, self._head, body)
+        enqueued, phone = await send(self._desk, self._caller, self._head, body)
         headers = self._headers()
         headers.append((b"x-periskope-phone-id", phone.phone_id.encode()))
         if enqueued.replayed:
             headers.append(REPLAYED)
         await self._answer(200, answer_of(enqueued), headers)
-        desk.deps.meter.accepted(1, desk.deps.clock.monotonic() - self._began)
 
     async def _route(self, inner: AsgiApp, body: bytes | bytearray) -> None:
         assert self._caller is not None
@@ -169,11 +164,6 @@ class _Exchange:
 
     async def _refuse(self, refusal: Refusal) -> None:
         await self._answer(refusal.status, body_of(refusal), [*self._headers(), *headers_of(refusal)])
-
-    async def _defect(self) -> None:
-        _log.exception("a request ended in a defect", method=self._scope["method"])
-        if not self._started:
-            await self._refuse(internal())
 
     async def _answer(self, status: int, body: bytes, headers: Headers) -> None:
         headers += (_JSON, (b"content-length", b"%d" % len(body)))

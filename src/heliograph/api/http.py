@@ -31,7 +31,7 @@ from heliograph.api.auth import Keys, Phones
 from heliograph.api.call import Desk
 from heliograph.api.deps import ApiDeps, AsgiApp
 from heliograph.api.docs_page import POLICY, page
-from heliograph.api.errors import from_status
+from heliograph.api.errors import defect, from_status
 from heliograph.api.gate import Gate, nobody
 from heliograph.api.openapi import document
 from heliograph.api.ratelimit import RateLimit
@@ -62,7 +62,7 @@ def build_api(deps: ApiDeps) -> AsgiApp:
         route_handlers=[Router("/v1", route_handlers=handlers), *probes.routes(deps), *_pages(described)],
         openapi_config=None,
         logging_config=None,
-        exception_handlers={HTTPException: _not_routed},
+        exception_handlers={HTTPException: _not_routed, Exception: _defect},
     )
     outside = deps.dashboard or nobody
     own_pages: AsgiApp = inner
@@ -87,6 +87,10 @@ def _not_routed(_request: Request[Any, Any, Any], error: HTTPException) -> Respo
     return response
 
 
+def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    return refused(defect(error, request.method))
+
+
 def _pages(described: dict[str, Any]) -> list[HTTPRouteHandler]:
     encoded, shown = msgspec.json.encode(described), page(described)
 
@@ -95,7 +99,7 @@ def _pages(described: dict[str, Any]) -> list[HTTPRouteHandler]:
 
     async def docs() -> Response[bytes]:
         headers = {"Content-Security-Policy": POLICY}
-        return Response(shown, media_type="text/html; charset=utf-8", headers=headers)
+        return Response(shown, media_type="text/html", headers=headers)
 
     found = (("/openapi.json", openapi), ("/docs", docs))
     return [HTTPRouteHandler([path], http_method="GET", status_code=200)(one) for path, one in found]

@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.deps import ApiDeps
 from heliograph.api.route import JSON
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = "text/plain; version=0.0.4"
 
 
 def routes(deps: ApiDeps) -> list[HTTPRouteHandler]:

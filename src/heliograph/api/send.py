@@ -58,6 +58,7 @@ async def accept(
 ) -> tuple[Enqueued, PhoneRow]:
     """Checks everything that can be checked, stores the file, then the job. Raises a Refusal with nothing stored."""
     deps = desk.deps
+    began = deps.clock.monotonic()
     chat_id = parse_chat_id(body.chat_id)
     content = content_of(body)
     phone = await desk.phones.for_send(caller.key.org_no, head.phone)
@@ -84,6 +85,7 @@ async def accept(
     result = await deps.intake.enqueue(job)
     if isinstance(result, Enqueued):
         deps.wake.phones((phone.phone_no,))
+        deps.meter.accepted(1, deps.clock.monotonic() - began)
         return result, phone
     raise _not_queued(result)
 
