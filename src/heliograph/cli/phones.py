@@ -14,7 +14,10 @@ from heliograph.cli.output import json_option, mark, note, put, table
 from heliograph.domain.glyphs import phone_look, shown_number
 
 # commands of single providers, taken from their own file where that is part of this version
-_MORE = {"check": ("heliograph.cli.phones_cloud:check", "Ask the provider whether a phone can send.")}
+_MORE = {
+    "check": ("heliograph.cli.phones_cloud:check", "Ask the provider whether a phone can send."),
+    "credentials": ("heliograph.cli.phones_cloud:credentials", "Replace a Cloud API phone's credentials."),
+}
 
 
 @click.group(cls=LazyGroup, table=_MORE)

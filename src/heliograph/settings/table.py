@@ -163,6 +163,13 @@ class Settings:
         "days",
         "How long settled jobs, events, deliveries and media are kept.",
     )
+    cloud_api_url: str | None = _setting(
+        None,
+        parse.http_url,
+        "url",
+        "A Graph server beside Meta's that Cloud API phones may name as their `base_url`, such as a local"
+        " `heliograph simulator --graph`.",
+    )
     secret_key: str | None = _setting(
         None, parse.secret, "text", "Encrypts stored credentials and signing keys.", secret=True
     )

@@ -50,9 +50,8 @@ async def check_phone(graph: Graph, phone: Phone) -> list[Check]:
     try:
         account = parse_account(phone.config)
     except Invalid as error:
-        return [
-            Check("settings", False, error.message, "Give the phone's settings again with `heliograph phones add`.")
-        ]
+        advice = "Give the phone's settings again with `heliograph phones credentials`."
+        return [Check("settings", False, error.message, advice)]
     checks = [Check("settings", True, f"phone_number_id {account.phone_number_id} at {account.root}")]
     found = await read_phone(graph, account)
     if found.state is not SessionState.CONNECTED:

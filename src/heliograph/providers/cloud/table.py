@@ -74,7 +74,7 @@ def _rows() -> dict[int, Row]:
     register = "This number is not registered for the Cloud API: register it with its PIN, then restart the phone."
     put(Row(Means.RESTRICTED, "not_registered", register, _HOUR), 131045, 133010)
 
-    token = "Meta refused the access token: make a new one and give it with `heliograph phones update`."
+    token = "Meta refused the access token: make a new one and give it with `heliograph phones credentials`."
     put(Row(Means.UNAUTHORIZED, "unauthorized", token), 0, 190)
     rights = (
         "The app may not send for this number: give the token whatsapp_business_messaging on this account, "
