@@ -1,5 +1,6 @@
 """Nobody sees a number or a message without having been let in."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -118,6 +119,16 @@ async def test_an_api_key_lets_in_and_a_wrong_one_does_not(browser: Browser) -> 
     assert browser.cookie == ""
     assert await browser.go("POST", "/login", urlencode({"key": f" Bearer {KEY} "})) == 303
     assert await browser.go("GET", "/") == 200
+
+
+async def test_the_holder_of_a_key_gets_a_link_for_a_person(browser: Browser) -> None:
+    assert await browser.go("POST", "/login/link") == 401
+    assert "UNAUTHORIZED_ERROR" in browser.text
+    assert await browser.go("POST", "/login/link", authorization="Bearer hg_wrong") == 401
+    assert await browser.go("POST", "/login/link", authorization=f"Bearer {KEY}") == 200
+    person = Browser(browser.app)
+    assert await person.go("GET", json.loads(browser.text)["path"]) == 200
+    assert await person.go("GET", "/") == 200
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,11 @@ class Gateway:
         query: dict[str, Any] | None = None,
         body: Any = None,
         headers: dict[str, str] | None = None,
+        root: str = "/v1",
     ) -> Any:
-        """The parsed answer of `/v1<path>`; None for an empty one."""
+        """The parsed answer of `<root><path>`; None for an empty one."""
         asked = {name: value for name, value in (query or {}).items() if value is not None}
-        target = f"{self._prefix}/v1{path}" + (f"?{urlencode(asked)}" if asked else "")
+        target = f"{self._prefix}{root}{path}" + (f"?{urlencode(asked)}" if asked else "")
         sent = {"Accept": "application/json", **self._identity(), **(headers or {})}
         data = None
         if body is not None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "keys": ("heliograph.cli.keys:keys", "API keys: create, list, revoke. Opens the database."),
     "orgs": ("heliograph.cli.orgs:orgs", "Organisations: add, list. Opens the database."),
     "migrate": ("heliograph.cli.migrate:migrate", "Bring the database to this version's schema."),
+    "login-link": ("heliograph.cli.login_link:login_link", "A link that opens the page in a browser, once."),
     "simulator": ("heliograph.cli.simulator:simulator", "Run the simulated WhatsApp network on its own."),
     "doctor": ("heliograph.cli.doctor:doctor", "Check this machine, the settings and the server."),
     "bench": ("heliograph.cli.bench:bench", "Measure this machine."),

@@ -10,6 +10,8 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 from heliograph.dashboard.page import broken_page, live, login_page, page, welcome_page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
 from heliograph.dashboard.snapshot import Watcher
@@ -31,6 +33,7 @@ _HEADERS = [
 _FILES = {"helio.css": "text/css", "live.js": "text/javascript", "mark.svg": "image/svg+xml"}
 _MOST_FORM_BYTES = 4096
 _HTML = "text/html; charset=utf-8"
+_JSON = "application/json"
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -76,6 +79,8 @@ class Dashboard:
             await self._file(call)
         elif call.path == "/login":
             await (self._login_form(call) if call.method == "POST" else self._login_link(call))
+        elif call.path == "/login/link" and call.method == "POST":
+            await self._new_link(call)
         elif call.path == "/logout" and call.method == "POST":
             await call.go("/login", cookie=_cookie("", 0, secure=call.secure) if call.same_origin else None)
         elif call.path in ("/", "/live") and call.reads:
@@ -119,12 +124,25 @@ class Dashboard:
         if body is None or not call.same_origin:
             await call.answer(400, login_page("That was not understood. Please try again."))
             return
-        key = parse_qs(body.decode("latin-1")).get("key", [""])[0].strip().removeprefix("Bearer ").strip()
-        row = await self._accounts.key_by_digest(digest(key)) if key else None
-        if row is None:
+        org_no = await self._org_of_key(parse_qs(body.decode("latin-1")).get("key", [""])[0])
+        if org_no is None:
             await call.answer(401, login_page("This server does not know that key."))
             return
-        await call.go("/", cookie=_cookie(self._sessions.cookie(row.org_no), COOKIE_S, secure=call.secure))
+        await call.go("/", cookie=_cookie(self._sessions.cookie(org_no), COOKIE_S, secure=call.secure))
+
+    async def _new_link(self, call: "_Call") -> None:
+        """For programs: the holder of a key gets the path of a link for a person."""
+        org_no = await self._org_of_key(call.header(b"authorization").decode("latin-1"))
+        if org_no is None:
+            error = {"code": "UNAUTHORIZED_ERROR", "name": "Unauthorized Error", "status": 401, "fields": {}}
+            await call.answer(401, msgspec.json.encode(error | {"message": "Invalid bearer auth token"}), kind=_JSON)
+        else:
+            await call.answer(200, msgspec.json.encode({"path": self.login_path(org_no)}), kind=_JSON)
+
+    async def _org_of_key(self, text: str) -> int | None:
+        key = text.strip().removeprefix("Bearer ").strip()
+        row = await self._accounts.key_by_digest(digest(key)) if key else None
+        return row.org_no if row else None
 
     async def _file(self, call: "_Call") -> None:
         content, kind = self._files[call.path]

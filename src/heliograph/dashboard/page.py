@@ -14,7 +14,7 @@ def page(snapshot: Snapshot, *, version: str, address: str) -> bytes:
     foot = el(
         "footer",
         el("span", f"Heliograph {version}"),
-        el("a", "API", href="/openapi.json"),
+        el("a", "API", href="/docs"),
         el("a", "Metrics", href="/metrics"),
         el("form", el("button", "Log out", type="submit", class_="plain"), method="post", action="/logout"),
     )
