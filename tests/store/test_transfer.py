@@ -1,0 +1,63 @@
+"""Moving an installation from SQLite to PostgreSQL: everything arrives, or nothing does."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from heliograph.app import move_store, open_store
+from heliograph.domain.content import Content, Kind
+from heliograph.domain.errors import CannotStart
+from heliograph.domain.ids import JobIds, new_phone_id
+from heliograph.domain.job import Enqueued, NewJob, NewPhone
+from heliograph.settings import Settings
+from heliograph.store.transfer import Moved
+
+
+async def _fill(path: Path, jobs: int) -> None:
+    ids = JobIds(lambda: time.time_ns() // 1000)
+    async with open_store(Settings(database_url=f"sqlite:///{path}")) as store:
+        org = await store.create_org("moving")
+        phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
+        for n in range(jobs):
+            content = Content(Kind.TEXT, f"parcel {n} — «ü» 🚚")
+            made = await store.enqueue(
+                NewJob(ids.make(), org.org_no, phone.phone_no, f"4477009001{n:02d}@c.us", content)
+            )
+            assert isinstance(made, Enqueued)
+
+
+async def test_an_installation_moves_whole_and_goes_on_over_there(tmp_path: Path, postgres_url: str) -> None:
+    old = tmp_path / "old.db"
+    await _fill(old, 25)
+    told: list[Moved] = []
+    moved = await move_store(old, postgres_url, told.append)
+    assert told == list(moved)
+    rows = {one.table: one.rows for one in moved}
+    assert rows["jobs"] == rows["events"] == rows["lanes"] == 25
+    async with open_store(Settings(database_url=postgres_url)) as store:
+        (org,) = await store.orgs()
+        assert [job.content.body for job in await store.jobs(org.org_no, None)][-1] == "parcel 0 — «ü» 🚚"
+        assert (await store.health(org.org_no, None)).waiting == 25
+        second = await store.create_org("made after the move")
+        assert second.org_no > org.org_no
+
+
+async def test_a_database_that_holds_an_installation_is_not_overwritten(tmp_path: Path, postgres_url: str) -> None:
+    old = tmp_path / "old.db"
+    await _fill(old, 1)
+    await move_store(old, postgres_url, lambda _: None)
+    with pytest.raises(CannotStart, match="already holds an installation"):
+        await move_store(old, postgres_url, lambda _: None)
+
+
+async def test_a_running_server_keeps_its_file_from_being_moved(tmp_path: Path, postgres_url: str) -> None:
+    old = tmp_path / "old.db"
+    async with open_store(Settings(database_url=f"sqlite:///{old}")):
+        with pytest.raises(CannotStart, match="belongs to another heliograph process"):
+            await move_store(old, postgres_url, lambda _: None)
+
+
+async def test_a_file_that_is_not_there_is_named(tmp_path: Path, postgres_url: str) -> None:
+    with pytest.raises(CannotStart, match=r"no database file .*nowhere\.db"):
+        await move_store(tmp_path / "nowhere.db", postgres_url, lambda _: None)
