@@ -99,7 +99,6 @@ async def webhooks(call: Call) -> list[WebhookRow]:
     summary="Be told of events", tag=TAG, body=CreateBody, answer=list[WebhookRow] | WebhookRow, status=201,
     idempotent=True,
     description="An array of names gives an array of rows, a single name a single row. `signing_key` verifies them.",
-    example={"hookUrl": "https://example.com/hook", "integrationName": ["message.sent", "message.failed"]},
 )  # fmt: skip
 async def create(call: Call) -> Answer:
     body = call.decoded(CreateBody)

@@ -121,7 +121,7 @@ class GuardedFetch:
 
         return await self._request("POST", url, headers, body, limit_s, read)
 
-    async def get(self, url: str, *, write: Callable[[bytes], object], limit_s: float, most: int) -> Fetched:
+    async def get(self, url: str, *, write: Callable[[bytes], Awaitable[None]], limit_s: float, most: int) -> Fetched:
         async def read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:
             if response.status != 200:
                 return b"", True
@@ -130,9 +130,9 @@ class GuardedFetch:
                 async with asyncio.timeout(until - self._clock.monotonic()):
                     while chunk := await response.content.readany():
                         total += len(chunk)
+                        await write(chunk)
                         if total > most:
                             return b"", True
-                        write(chunk)
             except (TimeoutError, aiohttp.ClientError):
                 return b"", True
             return b"", False

@@ -3,7 +3,7 @@
 Promise: no connection is opened to an address that was not checked; no redirect is followed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -69,9 +69,9 @@ class Fetch(Protocol):
         """One POST within `limit_s` in all. Keeps the first `keep` bytes of the answer."""
         ...
 
-    async def get(self, url: str, *, write: Callable[[bytes], object], limit_s: float, most: int) -> Fetched:
-        """One GET. The bytes of a 200 go to `write` as they come; `cut` = more than `most` bytes, or it broke off.
+    async def get(self, url: str, *, write: Callable[[bytes], Awaitable[None]], limit_s: float, most: int) -> Fetched:
+        """One GET. The bytes of a 200 go to `write` as they come; `cut`: it broke off, or grew beyond `most` bytes.
 
-        `write` may raise a domain.errors.Refusal to end the fetch: it comes out of this call.
+        No more than `most` bytes and one chunk are written. What `write` raises comes out of this call.
         """
         ...
