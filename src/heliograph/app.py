@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -51,6 +51,7 @@ from heliograph.store.postgresql import PostgresShell
 from heliograph.store.replays import WebhookStore
 from heliograph.store.sqlite import SqliteShell
 from heliograph.store.store import Shell, Store
+from heliograph.store.transfer import Moved, transfer
 from heliograph.store.wake import PostgresWake
 from heliograph.telemetry.logs import set_up_logs
 from heliograph.telemetry.meter import Meters
@@ -98,6 +99,24 @@ async def check_store(settings: Settings) -> str:
     async with open_store(settings, migrate=False, lock=False) as store:
         phones, orgs = await store.phones(None), await store.orgs()
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
+
+
+async def move_store(path: Path, url: str, told: Callable[[Moved], None]) -> Sequence[Moved]:
+    """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
+    if not await asyncio.to_thread(path.exists):
+        raise CannotStart(f"There is no database file {path}.")
+    clock, meters = SystemClock(), Meters()
+    old = SqliteShell(str(path), meters.commit, clock.monotonic)
+    new = PostgresShell(url, meters.commit, clock.monotonic)
+    await old.open()
+    try:
+        await new.open()
+        try:
+            return await transfer(new, path=str(path), told=told)
+        finally:
+            await new.close()
+    finally:
+        await old.close()
 
 
 async def serve(settings: Settings) -> int:
