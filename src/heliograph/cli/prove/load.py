@@ -15,7 +15,7 @@ import aiohttp
 from heliograph.cli.prove.processes import ProofFailed
 from heliograph.domain.checker import Acceptance
 
-AGAIN_S = 0.05
+AGAIN_S = 0.2
 PATIENCE_S = 120.0
 REPEATED = 0.03  # of the accepted requests are sent once more, as a client does that lost the answer
 COME_BACK = frozenset({409, 429, 500, 502, 503})
@@ -83,5 +83,5 @@ class Load:
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
                 last = repr(problem)
             self.repeats += 1
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(self.chance.uniform(0.2, 1) * AGAIN_S)
         raise ProofFailed(f"a send was not answered within {PATIENCE_S:.0f} s, last: {last}")
