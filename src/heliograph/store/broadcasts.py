@@ -85,52 +85,52 @@ def drop(new: NewBroadcast) -> Unit[None]:
 
 
 def feed(now_us: int, limit: int = 20) -> Unit[tuple[set[int], int | None]]:
-    """Feeds every broadcast that is due. Gives the phones that got work, and when the next look is due (None:
-    unknown)."""
+    """Feeds every broadcast that is due. Gives the phones that got work, and when to look again (None: none runs)."""
     phones: set[int] = set()
-    next_us: int | None = None
     for row in (yield from run("broadcasts_due", now=now_us, limit=limit)):
-        at_us = yield from _feed_one(row, now_us, phones)
-        if at_us is not None:
-            next_us = at_us if next_us is None else min(next_us, at_us)
-    return phones, next_us
+        yield from _feed_one(row, now_us, phones)
+    next_row = yield from one("next_broadcast")
+    return phones, None if next_row is None else next_row["feed_at"]
 
 
-def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[int | None]:
+def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
     org_no, broadcast_no, delay_us = row["org_no"], row["broadcast_no"], row["delay_us"]
     counted = yield from one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
     open_now = row["fed"] - row["skipped"] - counted["settled"]
     if row["fed"] >= row["total"]:
         if open_now > 0:
-            return (yield from _look_again(row, now_us + END_US, now_us))
-        yield from _end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
-        return None
+            yield from _look_again(row, now_us + END_US, now_us)
+        else:
+            yield from _end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
+        return
     room = min(AHEAD - open_now, CHUNK)
     if delay_us:
         # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
         room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
     if room <= 0:
-        return (yield from _look_again(row, now_us + FULL_US, now_us))
+        yield from _look_again(row, now_us + FULL_US, now_us, blocked=1)
+        return
+    if row["blocked"] and delay_us:  # its message was settled just now, not long ago
+        yield from _look_again(row, now_us + delay_us, now_us)
+        return
     found = yield from run("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
     content = decode_content(row["content"])
     jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
     results = (yield from enqueue(jobs, now_us)) if jobs else []
     if any(isinstance(result, PhoneGone) for result in results):
         yield from _end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
-        return None
+        return
     spaced_us = now_us + int(delay_us) * len(jobs)
     yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
     if jobs:
         phones.add(row["phone_no"])
-    return spaced_us
 
 
-def _look_again(row: Any, at_us: int, now_us: int) -> Unit[int]:
-    yield from _move(row, now_us, fed=row["fed"], skipped=0, feed_at=at_us)
-    return at_us
+def _look_again(row: Any, at_us: int, now_us: int, blocked: int = 0) -> Unit[None]:
+    yield from _move(row, now_us, fed=row["fed"], skipped=0, feed_at=at_us, blocked=blocked)
 
 
-def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int) -> Unit[None]:
+def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int, blocked: int = 0) -> Unit[None]:
     moved = yield from one(
         "broadcast_fed",
         org_no=row["org_no"],
@@ -139,6 +139,7 @@ def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int) -> Uni
         fed_before=row["fed"],
         skipped=skipped,
         feed_at=feed_at,
+        blocked=blocked,
         now=now_us,
     )
     if moved is None:

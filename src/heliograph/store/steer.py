@@ -25,7 +25,7 @@ class Resolution(StrEnum):
 
 
 def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused with their states."""
+    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused, with states."""
     found = {JobId(row["job_id"]): row for row in (yield from _look(org_no, job_ids))}
     waiting = [row for row in found.values() if row["state"] == State.QUEUED]
     failed = [row for row in found.values() if row["state"] == State.FAILED]
@@ -54,7 +54,7 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
         return str(rows[0]["state"]) if rows else "unknown"
     row = rows[0]
     lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
-    yield from batch("intake_lock", [(org_no, row["phone_no"], row["lane"])])
+    yield from batch("intake_lock", [(org_no, row["phone_no"], row["lane"], INTAKE)])
     if how is Resolution.AGAIN:
         yield from batch("lanes_open", [lane])
     yield from batch("lanes_lock", [lane])
@@ -112,7 +112,7 @@ def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
     """Gives those that were not failed any more under the lock."""
     places = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
-    yield from batch("intake_lock", places)
+    yield from batch("intake_lock", [(*place, INTAKE) for place in places])
     lanes = _lanes(org_no, rows)
     yield from batch("lanes_open", lanes)
     yield from batch("lanes_lock", lanes)

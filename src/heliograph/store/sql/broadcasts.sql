@@ -68,9 +68,13 @@ WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state <> 'loading' /
 -- name: broadcasts_due
 -- What may be fed now, a few at a time; what another sender is feeding is left to it.
 SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped,
-  b.started_at, b.performed_by
+  b.blocked, b.performed_by
 FROM broadcasts b WHERE b.state = 'running' AND b.paused_at IS NULL AND b.feed_at <= :now
 ORDER BY b.feed_at LIMIT :limit /*lock skip*/
+
+-- name: next_broadcast
+-- When the next one is to be fed.
+SELECT feed_at FROM broadcasts WHERE state = 'running' AND paused_at IS NULL ORDER BY feed_at LIMIT 1
 
 -- name: broadcast_settled
 -- What became of what was fed.
@@ -85,7 +89,7 @@ ORDER BY b.n LIMIT :limit
 
 -- name: broadcast_fed
 -- The cursor moves in the transaction that makes the jobs; only the one who read it there may move it.
-UPDATE broadcasts SET fed = :fed_now, skipped = broadcasts.skipped + :skipped, feed_at = :feed_at,
+UPDATE broadcasts SET fed = :fed_now, skipped = broadcasts.skipped + :skipped, feed_at = :feed_at, blocked = :blocked,
   started_at = coalesce(started_at, CAST(:now AS BIGINT))
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND fed = :fed_before AND state = 'running' AND paused_at IS NULL
 RETURNING broadcast_no

@@ -1,0 +1,220 @@
+"""Schedules: each run becomes a message in the transaction that moves the schedule on.
+
+Promise: a run is enqueued exactly once, whatever crashes when and however many senders look. After a time in which
+nothing ran, what was missed is sent late once or skipped, as the schedule says, and told.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from heliograph.domain.content import decode_content, encode_content
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import Enqueued, NewJob
+from heliograph.domain.moment import iso
+from heliograph.domain.recurrence import Every, Repeat, next_run
+from heliograph.domain.schedule import LATE_S, Missed, Occurrence, Schedule
+from heliograph.domain.states import Lane
+from heliograph.store.enqueue import enqueue
+from heliograph.store.told import told
+from heliograph.store.unit import Unit, one, run
+
+AT_ONCE = 100
+
+
+def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
+    first_us = next_run(schedule.first_at_us, schedule.repeat)
+    yield from run(
+        "schedule_insert",
+        org_no=schedule.org_no,
+        schedule_no=schedule.schedule_no,
+        phone_no=schedule.phone_no,
+        next_at=first_us,
+        performed_by=schedule.performed_by,
+        now=now_us,
+        **_changing(schedule),
+    )
+    found = yield from get(schedule.org_no, schedule.schedule_no)
+    assert found is not None
+    return found
+
+
+def get(org_no: int, schedule_no: JobId) -> Unit[Schedule | None]:
+    row = yield from one("schedule_by_no", org_no=org_no, schedule_no=schedule_no)
+    return None if row is None or row["state"] == "deleted" else schedule_of(row)
+
+
+def listed(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Schedule]]:
+    rows = yield from run("schedules_of_org", org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset)
+    return [schedule_of(row) for row in rows]
+
+
+def change(
+    org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule], now_us: int
+) -> Unit[Schedule | str | None]:
+    """`how` gives the schedule as it should be; None: there is none; a text: the state that forbids a change."""
+    row = yield from one("schedule_lock", org_no=org_no, schedule_no=schedule_no)
+    if row is None or row["state"] == "deleted":
+        return None
+    if row["state"] != "scheduled":
+        return str(row["state"])
+    wanted = how(schedule_of(row))
+    yield from run(
+        "schedule_update",
+        org_no=org_no,
+        schedule_no=schedule_no,
+        next_at=wanted.next_at_us,
+        skip_next=int(wanted.skip_next),
+        paused_at=wanted.paused_at_us,
+        paused_by=wanted.paused_by,
+        now=now_us,
+        **_changing(wanted),
+    )
+    return (yield from get(org_no, schedule_no))
+
+
+def delete(org_no: int, schedule_no: JobId, now_us: int) -> Unit[bool]:
+    found = yield from one("schedule_delete", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    return found is not None
+
+
+def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> Unit[list[Occurrence]]:
+    rows = yield from run("schedule_runs", org_no=org_no, schedule_no=schedule_no, limit=limit, offset=offset)
+    return [
+        Occurrence(
+            schedule_no,
+            row["at"],
+            row["outcome"],
+            None if row["job_id"] is None else JobId(row["job_id"]),
+            row["remarks"],
+            row["created_at"],
+            row["chat_id"],
+            row["state"],
+            row["detail"],
+            row["delivered_at"],
+        )
+        for row in rows
+    ]
+
+
+def run_due(make_id: Callable[[], JobId], now_us: int) -> Unit[tuple[set[int], int | None]]:
+    """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
+    phones: set[int] = set()
+    for row in (yield from run("schedules_due", now=now_us, limit=AT_ONCE)):
+        yield from _run_one(schedule_of(row), make_id, now_us, phones)
+    next_row = yield from one("next_schedule")
+    return phones, None if next_row is None else next_row["next_at"]
+
+
+def _run_one(schedule: Schedule, make_id: Callable[[], JobId], now_us: int, phones: set[int]) -> Unit[None]:
+    due_us = schedule.next_at_us
+    assert due_us is not None
+    # of the runs that are due, the last one counts; those before it were missed
+    last_us, next_us = due_us, next_run(schedule.first_at_us, schedule.repeat, due_us)
+    while next_us is not None and next_us <= now_us:
+        last_us, next_us = next_us, next_run(schedule.first_at_us, schedule.repeat, next_us)
+    late = now_us - last_us > LATE_S * 1_000_000
+    job_id: JobId | None = None
+    outcome, remarks = "queued", ""
+    if schedule.skip_next:
+        outcome, remarks = "skipped", "Skipped, as was asked."
+    elif late and schedule.missed is Missed.SKIP:
+        outcome, remarks = "missed", f"Was due at {iso(last_us)}, while nothing ran."
+    else:
+        suppressed = yield from one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
+        if suppressed is not None:
+            outcome, remarks = "refused", "The chat is on the suppression list."
+        else:
+            job_id = make_id()
+            outcome = "late" if late else "queued"
+            remarks = f"Was due at {iso(last_us)}." if late else ""
+    moved = yield from one(
+        "schedule_ran",
+        org_no=schedule.org_no,
+        schedule_no=schedule.schedule_no,
+        next_at=next_us,
+        was=due_us,
+        ran=int(job_id is not None),
+    )
+    if moved is None:
+        return
+    if job_id is not None:
+        (result,) = yield from enqueue([_job(schedule, job_id, now_us)], now_us)
+        if isinstance(result, Enqueued):
+            phones.add(schedule.phone_no)
+        else:
+            job_id, outcome, remarks = None, "refused", "The phone was deleted."
+    yield from run(
+        "schedule_run_insert",
+        org_no=schedule.org_no,
+        schedule_no=schedule.schedule_no,
+        at=last_us,
+        outcome=outcome,
+        job_id=job_id,
+        remarks=remarks,
+        now=now_us,
+    )
+    if outcome in ("missed", "late") or last_us != due_us:
+        data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
+        detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
+        yield from told(schedule.org_no, schedule.phone_no, "schedule.missed", detail, data, now_us)
+
+
+def _job(schedule: Schedule, job_id: JobId, now_us: int) -> NewJob:
+    return NewJob(
+        job_id=job_id,
+        org_no=schedule.org_no,
+        phone_no=schedule.phone_no,
+        chat_id=schedule.chat_id,
+        content=schedule.content,
+        lane=schedule.lane,
+        performed_by=schedule.performed_by,
+        expires_at_us=None if schedule.lasts_s is None else now_us + round(schedule.lasts_s * 1_000_000),
+        schedule_no=schedule.schedule_no,
+    )
+
+
+def _changing(schedule: Schedule) -> dict[str, Any]:
+    """The columns that a person may change."""
+    repeat = schedule.repeat
+    return {
+        "chat_id": schedule.chat_id,
+        "content": encode_content(schedule.content),
+        "lane": int(schedule.lane),
+        "first_at": schedule.first_at_us,
+        "every": None if repeat is None else repeat.every.value,
+        "step": None if repeat is None else repeat.value,
+        "days": "" if repeat is None else ",".join(map(str, repeat.days)),
+        "ends_at": None if repeat is None else repeat.ends_us,
+        "zone": "UTC" if repeat is None else repeat.zone,
+        "missed": schedule.missed.value,
+        "ttl_us": None if schedule.lasts_s is None else round(schedule.lasts_s * 1_000_000),
+    }
+
+
+def schedule_of(row: Any) -> Schedule:
+    """From `$columns(schedule)`."""
+    repeat = None
+    if row["every"] is not None:
+        days = tuple(int(day) for day in row["days"].split(",")) if row["days"] else ()
+        repeat = Repeat(Every(row["every"]), row["step"], days, row["ends_at"], row["zone"])
+    return Schedule(
+        org_no=row["org_no"],
+        schedule_no=JobId(row["schedule_no"]),
+        phone_no=row["phone_no"],
+        chat_id=row["chat_id"],
+        content=decode_content(row["content"]),
+        first_at_us=row["first_at"],
+        repeat=repeat,
+        lane=Lane(row["lane"]),
+        state=row["state"],
+        next_at_us=row["next_at"],
+        skip_next=row["skip_next"] == 1,
+        paused_at_us=row["paused_at"],
+        paused_by=row["paused_by"],
+        missed=Missed(row["missed"]),
+        lasts_s=None if row["ttl_us"] is None else row["ttl_us"] / 1_000_000,
+        runs=row["runs"],
+        performed_by=row["performed_by"],
+        created_at_us=row["created_at"],
+        updated_at_us=row["updated_at"],
+    )

@@ -1,0 +1,60 @@
+-- columns: schedule: org_no, schedule_no, phone_no, chat_id, content, lane, state, first_at, every, step, days, ends_at, zone, next_at, skip_next, paused_at, paused_by, missed, ttl_us, runs, performed_by, created_at, updated_at
+
+-- name: schedule_insert
+-- A message for later, once or again and again.
+INSERT INTO schedules (org_no, schedule_no, phone_no, chat_id, content, lane, state, first_at, every, step, days, ends_at,
+  zone, next_at, missed, ttl_us, performed_by, created_at, updated_at)
+VALUES (:org_no, :schedule_no, :phone_no, :chat_id, :content, :lane, 'scheduled', :first_at, :every, :step, :days, :ends_at,
+  :zone, :next_at, :missed, :ttl_us, :performed_by, :now, :now)
+
+-- name: schedule_by_no
+-- One search by key.
+SELECT $columns(schedule) FROM schedules WHERE org_no = :org_no AND schedule_no = :schedule_no
+
+-- name: schedule_lock
+-- The row, held until we commit.
+SELECT $columns(schedule) FROM schedules WHERE org_no = :org_no AND schedule_no = :schedule_no /*lock*/
+
+-- name: schedules_of_org
+-- Newest first.
+SELECT $columns(schedule) FROM schedules WHERE org_no = :org_no AND state <> 'deleted'
+AND (:phone_no = 0 OR phone_no = :phone_no) ORDER BY schedule_no DESC LIMIT :limit OFFSET :offset
+
+-- name: schedule_update
+-- What a person changed.
+UPDATE schedules SET chat_id = :chat_id, content = :content, first_at = :first_at, every = :every, step = :step, days = :days,
+  ends_at = :ends_at, zone = :zone, next_at = :next_at, skip_next = :skip_next, paused_at = :paused_at, paused_by = :paused_by,
+  missed = :missed, ttl_us = :ttl_us, lane = :lane, updated_at = :now
+WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled' RETURNING schedule_no
+
+-- name: schedule_delete
+-- It never runs again; what it did stays.
+UPDATE schedules SET state = 'deleted', next_at = NULL, updated_at = :now
+WHERE org_no = :org_no AND schedule_no = :schedule_no AND state <> 'deleted' RETURNING schedule_no
+
+-- name: schedules_due
+-- What is due, a few at a time; what another sender is running is left to it.
+SELECT $columns(schedule) FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at <= :now
+ORDER BY next_at LIMIT :limit /*lock skip*/
+
+-- name: schedule_ran
+-- On to the next run, in the transaction of this one; only for the one who saw it due.
+UPDATE schedules SET next_at = :next_at, skip_next = 0, runs = runs + :ran,
+  state = CASE WHEN CAST(:next_at AS BIGINT) IS NULL THEN 'completed' ELSE 'scheduled' END
+WHERE org_no = :org_no AND schedule_no = :schedule_no AND next_at = :was AND state = 'scheduled' RETURNING schedule_no
+
+-- name: schedule_run_insert
+-- What came of one run, once.
+INSERT INTO schedule_runs (org_no, schedule_no, at, outcome, job_id, remarks, created_at)
+VALUES (:org_no, :schedule_no, :at, :outcome, :job_id, :remarks, :now)
+ON CONFLICT (org_no, schedule_no, at) DO NOTHING
+
+-- name: schedule_runs
+-- Newest first, with what became of their messages.
+SELECT r.at, r.outcome, r.job_id, r.remarks, r.created_at, j.state, j.detail, j.delivered_at, j.chat_id
+FROM schedule_runs r LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+WHERE r.org_no = :org_no AND r.schedule_no = :schedule_no ORDER BY r.at DESC LIMIT :limit OFFSET :offset
+
+-- name: next_schedule
+-- When the next run is due.
+SELECT next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at IS NOT NULL ORDER BY next_at LIMIT 1

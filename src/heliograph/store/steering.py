@@ -1,0 +1,350 @@
+"""Steering as the other rooms know it (ports/steering.py): each verb runs one unit, a few run several in steps."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.csv_recipients import Recipient
+from heliograph.domain.errors import Conflict, invalid
+from heliograph.domain.explain import Explanation, explain
+from heliograph.domain.ids import JobId, JobIds, parse_job_id
+from heliograph.domain.job import Job
+from heliograph.domain.pacing import PaceRow
+from heliograph.domain.schedule import Occurrence, Schedule
+from heliograph.ports.clock import Clock
+from heliograph.ports.steering import Act, HoldRow, Suppressed
+from heliograph.store import broadcasts, expire, facts, holds, schedules, steer
+from heliograph.store.store import Shell
+from heliograph.store.told import told
+from heliograph.store.unit import Unit, one, run
+
+T = TypeVar("T")
+LOAD = 500  # recipients taken in by one transaction
+LOAD_LIMIT_US = 600_000_000  # a load that takes longer was cut off
+_encode = msgspec.json.Encoder().encode
+
+
+class SteeringStore:
+    """Implements ports.steering.Steering on whichever shell it was given."""
+
+    def __init__(self, shell: Shell, clock: Clock, ids: JobIds) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._ids = ids
+
+    # -- broadcasts
+
+    async def broadcast(self, new: NewBroadcast, recipients: Sequence[Recipient]) -> tuple[JobId, bool]:
+        now_us = self._clock.now_us()
+        made = await self._shell.write(lambda: broadcasts.create(new, now_us))
+        if made == "reused":
+            raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
+        if made == "busy":
+            raise Conflict("The first request with this Idempotency-Key is still under way.", retry_after_s=1)
+        if made is not None:
+            return JobId(int(made)), True
+        try:
+            for first in range(0, len(recipients), LOAD):
+                chunk = recipients[first : first + LOAD]
+                rows = [
+                    (first + n, one.chat_id, _encode(one.values).decode(), self._ids.make())
+                    for n, one in enumerate(chunk)
+                ]
+                await self._shell.write(lambda: broadcasts.load(new.org_no, new.broadcast_no, rows))  # noqa: B023
+            begun = await self._shell.write(lambda: broadcasts.begin(new, len(recipients)))
+        except BaseException:
+            await self._shell.write(lambda: broadcasts.drop(new))
+            raise
+        if not begun:
+            raise Conflict("The broadcast took too long to be taken in; nothing of it is sent.")
+        return new.broadcast_no, False
+
+    async def broadcast_row(self, org_no: int, broadcast_no: JobId) -> BroadcastRow | None:
+        return await self._shell.read(lambda: broadcasts.get(org_no, broadcast_no))
+
+    async def broadcasts(
+        self, org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
+    ) -> list[BroadcastRow]:
+        return await self._shell.read(lambda: broadcasts.listed(org_no, phone_no, limit=limit, offset=offset))
+
+    async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[BroadcastRow | Refused | None]:
+            done = yield from broadcasts.pause(org_no, broadcast_no, actor, now_us)
+            yield from self._after_broadcast(done, "pause", "queue.paused", actor, act_no, now_us)
+            return done
+
+        return await self._shell.write(unit)
+
+    async def resume_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[BroadcastRow | Refused | None]:
+            done = yield from broadcasts.resume(org_no, broadcast_no, now_us)
+            yield from self._after_broadcast(done, "resume", "queue.resumed", actor, act_no, now_us)
+            return done
+
+        return await self._shell.write(unit)
+
+    async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[BroadcastRow | Refused | None]:
+            done = yield from broadcasts.cancel(org_no, broadcast_no, now_us)
+            yield from self._after_broadcast(done, "cancel", None, actor, act_no, now_us)
+            return done
+
+        done = await self._shell.write(unit)
+        if isinstance(done, BroadcastRow):
+            await self.cancel_fed(org_no, broadcast_no, actor)
+            return await self.broadcast_row(org_no, broadcast_no)
+        return done
+
+    async def cancel_fed(self, org_no: int, broadcast_no: JobId, actor: str) -> list[JobId]:
+        """What is fed and waits, in steps."""
+        ended: list[JobId] = []
+        while True:
+            now_us = self._clock.now_us()
+            step = await self._shell.write(lambda: broadcasts.cancel_step(org_no, broadcast_no, actor, now_us))  # noqa: B023
+            if not step:
+                return ended
+            ended += step
+
+    def _after_broadcast(
+        self, done: BroadcastRow | Refused | None, act: str, name: str | None, actor: str, act_no: JobId, now_us: int
+    ) -> Unit[None]:
+        if isinstance(done, BroadcastRow):
+            what = f"broadcast:{done.broadcast_id}"
+            data = {"broadcast_id": done.broadcast_id, "by": actor}
+            yield from _acted(done.org_no, done.phone_no, act, what, "", actor, act_no, now_us)
+            if name is not None:
+                yield from told(done.org_no, done.phone_no, name, "", data, now_us)
+
+    async def retry_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> int | None:
+        row = await self.broadcast_row(org_no, broadcast_no)
+        if row is None:
+            return None
+        moved, n = 0, 0
+        while True:
+            found, more = await self._shell.read(lambda: broadcasts.failed_from(org_no, broadcast_no, n, CHUNK))  # noqa: B023
+            moved += await self._put_back(org_no, found, actor)
+            if more is None:
+                return moved
+            n = more
+
+    async def _put_back(self, org_no: int, found: Sequence[JobId], actor: str) -> int:
+        if not found:
+            return 0
+        now_us = self._clock.now_us()
+        return len(await self._shell.write(lambda: steer.put_back(org_no, found, actor, now_us)))
+
+    async def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+        broadcast_no = parse_job_id(broadcast_id)
+        if broadcast_no is None:
+            return
+        n: int | None = 0
+        while n is not None:
+            # the row is read with each chunk: what is fed meanwhile is shown as the job it became
+            row = await self.broadcast_row(org_no, broadcast_no)
+            if row is None:
+                return
+            now_us = self._clock.now_us()
+            jobs, n = await self._shell.read(lambda: broadcasts.jobs_from(row, n or 0, LOAD, now_us))  # noqa: B023
+            if jobs:
+                yield jobs
+
+    async def feed(self) -> tuple[set[int], int | None]:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: broadcasts.feed(now_us))
+
+    async def sweep_broadcasts(self, before_us: int) -> int:
+        now_us = self._clock.now_us()
+        below = JobIds(lambda: now_us - LOAD_LIMIT_US).make()
+        removed = 0
+        for row in await self._shell.read(lambda: run("orgs_all")):
+            org_no = row["org_no"]
+            stale = await self._shell.read(
+                lambda: run("broadcasts_stale", org_no=org_no, below=below, before=before_us, limit=100)  # noqa: B023
+            )
+            for each in stale:
+                await self._forget(org_no, each["broadcast_no"], each["state"])
+                removed += 1
+        return removed
+
+    async def _forget(self, org_no: int, broadcast_no: int, state: str) -> None:
+        which = {"org_no": org_no, "broadcast_no": broadcast_no}
+        while await self._shell.write(lambda: run("recipients_forget", limit=LOAD, **which)):
+            pass
+
+        def unit() -> Unit[None]:
+            yield from run("broadcast_counts_forget", **which)
+            yield from run("broadcast_drop" if state == "loading" else "broadcast_forget", **which)
+
+        await self._shell.write(unit)
+
+    # -- schedules
+
+    async def schedule(self, schedule: Schedule) -> Schedule:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: schedules.create(schedule, now_us))
+
+    async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None:
+        return await self._shell.read(lambda: schedules.get(org_no, schedule_no))
+
+    async def schedules(self, org_no: int, phone_no: int | None, *, limit: int, offset: int) -> list[Schedule]:
+        return await self._shell.read(lambda: schedules.listed(org_no, phone_no, limit=limit, offset=offset))
+
+    async def change_schedule(
+        self, org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule]
+    ) -> Schedule | Refused | None:
+        now_us = self._clock.now_us()
+        done = await self._shell.write(lambda: schedules.change(org_no, schedule_no, how, now_us))
+        return Refused(done) if isinstance(done, str) else done
+
+    async def delete_schedule(self, org_no: int, schedule_no: JobId) -> bool:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: schedules.delete(org_no, schedule_no, now_us))
+
+    async def occurrences(self, org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> list[Occurrence]:
+        return await self._shell.read(lambda: schedules.occurrences(org_no, schedule_no, limit=limit, offset=offset))
+
+    async def run_schedules(self) -> tuple[set[int], int | None]:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: schedules.run_due(self._ids.make, now_us))
+
+    # -- holds and single messages
+
+    async def pause_phone(self, org_no: int, phone_no: int, actor: str, reason: str = "") -> bool:
+        return await self._phone(org_no, phone_no, actor, reason, "pause")
+
+    async def resume_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
+        return await self._phone(org_no, phone_no, actor, "", "resume")
+
+    async def _phone(self, org_no: int, phone_no: int, actor: str, reason: str, act: str) -> bool:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+        given = {"actor": actor} if act == "pause" else {}
+
+        def unit() -> Unit[bool]:
+            done = yield from one(f"phone_{act}", org_no=org_no, phone_no=phone_no, now=now_us, **given)
+            if done is None:
+                return False
+            yield from _acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
+            yield from told(org_no, phone_no, f"queue.{act}d", reason, {"by": actor}, now_us)
+            return True
+
+        return await self._shell.write(unit)
+
+    async def pause_chat(self, org_no: int, phone_no: int, chat_id: str, actor: str, reason: str = "") -> bool:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[bool]:
+            if not (yield from holds.hold(org_no, phone_no, f"chat:{chat_id}", actor, reason, now_us)):
+                return False
+            yield from _acted(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
+            yield from told(org_no, phone_no, "queue.paused", reason, {"chat_id": chat_id, "by": actor}, now_us)
+            return True
+
+        return await self._shell.write(unit)
+
+    async def resume_chat(self, org_no: int, phone_no: int, chat_id: str, actor: str) -> bool:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[bool]:
+            if not (yield from holds.release_chat(org_no, phone_no, chat_id)):
+                return False
+            yield from _acted(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
+            yield from told(org_no, phone_no, "queue.resumed", "", {"chat_id": chat_id, "by": actor}, now_us)
+            return True
+
+        return await self._shell.write(unit)
+
+    async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
+        rows = await self._shell.read(lambda: run("holds_of_phone", org_no=org_no, phone_no=phone_no))
+        return [HoldRow(row["what"], row["actor"], row["reason"], row["created_at"]) for row in rows]
+
+    async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: steer.retry_now(org_no, job_ids, actor, now_us))
+
+    async def retry_failed(self, org_no: int, phone_no: int, since_us: int, actor: str) -> int:
+        after: int = JobIds(lambda: since_us).make() - 1
+        moved = 0
+        while True:
+            rows = await self._shell.read(
+                lambda: run("failed_since", org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)  # noqa: B023
+            )
+            found = [JobId(row["job_id"]) for row in rows]
+            moved += await self._put_back(org_no, found, actor)
+            if len(found) < CHUNK:
+                return moved
+            after = found[-1]
+
+    async def resolve(self, org_no: int, job_id: JobId, how: str, actor: str) -> str | None:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: steer.resolve(org_no, job_id, steer.Resolution(how), actor, now_us))
+
+    async def expire(self) -> int:
+        now_us = self._clock.now_us()
+        ended = 0
+        for org_no, phone_no in await self._shell.read(lambda: expire.phones_expiring(now_us)):
+            while step := await self._shell.write(lambda: expire.expire_step(org_no, phone_no, now_us)):  # noqa: B023
+                ended += step
+        return ended
+
+    async def explain(self, job: Job, *, in_flight: int = 1) -> Explanation:
+        now_us = self._clock.now_us()
+        return explain(await self._shell.read(lambda: facts.facts_of(job, now_us, in_flight)))
+
+    async def acts(self, org_no: int, *, limit: int = 100) -> list[Act]:
+        rows = await self._shell.read(lambda: run("acts_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
+        return [Act(row["at"], row["actor"], row["act"], row["what"], row["detail"], row["phone_no"]) for row in rows]
+
+    # -- safe numbers
+
+    async def suppress(self, org_no: int, chat_id: str, reason: str, actor: str) -> bool:
+        now_us = self._clock.now_us()
+        found = await self._shell.write(
+            lambda: one("suppress", org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
+        )
+        return found is not None
+
+    async def unsuppress(self, org_no: int, chat_id: str, actor: str) -> bool:
+        now_us, act_no = self._clock.now_us(), self._ids.make()
+
+        def unit() -> Unit[bool]:
+            if (yield from one("unsuppress", org_no=org_no, chat_id=chat_id)) is None:
+                return False
+            yield from _acted(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
+            return True
+
+        return await self._shell.write(unit)
+
+    async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]:
+        rows = await self._shell.read(lambda: run("suppressions_of_org", org_no=org_no, after=after, limit=limit))
+        return [Suppressed(row["chat_id"], row["reason"], row["actor"], row["created_at"]) for row in rows]
+
+    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+        rows = await self._shell.read(lambda: run("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
+        return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
+
+    async def prune_pace(self, org_no: int, phone_no: int, before_us: int) -> None:
+        await self._shell.write(lambda: run("pace_prune", org_no=org_no, phone_no=phone_no, before=before_us))
+
+
+def _acted(
+    org_no: int, phone_no: int | None, act: str, what: str, detail: str, actor: str, act_no: JobId, now_us: int
+) -> Unit[None]:
+    yield from run(
+        "act_insert",
+        org_no=org_no,
+        act_no=act_no,
+        phone_no=phone_no,
+        act=act,
+        what=what,
+        detail=detail,
+        actor=actor,
+        now=now_us,
+    )
