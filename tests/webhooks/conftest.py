@@ -1,19 +1,37 @@
+"""The same promises on both databases."""
+
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from heliograph.clock import SystemClock
+from heliograph.store.postgresql import PostgresShell
 from heliograph.store.sqlite import SqliteShell
+from heliograph.store.store import Shell
 from tests.webhooks.world import World, world
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[World]:
-    shell = SqliteShell(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, SystemClock().monotonic)
+def _unheard(_seconds: float, _units: int) -> None: ...
+
+
+@asynccontextmanager
+async def opened(shell: Shell) -> AsyncIterator[Shell]:
     await shell.open()
     try:
-        async with world(shell) as made:
-            yield made
+        yield shell
     finally:
         await shell.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    clock = SystemClock()
+    shell: Shell
+    if request.param == "sqlite":
+        shell = SqliteShell(str(tmp_path / "heliograph.db"), _unheard, clock.monotonic)
+    else:
+        shell = PostgresShell(request.getfixturevalue("postgres_url"), _unheard, clock.monotonic)
+    async with opened(shell), world(shell) as made:
+        yield made

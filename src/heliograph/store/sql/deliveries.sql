@@ -186,7 +186,7 @@ ORDER BY s.org_no, s.endpoint_no, s.stream /*lock of s*/
 -- name: deliveries_settle
 -- What came of their attempts.
 UPDATE deliveries SET state = r.state, tries = r.tries, attempts = r.attempts, outcome = r.outcome, stream = r.stream,
-  not_before = r.not_before, finished_at = CASE WHEN r.state = 'pending' THEN NULL ELSE :now END
+  not_before = r.not_before, finished_at = CASE WHEN r.state = 'pending' THEN NULL ELSE CAST(:now AS BIGINT) END
 FROM $rows(org_no bigint, no bigint, state text, tries int, attempts int, outcome text, stream text, not_before bigint)
 WHERE deliveries.org_no = r.org_no AND deliveries.no = r.no AND deliveries.state = 'pending'
 
