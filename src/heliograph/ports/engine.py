@@ -129,6 +129,10 @@ class Engine(Protocol):
 
     async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None: ...
 
+    async def network_id(self, org_no: int, job_id: JobId) -> str | None:
+        """The id that the network itself gave a message of ours; None if it took ours, or has not answered."""
+        ...
+
     async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
         """(org_no, phone_no) → by phone_no: (updated_at_us, restarts). A phone that is missing was deleted."""
         ...

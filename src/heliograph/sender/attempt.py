@@ -4,19 +4,23 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from heliograph.domain.content import Content
-from heliograph.domain.ids import bare_message_id, parse_job_id, queue_id, unique_id
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
 from heliograph.domain.job import Job
-from heliograph.domain.outcome import Outcome
+from heliograph.domain.outcome import NotSent, Outcome
 from heliograph.ports.provider import SendRequest
 from heliograph.sender.owned import Owned
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network
 Prepare = Callable[[Job], Awaitable[tuple[Content, Path | None] | Outcome]]
+# the id that the network gave to a message of the organisation; None: it gave none of its own
+NetworkId = Callable[[int, JobId], Awaitable[str | None]]
 
 
 class Attempt:
-    def __init__(self, prepare: Prepare) -> None:
+    def __init__(self, prepare: Prepare, network_id: NetworkId) -> None:
         self._prepare = prepare
+        self._network_id = network_id
 
     async def make(self, owned: Owned, job: Job) -> Outcome:
         content, path = job.content, None
@@ -25,6 +29,10 @@ class Attempt:
             if not isinstance(ready, tuple):
                 return ready
             content, path = ready
+        try:
+            quoted_id = await self._quoted(owned.row.org_no, content.reply_to)
+        except Unavailable as problem:  # nothing was tried yet
+            return NotSent("store_away", f"Not sent: {problem.message}")
         return await owned.provider.send(
             SendRequest(
                 phone=owned.phone,
@@ -35,14 +43,15 @@ class Attempt:
                 content=content,
                 attempt=job.attempts,
                 media_path=path,
-                quoted_id=_quoted(content.reply_to),
+                quoted_id=quoted_id,
             )
         )
 
-
-def _quoted(reply_to: str | None) -> str | None:
-    """A queue_id of ours becomes the WhatsApp id of its message."""
-    if not reply_to:
-        return None
-    ours = parse_job_id(reply_to)
-    return unique_id(ours) if ours is not None else bare_message_id(reply_to)
+    async def _quoted(self, org_no: int, reply_to: str | None) -> str | None:
+        """An id of ours becomes the WhatsApp id of its message, which some providers choose themselves."""
+        if not reply_to:
+            return None
+        ours = parse_job_id(reply_to)
+        if ours is None:
+            return bare_message_id(reply_to)
+        return await self._network_id(org_no, ours) or unique_id(ours)

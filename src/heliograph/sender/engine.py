@@ -63,7 +63,7 @@ class Sender:
         self._shards = [
             Shard(
                 deps.store,
-                Attempt(deps.prepare),
+                Attempt(deps.prepare, deps.store.network_id),
                 deps.clock,
                 limits=deps.limits,
                 meter=deps.meter,
@@ -269,12 +269,16 @@ class Sender:
             return
         restart = row.restarts != owned.row.restarts
         repaced = row.pacing != owned.row.pacing
+        rekeyed = row.config != owned.row.config
         owned.row = row
         if repaced:
             policy = self._deps.policy(row)
             owned.pace(policy, await self._history(row, policy))
             owned.history.in_flight = owned.in_flight
-        if restart:
+        if rekeyed:
+            owned.phone = replace(owned.phone, config=self._deps.config(row))
+            self._spawn(owned.provider.open(owned.phone, self.inflow))
+        elif restart:
             self._spawn(owned.provider.restart(row.phone_no))
         self._shard(row.phone_no).look(row.phone_no)
 

@@ -202,6 +202,10 @@ class Store:
     async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None:
         return await self.shell.read(lambda: accounts.phone_row(org_no, phone_no))
 
+    async def network_id(self, org_no: int, job_id: JobId) -> str | None:
+        found = await self.shell.read(lambda: look.job(org_no, job_id, ""))
+        return None if found is None else found.provider_message_id
+
     async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
         return await self.shell.read(lambda: accounts.versions(phones))
 

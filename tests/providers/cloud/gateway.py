@@ -1,0 +1,195 @@
+"""A whole gateway around the Cloud API, without its HTTP API: store, sender, provider, webhook, inbox, Graph server."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import uvicorn
+
+from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.domain.content import Content
+from heliograph.domain.ids import JobId, JobIds, queue_id
+from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, PhoneRow
+from heliograph.domain.pacing import PRESETS
+from heliograph.domain.states import State
+from heliograph.domain.verdict import Limits
+from heliograph.ports.meter import Unmetered
+from heliograph.providers.cloud import CloudDoor, CloudProvider, read_delivery
+from heliograph.providers.cloud.graph import Timeouts
+from heliograph.sender.engine import Sender, SenderDeps
+from heliograph.sender.inbox import InboxService
+from heliograph.simulator.graph import GraphServer, Rules, graph_server
+from heliograph.store.cloud import StoredInbox, StoredUploads
+from heliograph.store.sqlite import SqliteShell
+from heliograph.store.store import Store
+from heliograph.vault import Vault
+from tests.graph.world import MachineClock, until
+from tests.providers.cloud.world import text
+
+CLOCK = MachineClock()
+FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)
+QUICK = Rules(sent_after_s=0.02, delivered_after_s=0.04, read_after_s=0.08, throughput_per_s=0, pair_interval_s=0)
+
+
+@dataclass(slots=True)
+class Gateway:
+    store: Store
+    graph: GraphServer
+    provider: CloudProvider
+    sender: Sender
+    vault: Vault
+    inbox: StoredInbox
+    ids: JobIds
+    org_no: int
+    webhook_url: str
+    logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    async def add_phone(self, phone_number_id: str, number: str, **config: str) -> PhoneRow:
+        phone_id = f"phone-{number.rjust(16, 'a')}"
+        settings = {
+            "phone_number_id": phone_number_id,
+            "waba_id": "200000000000001",
+            "token": "graph-test-token",
+            "app_secret": "graph-test-app-secret",
+            "verify_token": "graph-test-verify-token",
+            "base_url": self.graph.base_url,
+            **config,
+        }
+        sealed = self.vault.seal(msgspec.json.encode(settings).decode(), about=phone_id)
+        row, _ = await self.store.create_phone(
+            NewPhone(self.org_no, phone_id, number, "cloud", pacing="none", config=sealed)
+        )
+        return row
+
+    async def connected(self, *phones: PhoneRow) -> None:
+        await until(
+            lambda: all(
+                (owned := self.sender.owned.get(p.phone_no)) is not None and owned.session.value == "connected"
+                for p in phones
+            )
+        )
+
+    async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
+        job_id = self.ids.make()
+        wish = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
+        assert isinstance(await self.store.enqueue(wish), Enqueued)
+        self.sender.phones((phone.phone_no,))
+        return job_id
+
+    async def job(self, job_id: JobId) -> Job:
+        found = await self.store.job(self.org_no, queue_id(job_id))
+        assert found is not None
+        return found
+
+    async def become(self, job_id: JobId, state: State, *, seconds: float = 10.0) -> Job:
+        """Polls until the job is in that state."""
+        end = CLOCK.monotonic() + seconds
+        while (job := await self.job(job_id)).state is not state:
+            assert CLOCK.monotonic() < end, f"it is {job.state}"
+            await asyncio.sleep(0.005)
+        return job
+
+    async def ended(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
+        """Polls until each job has reached the rung (or failed)."""
+        end = CLOCK.monotonic() + seconds
+        while True:
+            jobs = [await self.job(one) for one in job_ids]
+            if all(job.ack >= ack or job.ack == -1 or job.state == "failed" for job in jobs):
+                return jobs
+            states = sorted({(job.state.value, job.ack) for job in jobs})
+            assert CLOCK.monotonic() < end, f"not settled in time: {states}"
+            await asyncio.sleep(0.02)
+
+    def journal(self, job_id: JobId) -> list[dict[str, Any]]:
+        return self.graph.network.journal(tracker=queue_id(job_id))
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, rules: Rules = QUICK, *, timeouts: Timeouts = FAST, limits: Limits | None = None
+) -> AsyncIterator[Gateway]:
+    async with AsyncExitStack() as stack:
+        graph = await stack.enter_async_context(graph_server(rules, clock=CLOCK))
+        ids = JobIds(CLOCK.now_us)
+        shell = SqliteShell(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
+        await shell.open()
+        stack.push_async_callback(shell.close)
+        store, vault = Store(shell, CLOCK, ids), Vault("a key for the test of the gateway")
+        inbox = StoredInbox(shell, ids)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        )
+        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(shell, CLOCK), timeouts=timeouts)
+        logged: list[tuple[str, dict[str, Any]]] = []
+
+        def config(row: PhoneRow) -> dict[str, object]:
+            opened: dict[str, object] = msgspec.json.decode(vault.open(row.config, about=row.phone_id))
+            return opened
+
+        async def prepare(job: Job) -> tuple[Content, Path | None]:
+            return job.content, None
+
+        sender = Sender(
+            SenderDeps(
+                store=store,
+                clock=CLOCK,
+                meter=Unmetered(),
+                chance=random.Random(1),
+                limits=limits or Limits(retry_base_s=0.05, ack_timeout_s=2.0),
+                lease_s=3.0,
+                owner="test",
+                sole=True,
+                shards=1,
+                provider=lambda name: provider if name == "cloud" else None,
+                policy=lambda row: PRESETS[row.pacing],
+                config=config,
+                prepare=prepare,
+                log=lambda event, **more: logged.append((event, more)),
+            )
+        )
+        service = InboxService(
+            inbox,
+            sender.inflow,
+            read_delivery,
+            owned=lambda: [(owned.row.org_no, owned.phone) for owned in sender.owned.values()],
+            clock=CLOCK,
+            log=lambda event, **more: logged.append((event, more)),
+        )
+        door = CloudDoor(store, inbox, vault, CLOCK)
+        url = await stack.enter_async_context(served(cloud_webhook(door, stored=service.wake)))
+        graph.network.rules = replace(graph.network.rules, callback_url=url + CLOUD_WEBHOOK)
+        org = await store.create_org("test")
+        running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
+        try:
+            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + CLOUD_WEBHOOK, logged)
+        finally:
+            await sender.stop()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await provider.shutdown()
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """The app on a port of its own."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False, loop="none", ws="none")
+    )
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    running = asyncio.create_task(server._serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await running
