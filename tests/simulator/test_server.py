@@ -206,6 +206,15 @@ async def test_a_journal_that_cannot_be_used_is_said_in_one_line(tmp_path: Path)
             pass
 
 
+async def test_a_journal_that_another_process_uses_is_said_with_what_to_do(tmp_path: Path, free_port: int) -> None:
+    async with process(tmp_path / "network.db", free_port):
+        with pytest.raises(CannotStart, match="HELIOGRAPH_SIMULATOR_URL"):
+            async with server(tmp_path):
+                pass
+    async with server(tmp_path) as url:  # the kill gave it up
+        assert (await call(url, "GET", "/messages"))[0] == 200
+
+
 @asynccontextmanager
 async def process(journal: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     root = Path(__file__).parents[2]

@@ -23,9 +23,14 @@ from heliograph.simulator.statements import load_statements
 
 LOG_LIMIT = 20_000  # messages in the log before it is folded without a reader
 FOLD_STEP = 5_000  # messages folded at once then: about 80 ms
+LOCK_WAIT_S = 2.0  # a process that is ending still gives up its lock
 SQL = load_statements()
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
+
+
+class JournalInUse(Exception):
+    """Another process has this file: its numbers and ours would clash."""
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -82,6 +87,7 @@ class Journal:
         self._pending: list[_Item] = []
         self._busy: asyncio.Future[Any] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._lock: sqlite3.Connection | None = None
         self._log_size = 0
 
     async def open(self) -> None:
@@ -166,6 +172,7 @@ class Journal:
     # ---- in the thread ----
 
     def _connect(self) -> None:
+        self._lock = _locked(self._path)
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
@@ -185,6 +192,9 @@ class Journal:
             self._fold(None)
             self._connection.close()
             self._connection = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def _write(self, items: list[_Item]) -> list[Any]:
         results: list[Any] = []
@@ -230,6 +240,17 @@ class Journal:
             raise
         self._connection.execute("COMMIT")
         return result
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """Holds a lock beside the file for as long as it is open; a kill gives it up. Raises JournalInUse."""
+    lock = sqlite3.connect(f"{path}-lock", isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise (JournalInUse(str(error)) if "locked" in str(error) else error) from None
+    return lock
 
 
 def _fold_page(connection: sqlite3.Connection, *, limit: int) -> int:

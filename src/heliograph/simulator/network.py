@@ -2,7 +2,7 @@
 
 Promise: a message that was answered stands in the journal; a repeat of it is counted and shown once; what a phone has
 not confirmed comes again when its line opens, also after this process was killed.
-Known weakness: two networks on one file do not know of each other.
+Known weakness: nothing is synced, so a machine that loses power may lose the last seconds.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -29,7 +28,8 @@ from heliograph.simulator.behaviours import (
     trouble_answer,
 )
 from heliograph.simulator.faults import Faults
-from heliograph.simulator.journal import SQL, Arrival, Journal, Settled
+from heliograph.simulator.journal import Arrival, Journal, JournalInUse, Settled
+from heliograph.simulator.records import left_behind
 from heliograph.simulator.schedule import Group, Owed, Schedule
 from heliograph.simulator.session import Due, Session
 from heliograph.simulator.standing import NETWORK_OFFLINE, Standing
@@ -241,34 +241,25 @@ class SimulatedNetwork:
         for session in self.sessions.values():
             session.forget()
 
-    # ---- beginning and end ----
-
     async def start(self, group: asyncio.TaskGroup) -> None:
         """Takes up where the network was: faults, contacts, devices in trouble, receipts still to come."""
         await self.journal.open()
-        (faults, contacts, devices, later, last) = await self.journal.call(self._load)
-        if faults:
-            self.faults = msgspec.json.decode(faults, type=Faults)
+        left = await self.journal.call(lambda db: left_behind(db, self.clock.now_us()))
+        if left.faults:
+            self.faults = msgspec.json.decode(left.faults, type=Faults)
             self._standing.offline = self.faults.offline
             if self.faults.seed is not None:
                 self._chance.seed(self.faults.seed)
-        self.contacts.update(contacts)
-        self._numbers = count(last + 1)
-        self._standing.restore(devices)
-        for no, device_id, chat_id, message_id, name, since_us, owed in later:
+        self.contacts.update(left.contacts)
+        self._numbers = count(left.last_no + 1)
+        self._standing.restore(left.devices)
+        for no, device_id, chat_id, message_id, name, since_us, owed in left.later:
             behaviour = BEHAVIOURS[name]
             step = len(behaviour.steps) - owed
             group_of_one = Group(behaviour, step, [Owed(no, device_id, message_id, chat_id)])
             self._add(since_us + behaviour.steps[step].delay_us, group_of_one)
         self._group = group
         self._tasks[""] = group.create_task(self._run(), name="simulator schedule")
-
-    def _load(self, db: sqlite3.Connection) -> tuple[Any, ...]:
-        faults = db.execute(SQL["setting"], {"name": "faults"}).fetchone()
-        later = db.execute(SQL["owed_later"], {"now": self.clock.now_us()}).fetchall()
-        contacts = db.execute(SQL["contacts"]).fetchall()
-        devices = db.execute(SQL["devices"]).fetchall()
-        return faults and faults[0], contacts, devices, later, db.execute(SQL["last_no"]).fetchone()[0]
 
     async def stop(self) -> None:
         for device_id in list(self.sessions):
@@ -292,6 +283,12 @@ async def open_network(
         try:
             await network.start(group)
             yield network
+        except JournalInUse:
+            raised = CannotStart(
+                f"The journal of the simulated network, {path}, is in use by another process. To share one network,"
+                " run `heliograph simulator` and set HELIOGRAPH_SIMULATOR_URL in each; else set"
+                " HELIOGRAPH_SIMULATOR_JOURNAL to a file of its own."
+            )
         except sqlite3.Error as error:
             raised = CannotStart(f"The journal of the simulated network, {path}, cannot be used: {error}")
         except BaseException as error:  # noqa: BLE001 - raised again below, outside of the group

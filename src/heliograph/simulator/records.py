@@ -1,6 +1,7 @@
-"""What the journal shows: messages as the interface page names their fields."""
+"""What is read from the journal: messages as the interface page names their fields, and where the network stood."""
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,6 +11,28 @@ from heliograph.domain.wire import iso
 from heliograph.simulator.journal import SQL
 
 _decode = msgspec.json.Decoder(Content).decode
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What the network stood at when it ended. `later`: messages with a step that is not due yet."""
+
+    faults: str | None
+    contacts: list[tuple[str, str]]
+    devices: list[tuple[str, str, int | None]]
+    later: list[tuple[int, str, str, str, str, int, int]]
+    last_no: int
+
+
+def left_behind(db: sqlite3.Connection, now_us: int) -> LeftBehind:
+    faults = db.execute(SQL["setting"], {"name": "faults"}).fetchone()
+    return LeftBehind(
+        faults and faults[0],
+        db.execute(SQL["contacts"]).fetchall(),
+        db.execute(SQL["devices"]).fetchall(),
+        db.execute(SQL["owed_later"], {"now": now_us}).fetchall(),
+        db.execute(SQL["last_no"]).fetchone()[0],
+    )
 
 
 def messages(db: sqlite3.Connection, *, chat_id: str | None, number: str | None, limit: int) -> list[dict[str, Any]]:
