@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from heliograph.cli.jobs import Form
+from heliograph.cli.output import unmarked
 from tests.cli.conftest import QUEUE_ID, UNIQUE_ID, Said, Script, columns, error, status_of
 
 Run = Callable[..., Said]
@@ -70,6 +72,23 @@ def test_watching_without_a_terminal_prints_each_change_once(
     said = heliograph("jobs", "--watch")
     assert said.code == 130
     assert [line[1] for line in columns(said.out)] == ["queued", "sent"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 150, 170, 200])
+def test_the_table_fits_a_terminal_of_any_width_and_its_id_is_whole(width: int) -> None:
+    job = listed("failed", attempts=4)
+    job |= {"chat_id": "120363297269676566@g.us", "status_description": "Many words. " * 20}
+    job["message"]["body"] = "A long text " * 20
+    form = Form(width)
+    cells = [unmarked(cell) for cell in form.row(job)]
+    assert sum(map(len, cells)) + 3 * (len(cells) - 1) <= width
+    assert cells[-1] in (QUEUE_ID, UNIQUE_ID)
+
+
+def test_what_nobody_knows_is_not_shown_as_being_sent(server: Script, heliograph: Run) -> None:
+    server.on("POST /v1/message/queues", [listed("sending")])
+    server.on(f"GET /v1/message/{UNIQUE_ID}/status", status_of("pending"))
+    assert "? uncertain" in heliograph("jobs").out
 
 
 def test_markup_in_a_message_stays_text(server: Script, heliograph: Run) -> None:

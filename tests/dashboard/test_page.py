@@ -24,7 +24,7 @@ async def busy() -> str:
 
 async def test_the_sentence_comes_first_and_names_what_needs_a_person(busy: str) -> None:
     sentence = re.sub(r"<[^>]+>", "", busy[busy.index("<h1") : busy.index("</h1>")])
-    assert sentence == "1,284 messages are waiting, 1 is being sent. 20,412 sent. 14 not sent. 1 phone needs you."
+    assert sentence == "1,284 messages are waiting, 1 on its way. 20,412 sent. 14 not sent. 1 phone needs you."
 
 
 async def test_every_state_has_its_word_its_glyph_and_its_reason(busy: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from heliograph.cli.exits import Exit
-from heliograph.cli.gateway import Gateway, connect
+from heliograph.cli.gateway import Gateway, connect, segment
 from heliograph.cli.ladder import STYLES
 from heliograph.cli.output import (
     clock_time,
@@ -24,7 +24,9 @@ from heliograph.cli.output import (
 )
 from heliograph.domain.glyphs import listed_status, look, shown_number
 
-COLUMNS = ("Time", "To", "Message", "State", "Try", "Why", "queue_id")
+_PLAIN_WIDTHS = (40, 60)
+_WIDTHS = {"Time": 12, "To": 20, "State": 12, "Try": 3, "queue_id": 36, "unique_id": 22}
+_GAP = 3  # between columns
 _EVERY_S = 0.5
 _RECEIPTS = {"delivered": "Delivered to recipient.", "read": "Read by recipient."}
 
@@ -53,7 +55,8 @@ def jobs(phone: str | None, state: str | None, broadcast_id: str | None, limit: 
     if not found and sys.stdout.isatty():
         click.echo('Nothing here yet. Try: heliograph send 12025550100 "Hello" --wait read')
         return Exit.OK
-    table(COLUMNS, [row(job) for job in found], right=("Try",))
+    form = Form(console().width if sys.stdout.isatty() else None)
+    table(form.columns, [form.row(job) for job in _refined(gateway, found)], right=("Try",))
     return Exit.OK
 
 
@@ -69,16 +72,47 @@ def job_state(job: dict[str, Any]) -> str:
     return listed_status(job["status"], stamps=stamps, attempts=int(job.get("attempts", 0)))
 
 
-def row(job: dict[str, Any]) -> list[str]:
-    shown = look(job_state(job))
+class Form:
+    """The table's columns for a terminal of `width`; None = no terminal, and nothing is left out.
+
+    Where it is narrow the short unique_id takes the queue_id's place (commands take either), then the message goes.
+    """
+
+    def __init__(self, width: int | None) -> None:
+        self._id = "queue_id" if width is None or width >= 170 else "unique_id"
+        self._message, self._why = _PLAIN_WIDTHS
+        self.columns = ["Time", "To", "Message", "State", "Try", "Why", self._id]
+        if width is None:
+            return
+        for name in ("Message", "Time"):
+            left = width - sum(_WIDTHS.get(one, 0) + _GAP for one in self.columns)
+            if left < (40 if name == "Message" else 10):
+                self.columns.remove(name)
+        left = width - sum(_WIDTHS.get(one, 0) + _GAP for one in self.columns)
+        self._message = left * 2 // 5 if "Message" in self.columns else 0
+        self._why = max(left - self._message, 10)
+
+    def row(self, job: dict[str, Any]) -> list[str]:
+        shown = look(job_state(job))
+        cells = {
+            "Time": clock_time((job.get("timeline") or {}).get("queued_at")),
+            "To": one_line(shown_number(job["chat_id"]), 20),
+            "Message": escape(one_line(summary(job), self._message)),
+            "State": mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
+            "Try": str(job.get("attempts", 0)),
+            "Why": escape(one_line(_reason(job), self._why)),
+            self._id: mark(job[self._id], "bright_black"),
+        }
+        return [cells[name] for name in self.columns]
+
+
+def _refined(gateway: Gateway, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The list has one word for what is on its way and for what nobody knows; the status path tells them apart."""
     return [
-        clock_time((job.get("timeline") or {}).get("queued_at")),
-        shown_number(job["chat_id"]),
-        escape(one_line(summary(job), 32)),
-        mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
-        str(job.get("attempts", 0)),
-        escape(one_line(_reason(job), 60)),
-        mark(job["queue_id"], "bright_black"),
+        job | {"status": gateway.get(f"/message/{segment(job['unique_id'])}/status")["status"]}
+        if job["status"] == "sending"
+        else job
+        for job in found
     ]
 
 
@@ -119,9 +153,13 @@ def _watch_table(gateway: Gateway, wish: dict[str, Any], state: str | None) -> i
 
     def frame() -> Group:
         found = _ask(gateway, wish, state)
+        form = Form(console().width)
         health = gateway.get("/message/queues/health")
         said = "  ".join(f"{health.get(name, 0):,} {name}" for name in ("waiting", "active", "completed", "failed"))
-        return Group(Text(said, "bold"), rich_table(COLUMNS, [row(job) for job in found], right=("Try",)))
+        return Group(
+            Text(said, "bold"),
+            rich_table(form.columns, [form.row(job) for job in _refined(gateway, found)], right=("Try",)),
+        )
 
     with Live(frame(), console=console(), screen=False, auto_refresh=False) as live:
         while True:

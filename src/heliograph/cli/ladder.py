@@ -53,7 +53,7 @@ def ladder_text(climb: Climb, until: str) -> "Text":
                 shown.append(f" {seconds_text(climb.rungs[rung])}", "bold")
         else:
             shown.append(f"{one.glyph} {one.word}", "bright_black")
-    if climb.state not in LADDER or climb.status.get("attempts", 0) > 1 or _waits(climb):
+    if climb.state not in LADDER or _waits(climb):
         one = look(climb.state)
         said = str(climb.status.get("status_description", ""))
         shown.append(f"\n  {one.glyph} {one.word}: ", STYLES[one.tone])
@@ -62,7 +62,7 @@ def ladder_text(climb: Climb, until: str) -> "Text":
 
 
 def _waits(climb: Climb) -> bool:
-    return climb.state == "queued" and time.monotonic() - climb.started > 1
+    return climb.state == "queued" and (climb.status.get("attempts", 0) > 0 or time.monotonic() - climb.started > 1)
 
 
 class Ladder:

@@ -56,7 +56,7 @@ def rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     from rich import box
     from rich.table import Table
 
-    grid = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, border_style="dim")
+    grid = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1), border_style="dim")
     for name in columns:
         grid.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
@@ -80,12 +80,14 @@ def unmarked(cell: str) -> str:
 
 
 def clock_time(iso: str | None) -> str:
-    """A time of the API in this machine's zone: the hour today, the date otherwise."""
+    """A time of the API in this machine's zone, in at most 12 characters: the hour today, the date otherwise."""
     if not iso:
         return ""
     at = datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone()
     today = datetime.now(at.tzinfo).date()
-    return at.strftime("%H:%M:%S") if at.date() == today else at.strftime("%Y-%m-%d %H:%M")
+    if at.date() == today:
+        return at.strftime("%H:%M:%S")
+    return at.strftime("%d %b %H:%M" if at.year == today.year else "%Y-%m-%d")
 
 
 def one_line(text: str, width: int = 40) -> str:

@@ -69,7 +69,7 @@ def live(snapshot: Snapshot, address: str) -> Element:
 
 
 def sentence(snapshot: Snapshot) -> list[Child]:
-    """`3 messages are waiting, 1 is being sent. 14 failed. One phone needs you.`"""
+    """`3 messages are waiting, 1 on its way. 20 sent. 14 not sent. 1 phone needs you.`"""
     health = snapshot.health
     waiting = health.waiting
     said: list[Child] = [
@@ -78,7 +78,7 @@ def sentence(snapshot: Snapshot) -> list[Child]:
         else group(el("b", f"{waiting:,} message{_s(waiting)}"), f" {_are(waiting)} waiting")
     ]
     if health.active:
-        said.append(f", {health.active:,} {_are(health.active)} being sent")
+        said.append(f", {health.active:,} on {_its(health.active)} way")
     if health.delayed:
         said.append(f", {health.delayed:,} {_are(health.delayed)} scheduled")
     said.append(". ")
@@ -96,6 +96,10 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
+def _its(count: int) -> str:
+    return "its" if count == 1 else "their"
+
+
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
@@ -105,7 +109,7 @@ def _phones(snapshot: Snapshot) -> Element:
     more = el("p", f"and {snapshot.more_phones:,} more", class_="mute") if snapshot.more_phones else None
     none = el("p", "No phone yet: ", el("code", "heliograph phones add --provider simulator"), class_="mute")
     head = el(
-        "tr", el("th", "Phone"), el("th", "State"), el("th", "Waiting", class_="n"), el("th", "Sending", class_="n")
+        "tr", el("th", "Phone"), el("th", "State"), el("th", "Waiting", class_="n"), el("th", "On the way", class_="n")
     )
     grid = el("table", el("thead", head), el("tbody", *rows), class_="phones")
     body = (grid, more) if rows else (none,)
@@ -125,7 +129,7 @@ def _phone(phone: PhoneLine) -> Element:
             class_="state",
         ),
         el("td", f"{phone.waiting:,}", class_="n", data_label="waiting"),
-        el("td", f"{phone.sending:,}", class_="n", data_label="sending"),
+        el("td", f"{phone.sending:,}", class_="n", data_label="on the way"),
         id=f"p-{phone.phone_id}",
     )
 
