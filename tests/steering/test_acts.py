@@ -1,0 +1,180 @@
+"""What a person does to queues and messages, and what becomes of it."""
+
+import pytest
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.states import Lane, State
+from heliograph.domain.verdict import Verdict
+from tests.steering.world import FAILED, S, World
+
+RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
+UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
+A, B = "911111111111@c.us", "922222222222@c.us"
+
+
+async def kinds(world: World, job_id: JobId) -> list[str]:
+    history = await world.store.history(world.org_no, job_id)
+    assert [event.n for event in history] == list(range(1, len(history) + 1))
+    return [event.kind for event in history]
+
+
+async def counts(world: World) -> tuple[int, int, int, int]:
+    health = await world.store.health(world.org_no, world.phone_no)
+    return health.waiting, health.active, health.completed, health.failed
+
+
+async def test_nothing_of_a_paused_chat_starts_and_others_go_on(world: World) -> None:
+    held = await world.send(A)
+    urgent = await world.send(A, lane=Lane.URGENT)
+    free = await world.send(B)
+    assert await world.steering.pause_chat(world.org_no, world.phone_no, A, "Asha", "a complaint")
+    assert not await world.steering.pause_chat(world.org_no, world.phone_no, A, "Bo")
+    sent = await world.step(10) + await world.step(10)
+    assert [job.job_id for job in sent] == [free.job_id]
+    later = await world.send(A)
+    assert await world.step(10) == []
+    assert await world.steering.resume_chat(world.org_no, world.phone_no, A, "Bo")
+    assert not await world.steering.resume_chat(world.org_no, world.phone_no, A, "Bo")
+    sent = await world.step(10) + await world.step(10) + await world.step(10)
+    assert [job.job_id for job in sent] == [urgent.job_id, held.job_id, later.job_id]
+    assert [(a.act, a.what, a.actor) for a in await world.steering.acts(world.org_no)] == [
+        ("resume", f"chat:{A}", "Bo"),
+        ("pause", f"chat:{A}", "Asha"),
+    ]
+
+
+async def test_a_paused_phone_says_so_once(world: World) -> None:
+    assert await world.steering.pause_phone(world.org_no, world.phone_no, "Asha")
+    assert not await world.steering.pause_phone(world.org_no, world.phone_no, "Asha")
+    row = await world.store.phone_row(world.org_no, world.phone_no)
+    assert row is not None and row.paused_by == "Asha"
+    assert row.updated_at_us != world.phone.updated_at_us  # its owner sees the change
+    assert await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
+    assert not await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
+
+
+async def test_a_message_that_waits_for_its_retry_goes_at_once_when_asked(world: World) -> None:
+    job = await world.send(A)
+    await world.step(1, RETRY)
+    assert await world.step(1) == []
+    assert await world.steering.retry_now(world.org_no, [job.job_id], "Asha") == {}
+    assert [j.job_id for j in await world.step(1)] == [job.job_id]
+    assert await kinds(world, job.job_id) == ["queued", "started", "retry", "moved", "started", "sent"]
+
+
+async def test_a_failed_message_is_put_back_behind_the_others_with_its_ids(world: World) -> None:
+    first = await world.send(A)
+    await world.step(1, FAILED)
+    second = await world.send(A)
+    assert await counts(world) == (1, 0, 0, 1)
+    assert await world.steering.retry_now(world.org_no, [first.job_id], "Asha") == {}
+    assert await counts(world) == (2, 0, 0, 0)
+    sent = await world.step(1) + await world.step(1)
+    assert [j.job_id for j in sent] == [second.job_id, first.job_id]
+    assert sent[1].attempts == 1
+    assert await counts(world) == (0, 0, 2, 0)
+
+
+async def test_a_finished_message_is_refused_with_its_state(world: World) -> None:
+    job = await world.send(A)
+    await world.step(1)
+    refused = await world.steering.retry_now(world.org_no, [job.job_id, JobId(7)], "Asha")
+    assert refused == {job.job_id: "sent", JobId(7): "unknown"}
+    assert await world.steering.resolve(world.org_no, job.job_id, "arrived", "Asha") == "sent"
+    assert await world.steering.resolve(world.org_no, JobId(7), "again", "Asha") == "unknown"
+    other = await world.store.create_org("two")
+    assert await world.steering.retry_now(other.org_no, [job.job_id], "x") == {job.job_id: "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("how", "state", "expected", "order"),
+    [
+        ("arrived", State.SENT, (1, 0, 1, 0), "second"),
+        ("give_up", State.FAILED, (1, 0, 0, 1), "second"),
+        ("again", State.QUEUED, (2, 0, 0, 0), "first"),
+    ],
+)
+async def test_an_uncertain_message_is_settled_by_hand(
+    world: World, how: str, state: State, expected: tuple[int, int, int, int], order: str
+) -> None:
+    first, second = await world.send(A), await world.send(A)
+    await world.step(1, UNCERTAIN)
+    assert await counts(world) == (1, 1, 0, 0)
+    assert await world.step(1) == []  # the chat waits for it
+    assert await world.steering.resolve(world.org_no, first.job_id, how, "Asha") is None
+    assert (await world.job(first.job_id)).state is state
+    assert await counts(world) == expected
+    (job,) = await world.step(1)
+    assert job.job_id == (first if order == "first" else second).job_id
+    history = await world.store.history(world.org_no, first.job_id)
+    assert (history[3].kind, history[3].actor, history[3].after) == ("resolved", "Asha", state)
+
+
+async def test_an_uncertain_message_is_sent_again_before_what_came_later(
+    world: World,
+) -> None:
+    first = await world.send(A)
+    await world.step(1, UNCERTAIN)
+    world.clock.advance(700)
+    await world.step(1)  # the lane is let go
+    second = await world.send(A)
+    assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
+    sent = await world.step(1) + await world.step(1)
+    assert [j.job_id for j in sent] == [first.job_id, second.job_id]
+
+
+async def test_what_failed_of_a_phone_is_put_back_in_its_order(world: World) -> None:
+    jobs = [await world.send(f"9111111{n:05d}@c.us") for n in range(450)]
+    for _ in range(9):
+        await world.step(50, FAILED)
+    assert await world.steering.retry_failed(world.org_no, world.phone_no, world.clock.us - 3_600 * S, "Asha") == 450
+    assert await counts(world) == (450, 0, 0, 0)
+    sent = [job for _ in range(9) for job in await world.step(50)]
+    assert [j.job_id for j in sent] == [j.job_id for j in jobs]
+
+
+async def test_what_waits_beyond_its_time_expires_also_behind_others(world: World) -> None:
+    await world.send(A)
+    await world.step(1, UNCERTAIN)
+    soon = await world.send(A, expires_at_us=world.clock.us + 5 * S)
+    later = await world.send(A, expires_at_us=world.clock.us + 5_000 * S)
+    other = await world.send(B, expires_at_us=world.clock.us + 5 * S)
+    assert await world.steering.expire() == 0
+    world.clock.advance(6)
+    assert await world.steering.expire() == 2
+    assert (await world.job(soon.job_id)).state is State.EXPIRED
+    assert (await world.job(other.job_id)).state is State.EXPIRED
+    assert await kinds(world, soon.job_id) == ["queued", "expired"]
+    assert await counts(world) == (1, 1, 0, 2)
+    assert await world.step(5) == []  # the chat still waits for the uncertain one
+    world.clock.advance(700)
+    assert [j.job_id for j in await world.step(5)] == [later.job_id]
+
+
+async def test_an_expired_message_is_never_started(world: World) -> None:
+    job = await world.send(A, expires_at_us=world.clock.us + S)
+    world.clock.advance(2)
+    assert await world.step(5) == []
+    assert (await world.job(job.job_id)).state is State.EXPIRED
+
+
+async def test_a_chat_enters_the_suppression_list_once_and_leaves_it(world: World) -> None:
+    assert await world.steering.suppress(world.org_no, A, "STOP", "them")
+    assert not await world.steering.suppress(world.org_no, A, "STOP", "them")
+    assert [s.chat_id for s in await world.steering.suppressions(world.org_no)] == [A]
+    other = await world.store.create_org("two")
+    assert await world.steering.suppressions(other.org_no) == []
+    assert await world.steering.unsuppress(world.org_no, A, "Asha")
+    assert not await world.steering.unsuppress(world.org_no, A, "Asha")
+
+
+async def test_a_waiting_message_explains_itself(world: World) -> None:
+    first, second = await world.send(A), await world.send(A)
+    third = await world.send(B)
+    found = await world.steering.explain(await world.job(second.job_id))
+    assert "behind_in_chat" in [b.code for b in found.blockers]
+    await world.steering.pause_chat(world.org_no, world.phone_no, A, "Asha")
+    found = await world.steering.explain(await world.job(first.job_id))
+    assert [b.code for b in found.blockers][:2] == ["phone_connecting", "chat_paused"]
+    found = await world.steering.explain(await world.job(third.job_id))
+    assert [(b.code, b.text) for b in found.blockers if b.code == "behind"] == [("behind", "Waits behind 2 others.")]
