@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import structlog
 import uvicorn
 
@@ -37,9 +38,11 @@ from heliograph.egress.fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.source import MediaSource
 from heliograph.ports.intake import Accounts
+from heliograph.ports.network import Network
 from heliograph.ports.provider import Provider
 from heliograph.ports.wake import Wake
 from heliograph.providers.simulator import SimulatorProvider
+from heliograph.providers.simulator_link import open_remote_network
 from heliograph.sender.engine import Sender, SenderDeps
 from heliograph.sender.prune import keep_pruned
 from heliograph.settings import Settings
@@ -62,6 +65,8 @@ from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 
 PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 GRACE_S = 2
+# the writer thread takes the interpreter back after each statement: by default it would wait 5 ms each time
+SWITCH_S = 0.0005
 
 
 Committed = Callable[[float, int], None]  # seconds, units
@@ -124,6 +129,7 @@ async def serve(settings: Settings) -> int:
     set_up_logs(settings.log_level, settings.log_format)
     log = structlog.get_logger("heliograph")
     clock = SystemClock()
+    sys.setswitchinterval(SWITCH_S)
     listener = _listen(settings) if "api" in settings.roles else None
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(_gateway(settings, clock, log))
@@ -169,6 +175,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 date_header=True,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
@@ -226,9 +233,7 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
-        network = await stack.enter_async_context(
-            open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts)
-        )
+        network, mounts = await stack.enter_async_context(_network(settings, clock, chance))
         providers: dict[str, Provider] = {
             "simulator": SimulatorProvider(network, clock, ack_timeout_s=settings.ack_timeout_seconds)
         }
@@ -297,13 +302,29 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 webhooks=webhook_desk(
                     WebhookStore(store.shell, clock), vault, worker.wake if worker is not None else _nothing
                 ),
-                mounts=(Mount("/simulator", simulator_asgi(network), bearer=True),),
+                mounts=mounts,
                 dashboard=dashboard,
                 version=version("heliograph"),
             )
         )
         login = dashboard.login_path(orgs[0].org_no) if orgs else None
         yield _Running(api=api, sender=sender, services=services, closing=closing, new_secret=secret, login_path=login)
+
+
+@asynccontextmanager
+async def _network(
+    settings: Settings, clock: SystemClock, chance: random.Random
+) -> AsyncIterator[tuple[Network, tuple[Mount, ...]]]:
+    """The simulated network in this process, or the one that all processes share at HELIOGRAPH_SIMULATOR_URL."""
+    if settings.simulator_url is not None:
+        async with (
+            aiohttp.ClientSession() as session,
+            open_remote_network(settings.simulator_url, session, clock) as remote,
+        ):
+            yield remote, ()
+        return
+    async with open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts) as inside:
+        yield inside, (Mount("/simulator", simulator_asgi(inside), bearer=True),)
 
 
 class _NoWake:
@@ -335,6 +356,7 @@ def _sender_deps(
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
         shards=1 if settings.sqlite_path is not None else 2,
+        org_per_second=settings.org_messages_per_second,
         provider=providers.get,
         policy=policy_of,
         config=config,
@@ -386,19 +408,13 @@ def _preset(settings: Settings, provider: str) -> str:
 
 async def _seed(settings: Settings, store: Store) -> str | None:
     """The first organisation, key and phone of an empty database; the secret if one was made."""
-    orgs = await store.orgs()
-    org = orgs[0] if orgs else await store.create_org("default")
-    made = None
-    if not await store.keys(None):
-        key = given_key(settings.api_key) if settings.api_key else new_key()
-        await store.create_key(org.org_no, "first", key.digest, key.prefix)
-        made = None if settings.api_key else key.secret
-    if settings.simulator_phone and not await store.phones(None):
-        phone = NewPhone(
-            org.org_no, new_phone_id(), settings.simulator_phone, "simulator", pacing=_preset(settings, "simulator")
-        )
-        await store.create_phone(phone)
-    return made
+    key = given_key(settings.api_key) if settings.api_key else new_key()
+    phone = None
+    if settings.simulator_phone:
+        pacing = _preset(settings, "simulator")
+        phone = NewPhone(0, new_phone_id(), settings.simulator_phone, "simulator", pacing=pacing)
+    made = await store.seed(key.digest, key.prefix, phone)
+    return key.secret if made and not settings.api_key else None
 
 
 def _say_where(settings: Settings, listener: socket.socket, running: _Running) -> None:

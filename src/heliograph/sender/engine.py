@@ -20,6 +20,7 @@ from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Phone, Provider, SessionState
 from heliograph.sender.attempt import Attempt, Prepare
 from heliograph.sender.inflow import Inflow
+from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import Owned
 from heliograph.sender.shard import Shard
 from heliograph.sender.share import Watch, plan
@@ -43,6 +44,7 @@ class SenderDeps:
     owner: str
     sole: bool
     shards: int
+    org_per_second: float = 0.0
     provider: Callable[[str], Provider | None]
     policy: Callable[[PhoneRow], Policy]
     config: Callable[[PhoneRow], Mapping[str, object]]
@@ -60,6 +62,8 @@ class Sender:
         self._owned: dict[int, Owned] = {}
         self._joined = False
         self._stopping = False
+        # each shard keeps its part
+        self._org_rates = [OrgRate(deps.org_per_second / deps.shards) for _ in range(deps.shards)]
         self._shards = [
             Shard(
                 deps.store,
@@ -68,11 +72,12 @@ class Sender:
                 limits=deps.limits,
                 meter=deps.meter,
                 chance=deps.chance,
+                org_rate=rate,
                 good_until=lambda: self._good_until,
                 lost=self._lost,
                 log=deps.log,
             )
-            for _ in range(deps.shards)
+            for rate in self._org_rates
         ]
         self.inflow = Inflow(
             deps.store,
@@ -158,6 +163,8 @@ class Sender:
             if phone_no not in held or held[phone_no].token != owned.token:
                 self._drop(owned)
         self._watch.look(fleet, began)
+        for rate in self._org_rates:
+            rate.senders = max(len(fleet.beats), 1)
         todo = plan(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
         for owner in todo.dead:
             await deps.store.forget(owner)

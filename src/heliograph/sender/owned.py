@@ -51,7 +51,14 @@ class Owned:
             new_limit = min(new_limit, allowance(self.policy, self.history, now, new_chat=True, most=max(limit, 0)))
         if limit <= 0:
             return None
-        return StartWish(self.row.phone_no, self.row.org_no, self.token, limit=limit, new_limit=max(new_limit, 0), paced=not self.free)
+        return StartWish(
+            self.row.phone_no,
+            self.row.org_no,
+            self.token,
+            limit=limit,
+            new_limit=max(new_limit, 0),
+            paced=not self.free,
+        )
 
     def look_again_at(self, now: float) -> float:
         """When the loop should look at this phone again by itself; FOREVER: not before something happens."""

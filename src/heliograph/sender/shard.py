@@ -7,17 +7,18 @@ Known weakness: a defect in a provider ends as an unknown outcome, and is only s
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Outcome, Scope, SessionDown, Throttled, Unknown
 from heliograph.domain.verdict import NEVER_TRIED, Limits, judge
 from heliograph.ports.clock import Chance, Clock
-from heliograph.ports.engine import Advanced, Engine, Settlement, Started
+from heliograph.ports.engine import Advanced, Engine, Settlement, Started, StartWish
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
 from heliograph.sender.attempt import Attempt
+from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
 
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
@@ -46,6 +47,7 @@ class Shard:
         limits: Limits,
         meter: Meter,
         chance: Chance,
+        org_rate: OrgRate,
         good_until: Callable[[], float],
         lost: Callable[[Iterable[tuple[int, int]]], None],
         log: Callable[..., None],
@@ -56,6 +58,7 @@ class Shard:
         self._limits = limits
         self._meter = meter
         self._chance = chance
+        self._org_rate = org_rate
         self._good_until = good_until
         self._lost = lost
         self._log = log
@@ -154,7 +157,8 @@ class Shard:
                 phone_no = one.owned.row.phone_no
                 settling[phone_no] = settling.get(phone_no, 0) + 1
                 self._heed(one, now)
-        wishes = []
+        wishes: list[StartWish] = []
+        room: dict[int, int] = {}  # org_no → how many it may still start
         if not self._stopping and now < self._good_until():
             for phone_no in hot | settling.keys():
                 owned = self.phones.get(phone_no)
@@ -163,7 +167,9 @@ class Shard:
                 owned.due_at = FOREVER
                 wish = owned.wish(now, settling.get(phone_no, 0))
                 if wish is not None:
-                    wishes.append(wish)
+                    wish = self._within_org(owned, wish, room, now)
+                    if wish is not None:
+                        wishes.append(wish)
                 else:
                     owned.due_at = now  # there may be work; look again when the phone may send
         if not ended and not wishes:
@@ -176,6 +182,16 @@ class Shard:
             raise
         faultpoint("settle.after")
         self._after(ended, done)
+
+    def _within_org(self, owned: Owned, wish: StartWish, room: dict[int, int], now: float) -> StartWish | None:
+        if not self._org_rate.per_second:
+            return wish
+        left = room.setdefault(wish.org_no, self._org_rate.room(wish.org_no, now))
+        if left <= 0:
+            owned.due_at = max(now + BREATH_S, self._org_rate.next_at(wish.org_no, now))
+            return None
+        room[wish.org_no] = left - min(wish.limit, left)
+        return replace(wish, limit=min(wish.limit, left))
 
     def _heed(self, one: Ended, now: float) -> None:
         """What an outcome says about the whole phone, in mind before the next wish; written by `_after`."""
@@ -208,6 +224,7 @@ class Shard:
                 self._meter.settled(verdict.kind, verdict.reason, one.seconds)
         self._meter.started([self._waited_s(one) for one in done.started])
         for begun in done.started:
+            self._org_rate.take(begun.job.org_no, 1, now)
             self._begin(begun)
             if begun.job.phone_no in self.phones:
                 self.phones[begun.job.phone_no].due_at = now  # there may be more
