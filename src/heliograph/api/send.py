@@ -18,12 +18,14 @@ from heliograph.api.filedata import estimated_size, take_in
 from heliograph.api.idempotency import REPLAYED, idempotency, reused
 from heliograph.api.parse import MediaBody, SendBody, content_of
 from heliograph.api.route import Answer, PhoneUse, route
+from heliograph.api.terms import expiry_of, lane_of
 from heliograph.domain.chat import parse_chat_id, test_suffix
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import NotFound, invalid
 from heliograph.domain.ids import queue_id, unique_id
 from heliograph.domain.job import Enqueued, KeyReused, NewJob, PhoneGone, PhoneRow
 from heliograph.domain.wire import HINT
+from heliograph.ports.provider import Provider
 
 SEND = "/v1/message/send"
 SIMULATOR = "simulator"
@@ -63,23 +65,18 @@ async def accept(
     content = content_of(body)
     phone = await desk.phones.for_send(caller.key.org_no, head.phone)
     keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
-    provider = deps.provider(phone.provider)
-    if provider is None:
-        raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
-    if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
-        raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)
-    if refusal := provider.refuses(_weighed(content, body.media), chat_id):
-        raise invalid(refusal[0], refusal[1])
-    if content.reply_to is not None:
-        await _check_reply(desk, phone, content.reply_to)
-    if body.media is not None:
-        content = await _with_file(desk, content, body.media, provider.capabilities.media_max_bytes)
+    now_us = deps.clock.now_us()
+    lane = lane_of(body.priority)
+    expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
+    content = await prepared(desk, phone, content, body.media, chat_id)
     job = NewJob(
         job_id=deps.job_ids.make(),
         org_no=phone.org_no,
         phone_no=phone.phone_no,
         chat_id=chat_id,
         content=content,
+        lane=lane,
+        expires_at_us=expires_at_us,
         idempotency=keyed,
     )
     result = await deps.intake.enqueue(job)
@@ -88,6 +85,32 @@ async def accept(
         deps.meter.accepted(1, deps.clock.monotonic() - began)
         return result, phone
     raise _not_queued(result)
+
+
+async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
+    """Checks what this phone's provider has to say, and stores the file: the last step before the queue."""
+    check_recipient(phone, chat_id)
+    provider = desk.deps.provider(phone.provider)
+    if provider is None:
+        raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
+    _check_kind(provider, _weighed(content, media), chat_id)
+    if content.reply_to is not None:
+        await _check_reply(desk, phone, content.reply_to)
+    if media is not None:
+        content = await _with_file(desk, content, media, provider.capabilities.media_max_bytes)
+        _check_kind(provider, content, chat_id)  # now its bytes have said of which type it is
+    return content
+
+
+def check_recipient(phone: PhoneRow, chat_id: str) -> None:
+    if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
+        raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)
+
+
+def _check_kind(provider: Provider, content: Content, chat_id: str) -> None:
+    """Refuses what this provider can never send, by the name of the field."""
+    if refusal := provider.refuses(content, chat_id):
+        raise invalid(refusal[0], refusal[1])
 
 
 async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from heliograph.domain.chat import is_group, test_suffix
 from heliograph.domain.content import MEDIA_KINDS, Content, Kind
+from heliograph.domain.media_type import ANY
 from heliograph.ports.provider import Capabilities
 
 MAX_TEXT = 4_096
@@ -76,7 +77,7 @@ def _media_refusal(content: Content) -> tuple[str, str] | None:
         )
     kind = bare_mimetype(media.mimetype)
     allowed = _TYPES.get(content.type)
-    if allowed is not None and kind not in allowed:
+    if allowed is not None and kind not in allowed and kind != ANY:
         return "mimetype", f"The Cloud API takes {', '.join(sorted(allowed))} here, not {kind}."
     if media.size > _MAX_BYTES[content.type]:
         limit = _MAX_BYTES[content.type]
