@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from heliograph.api import extension
 from heliograph.api.extension import ContactBody, Interactive, LocationBody, ReactionBody, TemplateBody
+from heliograph.api.terms import LANES
 from heliograph.domain.content import MAX_TEXT, Content, Kind, Media, Poll
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.media_type import ANY, is_mimetype
@@ -42,6 +43,15 @@ Filedata = Annotated[
         }
     ),
 ]
+
+
+Priority = Annotated[
+    str | None, Meta(description="The lane; normal if it is left out", extra_json_schema={"enum": [*LANES, None]})
+]
+TtlSeconds = Annotated[
+    float | None, Meta(description="Ends the message instead of sending it later than so many seconds from now")
+]
+ExpiresAt = Annotated[str | None, Meta(description="Ends the message instead of sending it after this time (ISO, UTC)")]
 
 
 class MediaBody(msgspec.Struct):
@@ -87,6 +97,9 @@ class SendBody(msgspec.Struct):
     reaction: ReactionBody | None = None
     template: TemplateBody | None = None
     interactive: Interactive | None = None
+    priority: Priority = None
+    ttl_seconds: TtlSeconds = None
+    expires_at: ExpiresAt = None
 
 
 def content_of(body: SendBody) -> Content:
