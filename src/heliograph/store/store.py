@@ -121,6 +121,11 @@ class Store:
         now_us = self._clock.now_us()
         return await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
 
+    async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
+        """Fills an empty database; whether the key was made now."""
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
+
     async def orgs(self) -> list[OrgRow]:
         return await self.shell.read(accounts.orgs)
 

@@ -1,5 +1,10 @@
 -- columns: phone: p.phone_no, p.org_no, o.org_id, p.phone_id, p.number, p.provider, p.name, p.image, p.labels, p.state, p.state_detail, p.state_at, p.pacing, p.config, p.paused_at, p.paused_by, p.hold_until, p.hold_reason, p.new_chats_until, p.first_connected_at, p.created_at, p.updated_at, p.restarts
 
+-- name: seed_lock
+-- only: postgresql
+-- Until the commit no other process fills an empty database.
+SELECT pg_advisory_xact_lock(:lock)
+
 -- name: org_insert
 -- A new organisation.
 INSERT INTO orgs (org_id, name, created_at) VALUES (:org_id, :name, :now) RETURNING org_no, org_id, name, created_at
