@@ -40,14 +40,17 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Program:
-    """One process that can be killed and started again. `arguments` are handed to this Python."""
+    """One process that can be killed and started again. `arguments` are handed to this Python.
+
+    `probe` None: it listens nowhere, and counts as ready when it is there.
+    """
 
     name: str
     arguments: Sequence[str]
     port: int
     settings: Mapping[str, str]
     folder: Path
-    probe: str = "/readyz"
+    probe: str | None = "/readyz"
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
 
     @property
@@ -72,6 +75,8 @@ class Program:
         while asyncio.get_running_loop().time() < deadline:
             if self.process is not None and self.process.returncode is not None:
                 raise ProofFailed(f"{self.name} ended by itself with {self.process.returncode}: {self.last_words()}")
+            if self.probe is None:
+                return
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with http.get(self.url + self.probe, timeout=aiohttp.ClientTimeout(total=2)) as answer:
                     if answer.status == 200:

@@ -83,7 +83,8 @@ class Stage:
     def _server(self, name: str, roles: str) -> Program:
         port = free_port()
         arguments = [*self.command, "serve", "--port", str(port), "--roles", roles]
-        return Program(name, arguments, port, dict(self.settings), self.plan.folder)
+        probe = "/readyz" if "api" in roles else None  # a process without the API listens nowhere
+        return Program(name, arguments, port, dict(self.settings), self.plan.folder, probe)
 
     @contextlib.asynccontextmanager
     async def set(self) -> AsyncIterator[None]:
