@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import sqlite3
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.outcome import Accepted, NotSent, SessionDown
@@ -198,3 +201,22 @@ async def _burst(net: World, first: int, count: int) -> None:
 
 def _frame(net: World, unique_id: str) -> Frame:
     return Frame(net.phone.phone_id, net.phone.number, ANYONE, unique_id, Content(Kind.TEXT, "hello"))
+
+
+async def test_a_journal_that_cannot_be_written_takes_nothing_until_it_can(
+    net: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(item: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(net.network.journal, "_write_one", full)
+        assert isinstance(await net.send(ANYONE, unique_id=ID), NotSent)
+    assert await net.send(ANYONE, unique_id=ID) == Accepted()
+    assert [message["transmissions"] for message in await net.journal()] == [1]
+
+
+async def test_what_goes_wrong_beside_the_network_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with world(tmp_path / "network.db"):
+            raise ZeroDivisionError
