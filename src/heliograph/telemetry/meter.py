@@ -110,6 +110,10 @@ class Meters:
     def lease(self, change: str, phones: int = 1) -> None:
         self._leases.add((change,), phones)
 
+    def watch(self, backlog: Callable[[], Awaitable[Backlog]]) -> None:
+        """Where the backlog is read from, once the store is open."""
+        self._read_backlog = backlog
+
     async def render(self) -> bytes:
         """The page of `GET /metrics`, of type CONTENT_TYPE."""
         try:

@@ -1,0 +1,49 @@
+"""What stands in the store, over all organisations: for `/metrics`.
+
+Reads counters and small indexes, never the backlog itself. Known weakness: the oldest waiting job is the oldest head of
+a chat that may go on; one that waits behind a retry, or in a chat that is held, is not looked at.
+"""
+
+from heliograph.domain.states import Class, Lane
+from heliograph.ports.clock import Clock
+from heliograph.ports.meter import Backlog
+from heliograph.store.store import Shell
+from heliograph.store.unit import Unit, one, run
+
+MOST_COUNTED = 100_000
+
+
+class BacklogReader:
+    """Call it to look. Raises Unavailable when the database is away."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+
+    async def __call__(self) -> Backlog:
+        now_us = self._clock.now_us()
+        return await self._shell.read(lambda: backlog(now_us))
+
+
+def backlog(now_us: int) -> Unit[Backlog]:
+    counts = yield from one("backlog_counts")
+    opened = {row["state"]: row["jobs"] for row in (yield from run("backlog_open", most=MOST_COUNTED))}
+    phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
+    pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
+    oldest_us = now_us
+    if counts["waiting"]:
+        for group in Class:
+            for lane in Lane:
+                rows = yield from run("oldest_waiting", **{"class": int(group), "lane": int(lane)})
+                oldest_us = min([oldest_us, *(row["queued_at"] for row in rows)])
+    connected = phones.pop("connected", 0)
+    return Backlog(
+        waiting=counts["waiting"],
+        sending=opened.get("sending", 0),
+        uncertain=opened.get("uncertain", 0),
+        scheduled=counts["delayed"],
+        oldest_waiting_s=(now_us - oldest_us) / 1e6,
+        phones_connected=connected,
+        phones_down=sum(phones.values()),
+        webhooks_pending=pending["pending"],
+    )

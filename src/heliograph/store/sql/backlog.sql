@@ -1,0 +1,16 @@
+-- name: backlog_counts
+-- What waits over all organisations, from the counters: six rows a phone.
+SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting, CAST(coalesce(sum(delayed), 0) AS BIGINT) AS delayed FROM queues
+
+-- name: backlog_open
+-- Started and not settled, at most so many of each: a partial index.
+SELECT state, CAST(count(*) AS BIGINT) AS jobs
+FROM (SELECT state FROM jobs WHERE state IN ('sending', 'uncertain') LIMIT :most) AS o GROUP BY state
+
+-- name: backlog_phones
+-- How many phones are in which state: one row a phone.
+SELECT state, CAST(count(*) AS BIGINT) AS phones FROM phones WHERE deleted_at IS NULL GROUP BY state
+
+-- name: backlog_deliveries
+-- Deliveries that are still to be made, at most so many: a partial index.
+SELECT CAST(count(*) AS BIGINT) AS pending FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT :most) AS o
