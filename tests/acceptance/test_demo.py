@@ -34,6 +34,10 @@ def test_the_demo_shows_four_messages_climb_to_read_within_a_minute(tmp_path: Pa
     assert re.search(r"http://127\.0\.0\.1:\d+/login\?token=", done.stdout)
     assert "accepted, on disk" in done.stdout
     assert "curl http://127.0.0.1:8080/v1/message/send" in done.stdout
+    assert "32 received, every signature good" in done.stdout
+    events = dict(re.findall(r"^ +(message\.[a-z.]+) +(\d+)$", done.stdout, re.MULTILINE))
+    four = dict.fromkeys(("message.created", "message.sent", "message.delivered", "message.read"), "4")
+    assert events == four | {"message.ack.updated": "16"}
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
 
