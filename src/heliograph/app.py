@@ -48,6 +48,7 @@ from heliograph.sender.prune import keep_pruned
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
+from heliograph.store.backlog import BacklogReader
 from heliograph.store.files import FileStore
 from heliograph.store.outbox import OutboxStore
 from heliograph.store.postgresql import PostgresShell
@@ -228,6 +229,7 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 hear()
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
+        meters.watch(BacklogReader(store.shell, clock))
         secret = await _seed(settings, store)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
