@@ -41,7 +41,7 @@ from heliograph.ports.intake import Accounts
 from heliograph.ports.network import Network
 from heliograph.ports.provider import Provider
 from heliograph.ports.wake import Wake
-from heliograph.providers.simulator import SimulatorProvider
+from heliograph.providers.simulator import Nowhere, SimulatorProvider
 from heliograph.providers.simulator_link import open_remote_network
 from heliograph.sender.engine import Sender, SenderDeps
 from heliograph.sender.prune import keep_pruned
@@ -317,7 +317,10 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
 async def _network(
     settings: Settings, clock: SystemClock, chance: random.Random
 ) -> AsyncIterator[tuple[Network, tuple[Mount, ...]]]:
-    """The simulated network in this process, or the one that all processes share at HELIOGRAPH_SIMULATOR_URL."""
+    """The simulated network: in the process that sends, or the one that all share at HELIOGRAPH_SIMULATOR_URL."""
+    if "sender" not in settings.roles:
+        yield Nowhere(), ()
+        return
     if settings.simulator_url is not None:
         async with (
             aiohttp.ClientSession() as session,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.outcome import Accepted, NotSent, Outcome, Rejected, SessionDown, Throttled, Unknown
 from heliograph.ports.clock import Clock
-from heliograph.ports.network import Answer, Device, Frame, Network, Word
+from heliograph.ports.network import Answer, Device, Frame, Line, Network, Word
 from heliograph.ports.provider import Capabilities, Inbound, Phone, Receipt, SendRequest, SessionState, Sink
 
 _ACCEPTED = Accepted()
@@ -38,6 +38,23 @@ class _PhoneLine:
 
     async def session(self, state: SessionState, detail: str) -> None:
         await self.sink.session(self.phone_no, state, detail)
+
+
+class Nowhere:
+    """ports.network.Network of a process that only accepts messages: it opens no phone and sends nothing."""
+
+    async def connect(self, device: Device, line: Line) -> None:
+        raise NotImplementedError(f"{device.device_id}: this process does not send")
+
+    async def disconnect(self, device_id: str) -> None: ...
+
+    async def reconnect(self, device_id: str) -> None: ...
+
+    async def transmit(self, frame: Frame) -> Answer:
+        return Answer(Word.DOWN, "not_a_sender", f"{frame.device_id}: this process does not send.")
+
+    def recognises(self, chat_id: str) -> bool:
+        return False
 
 
 class SimulatorProvider:
