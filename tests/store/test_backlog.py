@@ -5,7 +5,7 @@ import pytest
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.meter import Backlog
 from heliograph.store.backlog import BacklogReader
-from tests.store.world import SENT, Desk, another_phone, uncertain
+from tests.store.world import SENT, Desk, another_phone, retry, uncertain
 
 
 async def read(desk: Desk) -> Backlog:
@@ -35,6 +35,14 @@ async def test_the_backlog_counts_all_phones_and_knows_its_oldest(desk: Desk) ->
     await other.send(SENT)
     found = await read(desk)
     assert (found.waiting, found.sending, found.oldest_waiting_s) == (0, 0, 0.0)
+
+
+async def test_a_message_that_waits_for_its_retry_grows_old_too(desk: Desk) -> None:
+    await desk.put("a")
+    (one,) = await desk.start()
+    await desk.settle(one, retry(60.0))
+    desk.clock.turn(9)
+    assert (await read(desk)).oldest_waiting_s == 9.0
 
 
 async def test_a_database_that_is_away_is_said_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

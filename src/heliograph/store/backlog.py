@@ -1,7 +1,7 @@
 """What stands in the store, over all organisations: for `/metrics`.
 
 Reads counters and small indexes, never the backlog itself. Known weakness: the oldest waiting job is the oldest head of
-a chat that may go on; one that waits behind a retry, or in a chat that is held, is not looked at.
+a chat that may go on, or of the chat whose wait ends next; one in a chat that is held is not looked at.
 """
 
 from heliograph.domain.states import Class, Lane
@@ -30,12 +30,7 @@ def backlog(now_us: int) -> Unit[Backlog]:
     opened = {row["state"]: row["jobs"] for row in (yield from run("backlog_open", most=MOST_COUNTED))}
     phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
     pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
-    oldest_us = now_us
-    if counts["waiting"]:
-        for group in Class:
-            for lane in Lane:
-                rows = yield from run("oldest_waiting", **{"class": int(group), "lane": int(lane)})
-                oldest_us = min([oldest_us, *(row["queued_at"] for row in rows)])
+    oldest_us = (yield from _oldest(now_us)) if counts["waiting"] else now_us
     connected = phones.pop("connected", 0)
     return Backlog(
         waiting=counts["waiting"],
@@ -47,3 +42,12 @@ def backlog(now_us: int) -> Unit[Backlog]:
         phones_down=sum(phones.values()),
         webhooks_pending=pending["pending"],
     )
+
+
+def _oldest(now_us: int) -> Unit[int]:
+    """When the oldest that waits was queued."""
+    heads = list((yield from run("oldest_delayed")))
+    for group in Class:
+        for lane in Lane:
+            heads += yield from run("oldest_waiting", **{"class": int(group), "lane": int(lane)})
+    return min((row["queued_at"] for row in heads), default=now_us)

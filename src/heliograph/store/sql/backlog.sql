@@ -14,3 +14,11 @@ SELECT state, CAST(count(*) AS BIGINT) AS phones FROM phones WHERE deleted_at IS
 -- name: backlog_deliveries
 -- Deliveries that are still to be made, at most so many: a partial index.
 SELECT CAST(count(*) AS BIGINT) AS pending FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT :most) AS o
+
+-- name: oldest_delayed
+-- When the head that falls due next was queued: one index probe a phone.
+SELECT p.org_no, p.phone_no, j.queued_at
+FROM phones p JOIN jobs j ON j.org_no = p.org_no AND j.job_id = (
+  SELECT l.head_job FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no
+  AND l.status = 'delayed' ORDER BY l.not_before LIMIT 1)
+WHERE p.deleted_at IS NULL
