@@ -18,6 +18,7 @@ Receive = Callable[[], Awaitable[Any]]
 
 _PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+LONGEST_FIELD = 100  # longer keys are not shown back
 _DEEP = "the JSON is nested too deep"
 
 
@@ -134,4 +135,4 @@ def _refuse_unstorable(value: Any, field: str = "body") -> None:
     elif isinstance(value, dict):
         for name, one in value.items():
             _refuse_unstorable(name, field)
-            _refuse_unstorable(one, name)
+            _refuse_unstorable(one, name if len(name) <= LONGEST_FIELD else field)
