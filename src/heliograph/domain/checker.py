@@ -72,6 +72,7 @@ class Record:
     """A whole run. `arrivals` oldest first. `phones`: the store's numbers to phone numbers.
 
     `complete`: every request was repeated until it was answered, so that a message nobody was told of is a fault.
+    `slack_us`: how far apart the stamps of two processes may lie. A stamp is taken before its transaction begins.
     """
 
     accepted: Sequence[Acceptance]
@@ -82,6 +83,7 @@ class Record:
     complete: bool = True
     paces: Mapping[str, Pace] = field(default_factory=dict)
     silences: Sequence[Silence] = ()
+    slack_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def check(record: Record) -> list[Violation]:
         *_order(record, jobs, events),
         *_pace(record),
         *_tokens(record, jobs, events),
-        *_numbered(jobs, events),
+        *_numbered(record, jobs, events),
         *_silent(record, jobs),
     ]
 
@@ -160,7 +162,7 @@ def _seen(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, list
             yield Violation("I2", f"{_name(job.job_id)} is {job.state} and never started, but the network saw it")
         if job.state is State.FAILED and not job.maybe_sent and job.ack != Ack.FAILED:
             yield Violation("I2", f"{_name(job.job_id)} is failed as surely not sent, but the network saw it")
-        if Ack.FAILED != job.ack < arrival.ack:
+        if job.state is State.SENT and job.ack < arrival.ack:
             yield Violation("I2", f"{_name(job.job_id)}: receipt {arrival.ack} was confirmed, but {job.ack} is stored")
         expected = (record.phones.get(job.phone_no), job.chat_id, job.content.body)
         if (arrival.phone, arrival.chat_id, arrival.body) != expected:
@@ -248,7 +250,7 @@ def _tokens(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, li
                 yield Violation("I6", f"{record.phones.get(phone_no)}: token {after} wrote after token {before}")
 
 
-def _numbered(jobs: Mapping[JobId, Job], events: Mapping[JobId, list[Event]]) -> Iterator[Violation]:
+def _numbered(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, list[Event]]) -> Iterator[Violation]:
     for job_id in events.keys() - jobs.keys():
         yield Violation("I7", f"{_name(job_id)} has events and is not there")
     for job_id, job in jobs.items():
@@ -261,16 +263,16 @@ def _numbered(jobs: Mapping[JobId, Job], events: Mapping[JobId, list[Event]]) ->
         if each[-1].attempt != job.attempts:
             yield Violation("I7", f"{_name(job_id)}: its events tell {each[-1].attempt} attempts, not {job.attempts}")
         for before, after in pairwise(each):
-            if wrong := _misstep(before, after):
+            if wrong := _misstep(before, after, record.slack_us):
                 yield Violation("I7", f"{_name(job_id)}: event {after.n} ({after.kind}) {wrong}")
 
 
-def _misstep(before: Event, after: Event) -> str | None:
+def _misstep(before: Event, after: Event, slack_us: int) -> str | None:
     if after.before != before.after:
         return f"leaves {after.before}, but the one before it led to {before.after}"
     if after.before != after.after and State(after.after) not in TRANSITIONS[State(before.after)]:
         return f"goes from {after.before} to {after.after}, which is not allowed"
-    if after.at_us < before.at_us and NETWORK not in (before.actor, after.actor):
+    if after.at_us < before.at_us - slack_us and NETWORK not in (before.actor, after.actor):
         return "happened before the one before it"
     if after.before == after.after and after.ack == before.ack:
         return "changes nothing"
