@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.cloud.ground import cloud_api
 from tests.providers.ground import Ground
 from tests.providers.simulated import in_process, over_a_socket
 
 GROUNDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ground]]] = {
     "simulator": in_process,
     "simulator over a socket": over_a_socket,
+    "cloud": cloud_api,
 }
 
 

@@ -13,7 +13,7 @@ import msgspec
 from heliograph.domain.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.providers.cloud.table import TABLE, UNKNOWN_4XX, UNKNOWN_5XX, Means, Row
 
-MAX_DETAIL = 400
+MAX_DETAIL = 300
 _MAX_WAIT_S = 24 * 3600.0
 _GATEWAY = frozenset({502, 504})  # a gateway speaks, whatever it says: what lies behind it may have taken the message
 
@@ -68,8 +68,8 @@ def read_fault(value: Mapping[str, Any]) -> Fault | None:
 
 def explain(fault: Fault, row: Row) -> str:
     """Plain words first, then what WhatsApp itself said."""
-    said = f": {fault.message}" if fault.message else ""
-    return f"{row.text} (WhatsApp error {fault.code}{said})"[: MAX_DETAIL + 200]
+    said = fault.message.strip().rstrip(".") or "no further words"
+    return f"{row.text} WhatsApp says: {said} ({fault.code})."
 
 
 def outcome_of(answer: Answer, *, refusals: int = 0, cached_media: bool = False) -> Outcome:
