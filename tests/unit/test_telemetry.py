@@ -3,9 +3,11 @@
 import io
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -127,6 +129,18 @@ async def test_the_metrics_page_shows_what_an_operator_watches() -> None:
     assert seen["heliograph_oldest_waiting_seconds",] == 12.5
     assert seen["heliograph_store_up",] == 1
     assert seen["process_resident_memory_bytes",] > 0
+
+
+async def test_the_reference_page_lists_exactly_what_is_shown() -> None:
+    async def backlog() -> Backlog:
+        return Backlog()
+
+    families = text_string_to_metric_families((await Meters(backlog).render()).decode())
+    shown = {f"{one.name}{'_total' if one.type == 'counter' else ''}" for one in families if "heliograph" in one.name}
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    assert set(re.findall(r"^\| `(heliograph_\w+)", page, re.MULTILINE)) >= shown
+    listed = page[: page.index("## What to be woken for")]
+    assert set(re.findall(r"^\| `(heliograph_\w+)", listed, re.MULTILINE)) == shown
 
 
 async def test_metrics_answer_while_the_store_does_not() -> None:
