@@ -27,6 +27,7 @@ _KEEPALIVE_S: Final = 4.0  # below the 5 s after which common servers close an i
 _BODY_GRACE_S: Final = 5.0  # how long the body of an answered POST may take: its status is already the answer
 _MAX_LINE: Final = 8_190
 _MAX_HEADERS: Final = 16_384
+_TARGETS: Final = 4096
 _AGENT: Final = "Heliograph/0.1"
 
 
@@ -49,6 +50,7 @@ class GuardedFetch:
         self._tls = tls
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._targets: dict[str, Target | Forbidden] = {}  # what a URL says does not change; what its name means may
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -88,9 +90,14 @@ class GuardedFetch:
         return socket.socket(family, kind, proto)
 
     def _target(self, url: str) -> Target | Forbidden:
-        target = parse_target(url)
-        if isinstance(target, Target) and target.literal and not may_reach(target.host, self._allowed):
-            return _private(target.host)
+        target = self._targets.get(url)
+        if target is None:
+            target = parse_target(url)
+            if isinstance(target, Target) and target.literal and not may_reach(target.host, self._allowed):
+                target = _private(target.host)
+            if len(self._targets) >= _TARGETS:
+                self._targets.clear()
+            self._targets[url] = target
         return target
 
     async def check(self, url: str) -> Forbidden | None:
@@ -108,6 +115,9 @@ class GuardedFetch:
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str], limit_s: float, keep: int) -> Fetched:
         async def read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:
+            if response.content.is_eof() and response.content.exception() is None:  # all of it came with the headers
+                whole = response.content.read_nowait()
+                return whole[:keep], len(whole) > keep
             kept = bytearray()
             try:
                 async with asyncio.timeout(min(until - self._clock.monotonic(), _BODY_GRACE_S)):

@@ -44,7 +44,7 @@ class Envelopes:
     """Renders bodies. What one event says to many hooks is rendered once."""
 
     def __init__(self) -> None:
-        self._data: dict[tuple[int, int, int, int], msgspec.Raw] = {}
+        self._data: dict[tuple[int, int, int, int], tuple[msgspec.Raw, str, str]] = {}
         self._encoder = msgspec.json.Encoder()
 
     def render(self, delivery: Delivery, story: Story) -> bytes | None:
@@ -67,17 +67,16 @@ class Envelopes:
 
     def _of_message(self, delivery: Delivery, job: Job, change: Event, phone: PhoneRow) -> bytes:
         key = (job.org_no, job.job_id, change.n, delivery.ack)
-        data = self._data.get(key)
+        found = self._data.get(key)
         reason = change.reason if delivery.ack == Ack.FAILED else None
-        if data is None:
-            data = _message_data(job, change, phone, delivery.ack)
+        if found is None:
+            found = (_message_data(job, change, phone, delivery.ack), iso(change.at_us), queue_id(job.job_id))
             if len(self._data) >= _CACHED:
                 self._data.clear()
-            self._data[key] = data
+            self._data[key] = found
+        data, at, queue = found
         previous = {} if delivery.event == MESSAGE_CREATED else {"ack": str(delivery.ack_before)}
-        envelope = _envelope(
-            delivery, data, at=iso(change.at_us), queue=queue_id(job.job_id), reason=reason, previous=previous
-        )
+        envelope = _envelope(delivery, data, at=at, queue=queue, reason=reason, previous=previous)
         return self._encoder.encode(envelope)
 
 

@@ -76,10 +76,12 @@ CREATE INDEX streams_ready ON streams (org_no, endpoint_no, head_no) WHERE statu
 CREATE INDEX streams_delayed ON streams (not_before) WHERE status = 'delayed';
 CREATE INDEX streams_busy ON streams (worker) WHERE status = 'busy';
 
--- source says where its content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored body)
+-- source says where its content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored body).
+-- place is no again: what orders a stream or a hook's list, so that no planner is tempted to walk the primary key instead
 CREATE TABLE deliveries (
   org_no BIGINT NOT NULL,
   no BIGINT NOT NULL,
+  place BIGINT NOT NULL,
   hook_no BIGINT NOT NULL,
   endpoint_no BIGINT NOT NULL,
   stream TEXT NOT NULL,
@@ -101,9 +103,9 @@ CREATE TABLE deliveries (
   finished_at BIGINT,
   PRIMARY KEY (org_no, no)
 ) $fill(80) $clustered;
-CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, no) WHERE state = 'pending';
-CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, no);
-CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, no) WHERE state = 'dead';
+CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
+CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
+CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 
 -- the bytes as they were first sent
 CREATE TABLE delivery_bodies (

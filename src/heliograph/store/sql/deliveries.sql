@@ -1,10 +1,13 @@
 -- columns: delivery: d.org_no, d.no, d.hook_no, d.event, d.source, d.job_id, d.n, d.phone_no, d.ref, d.ack, d.ack_before, d.sequence, d.state, d.tries, d.attempts, d.outcome, d.not_before, d.created_at, d.finished_at
 
+-- A status is written `status || '' = …` where the row is found by its key: a planner that knows the table only as it was
+-- when empty would otherwise search a partial index of that status from end to end.
+
 -- name: deliveries_insert
 -- One for each hook that wants the event.
-INSERT INTO deliveries (org_no, no, hook_no, endpoint_no, stream, event, source, job_id, n, phone_no, ref, ack, ack_before,
+INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, job_id, n, phone_no, ref, ack, ack_before,
   sequence, state, created_at)
-SELECT r.org_no, r.no, r.hook_no, r.endpoint_no, r.stream, r.event, r.source, r.job_id, r.n, r.phone_no, r.ref, r.ack,
+SELECT r.org_no, r.no, r.no, r.hook_no, r.endpoint_no, r.stream, r.event, r.source, r.job_id, r.n, r.phone_no, r.ref, r.ack,
   r.ack_before, r.sequence, 'pending', :now
 FROM $rows(org_no bigint, no bigint, hook_no bigint, endpoint_no bigint, stream text, event text, source text, job_id bigint,
   n bigint, phone_no bigint, ref text, ack int, ack_before int, sequence bigint)
@@ -42,7 +45,7 @@ ORDER BY org_no, endpoint_no, stream LIMIT :limit /*lock skip*/
 -- Claims given up.
 UPDATE streams SET status = 'ready', worker = NULL, claim = NULL FROM $rows(org_no bigint, endpoint_no bigint, stream text)
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
-AND streams.status = 'busy'
+AND streams.status || '' = 'busy'
 
 -- name: worker_forget
 -- A worker that left or died.
@@ -57,7 +60,7 @@ ORDER BY not_before LIMIT :limit /*lock skip*/
 -- Their wait is over.
 UPDATE streams SET status = 'ready', not_before = NULL FROM $rows(org_no bigint, endpoint_no bigint, stream text)
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
-AND streams.status = 'delayed'
+AND streams.status || '' = 'delayed'
 
 -- name: next_due
 -- When the next waiting stream falls due: one index probe.
@@ -99,7 +102,7 @@ SELECT s.* FROM $rows(org_no bigint, endpoint_no bigint, wanted bigint) CROSS JO
 -- One delivery of a stream is on its way at a time.
 UPDATE streams SET status = 'busy', worker = :worker, claim = :claim FROM $rows(org_no bigint, endpoint_no bigint, stream text)
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
-AND streams.status = 'ready'
+AND streams.status || '' = 'ready'
 
 -- name: stream_deliveries
 -- only: sqlite
@@ -109,7 +112,7 @@ SELECT $columns(delivery), d.endpoint_no, d.stream, h.hook_id, h.is_subscribed, 
 FROM deliveries d JOIN hooks h ON h.hook_no = d.hook_no JOIN endpoints e ON e.endpoint_no = h.endpoint_no
 LEFT JOIN delivery_bodies b ON b.org_no = d.org_no AND b.no = d.no
 WHERE d.org_no = :org_no AND d.endpoint_no = :endpoint_no AND d.stream = :stream AND d.state = 'pending'
-ORDER BY d.no LIMIT :wanted
+ORDER BY d.place LIMIT :wanted
 
 -- name: stream_deliveries
 -- only: postgresql
@@ -117,7 +120,7 @@ ORDER BY d.no LIMIT :wanted
 SELECT $columns(delivery), d.endpoint_no, d.stream, h.hook_id, h.is_subscribed, h.deleted_at, e.url, e.disabled_at, b.body
 FROM $rows(org_no bigint, endpoint_no bigint, stream text, wanted bigint) CROSS JOIN LATERAL (
   SELECT d.* FROM deliveries d WHERE d.org_no = r.org_no AND d.endpoint_no = r.endpoint_no AND d.stream = r.stream
-  AND d.state = 'pending' ORDER BY d.no LIMIT r.wanted) AS d
+  AND d.state = 'pending' ORDER BY d.place LIMIT r.wanted) AS d
 JOIN hooks h ON h.hook_no = d.hook_no JOIN endpoints e ON e.endpoint_no = h.endpoint_no
 LEFT JOIN delivery_bodies b ON b.org_no = d.org_no AND b.no = d.no
 ORDER BY d.org_no, d.no
@@ -180,7 +183,7 @@ WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND disabled_at IS NULL RE
 SELECT s.org_no, s.endpoint_no, s.stream FROM streams s
 JOIN $rows(org_no bigint, endpoint_no bigint, stream text, claim bigint)
 ON s.org_no = r.org_no AND s.endpoint_no = r.endpoint_no AND s.stream = r.stream
-WHERE s.status = 'busy' AND s.worker = :worker AND s.claim = r.claim
+WHERE s.status || '' = 'busy' AND s.worker || '' = :worker AND s.claim = r.claim
 ORDER BY s.org_no, s.endpoint_no, s.stream /*lock of s*/
 
 -- name: deliveries_settle
@@ -188,7 +191,7 @@ ORDER BY s.org_no, s.endpoint_no, s.stream /*lock of s*/
 UPDATE deliveries SET state = r.state, tries = r.tries, attempts = r.attempts, outcome = r.outcome, stream = r.stream,
   not_before = r.not_before, finished_at = CASE WHEN r.state = 'pending' THEN NULL ELSE CAST(:now AS BIGINT) END
 FROM $rows(org_no bigint, no bigint, state text, tries int, attempts int, outcome text, stream text, not_before bigint)
-WHERE deliveries.org_no = r.org_no AND deliveries.no = r.no AND deliveries.state = 'pending'
+WHERE deliveries.org_no = r.org_no AND deliveries.no = r.no AND deliveries.state || '' = 'pending'
 
 -- name: attempts_insert
 -- Every attempt is kept.
@@ -206,7 +209,7 @@ WHERE true ON CONFLICT (org_no, no) DO NOTHING
 -- After the streams are locked: the next waiting delivery of each, if any.
 SELECT r.org_no, r.endpoint_no, r.stream, (
   SELECT d.no FROM deliveries d WHERE d.org_no = r.org_no AND d.endpoint_no = r.endpoint_no AND d.stream = r.stream
-  AND d.state = 'pending' ORDER BY d.no LIMIT 1) AS head_no
+  AND d.state = 'pending' ORDER BY d.place LIMIT 1) AS head_no
 FROM $rows(org_no bigint, endpoint_no bigint, stream text)
 
 -- name: streams_set
@@ -224,8 +227,8 @@ DELETE FROM streams WHERE (org_no, endpoint_no, stream) IN (
 -- Of one hook, newest first, or those in one state.
 SELECT $columns(delivery), o.org_id, h.hook_id FROM deliveries d JOIN orgs o ON o.org_no = d.org_no
 JOIN hooks h ON h.hook_no = d.hook_no
-WHERE d.org_no = :org_no AND d.hook_no = :hook_no AND d.no < :below
-  AND (CAST(:state AS TEXT) IS NULL OR d.state = CAST(:state AS TEXT)) ORDER BY d.no DESC LIMIT :limit
+WHERE d.org_no = :org_no AND d.hook_no = :hook_no AND d.place < :below
+  AND (CAST(:state AS TEXT) IS NULL OR d.state = CAST(:state AS TEXT)) ORDER BY d.place DESC LIMIT :limit
 
 -- name: delivery_by_no
 -- One delivery with its body, if it was tried.
@@ -242,13 +245,13 @@ WHERE org_no = :org_no AND no = :no ORDER BY attempt
 -- Dead letters of a hook since a time, a bounded piece at a time.
 SELECT d.org_no, d.no, d.endpoint_no FROM deliveries d
 WHERE d.org_no = :org_no AND d.hook_no = :hook_no AND d.state = 'dead' AND d.created_at >= :since AND d.created_at < :until
-  AND d.no > :above ORDER BY d.no LIMIT :limit
+  AND d.place > :above ORDER BY d.place LIMIT :limit
 
 -- name: replay_range
 -- Everything a hook was told in a span of time, a bounded piece at a time.
 SELECT d.org_no, d.no, d.endpoint_no FROM deliveries d
 WHERE d.org_no = :org_no AND d.hook_no = :hook_no AND d.state <> 'pending' AND d.created_at >= :since
-  AND d.created_at < :until AND d.no > :above ORDER BY d.no LIMIT :limit
+  AND d.created_at < :until AND d.place > :above ORDER BY d.place LIMIT :limit
 
 -- name: deliveries_replay
 -- To be tried again, each beside its stream, with its own id and bytes.
