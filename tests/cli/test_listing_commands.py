@@ -131,6 +131,28 @@ def test_why_says_the_sentence_and_draws_the_recorder_with_its_gaps(server: Scri
     assert f"unique_id   {UNIQUE_ID}" in said.out
 
 
+def test_why_names_what_holds_a_message_back_and_when_it_will_go(server: Script, heliograph: Run) -> None:
+    server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("queued", "Waits.", attempts=0))
+    server.on(f"GET /v1/message/{QUEUE_ID}/history", [])
+    explained = {
+        "queue_id": QUEUE_ID,
+        "status": "queued",
+        "sentence": "Waits: the phone is logged out.",
+        "blockers": [
+            {"code": "logged_out", "text": "The phone is logged out.", "until": None, "action": "Connect it again."},
+            {"code": "quiet", "text": "Quiet hours.", "until": "2030-04-01T07:00:00.000Z", "action": None},
+        ],
+        "eta": "2030-04-01T07:00:10.000Z",
+    }
+    server.on(f"GET /v1/message/{QUEUE_ID}/explain", explained)
+    said = heliograph("why", QUEUE_ID).out.splitlines()
+    assert said[1] == "Waits: the phone is logged out."
+    assert said[2:4] == ["  1. The phone is logged out.", "     → Connect it again."]
+    assert said[4].startswith("  2. Quiet hours. (until 2030-04-01")
+    assert said[5].startswith("  Goes out about 2030-04-01")
+    assert json.loads(heliograph("why", QUEUE_ID, "--json").out)["explain"] == explained
+
+
 def test_why_of_an_unknown_message_is_exit_3(server: Script, heliograph: Run) -> None:
     server.on("GET /v1/message/nope/status", error(404, "NOT_FOUND_ERROR", "No such message."), status=404)
     said = heliograph("why", "nope", "--json")

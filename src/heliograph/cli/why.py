@@ -10,7 +10,7 @@ from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import Gateway, connect, segment
 from heliograph.cli.jobs import summary
 from heliograph.cli.ladder import STYLES, seconds_text
-from heliograph.cli.output import console, json_option, put
+from heliograph.cli.output import clock_time, console, json_option, put
 from heliograph.domain.glyphs import look, shown_number
 
 _KINDS = {
@@ -89,7 +89,8 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
         ("  " + summary(status)[:60].replace("\n", " "), "default"),
     )
     out.print(head, soft_wrap=True)
-    out.print(Text(str(status.get("status_description", "")), "bold"), soft_wrap=True)
+    sentence = (explained or {}).get("sentence") or status.get("status_description", "")
+    out.print(Text(str(sentence), "bold"), soft_wrap=True)
     for line in _blockers(explained):
         out.print(Text(line), soft_wrap=True)
     out.print()
@@ -103,14 +104,16 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
 
 
 def _blockers(explained: dict[str, Any] | None) -> list[str]:
-    if not explained:
-        return []
-    waits = explained.get("blockers") or explained.get("waits_for") or []
-    lines = [
-        f"  {at}. {one.get('text', one.get('code', ''))}" for at, one in enumerate(waits, 1) if isinstance(one, dict)
-    ]
-    eta = explained.get("eta")
-    return [*lines, f"  Goes out about {eta}."] if eta else lines
+    """What holds it back, the most decisive first, what a person can do, and when it will go."""
+    lines = []
+    for at, one in enumerate((explained or {}).get("blockers") or (), 1):
+        until = f" (until {clock_time(one['until'])})" if one.get("until") else ""
+        lines.append(f"  {at}. {one.get('text', '')}{until}")
+        if one.get("action"):
+            lines.append(f"     → {one['action']}")
+    if explained and explained.get("eta"):
+        lines.append(f"  Goes out about {clock_time(explained['eta'])}.")
+    return lines
 
 
 def recorder(events: list[dict[str, Any]]) -> list[Any]:
