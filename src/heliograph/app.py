@@ -44,7 +44,9 @@ from heliograph.ports.wake import Wake
 from heliograph.providers.simulator import Nowhere, SimulatorProvider
 from heliograph.providers.simulator_link import open_remote_network
 from heliograph.sender.engine import Sender, SenderDeps
+from heliograph.sender.feeder import keep_fed, keep_swept
 from heliograph.sender.prune import keep_pruned
+from heliograph.sender.scheduler import keep_expired, keep_scheduled
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
@@ -54,6 +56,7 @@ from heliograph.store.outbox import OutboxStore
 from heliograph.store.postgresql import PostgresShell
 from heliograph.store.replays import WebhookStore
 from heliograph.store.sqlite import SqliteShell
+from heliograph.store.steering import SteeringStore
 from heliograph.store.store import Shell, Store
 from heliograph.store.transfer import Moved, transfer
 from heliograph.store.wake import PostgresWake
@@ -243,18 +246,24 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
             stack.push_async_callback(provider.shutdown)
         services: dict[str, Any] = {}
         sender = None
+        fleet = None
+        if settings.sqlite_path is None:
+            fleet = PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
+            services["wake"] = fleet.run()
         if "sender" in settings.roles:
             files = MediaSource(media, fetch, FileStore(store.shell).fix)
-            sender = Sender(_sender_deps(settings, store, clock, meters, chance, providers, vault, files, log))
+            sender = Sender(_sender_deps(settings, store, clock, meters, chance, providers, vault, files, fleet, log))
+            if fleet is not None:
+                fleet.serve(sender, sender.owned.__contains__)
             services["sender"] = sender.run()
             services["prune"] = keep_pruned(store, clock, days=settings.retention_days, log=log.warning)
-        wake: Wake = sender if sender is not None else _NoWake()
-        if settings.sqlite_path is None:
-            listens = settings.wake_database_url or settings.database_url
-            owned = sender.owned if sender is not None else {}
-            fleet = PostgresWake(listens, store.shell, clock, local=sender, mine=owned.__contains__)
-            services["wake"] = fleet.run()
-            wake = fleet
+        wake: Wake = fleet or sender or _NoWake()
+        steering = SteeringStore(store.shell, clock, JobIds(clock.now_us))
+        if "sender" in settings.roles:
+            services["feeder"] = keep_fed(steering, wake, clock, log.warning)
+            services["scheduler"] = keep_scheduled(steering, wake, clock, log.warning)
+            services["expiry"] = keep_expired(steering, clock, log.warning)
+            services["sweeper"] = keep_swept(steering, clock, days=settings.retention_days, log=log.warning)
         worker = None
         if "webhooks" in settings.roles:
             worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
@@ -301,6 +310,7 @@ async def _gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIte
                 closing=closing.is_set,
                 meter=meters,
                 fetch=fetch,
+                steering=steering,
                 webhooks=webhook_desk(
                     WebhookStore(store.shell, clock), vault, worker.wake if worker is not None else _nothing
                 ),
@@ -332,6 +342,10 @@ async def _network(
         yield inside, (Mount("/simulator", simulator_asgi(inside), bearer=True),)
 
 
+async def _alone() -> None:
+    """Nobody else waits for phones."""
+
+
 class _NoWake:
     def phones(self, phone_nos: Any) -> None: ...
 
@@ -345,6 +359,7 @@ def _sender_deps(
     providers: Mapping[str, Provider],
     vault: Vault,
     files: MediaSource,
+    fleet: PostgresWake | None,
     log: Any,
 ) -> SenderDeps:
     def config(row: PhoneRow) -> Mapping[str, object]:
@@ -366,6 +381,7 @@ def _sender_deps(
         policy=policy_of,
         config=config,
         prepare=files.prepare,
+        freed=fleet.freed if fleet is not None else _alone,
         log=log.info,
     )
 

@@ -6,3 +6,9 @@ from typing import Protocol
 
 class Wake(Protocol):
     def phones(self, phone_nos: Iterable[int]) -> None: ...
+
+
+class FleetWake(Wake, Protocol):
+    def phones_freed(self) -> None:
+        """Another sender gave phones up: they may be taken."""
+        ...

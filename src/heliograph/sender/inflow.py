@@ -109,6 +109,8 @@ class Inflow:
         applied = await self._store.receipts(batch)
         faultpoint("receipts.after")
         gone |= applied.lost
+        if applied.early:  # started or not yet settled while they were on their way to the store
+            now = [one for one in now if one[1] not in applied.early or one[0] in gone]
         self._meter.receipts(len(now))
         taken = {id(one) for one in now}
         self._waiting = [one for one in self._waiting if id(one) not in taken]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from heliograph.domain.ids import JobId
-from heliograph.domain.outcome import Outcome, Scope, SessionDown, Throttled, Unknown
+from heliograph.domain.outcome import Outcome, Unknown
 from heliograph.domain.verdict import NEVER_TRIED, Limits, judge
 from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.engine import Advanced, Engine, Settlement, Started, StartWish
@@ -18,12 +18,13 @@ from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
 from heliograph.sender.attempt import Attempt
+from heliograph.sender.holds import Holds
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
+from heliograph.sender.pause import pause
 
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
-SESSION_RETRY_S = 5.0  # a session that says it is down but does not say until when
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Shard:
         self._meter = meter
         self._chance = chance
         self._org_rate = org_rate
+        self._holds = Holds(store, clock)
         self._good_until = good_until
         self._lost = lost
         self._log = log
@@ -124,13 +126,7 @@ class Shard:
         if at == FOREVER or self._stopping:
             await self._wake.wait()
             return
-        timer = asyncio.ensure_future(self._clock.sleep(max(at - now, BREATH_S)))
-        waiter = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait((timer, waiter), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            waiter.cancel()
+        await pause(self._wake, self._clock, max(at - now, BREATH_S))
         now = self._clock.monotonic()
         self._hot.update(n for n, owned in self.phones.items() if owned.look_again_at(now) <= now)
 
@@ -156,7 +152,7 @@ class Shard:
             if one.outcome is not None:
                 phone_no = one.owned.row.phone_no
                 settling[phone_no] = settling.get(phone_no, 0) + 1
-                self._heed(one, now)
+                self._holds.heed(one.owned, one.outcome, now=now, others=self.phones.values())
         wishes: list[StartWish] = []
         room: dict[int, int] = {}  # org_no → how many it may still start
         if not self._stopping and now < self._good_until():
@@ -182,6 +178,7 @@ class Shard:
             raise
         faultpoint("settle.after")
         self._after(ended, done)
+        await self._holds.write()
 
     def _within_org(self, owned: Owned, wish: StartWish, room: dict[int, int], now: float) -> StartWish | None:
         if not self._org_rate.per_second:
@@ -192,21 +189,6 @@ class Shard:
             return None
         room[wish.org_no] = left - min(wish.limit, left)
         return replace(wish, limit=min(wish.limit, left))
-
-    def _heed(self, one: Ended, now: float) -> None:
-        """What an outcome says about the whole phone, in mind before the next wish; written by `_after`."""
-        owned = one.owned
-        match one.outcome:
-            case Throttled(scope=Scope.PHONE, retry_after_s=wait):
-                owned.hold_until = max(owned.hold_until, now + wait)
-            case Throttled(scope=Scope.APP, retry_after_s=wait):
-                for other in self.phones.values():
-                    if other.provider is owned.provider and other.row.org_no == owned.row.org_no:
-                        other.hold_until = max(other.hold_until, now + wait)
-            case Throttled(scope=Scope.NEW_CHATS, retry_after_s=wait):
-                owned.new_chats_until = max(owned.new_chats_until, now + wait)
-            case SessionDown(retry_after_s=wait):
-                owned.hold_until = max(owned.hold_until, now + (SESSION_RETRY_S if wait is None else wait))
 
     def _after(self, ended: list[Ended], done: Advanced) -> None:
         now = self._clock.monotonic()

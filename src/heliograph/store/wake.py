@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from heliograph.ports.clock import Clock
-from heliograph.ports.wake import Wake
+from heliograph.ports.wake import FleetWake
 from heliograph.store.postgresql import AWAY, split_url
 from heliograph.store.store import Shell
 from heliograph.store.unit import run
@@ -21,21 +21,24 @@ CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
 MOST = 500  # phones in one hint: a payload holds 8,000 bytes
 AGAIN_S = 2.0
+FREED = 0  # no phone has this number
 
 
 class PostgresWake:
-    """Implements ports.wake.Wake for a fleet. `mine(phone_no)`: the sender of this very process owns it."""
+    """Implements ports.wake.Wake for a fleet."""
 
-    def __init__(
-        self, url: str, shell: Shell, clock: Clock, *, local: Wake | None, mine: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, url: str, shell: Shell, clock: Clock) -> None:
         self._url, self._options = split_url(url)
         self._shell = shell
         self._clock = clock
-        self._local = local
-        self._mine = mine
+        self._local: FleetWake | None = None
+        self._mine: Callable[[int], bool] = lambda _: False
         self._waiting: set[int] = set()
         self._some = asyncio.Event()
+
+    def serve(self, local: FleetWake, mine: Callable[[int], bool]) -> None:
+        """The sender of this very process, and which phones are its own. Before `run`."""
+        self._local, self._mine = local, mine
 
     def phones(self, phone_nos: Iterable[int]) -> None:
         for phone_no in phone_nos:
@@ -44,6 +47,10 @@ class PostgresWake:
             else:
                 self._waiting.add(phone_no)
                 self._some.set()
+
+    async def freed(self) -> None:
+        """Phones were given up: others need not wait for their next beat to take them."""
+        await self._shell.write(lambda: run("notify", channel=CHANNEL, payload=str(FREED)))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -66,7 +73,7 @@ class PostgresWake:
             if self._waiting:
                 self._some.set()
 
-    async def _listen(self, local: Wake) -> None:
+    async def _listen(self, local: FleetWake) -> None:
         while True:
             try:
                 await self._hear(local)
@@ -74,11 +81,14 @@ class PostgresWake:
                 pass
             await self._clock.sleep(AGAIN_S)
 
-    async def _hear(self, local: Wake) -> None:
+    async def _hear(self, local: FleetWake) -> None:
         ended = asyncio.Event()
 
         def heard(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
-            local.phones(int(word) for word in str(payload).split(",") if word.isdigit())
+            numbers = [int(word) for word in str(payload).split(",") if word.isdigit()]
+            if FREED in numbers:
+                local.phones_freed()
+            local.phones(number for number in numbers if number != FREED)
 
         connection = await asyncpg.connect(self._url, timeout=5, **self._options)
         try:
