@@ -103,10 +103,12 @@ class PhoneReceipts:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """`changed`: jobs that got an event. `lost`: phones no longer ours; nothing was written for them: do not
-    confirm."""
+    confirm. `early`: those of attempts that are not settled yet; nothing was written for them: tell them again soon.
+    """
 
     changed: list[JobId]
     lost: frozenset[int]
+    early: frozenset[Receipt] = frozenset()
 
 
 class Engine(Protocol):

@@ -4,7 +4,7 @@ Promise: what this returns as started stands in `sending` on disk, its attempt c
 Nothing is written for a phone whose token is no longer ours.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from heliograph.domain.ids import JobId
@@ -66,7 +66,7 @@ def _settle(
     for s in settlements:
         verdict = s.verdict
         waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None
-        starts = s.job.starts if verdict.kind == "recovered" else 0
+        starts = (s.job.starts - verdict.uncounted) if verdict.kind == "recovered" else 0
         rows.append(
             (s.job.org_no, s.job.job_id, s.started_token, verdict.state.value, int(verdict.uncounted), starts,
              verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
@@ -76,10 +76,12 @@ def _settle(
     lanes: dict[LaneKey, Relink] = {}
     known: list[tuple[int, int, str]] = []
     aliases = []
+    told: set[int] = set()
     for s in settlements:
         row = done.get(s.job.job_id)
-        if row is None:
+        if row is None or s.job.job_id in told:
             continue
+        told.add(s.job.job_id)
         job, verdict = s.job, s.verdict
         _, n, attempts, ack = row
         events.append(
@@ -172,10 +174,11 @@ def _start(
         "pace_insert", [(o.job.org_no, o.job.phone_no, now_us, o.job.chat_id, int(o.new_chat)) for o in paced]
     )
     if lanes:  # heads that were not started: their chat or broadcast was stopped, or they are past their expiry
+        # (or are no waiting message at all: such a lane gets its right head again)
         left = [(r["org_no"], r["phone_no"], r["chat_id"], r["lane"], r["head_job"]) for r in lanes.values()]
         for row in (yield from batch("lanes_hold", sorted(left))):
             lanes.pop(row["head_job"])
-        yield from _expire(lanes.values(), now_us, counts, events)
+        yield from _expire(list(lanes.values()), now_us, counts, events)
     return started
 
 
@@ -198,11 +201,10 @@ def _choose(found: Rows, wanted: dict[int, StartWish]) -> list[Any]:
     return chosen
 
 
-def _expire(rows: Iterable[Any], now_us: int, counts: Counts, events: list[tuple[Any, ...]]) -> Unit[None]:
-    ended = yield from batch("jobs_expire", [(row["org_no"], row["head_job"]) for row in rows], now=now_us)
-    lanes: dict[LaneKey, Relink] = {}
-    for row in ended:
-        lanes[row["org_no"], row["phone_no"], row["chat_id"], row["lane"]] = Relink()
+def _expire(rows: Sequence[Any], now_us: int, counts: Counts, events: list[tuple[Any, ...]]) -> Unit[None]:
+    lanes = {(row["org_no"], row["phone_no"], row["chat_id"], row["lane"]): Relink() for row in rows}
+    jobs = sorted((row["org_no"], row["head_job"]) for row in rows)
+    for row in (yield from batch("jobs_expire", jobs, now=now_us)):
         counts.add((row["org_no"], row["phone_no"], Lane(row["lane"])), waiting=-1, failed=1)
         counts.broadcast(row["org_no"], row["broadcast_no"], failed=1)
         event = Event(

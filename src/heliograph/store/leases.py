@@ -13,8 +13,9 @@ def heartbeat(owner: str, first: bool, now_us: int) -> Unit[Fleet]:
         alive = True
     else:
         alive = (yield from one("beat", owner=owner, now=now_us)) is not None
-    beats = {row["owner"]: row["beat"] for row in (yield from run("senders_seen"))}
+    # leases first: one who joins and takes a phone between the two reads must not look like an owner without a beat
     leases = [Seen(*row) for row in (yield from run("leases_seen"))]
+    beats = {row["owner"]: row["beat"] for row in (yield from run("senders_seen"))}
     return Fleet(alive=alive, beats=beats, leases=leases)
 
 

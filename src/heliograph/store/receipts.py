@@ -34,10 +34,11 @@ def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Appli
     yield from batch("orphans_keep", orphans, now=now_us)
     counts, events = Counts(), []  # type: ignore[var-annotated]
     tokens = {one.phone_no: one.token for one in kept}
-    changed = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
+    changed, early = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
     yield from batch("events_insert", events)
     yield from tally(ENGINE, counts)
-    return Applied(changed, frozenset(one.phone_no for one in received if one.phone_no not in ours))
+    lost = frozenset(one.phone_no for one in received if one.phone_no not in ours)
+    return Applied(changed, lost, frozenset(early))
 
 
 def _resolve(
@@ -73,8 +74,11 @@ def climb(
     now_us: int,
     counts: Counts,
     events: list[tuple[Any, ...]],
-) -> Unit[list[JobId]]:
-    """Applies receipts to jobs of fenced phones. Jumps are merged: one update of the job, an event for each rung."""
+) -> Unit[tuple[list[JobId], list[Receipt]]]:
+    """Applies receipts to jobs of fenced phones. Jumps are merged: one update of the job, an event for each rung.
+
+    Gives the jobs that changed, and the receipts of attempts that must be settled first.
+    """
     keys = sorted(by_job)
     seen = yield from batch("receipts_jobs", keys)
     open_lanes = {
@@ -84,9 +88,13 @@ def climb(
     }
     yield from batch("lanes_lock", sorted(open_lanes))
     updates, freed, known, aliases, changed = [], [], [], [], []
+    early: list[Receipt] = []
     for row in (yield from batch("receipts_lock", keys)):
         org_no, phone_no, job_id = row["org_no"], row["phone_no"], JobId(row["job_id"])
         receipts = by_job[org_no, phone_no, job_id]
+        if row["state"] == State.SENDING:
+            early += receipts
+            continue
         decided = _decide(row, receipts, now_us)
         if decided is None:
             continue
@@ -100,8 +108,9 @@ def climb(
             events.append(event_row(org_no, event))
             before = after
         reason, detail = (settling.code, settling.detail) if settling else (None, None)
-        at_us = min(receipt.at_us for receipt in receipts)
-        updates.append((org_no, job_id, state, ack, n, at_us, int(state != row["state"]), reason, detail, provider_id))
+        times = [_first(receipts, rung) for rung in (Ack.FAILED, Ack.DELIVERED, Ack.READ)]
+        settles = int(state != row["state"])
+        updates.append((org_no, job_id, state, ack, n, *times, settles, reason, detail, provider_id))
         if provider_id:
             aliases.append((org_no, provider_id, job_id))
         changed.append(job_id)
@@ -128,12 +137,18 @@ def climb(
             known.append((org_no, phone_no, row["chat_id"]))
     yield from batch("receipts_apply", updates, now=now_us)
     lanes: dict[LaneKey, Relink] = {
-        (r[0], r[1], r[2], r[3]): Relink() for r in (yield from batch("lanes_waiting_for", sorted(freed)))
+        (r[0], r[1], r[2], r[3]): Relink(known=(r[0], r[1], r[2]) in known)
+        for r in (yield from batch("lanes_waiting_for", sorted(freed)))
     }
     yield from relink(lanes)
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
-    return changed
+    return changed, early
+
+
+def _first(receipts: Sequence[Receipt], rung: Ack) -> int | None:
+    """When a rung was first heard of, or one above it."""
+    return min((receipt.at_us for receipt in receipts if receipt.ack >= rung), default=None)
 
 
 _Step = tuple[str, str, int, str | None, str | None, int]  # kind, after, ack, code, detail, at_us
@@ -192,12 +207,15 @@ def apply_orphans(
 def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[int]:
     rows = {
         m.message_id: (
-            org_no, phone_no, m.message_id, m.chat_id, m.author, m.type, m.body, msgspec.json.encode(m.raw).decode(),
-            m.at_us
+            org_no, phone_no, m.message_id, m.chat_id, m.author, m.type,
+            m.body.replace("\0", "\N{REPLACEMENT CHARACTER}"), msgspec.json.encode(m.raw).decode(), m.at_us
         )
         for m in messages
     }  # fmt: skip
     new = yield from batch("inbound_insert", [rows[name] for name in sorted(rows)], now=now_us)
     heard = sorted({(org_no, phone_no, row["chat_id"]) for row in new})
+    waiting = [(r[0], r[1], r[2], r[3]) for r in (yield from batch("lanes_of_new_chats", heard))]
+    yield from batch("lanes_lock", sorted(waiting))
+    yield from batch("lanes_known", sorted(waiting))
     yield from batch("chats_heard", heard, now=now_us)
     return len(new)

@@ -80,22 +80,26 @@ SELECT l.* FROM $rows(org_no bigint, phone_no bigint) CROSS JOIN LATERAL (
 -- name: candidates
 -- only: sqlite
 -- each: org_no, phone_no
--- The first ready lanes of one phone, for each lane and class: six index probes.
-SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 0 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
-UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 0 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
-UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 1 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
-UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 1 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
-UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 2 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
-UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 2 AND status = 'ready' ORDER BY head_seq LIMIT :limit)
+-- The first ready lanes of one phone, for each lane and class: six index probes. Not of chats that have a message on its way
+-- in another lane: at most as many as are in flight are passed over.
+SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 0 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 0 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 1 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 1 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = 2 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
+UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job, head_seq FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1 AND lane = 2 AND status = 'ready' AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = lanes.org_no AND b.phone_no = lanes.phone_no AND b.chat_id = lanes.chat_id AND b.status = 'busy') ORDER BY head_seq LIMIT :limit)
 
 -- name: candidates
 -- only: postgresql
 -- The first ready lanes of each phone, for each lane and class; a lane that another transaction holds is left for later.
+-- Not of chats that have a message on its way in another lane.
 SELECT l.* FROM $rows(org_no bigint, phone_no bigint)
 CROSS JOIN (VALUES (0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)) AS k(class, lane)
 CROSS JOIN LATERAL (
   SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.class, l.head_job, l.head_seq FROM lanes l
   WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.class = k.class AND l.lane = k.lane AND l.status = 'ready'
+  AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = l.org_no AND b.phone_no = l.phone_no AND b.chat_id = l.chat_id
+    AND b.status = 'busy')
   ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
 
 -- name: lanes_busy

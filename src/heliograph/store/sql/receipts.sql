@@ -18,15 +18,15 @@ ORDER BY j.org_no, j.job_id /*lock of j*/
 -- The new rung, never a lower one; times are those of the first receipt of their kind.
 UPDATE jobs SET state = r.state, ack = r.ack, events = r.events,
   sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, r.at) ELSE jobs.sent_at END,
-  delivered_at = CASE WHEN r.ack >= 3 THEN coalesce(jobs.delivered_at, r.at) ELSE jobs.delivered_at END,
-  read_at = CASE WHEN r.ack >= 4 THEN coalesce(jobs.read_at, r.at) ELSE jobs.read_at END,
+  delivered_at = CASE WHEN r.ack >= 3 THEN coalesce(jobs.delivered_at, r.delivered_at) ELSE jobs.delivered_at END,
+  read_at = CASE WHEN r.ack >= 4 THEN coalesce(jobs.read_at, r.read_at) ELSE jobs.read_at END,
   settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE jobs.settled_at END,
   reason = CASE WHEN r.settles = 1 THEN r.reason ELSE jobs.reason END,
   detail = CASE WHEN r.settles = 1 THEN r.detail ELSE jobs.detail END,
   not_before = CASE WHEN r.settles = 1 THEN NULL ELSE jobs.not_before END,
   provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id)
-FROM $rows(org_no bigint, job_id bigint, state text, ack int, events int, at bigint, settles int, reason text, detail text,
-  provider_message_id text)
+FROM $rows(org_no bigint, job_id bigint, state text, ack int, events int, at bigint, delivered_at bigint, read_at bigint,
+  settles int, reason text, detail text, provider_message_id text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: lanes_waiting_for
@@ -64,3 +64,13 @@ INSERT INTO chats (org_no, phone_no, chat_id, first_at, last_inbound_at)
 SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT), CAST(:now AS BIGINT)
 FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
 ON CONFLICT (org_no, phone_no, chat_id) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
+
+-- name: lanes_of_new_chats
+-- Lanes of these chats that were fed before the chat was known.
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id WHERE l.class = 1
+
+-- name: lanes_known
+-- Their chat is known now.
+UPDATE lanes SET class = 0 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
