@@ -54,7 +54,9 @@ def test_every_make_target_that_the_pages_name_exists_and_explains_itself() -> N
 def test_every_command_that_the_pages_name_exists() -> None:
     from heliograph.cli.main import COMMANDS
 
-    named = {name for page in PAGES for name in re.findall(r"\bheliograph ([a-z]+(?:-[a-z]+)*)\b", _code(page.read_text()))}
+    named = {
+        name for page in PAGES for name in re.findall(r"\bheliograph ([a-z]+(?:-[a-z]+)*)\b", _code(page.read_text()))
+    }
     assert named <= set(COMMANDS)
 
 
