@@ -1,0 +1,73 @@
+"""A start that cannot work ends within seconds, with one clear line and exit 1, and leaves nothing half made."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from heliograph.cli.demo.server import running_server
+
+pytestmark = pytest.mark.timeout(120)
+WITHIN_S = 20  # seconds on a machine that is busy with other tests; about one when it is not
+
+
+def start(folder: Path, *args: str, **environ: str) -> str:
+    """The one line it says."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "heliograph.cli.main", "serve", *args],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=clean | environ,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert time.monotonic() - begun < WITHIN_S
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("heliograph: ")
+    return lines[0]
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Cannot listen on 127.0.0.1:{port}" in start(tmp_path, "--port", str(port))
+    assert list(tmp_path.glob("*.db*")) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/none", "cannot be reached"),
+        ("sqlite:///no-such-folder/x.db", "no-such-folder"),
+        ("sqlite:///text.db", "text.db"),
+        ("sqlite:///folder", "folder"),
+        ("mysql://root@localhost/x", "HELIOGRAPH_DATABASE_URL must be"),
+    ],
+)
+def test_a_database_that_cannot_be_used(url: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.db").write_text("This is not a database but a text, and a longer one than a header.\n" * 40)
+    assert said in start(tmp_path, "--port", "0", "--database-url", url)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left - {"text.db.lock", "folder.lock"} == {"text.db", "folder"}
+
+
+def test_a_misspelled_setting(tmp_path: Path) -> None:
+    assert "Did you mean HELIOGRAPH_PORT?" in start(tmp_path, HELIOGRAPH_PROT="8080")
+
+
+def test_a_second_process_on_the_same_file(tmp_path: Path) -> None:
+    with running_server(tmp_path, phone="919876543210", port=0):
+        line = start(tmp_path, "--port", "0", "--database-url", f"sqlite:///{tmp_path / 'heliograph.db'}")
+    assert "belongs to another heliograph process" in line
