@@ -83,7 +83,16 @@ async def test_the_journal_is_filtered_by_chat_and_phone_oldest_first(net: World
 
 
 async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
-    values = {"chat_id": "1", "number": "1", "limit": 1, "device": "1", "after": 0, "now": 0, "message_id": "1"}
+    values = {
+        "chat_id": "1",
+        "number": "1",
+        "limit": 1,
+        "device": "1",
+        "after": 0,
+        "now": 0,
+        "message_id": "1",
+        "devices": None,
+    }
     names = (
         "messages_of_chat",
         "messages_of_number",
@@ -96,7 +105,7 @@ async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
         plan = await net.network.journal.call(
             lambda db, name=name: db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values).fetchall()  # type: ignore[misc]
         )
-        words = " ".join(row[3] for row in plan)
+        words = " ".join(row[3] for row in plan if "json_each" not in row[3])  # the caller's own phones: a short list
         assert "USING" in words and "INDEX" in words and "SCAN" not in words and "TEMP B-TREE" not in words, (
             name,
             words,

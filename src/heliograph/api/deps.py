@@ -13,6 +13,7 @@ from heliograph.ports.media import MediaStore
 from heliograph.ports.meter import Meter, Unmetered
 from heliograph.ports.provider import Provider, Setup
 from heliograph.ports.secrets import Secrets
+from heliograph.ports.steering import Steering
 from heliograph.ports.wake import Wake
 
 AsgiApp = Callable[..., Awaitable[None]]
@@ -28,7 +29,10 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Another room's ASGI app under `path` (it sees the whole path). `bearer`: only for holders of an API key."""
+    """Another room's ASGI app under `path` (it sees the whole path). `bearer`: only for holders of an API key.
+
+    Behind the key, `scope["heliograph.devices"]` names the phones (phone_id) of the caller's organisation.
+    """
 
     path: str
     app: AsgiApp
@@ -73,6 +77,7 @@ class ApiDeps:
     setup: Callable[[str], Setup | None] = no_setup
     secrets: Secrets | None = None
     webhooks: WebhookDesk | None = None
+    steering: Steering | None = None
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()
     dashboard: AsgiApp | None = None

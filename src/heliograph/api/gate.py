@@ -104,13 +104,14 @@ class _Exchange:
         self._desk.deps.meter.answered(self._status)
 
     async def run_mounted(self, app: AsgiApp) -> None:
-        """Another room's app behind the bearer key; it reads its body itself."""
+        """Another room's app behind the bearer key; it reads its body itself, and is told the caller's phones."""
         try:
             caller = await self._desk.keys.caller(self._head.authorization)
+            phones = await self._desk.deps.accounts.phones(caller.org_no)
         except Refusal as refusal:
             await self._refuse(refusal)
             return
-        self._scope["heliograph.caller"] = caller.key
+        self._scope["heliograph.devices"] = tuple(phone.phone_id for phone in phones)
         await app(self._scope, self._receive, self._send)
 
     async def _enter(self) -> None:

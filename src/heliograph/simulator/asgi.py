@@ -13,7 +13,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 def simulator_asgi(network: SimulatedNetwork) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Takes paths with or without /simulator before them, so that any way of mounting works."""
+    """Takes paths with or without /simulator before them, so that any way of mounting works.
+
+    `heliograph.devices` in the scope, from whoever checked the key: the phones whose messages may be seen.
+    """
     routes = Routes(network)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,7 +28,8 @@ def simulator_asgi(network: SimulatedNetwork) -> Callable[[Scope, Receive, Send]
             return
         path = PREFIX + scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(PREFIX)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        await _answer(send, await routes.handle(Request(scope["method"], path, query, body)))
+        devices = scope.get("heliograph.devices")
+        await _answer(send, await routes.handle(Request(scope["method"], path, query, body, devices)))
 
     return app
 

@@ -65,19 +65,20 @@ SELECT coalesce(max(no), 0) FROM messages;
 
 -- name: messages
 SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
-ORDER BY no LIMIT :limit;
+WHERE (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices))) ORDER BY no LIMIT :limit;
 
 -- name: messages_of_chat
 SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
-WHERE chat_id = :chat_id ORDER BY no LIMIT :limit;
+WHERE chat_id = :chat_id AND (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices))) ORDER BY no LIMIT :limit;
 
 -- name: messages_of_number
 SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
-WHERE number = :number ORDER BY no LIMIT :limit;
+WHERE number = :number AND (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices))) ORDER BY no LIMIT :limit;
 
 -- name: messages_of_chat_and_number
 SELECT message_id, number, chat_id, content, quoted_id, received_at_us, transmissions, shown, ack FROM messages
-WHERE chat_id = :chat_id AND number = :number ORDER BY no LIMIT :limit;
+WHERE chat_id = :chat_id AND number = :number
+AND (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices))) ORDER BY no LIMIT :limit;
 
 -- name: owed_page
 SELECT no, chat_id, message_id, behaviour, since_us, owed FROM messages

@@ -35,8 +35,15 @@ def left_behind(db: sqlite3.Connection, now_us: int) -> LeftBehind:
     )
 
 
-def messages(db: sqlite3.Connection, *, chat_id: str | None, number: str | None, limit: int) -> list[dict[str, Any]]:
-    """Oldest first. Source: interface, "The simulator", Journal."""
+def messages(
+    db: sqlite3.Connection,
+    *,
+    chat_id: str | None,
+    number: str | None,
+    limit: int,
+    devices: tuple[str, ...] | None = None,
+) -> list[dict[str, Any]]:
+    """Oldest first; `devices` None: of all phones. Source: interface, "The simulator", Journal."""
     match chat_id, number:
         case None, None:
             name = "messages"
@@ -46,13 +53,16 @@ def messages(db: sqlite3.Connection, *, chat_id: str | None, number: str | None,
             name = "messages_of_number"
         case _:
             name = "messages_of_chat_and_number"
-    find = {"chat_id": chat_id, "number": number, "limit": limit}
+    own = None if devices is None else msgspec.json.encode(devices).decode()
+    find = {"chat_id": chat_id, "number": number, "limit": limit, "devices": own}
     return [_shown(row) for row in db.execute(SQL[name], find)]
 
 
-def messages_json(db: sqlite3.Connection, *, chat_id: str | None, number: str | None, limit: int) -> bytes:
+def messages_json(
+    db: sqlite3.Connection, *, chat_id: str | None, number: str | None, limit: int, devices: tuple[str, ...] | None
+) -> bytes:
     """A JSON array, made here so that a long one is no work for the event loop."""
-    return msgspec.json.encode(messages(db, chat_id=chat_id, number=number, limit=limit))
+    return msgspec.json.encode(messages(db, chat_id=chat_id, number=number, limit=limit, devices=devices))
 
 
 def _shown(row: tuple[Any, ...]) -> dict[str, Any]:

@@ -37,12 +37,16 @@ class MethodNotAllowed(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` after the host, still with /simulator and its percent signs."""
+    """`path` after the host, still with /simulator and its percent signs.
+
+    `devices`: whose messages may be seen, if not all: an organisation sees its own phones only.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    devices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Routes:
             raise too_large()
         match request.method, path:
             case "GET", "/messages":
-                return await self._messages(request.query)
+                return await self._messages(request.query, request.devices)
             case "DELETE", "/messages":
                 return _json(await hand.empty_journal(self.network))
             case "POST", "/inbound":
@@ -95,12 +99,12 @@ class Routes:
                 chat_id = unquote(path.removeprefix("/contacts/"))
                 return _json(await hand.set_contact(self.network, chat_id, _object(request.body)))
 
-    async def _messages(self, query: Mapping[str, str]) -> bytes:
+    async def _messages(self, query: Mapping[str, str], devices: tuple[str, ...] | None) -> bytes:
         chat_id = parse_chat_id(query["chat_id"]) if "chat_id" in query else None
         number = parse_number(query["from"], "from") if "from" in query else None
         limit = _limit(query["limit"]) if "limit" in query else DEFAULT_LIMIT
         return await self.network.journal.read(
-            lambda db: messages_json(db, chat_id=chat_id, number=number, limit=limit)
+            lambda db: messages_json(db, chat_id=chat_id, number=number, limit=limit, devices=devices)
         )
 
     async def _set_faults(self, wish: Mapping[str, Any]) -> Faults:
