@@ -19,6 +19,7 @@ from heliograph.domain.outcome import Accepted, Outcome
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
 from heliograph.store.sqlite import SqliteShell
+from heliograph.store.steering import SteeringStore
 from heliograph.store.store import Store
 
 NUMBER = "919876543210"
@@ -136,6 +137,7 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     given: dict[str, Any] = {
         "intake": store,
         "accounts": store,
+        "steering": SteeringStore(shell, clock, ids),
         "media": media,
         "wake": woken,
         "clock": clock,

@@ -178,3 +178,16 @@ async def test_a_waiting_message_explains_itself(world: World) -> None:
     assert [b.code for b in found.blockers][:2] == ["phone_connecting", "chat_paused"]
     found = await world.steering.explain(await world.job(third.job_id))
     assert [(b.code, b.text) for b in found.blockers if b.code == "behind"] == [("behind", "Waits behind 2 others.")]
+
+
+async def test_nothing_starts_after_a_phone_was_paused(world: World) -> None:
+    for _ in range(3):
+        await world.send(A)
+    await world.step(1)
+    await world.steering.pause_phone(world.org_no, world.phone_no, "Asha", "new SIM")
+    assert await world.step(5) == []  # the owner was not told; the store itself refuses
+    assert [(hold.what, hold.reason) for hold in await world.steering.holds(world.org_no, world.phone_no)] == [
+        ("phone", "new SIM")
+    ]
+    await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
+    assert len(await world.step(5)) == 1

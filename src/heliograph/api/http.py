@@ -15,6 +15,8 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api import (
+    broadcast_acts,
+    broadcasts,
     deliveries,
     legacy_queue,
     messages,
@@ -23,8 +25,10 @@ from heliograph.api import (
     probes,
     qr,
     queues,
+    schedules,
     send,
     send_sync,
+    steering,
     webhooks,
 )
 from heliograph.api.auth import Keys, Phones
@@ -48,6 +52,10 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
     qr.routes,
     webhooks.routes,
     deliveries.routes,
+    broadcasts.routes,
+    broadcast_acts.routes,
+    schedules.routes,
+    steering.routes,
 )
 # what this app serves outside /v1; the rest is the dashboard's
 _OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})

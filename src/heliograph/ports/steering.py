@@ -19,7 +19,7 @@ from heliograph.domain.schedule import Occurrence, Schedule
 
 @dataclass(frozen=True, slots=True)
 class HoldRow:
-    """`what`: `chat:ID` or `broadcast:NO`."""
+    """`what`: `phone`, `chat:ID` or `broadcast:NO`."""
 
     what: str
     actor: str
@@ -37,6 +37,14 @@ class Act:
     what: str
     detail: str
     phone_no: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """`seconds` None: never, as things stand. `new_chats`: how many of them the phone has not written to before."""
+
+    seconds: float | None
+    new_chats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,12 @@ class Steering(Protocol):
 
     def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
         """All its messages in order, a chunk at a time; those not fed yet as they will be."""
+        ...
+
+    async def forecast(
+        self, org_no: int, phone_no: int, chats: Sequence[str], *, delay_s: float, in_flight: int
+    ) -> Forecast:
+        """When a broadcast to these chats would end, by the phone's queue and pace."""
         ...
 
     async def feed(self) -> tuple[set[int], int | None]:

@@ -23,13 +23,15 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements} | {
         (w.org_no, w.phone_no, w.token) for w in wishes
     }
-    ours = {(row[0], row[1]) for row in (yield from batch("fence", sorted(fenced)))}
+    found = yield from batch("fence", sorted(fenced))
+    ours = {(row[0], row[1]) for row in found}
+    stopped = {row[0] for row in found if row[2]}
     counts, events = Counts(), []  # type: ignore[var-annotated]
     settled = yield from _settle([s for s in settlements if (s.job.phone_no, s.token) in ours], now_us, counts, events)
     tokens = dict(ours)
     named = _named(settlements, settled)
     yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=events)
-    open_wishes = [wish for wish in wishes if (wish.phone_no, wish.token) in ours]
+    open_wishes = [w for w in wishes if (w.phone_no, w.token) in ours and w.phone_no not in stopped]
     phones = sorted({(wish.org_no, wish.phone_no) for wish in open_wishes})
     due = yield from batch("lanes_due", phones, now=now_us, limit=DUE_AT_ONCE)
     yield from relink({(r[0], r[1], r[2], r[3]): Relink() for r in due})

@@ -13,8 +13,10 @@ from heliograph.domain.forecast import eta
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.numbers import zones_of
 from heliograph.domain.pacing import NEVER, History, PaceRow, Policy, limit_now, load, next_start, parse_policy
+from heliograph.domain.policy import DAY_S
 from heliograph.domain.quiet import quiet_until
 from heliograph.domain.states import Class, State
+from heliograph.ports.steering import Forecast
 from heliograph.store.rows import phone_of
 from heliograph.store.unit import Unit, one, run
 
@@ -62,6 +64,25 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
         pace=_pace(policy, history, now_us, job.chat_id, new_chat),
         forecast_s=forecast_s,
     )
+
+
+def forecast_of(
+    org_no: int, phone_no: int, count: int, new: int, delay_s: float, in_flight: int, now_us: int
+) -> Unit[Forecast]:
+    """When `count` more messages, `new` of them to new chats, would be through."""
+    found = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    phone = phone_of(found)
+    policy = policy_of(phone)
+    history = yield from _history(policy, phone, now_us)
+    waiting = 0
+    for row in (yield from run("explain_queue", org_no=org_no, phone_no=phone_no)):
+        waiting += row["open_now"]
+    seconds = eta(policy, history, 0.0, ahead=waiting + count, send_s=SEND_S, in_flight=in_flight)
+    seconds = max(seconds, delay_s * count)
+    limit = limit_now(policy, history, 0.0, "new_chats_per_day")
+    if limit is not None and new:
+        seconds = float("inf") if limit == 0 else max(seconds, (new // limit) * DAY_S)
+    return Forecast(None if seconds == float("inf") else seconds, new)
 
 
 def policy_of(phone: PhoneRow) -> Policy:

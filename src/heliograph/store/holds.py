@@ -1,4 +1,4 @@
-"""Stopping a chat or a broadcast, and letting it go on.
+"""Stopping a phone, a chat or a broadcast, and letting it go on.
 
 Promise: after the commit of a hold nothing of it is started (each start looks here in its own transaction); a lane that
 was put aside comes back when its hold is dropped. Neither touches more rows than the lanes that were met meanwhile.
@@ -9,7 +9,8 @@ from heliograph.store.unit import Rows, Unit, batch, one, run
 
 
 def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us: int) -> Unit[bool]:
-    """`what`: `chat:ID` or `broadcast:NO`. False: it was stopped already."""
+    """`what`: `phone`, `chat:ID` or `broadcast:NO`. False: it was stopped already."""
+    yield from run("hold_lock", org_no=org_no, phone_no=phone_no)
     put = yield from one(
         "hold_put", org_no=org_no, phone_no=phone_no, what=what, actor=actor, reason=reason, now=now_us
     )

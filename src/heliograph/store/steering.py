@@ -9,16 +9,17 @@ from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refus
 from heliograph.domain.csv_recipients import Recipient
 from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.explain import Explanation, explain
-from heliograph.domain.ids import JobId, JobIds, parse_job_id
+from heliograph.domain.ids import JobId, JobIds
 from heliograph.domain.job import Job
 from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 from heliograph.ports.clock import Clock
-from heliograph.ports.steering import Act, HoldRow, Suppressed
+from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
 from heliograph.store import broadcasts, expire, facts, holds, schedules, steer
+from heliograph.store.broadcast_list import cancel_fed, jobs_of
 from heliograph.store.store import Shell
 from heliograph.store.told import told
-from heliograph.store.unit import Unit, one, run
+from heliograph.store.unit import Unit, batch, one, run
 
 T = TypeVar("T")
 LOAD = 500  # recipients taken in by one transaction
@@ -99,19 +100,9 @@ class SteeringStore:
 
         done = await self._shell.write(unit)
         if isinstance(done, BroadcastRow):
-            await self.cancel_fed(org_no, broadcast_no, actor)
+            await cancel_fed(self._shell, self._clock, org_no, broadcast_no, actor)
             return await self.broadcast_row(org_no, broadcast_no)
         return done
-
-    async def cancel_fed(self, org_no: int, broadcast_no: JobId, actor: str) -> list[JobId]:
-        """What is fed and waits, in steps."""
-        ended: list[JobId] = []
-        while True:
-            now_us = self._clock.now_us()
-            step = await self._shell.write(lambda: broadcasts.cancel_step(org_no, broadcast_no, actor, now_us))  # noqa: B023
-            if not step:
-                return ended
-            ended += step
 
     def _after_broadcast(
         self, done: BroadcastRow | Refused | None, act: str, name: str | None, actor: str, act_no: JobId, now_us: int
@@ -141,23 +132,27 @@ class SteeringStore:
         now_us = self._clock.now_us()
         return len(await self._shell.write(lambda: steer.put_back(org_no, found, actor, now_us)))
 
-    async def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        broadcast_no = parse_job_id(broadcast_id)
-        if broadcast_no is None:
-            return
-        n: int | None = 0
-        while n is not None:
-            # the row is read with each chunk: what is fed meanwhile is shown as the job it became
-            row = await self.broadcast_row(org_no, broadcast_no)
-            if row is None:
-                return
-            now_us = self._clock.now_us()
-            jobs, n = await self._shell.read(lambda: broadcasts.jobs_from(row, n or 0, LOAD, now_us))  # noqa: B023
-            if jobs:
-                yield jobs
+    def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+        return jobs_of(self._shell, self._clock, org_no, broadcast_id)
+
+    async def forecast(
+        self, org_no: int, phone_no: int, chats: Sequence[str], *, delay_s: float, in_flight: int
+    ) -> Forecast:
+        now_us = self._clock.now_us()
+        known = 0
+        for first in range(0, len(chats), LOAD):
+            rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
+            known += len(await self._shell.read(lambda: batch("chats_among", rows)))  # noqa: B023
+        new = len(chats) - known
+        return await self._shell.read(
+            lambda: facts.forecast_of(org_no, phone_no, len(chats), new, delay_s, in_flight, now_us)
+        )
 
     async def feed(self) -> tuple[set[int], int | None]:
         now_us = self._clock.now_us()
+        due = await self._shell.read(lambda: one("next_broadcast"))
+        if due is None or due["feed_at"] > now_us:
+            return set(), None if due is None else due["feed_at"]
         return await self._shell.write(lambda: broadcasts.feed(now_us))
 
     async def sweep_broadcasts(self, before_us: int) -> int:
@@ -213,6 +208,9 @@ class SteeringStore:
 
     async def run_schedules(self) -> tuple[set[int], int | None]:
         now_us = self._clock.now_us()
+        due = await self._shell.read(lambda: one("next_schedule"))
+        if due is None or due["next_at"] > now_us:
+            return set(), None if due is None else due["next_at"]
         return await self._shell.write(lambda: schedules.run_due(self._ids.make, now_us))
 
     # -- holds and single messages
@@ -225,10 +223,14 @@ class SteeringStore:
 
     async def _phone(self, org_no: int, phone_no: int, actor: str, reason: str, act: str) -> bool:
         now_us, act_no = self._clock.now_us(), self._ids.make()
-        given = {"actor": actor} if act == "pause" else {}
 
         def unit() -> Unit[bool]:
-            done = yield from one(f"phone_{act}", org_no=org_no, phone_no=phone_no, now=now_us, **given)
+            if act == "pause":
+                yield from holds.hold(org_no, phone_no, "phone", actor, reason, now_us)
+                done = yield from one("phone_pause", org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
+            else:
+                yield from run("hold_drop", org_no=org_no, phone_no=phone_no, what="phone")
+                done = yield from one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
             if done is None:
                 return False
             yield from _acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)

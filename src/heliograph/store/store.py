@@ -27,7 +27,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, cancel, leases, look, receipts
+from heliograph.store import accounts, broadcast_list, cancel, leases, look, receipts
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
@@ -69,10 +69,8 @@ class Store:
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
         return await self.shell.read(lambda: look.jobs(org_no, phone_no, limit=limit, offset=offset))
 
-    async def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        nothing: list[list[Job]] = []  # no broadcasts yet
-        for chunk in nothing:
-            yield chunk
+    def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+        return broadcast_list.jobs_of(self.shell, self._clock, org_no, broadcast_id)
 
     async def history(self, org_no: int, job_id: JobId) -> list[Event]:
         return await self.shell.read(lambda: look.history(org_no, job_id))
@@ -99,7 +97,7 @@ class Store:
         if job_ids is not None:
             return await self.shell.write(lambda: cancel.purge_named(org_no, phone_no, job_ids, actor, now_us))
         if broadcast_id is not None:
-            return []
+            return await broadcast_list.purge(self.shell, self._clock, org_no, phone_no, broadcast_id, actor)
         phones = [phone.phone_no for phone in await self.phones(org_no)] if phone_no is None else [phone_no]
         ended: list[JobId] = []
         for each in phones:

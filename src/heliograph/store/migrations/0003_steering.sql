@@ -1,7 +1,7 @@
 -- Broadcasts, schedules, holds, pace and suppressed chats. org_no leads every key. The numbers of broadcasts and schedules
 -- are made like job keys, so that their public ids are functions of them and need no index.
 
--- what a person stopped: `chat:ID` or `broadcast:NO` of a phone. Nearly always empty, so looking costs next to nothing
+-- what a person stopped: `phone`, `chat:ID` or `broadcast:NO`. Nearly always empty, so looking costs next to nothing
 CREATE TABLE holds (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,

@@ -2,8 +2,11 @@
 -- empty would otherwise search a partial index of that state from end to end.
 
 -- name: fence
--- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
-SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
+-- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us, and so
+-- does whoever pauses one. `stopped`: paused.
+SELECT l.phone_no, l.token, CASE WHEN EXISTS (
+  SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone') THEN 1 ELSE 0 END AS stopped
+FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
@@ -115,7 +118,7 @@ FROM $rows(org_no bigint, job_id bigint, token bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
   AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
-    AND h.what IN ('chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT)))
+    AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT)))
 RETURNING $columns(started)
 -- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.state, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.ack, jobs.reason, jobs.detail, jobs.not_before, jobs.expires_at, jobs.broadcast_no, jobs.schedule_no, jobs.performed_by, jobs.provider_message_id, jobs.author, jobs.events, jobs.queued_at, jobs.started_at, jobs.sent_at, jobs.delivered_at, jobs.read_at, jobs.settled_at
 

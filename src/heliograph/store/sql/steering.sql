@@ -134,3 +134,8 @@ SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_
 -- By chat id.
 SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_no AND chat_id > :after
 ORDER BY chat_id LIMIT :limit
+
+-- name: chats_among
+-- Those of these chats that the phone has written to, or heard from.
+SELECT c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
+ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id

@@ -1,0 +1,210 @@
+"""Broadcasts over HTTP: one message to up to 100,000 chats, each with its own words.
+
+Promise: either the whole list is taken in and on disk when the answer comes, or nothing of it is sent: a wrong number,
+a missing variable or a bad row of a CSV refuses all, by name. Source: contract 2.1.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.acts import steering_of
+from heliograph.api.call import Call
+from heliograph.api.idempotency import REPLAYED, idempotency
+from heliograph.api.parse import (
+    ExpiresAt,
+    MediaBody,
+    PollBody,
+    Priority,
+    SendBody,
+    SendOptions,
+    TtlSeconds,
+    content_of,
+)
+from heliograph.api.route import Answer, PhoneUse, route
+from heliograph.api.send import check_recipient, prepared
+from heliograph.api.terms import expiry_of, lane_of
+from heliograph.domain.broadcast import NewBroadcast
+from heliograph.domain.chat import parse_chat_id
+from heliograph.domain.content import MAX_TEXT
+from heliograph.domain.csv_recipients import MAX_RECIPIENTS, Recipient, parse_csv
+from heliograph.domain.errors import invalid
+from heliograph.domain.ids import queue_id
+from heliograph.domain.job import PhoneRow
+from heliograph.domain.moment import iso, parse_future
+from heliograph.domain.states import Lane
+from heliograph.domain.template import check_all, fill, parse_values
+
+MAX_DELAY_S = 86_400.0
+CLOCKS_DIFFER_S = 60.0
+PATH = "/v1/message/broadcast"
+
+
+class VariablesBody(msgspec.Struct):
+    chat_id: str
+    values: dict[str, str | int | float]
+
+
+class BroadcastBody(msgspec.Struct):
+    """`chat_ids` with `variables`, or `csv`: a file whose columns are the variables and one of which is the number."""
+
+    chat_ids: list[str] | None = None
+    csv: Annotated[
+        str | None, Meta(description="A CSV file as text, with a heading; one column is chat_id, phone …")
+    ] = None
+    message: Annotated[
+        str | None, Meta(description="May hold variables: Hello {{name}}", extra_json_schema={"maxLength": MAX_TEXT})
+    ] = None
+    media: MediaBody | None = None
+    poll: PollBody | None = None
+    reply_to: str | None = None
+    options: SendOptions | None = None
+    scheduled_at: Annotated[str | None, Meta(description="Not before this time (ISO, UTC)")] = None
+    delay: Annotated[
+        float,
+        Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
+    ] = 1.0
+    variables: list[VariablesBody] | None = None
+    priority: Priority = None
+    ttl_seconds: TtlSeconds = None
+    expires_at: ExpiresAt = None
+    dry_run: Annotated[bool, Meta(description="Check and show what would be sent, and send nothing")] = False
+
+
+class PreviewRow(msgspec.Struct, frozen=True):
+    chat_id: str
+    message: str
+
+
+class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`repeated`: recipients left out because they came twice. The last three: of a dry run."""
+
+    broadcast_id: str | None
+    total_chats: int
+    repeated: int = 0
+    dry_run: bool = False
+    new_chats: int | None = None
+    finishes_at: str | None = None
+    preview: list[PreviewRow] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    recipients: list[Recipient]
+    repeated: int
+
+
+@route(
+    "POST", "/message/broadcast",
+    summary="Send one message to many chats", tag="Broadcasts", phone=PhoneUse.REQUIRED, body=BroadcastBody,
+    answer=BroadcastAnswer, errors=(404, 409, 413, 415), idempotent=True,
+    description="Up to 100,000 chats in one call. A 200 means that the whole list is on disk. Single messages of the"
+    " phone pass a broadcast; who asked not to be written to is left out.",
+    example={
+        "chat_ids": ["919537851844@c.us"], "message": "Hello {{name}}", "delay": 1,
+        "variables": [{"chat_id": "919537851844@c.us", "values": {"name": "Asha"}}],
+    },
+    example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
+)  # fmt: skip
+async def broadcast(call: Call) -> Answer | BroadcastAnswer:
+    steering, phone = steering_of(call), call.the_phone
+    body = call.decoded(BroadcastBody)
+    now_us = call.deps.clock.now_us()
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
+    if not 0 <= body.delay <= MAX_DELAY_S:  # a NaN is not either
+        raise invalid("delay", f"delay must be a number of seconds from 0 to {MAX_DELAY_S:.0f}")
+    scheduled_us = None
+    if body.scheduled_at is not None:
+        scheduled_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
+    lane = lane_of(body.priority, Lane.BULK)
+    expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
+    if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
+        raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
+    content = content_of(_as_send(body))
+    # in a thread: a list of the largest size takes a second, in which others are served
+    wanted = await asyncio.to_thread(_recipients, body, phone)
+    first = wanted.recipients[0]
+    if body.dry_run:
+        return await _dry_run(call, wanted, body, scheduled_us)
+    content = await prepared(call.desk, phone, content, body.media, first.chat_id)
+    new = NewBroadcast(
+        broadcast_no=call.deps.job_ids.make(),
+        org_no=phone.org_no,
+        phone_no=phone.phone_no,
+        content=content,
+        delay_s=body.delay,
+        lane=lane,
+        scheduled_at_us=scheduled_us,
+        expires_at_us=expires_us,
+        idempotency=keyed,
+    )
+    made, replayed = await steering.broadcast(new, wanted.recipients)
+    call.deps.wake.phones((phone.phone_no,))
+    answer = BroadcastAnswer(queue_id(made), len(wanted.recipients), wanted.repeated)
+    headers = {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
+    return Answer(msgspec.json.encode(answer), headers=headers)
+
+
+def _as_send(body: BroadcastBody) -> SendBody:
+    return SendBody(
+        chat_id="",
+        message=body.message,
+        media=body.media,
+        poll=body.poll,
+        reply_to=body.reply_to,
+        options=body.options,
+    )
+
+
+def _recipients(body: BroadcastBody, phone: PhoneRow) -> _Wanted:
+    """Checked, each once; every variable is there for every one of them."""
+    if body.csv is not None:
+        if body.chat_ids is not None or body.variables is not None:
+            raise invalid("csv", "Give either csv, or chat_ids and variables")
+        parsed = parse_csv(body.csv)
+        wanted = _Wanted(parsed.rows, parsed.repeated)
+    else:
+        wanted = _listed(body)
+    for one in wanted.recipients:
+        check_recipient(phone, one.chat_id)
+    check_all(body.message or "", [(one.chat_id, one.values) for one in wanted.recipients], most=MAX_TEXT)
+    return wanted
+
+
+def _listed(body: BroadcastBody) -> _Wanted:
+    if not body.chat_ids:
+        raise invalid("chat_ids", "chat_ids must name at least one chat")
+    if len(body.chat_ids) > MAX_RECIPIENTS:
+        raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
+    values: dict[str, dict[str, str]] = {}
+    for given in body.variables or ():
+        values.setdefault(parse_chat_id(given.chat_id, "variables"), {}).update(parse_values(given.values))
+    found: dict[str, Recipient] = {}
+    for text in body.chat_ids:
+        chat_id = parse_chat_id(text, "chat_ids")
+        found.setdefault(chat_id, Recipient(chat_id, values.get(chat_id, {})))
+    return _Wanted(list(found.values()), len(body.chat_ids) - len(found))
+
+
+async def _dry_run(call: Call, wanted: _Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
+    phone = call.the_phone
+    provider = call.deps.provider(phone.provider)
+    forecast = await steering_of(call).forecast(
+        phone.org_no,
+        phone.phone_no,
+        [one.chat_id for one in wanted.recipients],
+        delay_s=body.delay,
+        in_flight=1 if provider is None else provider.capabilities.in_flight,
+    )
+    begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
+    ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
+    shown = [PreviewRow(one.chat_id, fill(body.message or "", one.values)) for one in wanted.recipients[:3]]
+    return BroadcastAnswer(None, len(wanted.recipients), wanted.repeated, True, forecast.new_chats, ends, shown)
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [broadcast]
