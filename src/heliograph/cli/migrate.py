@@ -1,8 +1,14 @@
-"""`heliograph migrate`: brings the database to this version's schema. `heliograph serve` does the same at its start."""
+"""`heliograph migrate`: brings the database to this version's schema, or moves a whole installation to PostgreSQL.
+
+Promise: a move is one transaction at its destination, checked by counts and checksums; the source is only read. What is
+left behind after a crash is an empty destination.
+"""
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,21 +16,27 @@ from heliograph.cli.exits import Exit
 from heliograph.cli.output import json_option, note, put
 from heliograph.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from heliograph.store.transfer import Moved
+
 
 @click.command()
-@click.option("--from", "source", metavar="URL", help="A stopped installation to move: sqlite:///FILE")
-@click.option("--to", "target", metavar="URL", help="An empty database to move it to: postgresql://…")
+@click.option("--from", "source", metavar="sqlite:///FILE", help="Move this installation; its server must be stopped.")
+@click.option("--to", "target", metavar="postgresql://…", help="Where to: a database that holds nothing yet.")
 @json_option
 def migrate(source: str | None, target: str | None, as_json: bool) -> int:
     """Bring the database that the settings name to this version's schema.
 
-    Each step is one transaction, under a lock: stopped anywhere, it goes on at the next call.
+    Each step is one transaction, under a lock: stopped anywhere, it goes on at the next call. `heliograph serve` does
+    the same when it starts.
 
-    With --from and --to: move a whole installation from SQLite to PostgreSQL, while its server is stopped. All or
-    nothing; every table is read back and compared by count and checksum before the move counts.
+    With --from and --to a whole installation moves from SQLite to PostgreSQL, all or nothing. Media files stay where
+    they are: copy their folder, or keep HELIOGRAPH_MEDIA_DIR.
     """
-    if source or target:
-        return _move(source or "", target or "", as_json)
+    if (source is None) is not (target is None):
+        raise click.UsageError("--from and --to belong together.")
+    if source is not None and target is not None:
+        return _move(source, target, as_json)
     settings = load_settings(os.environ)
     version = asyncio.run(_migrate(settings))
     if as_json:
@@ -34,27 +46,29 @@ def migrate(source: str | None, target: str | None, as_json: bool) -> int:
     return Exit.OK
 
 
-def _move(source: str, target: str, as_json: bool) -> int:
-    if not source.startswith("sqlite:///") or not target.startswith(("postgresql://", "postgres://")):
-        raise click.UsageError("Name both: --from sqlite:///FILE --to postgresql://…")
-    from heliograph.app import move_store
-
-    path = Path(source.removeprefix("sqlite:///"))
-    moved = asyncio.run(move_store(path, target, lambda one: note(f"  {one.table:<22} {one.rows:>9,} rows, equal")))
-    if as_json:
-        put([{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in moved])
-    else:
-        rows = sum(one.rows for one in moved)
-        click.echo(
-            f"Moved {rows:,} rows in {len(moved)} tables. Start with HELIOGRAPH_DATABASE_URL set to the new one."
-        )
-        note("Media files stay where they are: give HELIOGRAPH_MEDIA_DIR a folder that all processes see.")
-    return Exit.OK
-
-
 async def _migrate(settings: Settings) -> int:
     from heliograph.app import open_store
     from heliograph.store.migrate import migrations
 
     async with open_store(settings):
         return migrations()[-1].version
+
+
+def _move(source: str, target: str, as_json: bool) -> int:
+    from heliograph.app import move_store
+
+    if not source.startswith("sqlite:///") or not target.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("A move goes from sqlite:///FILE to postgresql://USER@HOST/DATABASE.")
+
+    def told(table: "Moved") -> None:
+        note(f"  {table.table:<20} {table.rows:>12,} rows  {table.checksum[:16]}")
+
+    path = Path(source.removeprefix("sqlite:///"))
+    moved: Sequence[Moved] = asyncio.run(move_store(path, target, told))
+    rows = sum(table.rows for table in moved)
+    if as_json:
+        put([{"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in moved])
+    else:
+        click.echo(f"Moved {rows:,} rows in {len(moved)} tables; counts and checksums agree on both sides.")
+        note("Now start the server with HELIOGRAPH_DATABASE_URL set to the new database. The old file was only read.")
+    return Exit.OK
