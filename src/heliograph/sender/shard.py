@@ -23,6 +23,7 @@ from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
 from heliograph.sender.pause import pause
 
+ROUND_S = 0.003  # rounds under load begin no closer than this: fewer and larger transactions
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
 
@@ -108,8 +109,11 @@ class Shard:
         while True:
             await self._wait()
             self._wake.clear()
+            began = self._clock.monotonic()
             try:
-                await self._round()
+                if await self._round():
+                    # what ends meanwhile shares the next transaction
+                    await self._clock.sleep(max(began + ROUND_S - self._clock.monotonic(), 0))
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
                 self._log("sender_round_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
@@ -141,7 +145,8 @@ class Shard:
                         self._ended.append(Ended(owned, settlement, None, 0.0))
             self._doubtful.discard(phone_no)
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Whether there was anything to write."""
         if self._doubtful:
             await self._resolve_doubt()
         now = self._clock.monotonic()
@@ -169,7 +174,7 @@ class Shard:
                 else:
                     owned.due_at = now  # there may be work; look again when the phone may send
         if not ended and not wishes:
-            return
+            return False
         try:
             done = await self._store.advance([one.settlement for one in ended], wishes)
         except BaseException:
@@ -179,6 +184,7 @@ class Shard:
         faultpoint("settle.after")
         self._after(ended, done)
         await self._holds.write()
+        return True
 
     def _within_org(self, owned: Owned, wish: StartWish, room: dict[int, int], now: float) -> StartWish | None:
         if not self._org_rate.per_second:
