@@ -139,6 +139,16 @@ async def test_a_form_of_another_site_is_refused(headers: dict[str, str], browse
     assert browser.cookie == ""
 
 
+async def test_behind_a_proxy_with_tls_the_cookie_is_secure_and_the_login_works(clock: FrozenClock) -> None:
+    store = Store()
+    app = Dashboard(store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
+    person = Browser(app)
+    assert await person.go("POST", "/login", urlencode({"key": KEY}), origin="https://gw.example") == 303
+    assert person.headers["set-cookie"].endswith("; Secure")
+    stranger = Browser(app)
+    assert await stranger.go("POST", "/login", urlencode({"key": KEY}), origin="https://evil.example") == 400
+
+
 async def test_a_form_that_never_ends_is_cut_off(browser: Browser) -> None:
     assert await browser.go("POST", "/login", "key=" + "x" * 100_000) == 400
 

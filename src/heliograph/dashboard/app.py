@@ -68,7 +68,7 @@ class Dashboard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        call = _Call(scope, receive, send)
+        call = _Call(scope, receive, send, self._public_url)
         try:
             await self._route(call)
         except Unavailable as problem:
@@ -94,11 +94,10 @@ class Dashboard:
             await call.answer(401, login_page() if call.path == "/" else b"", headers=[])
             return
         snapshot = await self._watcher.look(org_no)
-        address = self._public_url or call.address
         if call.path == "/":
-            await call.answer(200, page(snapshot, version=self._version, address=address))
+            await call.answer(200, page(snapshot, version=self._version, address=call.address))
             return
-        part = str(live(snapshot, address)).encode()
+        part = str(live(snapshot, call.address)).encode()
         tag = f'"{hashlib.sha256(part).hexdigest()[:20]}"'.encode()
         if call.header(b"if-none-match") == tag:
             await call.answer(304, b"", headers=[(b"etag", tag)])
@@ -152,8 +151,9 @@ class Dashboard:
 class _Call:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, public_url: str | None) -> None:
         self._scope = scope
+        self._public_url = public_url
         self._receive = receive
         self._send = send
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -167,10 +167,15 @@ class _Call:
 
     @property
     def secure(self) -> bool:
-        return bool(self._scope.get("scheme") == "https")
+        """What people type begins with https; a proxy in front may have taken the TLS off."""
+        return self.address.startswith("https://")
 
     @property
     def address(self) -> str:
+        return self._public_url or self._typed
+
+    @property
+    def _typed(self) -> str:
         return f"{self._scope.get('scheme', 'http')}://{self.header(b'host').decode('latin-1')}"
 
     @property
@@ -178,9 +183,8 @@ class _Call:
         """A form of our own page sent it, not another site's."""
         origin = self.header(b"origin").decode("latin-1")
         site = self.header(b"sec-fetch-site")
-        return site in (b"", b"same-origin") and (
-            not origin or urlsplit(origin).netloc == urlsplit(self.address).netloc
-        )
+        own = {urlsplit(address).netloc for address in (self.address, self._typed)}
+        return site in (b"", b"same-origin") and (not origin or urlsplit(origin).netloc in own)
 
     @property
     def cookie(self) -> str | None:
