@@ -49,9 +49,10 @@ format: $(READY) ## let ruff format and mend what it can
 bench: $(READY) ## measure accept, drain, latency, backlog and memory on this machine
 	@$(BIN)/heliograph bench --postgres own
 
-faults: $(READY) ## kill the server $(KILLS) times under load and check every promise (KILLS=200)
+faults: $(READY) ## kill the server 200 times under load, then a fleet on PostgreSQL, and check every promise
 	@$(BIN)/heliograph prove --kills $(KILLS)
 	@$(BIN)/heliograph prove --kills 20 --control new-id
+	@$(BIN)/heliograph prove --kills 100 --stops 50 --senders 4 --database-url own
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer versions)
 	@printf 'uv\n' | $(COMPILE) $(UPGRADE) --no-annotate - --output-file requirements-bootstrap.lock

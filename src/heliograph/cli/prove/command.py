@@ -5,12 +5,14 @@ import secrets
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from heliograph.cli.exits import Failed
 from heliograph.cli.output import json_option, note, put
+from heliograph.cli.own_postgres import own_postgres
 from heliograph.cli.prove.plan import Plan, Result
 from heliograph.cli.prove.processes import ProofFailed
 from heliograph.cli.prove.run import carry_out
@@ -34,7 +36,11 @@ MEANING = {
 )
 @click.option("--seconds", type=click.FloatRange(1), help="Stop killing after this long.")
 @click.option("--seed", type=int, help="Draws the same kills again. Default: a new one, which is printed.")
-@click.option("--database-url", metavar="URL", help="An empty PostgreSQL database. Default: a SQLite file of its own.")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    help="An empty PostgreSQL database; `own` starts one (development set-up). Default: a SQLite file.",
+)
 @click.option(
     "--senders", default=2, show_default=True, type=click.IntRange(1, 16), help="Sender processes (PostgreSQL)."
 )
@@ -84,7 +90,11 @@ def prove(
         control=control,
     )
     try:
-        result = asyncio.run(_with_progress(plan))
+        if database_url == "own":
+            with own_postgres(folder) as url:
+                result = asyncio.run(_with_progress(replace(plan, database_url=url)))
+        else:
+            result = asyncio.run(_with_progress(plan))
     except (ProofFailed, BaseExceptionGroup) as problem:
         first = _first(problem)
         if not isinstance(first, ProofFailed):

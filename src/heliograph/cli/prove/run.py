@@ -65,6 +65,8 @@ async def _torment(stage: Stage, result: Result, tell: Callable[[], None]) -> No
             await victim.start()
             if chance.random() < STARTING:
                 await asyncio.sleep(chance.uniform(0, 1))
+            elif victim.probe is None:  # nobody can ask it: time enough to start and to take phones over
+                await asyncio.sleep(chance.uniform(0.5, 2 * plan.lease_s))
             else:
                 await victim.ready(stage.http)
                 await asyncio.sleep(chance.uniform(0.01, WORK_S))
