@@ -145,6 +145,7 @@ async def test_media_that_cannot_be_sent_is_refused_and_leaves_no_file(
             400,
             "BAD_REQUEST_ERROR",
         ),
+        (b'{"chat_id":"919537851844","message":"Hi","deep":' + b"[" * 40 + b"]" * 40 + b"}", 400, "BAD_REQUEST_ERROR"),
         (b"[" * 90_000, 400, "BAD_REQUEST_ERROR"),
         (b'{"chat_id":"919537851844","n":' + b"9" * 6000 + b',"message":"\\u0000"}', 400, "BAD_REQUEST_ERROR"),
         (b'{"chat_id":5,', 400, "BAD_REQUEST_ERROR"),
@@ -159,6 +160,12 @@ async def test_a_body_that_is_no_message_is_refused(gateway: World, raw: bytes, 
     answer = await gateway.http.post("/v1/message/send", content=raw, headers={"Content-Type": "application/json"})
     assert_refused(answer, status, code)
     await assert_nothing_stored(gateway)
+
+
+async def test_brackets_that_are_not_nested_or_stand_in_a_text_are_no_depth(gateway: World) -> None:
+    shallow = [[n] for n in range(200)]
+    body = CHAT | {"message": "[" * 100 + '{\\"' * 100, "other": shallow}
+    assert (await gateway.http.post("/v1/message/send", json=body)).status_code == 200
 
 
 async def test_an_escaped_backslash_before_u0000_is_a_text_like_any_other(gateway: World) -> None:

@@ -7,6 +7,7 @@ is never unpacked. Nothing that a database cannot store (NUL, lone surrogates) c
 import json
 import re
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,8 +19,11 @@ Receive = Callable[[], Awaitable[Any]]
 
 _PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+MAX_DEPTH = 32
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
 LONGEST_FIELD = 100  # longer keys are not shown back
-_DEEP = "the JSON is nested too deep"
+_DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
 
 class ClientGone(Exception):
@@ -76,9 +80,17 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
         raise BadRequest(_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error, body) from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise BadRequest(_DEEP)
     if b"\\u0000" in body:
         _look_for_unstorable(body)
     return value
+
+
+def _depth(body: bytes | bytearray) -> int:
+    """How deep valid JSON is nested. What is kept must be readable again from any depth of the program's own calls."""
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def _wrong_type(text: str, body: bytes | bytearray) -> Invalid | BadRequest:
