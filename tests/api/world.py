@@ -102,6 +102,10 @@ class World:
     async def send(self, **body: Any) -> httpx.Response:
         return await self.http.post("/v1/message/send", json={"chat_id": "919537851844", "message": "Hi"} | body)
 
+    @property
+    def steering(self) -> SteeringStore:
+        return SteeringStore(self.store.shell, self.clock, JobIds(self.clock.now_us))
+
     async def jobs(self) -> list[Job]:
         return await self.store.jobs(self.org.org_no, None)
 
