@@ -123,7 +123,9 @@ async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gatew
         assert (await gateway.http.post(f"{base}/{act}")).status_code == 409
     acts = (await gateway.http.get("/v1/queue/acts")).json()
     assert [(act["act"], act["by"], act["what"]) for act in acts] == [
-        ("cancel", "api", f"broadcast:{name}"), ("resume", "Bo", f"broadcast:{name}"), ("pause", "Asha", f"broadcast:{name}"),
+        ("cancel", "api", f"broadcast:{name}"),
+        ("resume", "Bo", f"broadcast:{name}"),
+        ("pause", "Asha", f"broadcast:{name}"),
     ]  # fmt: skip
 
 
