@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def prove(*arguments: str) -> tuple[int, dict[str, Any]]:
     command = [sys.executable, "-m", "heliograph.cli.main", "prove", "--json", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
