@@ -22,7 +22,8 @@ class Attempt:
         self._prepare = prepare
         self._network_id = network_id
 
-    async def make(self, owned: Owned, job: Job) -> Outcome:
+    async def make(self, owned: Owned, job: Job, *, ours: Callable[[], bool]) -> Outcome | None:
+        """None: not tried, because the phone was not ours any more when all was ready."""
         content, path = job.content, None
         if content.media is not None:
             ready = await self._prepare(job)
@@ -33,6 +34,8 @@ class Attempt:
             quoted_id = await self._quoted(owned.row.org_no, content.reply_to)
         except Unavailable as problem:  # nothing was tried yet
             return NotSent("store_away", f"Not sent: {problem.message}")
+        if not ours():
+            return None
         return await owned.provider.send(
             SendRequest(
                 phone=owned.phone,

@@ -26,6 +26,7 @@ class Owned:
     history: History
     session: SessionState = SessionState.CONNECTING
     in_flight: int = 0
+    starting: bool = False  # a transaction that may start something is under way
     hold_until: float = 0.0
     new_chats_until: float = 0.0
     due_at: float = FOREVER
@@ -37,6 +38,10 @@ class Owned:
 
     def pace(self, policy: Policy, history: History) -> None:
         self.policy, self.history, self.free = policy, history, policy.free
+
+    @property
+    def busy(self) -> bool:
+        return self.starting or self.in_flight > 0
 
     def wish(self, now: float, settling: int) -> StartWish | None:
         """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""

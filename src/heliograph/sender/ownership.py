@@ -63,7 +63,7 @@ class Ownership:
         self.stopping = False
         self._watch = Watch()
         self._adopting: dict[int, int] = {}  # phone_no → the token under which its session is being opened
-        self._dropped: list[Owned] = []
+        self._closing: dict[int, asyncio.Task[None]] = {}  # phone_no → its session is being closed
         self._soon = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -78,7 +78,6 @@ class Ownership:
                 await self._beat()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
                 self._deps.log("heartbeat_failed", error=f"{type(error).__name__}: {error}")
-            await self.close_dropped()
             wait_s = self._deps.lease_s / 3
             await pause(self._soon, self._deps.clock, wait_s if self.joined else min(wait_s, 0.5))
 
@@ -87,7 +86,7 @@ class Ownership:
         held = [_seen(owned) for owned in self.phones.values()]
         for owned in list(self.phones.values()):
             self.drop(owned)
-        await self.close_dropped()
+        await self._closed(self._closing)
         try:
             await self._deps.store.release(self._deps.owner, held)
             await self._deps.store.forget(self._deps.owner)
@@ -137,12 +136,13 @@ class Ownership:
         leaving = [self.phones[one.phone_no] for one in seen]
         for owned in leaving:
             owned.closing = True
-        deadline = self._deps.clock.monotonic() + DRAIN_S
-        while any(owned.in_flight for owned in leaving) and self._deps.clock.monotonic() < deadline:
+        # the beat waits for this: it must not cost us the lease
+        deadline = self._deps.clock.monotonic() + min(DRAIN_S, self._deps.lease_s / 4)
+        while any(owned.busy for owned in leaving) and self._deps.clock.monotonic() < deadline:
             await self._deps.clock.sleep(0.01)
         for owned in leaving:
             self.drop(owned)
-        await self.close_dropped()
+        await self._closed(one.phone_no for one in seen)
         await self._deps.store.release(self._deps.owner, seen)
         await self._deps.freed()
         self._deps.meter.lease("released", len(seen))
@@ -150,7 +150,9 @@ class Ownership:
     async def _adopt(self, lease: Lease) -> None:
         """Settles what a former owner left in the middle, opens the session, lets the phone start."""
         phone_no = lease.phone.phone_no
+        owned = None
         try:
+            await self._closed([phone_no])
             owned = await self._make_owned(lease)
             if owned is None or self.stopping or lease.token != self._adopting.get(phone_no):
                 return  # cannot be driven here, or was taken anew meanwhile
@@ -158,11 +160,15 @@ class Ownership:
             shard = self._shard(phone_no)
             await self._recover(owned, shard)
             shard.add(owned)
+            assert self.sink is not None
+            await owned.provider.open(owned.phone, self.sink)
+        except BaseException:
+            if owned is not None:
+                self.drop(owned)  # and taken anew at the next beat
+            raise
         finally:
             if self._adopting.get(phone_no) == lease.token:
                 del self._adopting[phone_no]
-        assert self.sink is not None
-        await owned.provider.open(owned.phone, self.sink)
 
     async def _make_owned(self, lease: Lease) -> Owned | None:
         deps, row = self._deps, lease.phone
@@ -225,18 +231,23 @@ class Ownership:
             del self.phones[owned.row.phone_no]
             self._shard(owned.row.phone_no).remove(owned.row.phone_no)
             self._deps.meter.lease("dropped", 1)
-            self._dropped.append(owned)
+            self._closing[owned.row.phone_no] = self.spawn(self._close(owned, self._closing.get(owned.row.phone_no)))
 
-    async def close_dropped(self) -> None:
-        dropped, self._dropped = self._dropped, []
-        for owned in dropped:
-            if owned.row.phone_no not in self.phones:  # not taken anew
-                await owned.provider.close(owned.row.phone_no)
+    async def _close(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await owned.provider.close(owned.row.phone_no)
 
-    def spawn(self, work: Awaitable[None]) -> None:
+    async def _closed(self, phone_nos: Iterable[int]) -> None:
+        """A session is opened only after the one before it was closed."""
+        if closing := [self._closing[phone_no] for phone_no in phone_nos if phone_no in self._closing]:
+            await asyncio.wait(closing)
+
+    def spawn(self, work: Awaitable[None]) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(self._supervised(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _supervised(self, work: Awaitable[None]) -> None:
         try:

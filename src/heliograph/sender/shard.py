@@ -89,7 +89,7 @@ class Shard:
             self._wake.set()
 
     def settle(self, owned: Owned, settlement: Settlement) -> None:
-        """Settles an attempt of a former owner."""
+        """Settles an attempt whose answer nobody waits for: a former owner's, or one that was not made."""
         self._ended.append(Ended(owned, settlement, None, 0.0))
         self._wake.set()
 
@@ -98,11 +98,17 @@ class Shard:
         self._stopping = True
         deadline = self._clock.monotonic() + within_s
         self._wake.set()
-        while (self.in_flight or self._ended) and self._clock.monotonic() < deadline:
+        while self._is_busy() and self._clock.monotonic() < deadline:
             await self._clock.sleep(0.01)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _lease_good(self) -> bool:
+        return self._clock.monotonic() < self._good_until()
+
+    def _is_busy(self) -> bool:
+        return bool(self.in_flight or self._ended) or any(owned.starting for owned in self.phones.values())
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -141,8 +147,7 @@ class Shard:
             if owned is not None:
                 for job, token in await self._store.interrupted(owned.row.org_no, phone_no, owned.token):
                     if token == owned.token and job.job_id not in self.in_flight:
-                        settlement = Settlement(job, token, token, NEVER_TRIED)
-                        self._ended.append(Ended(owned, settlement, None, 0.0))
+                        self.settle(owned, Settlement(job, token, token, NEVER_TRIED))
             self._doubtful.discard(phone_no)
 
     async def _round(self) -> bool:
@@ -175,12 +180,18 @@ class Shard:
                     owned.due_at = now  # there may be work; look again when the phone may send
         if not ended and not wishes:
             return False
+        starting = [owned for wish in wishes if (owned := self.phones.get(wish.phone_no)) is not None]
+        for owned in starting:
+            owned.starting = True
         try:
             done = await self._store.advance([one.settlement for one in ended], wishes)
         except BaseException:
             self._ended = ended + self._ended  # again next time; the guards make it harmless
             self._doubtful.update(wish.phone_no for wish in wishes)
             raise
+        finally:
+            for owned in starting:
+                owned.starting = False
         faultpoint("settle.after")
         self._after(ended, done)
         await self._holds.write()
@@ -203,6 +214,8 @@ class Shard:
         for one, settled in zip(ended, done.settled, strict=False):
             owned, verdict = one.owned, one.settlement.verdict
             if one.outcome is None:
+                if self.in_flight.get(one.settlement.job.job_id) is owned:
+                    self._landed(one.settlement.job.job_id, owned)
                 self.look(owned.row.phone_no)
                 continue
             self._landed(one.settlement.job.job_id, owned)
@@ -236,6 +249,9 @@ class Shard:
             return  # lost meanwhile: the next owner recovers it
         owned.in_flight += 1
         self.in_flight[one.job.job_id] = owned
+        if self._stopping or owned.closing:
+            self._untried(owned, one)
+            return
         if not owned.free:
             owned.history.start(self._clock.monotonic(), self._clock.now_us(), one.job.chat_id, one.new_chat)
         self._spawn(self._send(owned, one))
@@ -247,13 +263,9 @@ class Shard:
 
     async def _send(self, owned: Owned, one: Started) -> None:
         began = self._clock.monotonic()
-        if began >= self._good_until():
-            # our lease may be another's by now: leave the job to its next owner
-            self._landed(one.job.job_id, owned)
-            return
         try:
             faultpoint("send.before")
-            outcome = await self._attempt.make(owned, one.job)
+            outcome = await self._attempt.make(owned, one.job, ours=self._lease_good)
             faultpoint("send.after")
         except asyncio.CancelledError:
             self._landed(one.job.job_id, owned)
@@ -261,6 +273,10 @@ class Shard:
         except Exception as error:  # noqa: BLE001 - supervised: a defect in a provider must not stop the phone
             self._log("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
             outcome = Unknown("provider_failed", "The provider's code failed during the attempt.")
+        if outcome is None:
+            owned.history.settle(self._clock.monotonic())
+            self._untried(owned, one)
+            return
         job = one.job
         verdict = judge(
             outcome,
@@ -274,9 +290,12 @@ class Shard:
         self._ended.append(Ended(owned, settlement, outcome, self._clock.monotonic() - began))
         self._wake.set()
 
+    def _untried(self, owned: Owned, one: Started) -> None:
+        """A start that is on disk, but was not tried, goes back; if the phone is another's by now, that is refused."""
+        self.settle(owned, Settlement(one.job, one.token, one.token, NEVER_TRIED, new_chat=one.new_chat))
+
     def session(self, phone_no: int, state: SessionState) -> None:
-        owned = self.phones.get(phone_no)
-        if owned is None:
+        if (owned := self.phones.get(phone_no)) is None:
             return
         owned.session = state
         if state is SessionState.CONNECTED:
