@@ -13,7 +13,7 @@ from heliograph.store.store import Shell
 from tests.webhooks.world import World, world
 
 
-def _unheard(_seconds: float, _units: int) -> None: ...
+def unheard(_seconds: float, _units: int) -> None: ...
 
 
 @asynccontextmanager
@@ -30,8 +30,8 @@ async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     clock = SystemClock()
     shell: Shell
     if request.param == "sqlite":
-        shell = SqliteShell(str(tmp_path / "heliograph.db"), _unheard, clock.monotonic)
+        shell = SqliteShell(str(tmp_path / "heliograph.db"), unheard, clock.monotonic)
     else:
-        shell = PostgresShell(request.getfixturevalue("postgres_url"), _unheard, clock.monotonic)
+        shell = PostgresShell(request.getfixturevalue("postgres_url"), unheard, clock.monotonic)
     async with opened(shell), world(shell) as made:
         yield made

@@ -174,12 +174,18 @@ async def world(shell: Shell, number: str = "919876543210") -> AsyncIterator[Wor
 
 @asynccontextmanager
 async def working(
-    on: World, *, schedule: tuple[float, ...] = SHORT, name: str = "worker-1", alone: bool = True, **options: Any
+    on: World,
+    *,
+    schedule: tuple[float, ...] = SHORT,
+    name: str = "worker-1",
+    alone: bool = True,
+    shell: Shell | None = None,
+    **options: Any,
 ) -> AsyncIterator[DeliveryWorker]:
     clock = SystemClock()
     fetch = GuardedFetch(clock=clock, allowed=parse_networks("127.0.0.0/8"))
     worker = DeliveryWorker(
-        OutboxStore(on.shell, clock),
+        OutboxStore(shell or on.shell, clock),
         fetch,
         clock,
         lambda: random.uniform(-1, 1),

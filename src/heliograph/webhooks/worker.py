@@ -36,8 +36,9 @@ SWEEP_S = 0.25
 BREATH_S = 0.005  # between two fan-outs, so that events gather
 IDLE_BREATH_S = 0.02  # after one that found nothing: most commits are none of ours
 ALIVE_S = 15.0
-BEAT_S = 4.0
+BEATS = 4  # while one lasts
 GRACE_S = 2.0  # what is on its way at shutdown may still end
+MARGIN = 0.15  # of the time we count as alive: we stop before others take over
 AGAIN_S = 1.0  # after the store could not answer
 
 _log = structlog.get_logger("webhooks")
@@ -53,6 +54,7 @@ class WorkerOptions:
     schedule: Sequence[float] = SCHEDULE_S
     per_endpoint: int = PER_ENDPOINT
     in_flight: int = IN_FLIGHT
+    alive_s: float = ALIVE_S
 
 
 class DeliveryWorker:
@@ -113,11 +115,12 @@ class DeliveryWorker:
 
     async def _beat(self) -> None:
         began = self._clock.monotonic()
-        await self._outbox.join(self._options.worker, alive_s=ALIVE_S, alone=self._options.alone)
-        self._alive_until = began + ALIVE_S - GRACE_S
+        alive_s = self._options.alive_s
+        await self._outbox.join(self._options.worker, alive_s=alive_s, alone=self._options.alone)
+        self._alive_until = began + alive_s * (1 - MARGIN)
 
     async def _beat_again(self) -> None:
-        await self._clock.sleep(BEAT_S)
+        await self._clock.sleep(self._options.alive_s / BEATS)
         await self._beat()
 
     async def _fan_out(self) -> None:

@@ -1,0 +1,125 @@
+"""What fires which webhook, when a delivery is tried again, and when an endpoint is given up: pure rules."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.domain.delivery import (
+    DISABLE_AFTER_US,
+    JITTER,
+    PROBE_MOST_S,
+    RETRY_AFTER_MOST_S,
+    SCHEDULE_S,
+    TRIP_AFTER,
+    Health,
+    outcome_of_status,
+    parse_retry_after,
+    probe_wait_s,
+    wait_s,
+)
+from heliograph.domain.events import ACK_UPDATED, EVENT_NAMES, FIRING, SEQUENCE_STEP, fired_by
+from heliograph.domain.hook import delivery_id, parse_delivery_id
+
+
+def names(**change: object) -> list[tuple[str, int]]:
+    given = {"n": 2, "before": "sending", "after": "sent", "ack": 1} | change
+    return [(fired.name, fired.ack) for fired in fired_by(**given)]  # type: ignore[arg-type]
+
+
+def test_each_step_of_an_ordinary_send_fires_its_names() -> None:
+    assert names(n=1, before=None, after="queued", ack=0) == [("message.created", 0)]
+    assert names(before="queued", after="sending", ack=0) == []
+    assert names() == [("message.sent", 1), (ACK_UPDATED, 1)]
+    assert names(before="sent", ack=2) == [(ACK_UPDATED, 2)]
+    assert names(before="sent", ack=3) == [("message.delivered", 3), (ACK_UPDATED, 3)]
+    assert names(before="sent", ack=4) == [("message.read", 4), (ACK_UPDATED, 4)]
+    assert names(before="sent", ack=5) == [(ACK_UPDATED, 5)]
+
+
+@pytest.mark.parametrize("after", ["failed", "cancelled", "expired"])
+def test_every_end_without_a_send_fires_failed(after: str) -> None:
+    assert names(after=after, ack=0) == [("message.failed", -1), (ACK_UPDATED, -1)]
+
+
+@pytest.mark.parametrize("after", ["queued", "uncertain", "sending", "scheduled"])
+def test_inner_steps_fire_nothing(after: str) -> None:
+    assert names(before="sending", after=after, ack=0) == []
+
+
+def test_a_send_that_is_settled_by_a_late_receipt_fires_every_rung_below_it() -> None:
+    assert [name for name, _ in names(before="uncertain", ack=3)] == [
+        "message.sent", ACK_UPDATED, ACK_UPDATED, "message.delivered", ACK_UPDATED,
+    ]  # fmt: skip
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_sequences_rise_through_a_message_without_repeats(acks: list[int]) -> None:
+    seen: list[int] = []
+    for n, ack in enumerate(acks, 1):
+        before = "sending" if n == 1 else "sent"
+        seen += [fired.sequence for fired in fired_by(n=n, before=before, after="sent", ack=ack)]
+    assert seen == sorted(set(seen))
+    assert all(sequence <= len(acks) * SEQUENCE_STEP for sequence in seen)
+
+
+def test_the_catalogue_holds_every_name_of_the_contract() -> None:
+    assert len(EVENT_NAMES) == 35 and FIRING < EVENT_NAMES
+
+
+@given(st.integers(1, 9), st.floats(-1, 1))
+def test_waits_follow_the_schedule_with_jitter_and_end(tries: int, jitter: float) -> None:
+    wait = wait_s(tries, SCHEDULE_S, jitter=jitter)
+    assert wait is not None
+    assert abs(wait / SCHEDULE_S[tries - 1] - 1) <= JITTER + 1e-9
+    assert wait_s(10, SCHEDULE_S, jitter=jitter) is None
+
+
+@given(st.floats(0, 1e9))
+def test_a_retry_after_lengthens_a_wait_within_a_bound(asked: float) -> None:
+    wait = wait_s(1, SCHEDULE_S, jitter=0.0, retry_after_s=asked)
+    assert wait is not None and SCHEDULE_S[0] <= wait <= RETRY_AFTER_MOST_S
+    assert wait >= min(asked, RETRY_AFTER_MOST_S)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7.0), (" 120 ", 120.0), ("0", None), ("-1", None), ("1.5", None), ("soon", None), ("", None), (None, None),
+     ("9" * 30, None), ("٣", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)  # fmt: skip
+def test_only_whole_seconds_are_a_retry_after(text: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(text) == seconds
+
+
+@given(st.integers(-1000, 2000))
+def test_every_status_has_an_outcome(status: int) -> None:
+    assert (outcome_of_status(status) == "delivered") == (200 <= status < 300)
+
+
+def test_many_failures_at_once_open_the_circuit_and_then_only_probes_count() -> None:
+    health = Health().after(delivered=0, failed=40, probed=False, now_us=100)
+    assert health == Health(TRIP_AFTER, 100) and health.tripped
+    assert health.after(delivered=0, failed=40, probed=False, now_us=200) == health
+    probed = health.after(delivered=0, failed=1, probed=True, now_us=300)
+    assert probed == Health(TRIP_AFTER + 1, 100)
+    assert probed.after(delivered=1, failed=3, probed=True, now_us=400) == Health()
+
+
+def test_probes_wait_longer_and_longer_within_a_bound() -> None:
+    waits = [probe_wait_s(TRIP_AFTER + n) for n in range(30)]
+    assert waits[:4] == [5.0, 10.0, 20.0, 40.0] and max(waits) == PROBE_MOST_S
+
+
+def test_five_days_of_nothing_but_failures_are_hopeless() -> None:
+    health = Health(7, 1000)
+    assert not health.hopeless(1000 + DISABLE_AFTER_US - 1) and health.hopeless(1000 + DISABLE_AFTER_US)
+    assert not Health().hopeless(2**60)
+
+
+@given(st.integers(1, 10**18 - 1), st.uuids())
+def test_a_delivery_id_is_read_back_only_by_its_own_installation(no: int, org_id: object) -> None:
+    text = delivery_id(str(org_id), no)
+    assert parse_delivery_id(text, str(org_id)) == no
+    assert parse_delivery_id(text, "00000000-other") is None or str(org_id).startswith("00000000")
+    assert all(
+        parse_delivery_id(bad, str(org_id)) is None for bad in ("", "dlv", "dlv__1", text + "x", text[:-1] + "-1")
+    )

@@ -1,0 +1,81 @@
+"""Any number of workers on one PostgreSQL: each event once, in order, and nothing lost with a worker that dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from heliograph.clock import SystemClock
+from heliograph.ports.hooks import Done, Finished, Want
+from heliograph.store.outbox import OutboxStore
+from heliograph.store.postgresql import PostgresShell
+from tests.webhooks.conftest import opened, unheard
+from tests.webhooks.world import Got, World, receiving, until, working, world
+
+
+@pytest.fixture
+async def gateway(postgres_url: str) -> AsyncIterator[World]:
+    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    async with opened(shell), world(shell) as made:
+        yield made
+
+
+async def test_three_workers_deliver_each_event_once_and_in_order(gateway: World, postgres_url: str) -> None:
+    async with receiving() as one, receiving() as two, AsyncExitStack() as stack:
+        for receiver in (one, two):
+            await gateway.hook(receiver.url)
+        for n in range(3):
+            shell = await stack.enter_async_context(
+                opened(PostgresShell(postgres_url, unheard, SystemClock().monotonic))
+            )
+            await stack.enter_async_context(working(gateway, name=f"worker-{n}", alone=False, shell=shell))
+        ids = []
+        for n in range(60):
+            ids.append(await gateway.enqueue(chat=f"91953785{n % 20:04d}", text=str(n)))
+            if n % 10 == 9:
+                await gateway.whole_way(*ids[-10:])
+        await until(lambda: min(len(one.got), len(two.got)) >= 480, within_s=60)
+        await asyncio.sleep(0.3)
+    for receiver in (one, two):
+        assert len(receiver.got) == len({got.headers["webhook-id"] for got in receiver.got}) == 480
+        chats: dict[str, list[int]] = {}
+        messages: dict[str, list[int]] = {}
+        for got in receiver.got:
+            body = got.body
+            messages.setdefault(body["queue_id"], []).append(body["sequence"])
+            chats.setdefault(body["data"]["chat_id"], []).append(int(body["id"].rpartition("_")[2]))
+        assert all(sequences == sorted(sequences) for sequences in messages.values())
+        assert all(numbers == sorted(numbers) for numbers in chats.values())
+
+
+async def test_what_a_dead_worker_had_claimed_is_delivered_by_another(gateway: World, postgres_url: str) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(got: Got) -> int:
+        await hanging.wait()
+        return 200
+
+    async with receiving(hang) as receiver, AsyncExitStack() as stack:
+        await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        shell = await stack.enter_async_context(opened(PostgresShell(postgres_url, unheard, SystemClock().monotonic)))
+        outbox = OutboxStore(shell, SystemClock())
+        await outbox.join("dead", alive_s=0.3, alone=False)
+        fed = await outbox.fan_out(100)
+        moved = await outbox.move("dead", [], [Want(*fed[0], 5)], at_once=1, probe_s=5)
+        assert len(moved.runs) == 1
+        hanging.set()
+        async with working(gateway, name="living", alone=False, alive_s=0.4):
+            await until(lambda: len(receiver.got) == 1)
+            # the dead one comes back and has nothing to say any more
+            run = moved.runs[0]
+            late = Finished(run, (Done(run.items[0].delivery, "dead", None),), 0, 1)
+            again = await outbox.move("dead", [late], [], at_once=1, probe_s=5)
+            assert again.lost == 1
+            hook = (await gateway.hooks.hooks(gateway.org.org_no))[0]
+
+            async def told() -> bool:
+                return [each.state for each in await gateway.hooks.deliveries(hook)] == ["delivered"]
+
+            await until(told)
