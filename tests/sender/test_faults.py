@@ -17,8 +17,8 @@ async def _starts(world: World, member_sends: list[tuple[float, str]], count: in
 async def test_a_chat_has_one_message_in_flight_and_a_phone_as_many_as_its_provider_may(world: World) -> None:
     member = await world.join()
     jobs = [await world.put("14"), await world.put("14")]
-    slow = [world.network.contacts.__setitem__(f"slow{n}@c.us", "14") for n in range(50)]
-    others = [await world.put(f"slow{n}") for n in range(len(slow))]
+    world.network.contacts.update({f"slow{n}@c.us": "14" for n in range(50)})
+    others = [await world.put(f"slow{n}") for n in range(50)]
     await world.clock.forward(5)
     assert len(member.sends) == 32
     assert unique_id(jobs[1]) not in {sent for _, sent in member.sends}
@@ -228,7 +228,7 @@ async def test_a_session_that_cannot_be_opened_at_first_is_opened_later(world: W
             raise OSError("no way to the network")
         await opening(*args)  # type: ignore[arg-type]
 
-    member.provider.open = sometimes  # type: ignore[method-assign]
+    member.provider.open = sometimes  # type: ignore[method-assign,assignment]
     await world.until_state(job_id, State.SENT, limit_s=30)
 
 

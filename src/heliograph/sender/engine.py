@@ -118,7 +118,10 @@ class Sender:
                 self._own.drop(owned)
             elif version[0] != owned.row.updated_at_us:
                 await self._changed(owned)
-        quiet = [(owned.row.org_no, n) for n, owned in self._own.phones.items() if not owned.in_flight]
+        now = deps.clock.monotonic()
+        quiet = [
+            (owned.row.org_no, n) for n, owned in self._own.phones.items() if owned.has_room and owned.due_at > now
+        ]
         due = await deps.store.ready(quiet)
         now_us, now = deps.clock.now_us(), deps.clock.monotonic()
         for phone_no, due_us in due.items():

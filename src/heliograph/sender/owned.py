@@ -43,6 +43,10 @@ class Owned:
     def busy(self) -> bool:
         return self.starting or self.in_flight > 0
 
+    @property
+    def has_room(self) -> bool:
+        return self.in_flight < self.provider.capabilities.in_flight
+
     def wish(self, now: float, settling: int) -> StartWish | None:
         """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
@@ -69,7 +73,7 @@ class Owned:
         """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
             return FOREVER
-        if self.in_flight >= self.provider.capabilities.in_flight:
+        if not self.has_room:
             return FOREVER  # until something settles
         at = self.due_at
         if not self.free and at != FOREVER:
