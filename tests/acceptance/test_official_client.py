@@ -175,3 +175,37 @@ def test_a_phone_that_was_logged_out_shows_a_code_and_comes_back(node: Client, s
         ok(second("phone", "restart"), 204)
         until(lambda: ok(second("phone", "info"))["wa_state"] == "CONNECTED", why="connected again")
         ok(second("phone", "delete"), 204)
+
+
+def test_webhook_calls(node: Client) -> None:
+    url = "https://example.com/hook"
+    names = ["message.sent", "message.failed"]
+    made = ok(node("webhook", "create", {"hookUrl": url, "integrationName": names}), 201)
+    assert [row["integration_name"] for row in made] == names
+    assert {row["integration_id"] for row in made} == {made[0]["integration_id"]}
+    listed = ok(node("webhook", "list", {"hook_url": url, "is_subscribed": True}))
+    assert sorted(row["id"] for row in listed) == sorted(row["id"] for row in made)
+    assert ok(node("webhook", "getById", {"id": made[0]["id"]}))["hook_url"] == url
+    changed = ok(node("webhook", "update", {"id": made[0]["id"], "isSubscribed": False}))
+    assert changed["is_subscribed"] is False
+    for row in made:
+        assert ok(node("webhook", "delete", {"id": row["id"]}), 204) is None
+    refused(node("webhook", "getById", {"id": made[0]["id"]}), 404, "NOT_FOUND_ERROR")
+    refused(node("webhook", "create", {"hookUrl": url, "integrationName": "message.imagined"}), 422, "VALIDATION_ERROR")
+
+
+def test_broadcast_calls(node: Client) -> None:
+    chats = ["12025550100", "12025550101", "12025550140"]
+    wish = {"chat_ids": chats, "message": "Hello {{name}}", "delay": 0}
+    wish |= {"variables": [{"chat_id": chat, "values": {"name": chat[-2:]}} for chat in chats]}
+    made = ok(node("message", "broadcast", wish))
+    assert re.fullmatch(r"[0-9a-f-]{36}", made["broadcast_id"])
+
+    def done() -> Any:
+        status = ok(node("queue", "getBroadcastStatus", {"broadcast_id": made["broadcast_id"]}))
+        return status if status["pending_chats"] == 0 else None
+
+    status = until(done, limit_s=40, why="the broadcast is through")
+    assert (status["total_chats"], status["sent_chats"], status["failed_chats"]) == (3, 2, 1)
+    jobs = ok(node("queue", "getJobs", {"broadcast_id": made["broadcast_id"]}))
+    assert sorted(job["data"]["body"] for job in jobs) == ["Hello 00", "Hello 01", "Hello 40"]
