@@ -24,6 +24,7 @@ COMMANDS = {
     "purge": ("heliograph.cli.purge:purge", "Cancel what has not been sent yet."),
     "phones": ("heliograph.cli.phones:phones", "The phones that send: list, add, restart, delete."),
     "broadcast": ("heliograph.cli.broadcast:broadcast", "One message to many chats, from a CSV file."),
+    "queue": ("heliograph.cli.queue:queue", "Steer what waits: pause, resume, retry, resolve."),
     "schedule": ("heliograph.cli.schedule:schedule", "Messages for later, once or repeating."),
     "webhooks": ("heliograph.cli.webhooks:webhooks", "Who is told of what, and what came of it."),
     "listen": ("heliograph.cli.listen:listen", "Print events as they happen, and forward them."),

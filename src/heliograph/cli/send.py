@@ -28,6 +28,8 @@ from heliograph.cli.output import json_option, note, phone_option, put
 @click.option("--no-preview", is_flag=True, help="No preview of links.")
 @phone_option
 @click.option("--idempotency-key", metavar="KEY", help="Repeating the same command with it sends nothing twice.")
+@click.option("--priority", type=click.Choice(["urgent", "normal", "bulk"]), help="The lane; normal if not given.")
+@click.option("--ttl", "ttl_s", type=float, metavar="SECONDS", help="If it was not sent by then it expires.")
 @click.option("--wait", type=click.Choice(["sent", "delivered", "read"]), help="Follow it that far.")
 @click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds to wait at most.")
 @json_option
@@ -43,6 +45,8 @@ def send(
     no_preview: bool,
     phone: str | None,
     idempotency_key: str | None,
+    priority: str | None,
+    ttl_s: float | None,
     wait: str | None,
     timeout_s: float,
     as_json: bool,
@@ -76,6 +80,10 @@ def send(
         body["reply_to"] = reply_to
     if no_preview:
         body["options"] = {"hide_url_preview": True}
+    if priority:
+        body["priority"] = priority
+    if ttl_s is not None:
+        body["ttl_seconds"] = ttl_s
     gateway = connect(phone)
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     answer = gateway.post("/message/send", body, headers=headers)
