@@ -116,10 +116,10 @@ class Ownership:
         todo = plan(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
         for owner in todo.dead:
             await deps.store.forget(owner)
+        # ours by name, but neither in mind nor being opened; looked for before anything is given up
+        stale = [s for s in held.values() if s.phone_no not in self.phones and s.phone_no not in self._adopting]
         if todo.release:
             await self._give_up([seen for seen in todo.release if seen.phone_no in self.phones])
-        # ours by name, but neither in mind nor being opened
-        stale = [s for s in held.values() if s.phone_no not in self.phones and s.phone_no not in self._adopting]
         await self._take([*todo.take, *stale])
 
     async def _take(self, wanted: Sequence[Seen]) -> None:
