@@ -1,0 +1,173 @@
+"""Several senders over one PostgreSQL store: shares, hand-overs and take-overs, and no write of a former owner."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from heliograph.domain.ids import unique_id
+from heliograph.domain.states import State
+from tests.sender.world import Member, World
+from tests.store.world import look
+
+
+async def _shares(world: World, *wanted: int) -> None:
+    async def fair() -> bool:
+        held = [set(member.sender.owned) for member in world.members if not member.task.done()]
+        assert sum(len(phones) for phones in held) == len(set().union(*held)), "two senders own one phone"
+        return sorted(len(phones) for phones in held) == sorted(wanted)
+
+    await world.clock.until(fair, limit_s=30)
+
+
+async def test_senders_share_the_phones_as_they_join_and_leave(fleet: World) -> None:
+    first = await fleet.join("a")
+    await _shares(fleet, 4)
+    await fleet.join("b")
+    await _shares(fleet, 2, 2)
+    await fleet.join("c")
+    await _shares(fleet, 2, 1, 1)
+    began = fleet.clock.monotonic()
+    await _stop(fleet, first)
+    await _shares(fleet, 2, 2)
+    assert fleet.clock.monotonic() - began < 4
+
+
+async def _stop(world: World, member: Member) -> None:
+    stopping = asyncio.ensure_future(member.sender.stop())
+
+    async def stopped() -> bool:
+        return stopping.done()
+
+    await world.clock.until(stopped, limit_s=10)
+    stopping.result()
+    member.task.cancel()
+    await asyncio.gather(member.task, return_exceptions=True)
+
+
+async def test_a_hand_over_takes_two_seconds_at_most_and_leaves_nothing_half_done(fleet: World) -> None:
+    first = await fleet.join("a")
+    await _shares(fleet, 4)
+    slow = [await fleet.put("14", phone=phone) for phone in fleet.phones]
+    quick = [await fleet.put(f"chat{n}", phone=phone) for n in range(20) for phone in fleet.phones]
+    for phone in fleet.phones:
+        first.sender.phones([phone.phone_no])
+    second = await fleet.join("b")
+    began = fleet.clock.monotonic()
+    await _stop(fleet, first)
+    assert fleet.clock.monotonic() - began <= 2.5
+    for job in [*slow, *quick]:
+        await fleet.until_state(job, State.SENT)
+    assert len(second.sender.owned) == 4
+    assert set((await fleet.shown()).values()) == {1}
+
+
+async def test_a_hand_over_makes_no_message_uncertain_that_was_not_tried(fleet: World) -> None:
+    first = await fleet.join("a")
+    await _shares(fleet, 4)
+    fleet.network.contacts.update({f"never{n}@c.us": "66" for n in range(30)})
+    jobs = [await fleet.put(f"never{n}") for n in range(30)]
+    first.shell.slow_s = 0.05  # so that starts are under way when it stops
+    first.sender.phones([fleet.phone.phone_no])
+    await fleet.clock.forward(0.06)
+    await _stop(fleet, first)
+    await fleet.join("b")
+    for job in jobs:
+        await fleet.until_state(job, State.UNCERTAIN)
+    tried = {row["message_id"] for row in await fleet.journal()}
+    assert tried == {unique_id(job) for job in jobs}
+    assert {(await fleet.get(job)).reason for job in jobs} == {"answer_lost"}
+
+
+async def test_a_sender_that_dies_is_followed_within_fifteen_seconds(fleet: World) -> None:
+    first = await fleet.join("a")
+    await fleet.join("b")
+    await _shares(fleet, 2, 2)
+    jobs = [await fleet.put("14", phone=phone) for phone in fleet.phones]
+    await fleet.clock.forward(3)
+    await fleet.crash(first)
+    began = fleet.clock.monotonic()
+    await _shares(fleet, 4)
+    assert fleet.clock.monotonic() - began <= 15
+    for job in jobs:
+        await fleet.until_state(job, State.SENT)
+    assert set((await fleet.shown()).values()) == {1}
+
+
+async def test_a_sender_that_stood_still_past_its_lease_finds_itself_replaced(fleet: World) -> None:
+    first = await fleet.join("a")
+    await _shares(fleet, 4)
+    second = await fleet.join("b")
+    await _shares(fleet, 2, 2)
+    first.shell.away = True  # it goes on by itself, but its database is gone
+    jobs = [await fleet.put(f"chat{n}", phone=phone) for n in range(5) for phone in fleet.phones]
+
+    async def taken() -> bool:
+        return len(second.sender.owned) == 4
+
+    await fleet.clock.until(taken, limit_s=15)
+    assert first.sender.owned == {} or fleet.clock.monotonic() < first.sender._own.good_until + 5
+    for job in jobs:
+        await fleet.until_state(job, State.SENT)
+    first.shell.away = False
+    await _shares(fleet, 2, 2)
+    assert set((await fleet.shown()).values()) == {1}
+
+
+@pytest.mark.timeout(300)
+async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World) -> None:
+    """The one that is taken over from goes on for ever, sure that its lease is good: only the store refuses it."""
+    members = [await fleet.join(name, lease_s=1.0) for name in ("a", "b")]
+    await _shares(fleet, 2, 2)
+    jobs = []
+    takeovers = 0
+    tokens = {phone.phone_no: 0 for phone in fleet.phones}
+    for turn in range(60):
+        zombie, heir = members[turn % 2], members[(turn + 1) % 2]
+        beat = zombie.sender._own._beat
+        revived = asyncio.Event()
+        zombie.sender._own._beat = lambda revived=revived: _stand_still(revived)  # type: ignore[method-assign,misc]
+        zombie.sender._own.good_until = float("inf")
+        jobs += [await fleet.put(f"chat{turn % 3}", phone=phone) for phone in fleet.phones]
+        for one in members:
+            one.sender.phones(tokens)
+
+        async def inherited(heir: Member = heir) -> bool:
+            return len(heir.sender.owned) == len(fleet.phones)
+
+        await fleet.clock.until(inherited, limit_s=10)
+        for phone_no, owned in heir.sender.owned.items():
+            assert owned.token >= tokens[phone_no]
+            takeovers += owned.token > tokens[phone_no]
+            tokens[phone_no] = owned.token
+        jobs += [await fleet.put(f"chat{turn % 3}", phone=phone) for phone in fleet.phones]
+        for one in members:
+            one.sender.phones(tokens)  # the former owner tries, too
+        await fleet.clock.forward(0.2)
+        zombie.sender._own._beat = beat  # type: ignore[method-assign]
+        zombie.sender._own.good_until = 0.0
+        revived.set()
+        await fleet.clock.forward(0.5)
+    assert takeovers >= 100
+    for job in jobs:
+        await fleet.until_state(job, State.SENT)
+    assert {row["shown"] for row in await fleet.journal()} == {1}
+    assert len(await fleet.journal()) == len(jobs)
+    await _tokens_never_go_down(fleet)
+
+
+async def _stand_still(until: asyncio.Event) -> None:
+    await until.wait()
+    raise OSError("stood still")
+
+
+async def _tokens_never_go_down(world: World) -> None:
+    events = await look(
+        world.where,
+        "SELECT j.phone_no, e.at, e.token FROM events e JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id "
+        "WHERE e.actor = 'engine' ORDER BY j.phone_no, e.at, e.token",
+    )
+    assert events
+    for earlier, later in pairwise(events):
+        if earlier["phone_no"] == later["phone_no"]:
+            assert earlier["token"] <= later["token"], "a former owner wrote after the new one"

@@ -1,0 +1,77 @@
+"""Who should own what: all senders that see the same fleet come to fair shares without talking."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.ports.engine import Fleet, Seen
+from heliograph.sender.share import Watch, plan
+
+NAMES = ("ada", "bob", "cyd", "dan", "eve")
+TTL_S = 10.0
+
+
+def _watching(fleet: Fleet, now: float, still: set[str]) -> Watch:
+    """Has seen everybody's beat change just now, but for those who stood still for a whole lease."""
+    watch = Watch()
+    before = {name: beat if name in still else beat - 1 for name, beat in fleet.beats.items()}
+    watch.look(Fleet(alive=True, beats=before, leases=fleet.leases), now - TTL_S)
+    watch.look(fleet, now)
+    return watch
+
+
+def _round(owners: list[str | None], alive: list[str], dead: set[str]) -> list[str | None]:
+    """Everybody looks at the same fleet and acts; of two who take the same phone the first gets it (the token)."""
+    leases = [Seen(1, n, owner, 7) for n, owner in enumerate(owners)]
+    fleet = Fleet(alive=True, beats=dict.fromkeys({*alive, *dead}, 5), leases=leases)
+    after = list(owners)
+    taken: set[int] = set()
+    for name in alive:
+        todo = plan(fleet, name, _watching(fleet, 100.0, dead), now=100.0, ttl_s=TTL_S, sole=False)
+        assert not ({one.phone_no for one in todo.take} & {one.phone_no for one in todo.release})
+        assert all(one.owner == name for one in todo.release)
+        assert all(one.owner is None or one.owner in dead or one.owner not in alive for one in todo.take)
+        assert set(todo.dead) == dead
+        for one in todo.release:
+            after[one.phone_no] = None
+        for one in todo.take:
+            if one.phone_no not in taken:
+                taken.add(one.phone_no)
+                after[one.phone_no] = name
+    return after
+
+
+@given(
+    alive=st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+    owners=st.lists(st.sampled_from([*NAMES, "ghost", None]), max_size=40),
+)
+def test_any_fleet_comes_to_fair_shares_and_stays_there(alive: list[str], owners: list[str | None]) -> None:
+    dead = set(NAMES) - set(alive)  # still in the fleet, but their beat stands still; the ghost is not even there
+    for _ in range(2 * len(NAMES) + 2):
+        owners = _round(owners, alive, dead)
+    shares = [owners.count(name) for name in alive]
+    assert sum(shares) == len(owners)
+    assert max(shares) - min(shares) <= 1 if owners else True
+    assert _round(owners, alive, dead) == owners
+
+
+def test_a_sender_is_dead_only_when_its_beat_stood_still_for_a_whole_lease() -> None:
+    lease = [Seen(1, 1, "bob", 3)]
+    watch = Watch()
+    for now, beat, taken in ((0.0, 1, False), (9.9, 1, False), (10.1, 1, True), (10.2, 2, False), (20.1, 2, False)):
+        fleet = Fleet(alive=True, beats={"ada": round(now * 10), "bob": beat}, leases=lease)
+        watch.look(fleet, now)
+        todo = plan(fleet, "ada", watch, now=now, ttl_s=TTL_S, sole=False)
+        assert bool(todo.take) is taken
+        assert (list(todo.dead) == ["bob"]) is taken
+
+
+def test_a_phone_of_somebody_who_left_is_free_at_once() -> None:
+    fleet = Fleet(alive=True, beats={"ada": 1}, leases=[Seen(1, 1, "bob", 3), Seen(1, 2, None, 0)])
+    todo = plan(fleet, "ada", _watching(fleet, 5.0, set()), now=5.0, ttl_s=TTL_S, sole=False)
+    assert [one.phone_no for one in todo.take] == [1, 2]
+
+
+def test_a_sender_that_must_be_alone_takes_everything_at_once() -> None:
+    fleet = Fleet(alive=True, beats={"ada": 1, "earlier": 9}, leases=[Seen(1, 1, "earlier", 3), Seen(1, 2, "ada", 4)])
+    todo = plan(fleet, "ada", _watching(fleet, 5.0, set()), now=5.0, ttl_s=TTL_S, sole=True)
+    assert ([one.phone_no for one in todo.take], list(todo.dead)) == ([1], ["earlier"])
