@@ -80,7 +80,9 @@ async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_p
         assert (await http.get("/socket.io/")).text == "GET /socket.io/"
         assert (await http.get("/simulators")).text == "GET /simulators"
         assert (await http.get("/")).text == "GET /"
-        assert (await http.get("/v1")).text == "GET /v1"
+        assert (await http.get("/v1")).status_code == 401
+        assert (await gateway.http.get("/v1")).json()["code"] == "NOT_FOUND_ERROR"
+        assert (await http.head("/healthz")).status_code == 200
         assert (await http.get("/openapi.json")).json()["openapi"] == "3.1.0"
 
 

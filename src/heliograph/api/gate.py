@@ -41,7 +41,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, send_)
-        elif scope["type"] == "http" and scope["path"].startswith("/v1/"):
+        elif scope["type"] == "http" and (scope["path"].startswith("/v1/") or scope["path"] == "/v1"):
             await _Exchange(self._desk, scope, receive, send_).run(self._inner)
         else:
             await self._elsewhere(scope, receive, send_)

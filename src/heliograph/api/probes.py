@@ -28,7 +28,10 @@ def routes(deps: ApiDeps) -> list[HTTPRouteHandler]:
         return Response(await deps.metrics(), media_type=METRICS_TYPE)
 
     found = (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics))
-    return [HTTPRouteHandler([path], http_method="GET", status_code=200, media_type=JSON)(one) for path, one in found]
+    return [
+        HTTPRouteHandler([path], http_method=["GET", "HEAD"], status_code=200, media_type=JSON)(one)
+        for path, one in found
+    ]
 
 
 def _plain(value: Any, status: int) -> Response[bytes]:
