@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from heliograph.app import open_store
+from heliograph.app.stores import open_store
 from heliograph.domain.api_key import given_key
 from heliograph.domain.job import NewPhone
 from heliograph.settings import Settings

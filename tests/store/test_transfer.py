@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.app import move_store, open_store
+from heliograph.app.stores import move_store, open_store
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import CannotStart
 from heliograph.domain.ids import JobIds, new_phone_id

@@ -18,7 +18,7 @@ def with_accounts(act: Callable[[Accounts], Awaitable[T]]) -> T:
     settings = load_settings(os.environ)
 
     async def run() -> T:
-        from heliograph.app import open_accounts
+        from heliograph.app.stores import open_accounts
 
         async with open_accounts(settings) as accounts:
             return await act(accounts)

@@ -45,7 +45,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     if settings.sqlite_path is not None and not settings.sqlite_path.exists():
         yield Finding("database", "ok", "not there yet; `heliograph serve` makes it")
         return
-    from heliograph.app import check_store
+    from heliograph.app.stores import check_store
 
     try:
         yield Finding("database", "ok", asyncio.run(check_store(settings)))

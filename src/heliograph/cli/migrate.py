@@ -47,7 +47,7 @@ def migrate(source: str | None, target: str | None, as_json: bool) -> int:
 
 
 async def _migrate(settings: Settings) -> int:
-    from heliograph.app import open_store
+    from heliograph.app.stores import open_store
     from heliograph.store.migrate import migrations
 
     async with open_store(settings):
@@ -55,7 +55,7 @@ async def _migrate(settings: Settings) -> int:
 
 
 def _move(source: str, target: str, as_json: bool) -> int:
-    from heliograph.app import move_store
+    from heliograph.app.stores import move_store
 
     if not source.startswith("sqlite:///") or not target.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("A move goes from sqlite:///FILE to postgresql://USER@HOST/DATABASE.")

@@ -34,7 +34,7 @@ def serve(host: str | None, port: str | None, database_url: str | None, roles: s
 
     import uvloop
 
-    from heliograph.app import serve as run_server
+    from heliograph.app.serve import serve as run_server
 
     gc.freeze()  # what was imported stays: later collections need not walk it again
     gc.enable()

@@ -125,6 +125,12 @@ class Settings:
         "word",
         "Preset for new phones. `auto`: simulator `none`, linked device `linked-new`, Cloud API `cloud-default`.",
     )
+    approve_after_seconds: float = _setting(
+        0.0,
+        parse.number(0, 31_536_000),
+        "seconds",
+        "A phone that comes back after so long with messages waiting is paused until a person resumes it; 0 = off.",
+    )
     org_messages_per_second: float = _setting(
         0.0,
         parse.number(0, 1_000_000),

@@ -76,7 +76,7 @@ async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: 
 
 async def read_store(plan: Plan) -> Kept:
     """Every message with its events. The servers have been stopped."""
-    from heliograph.app import open_store
+    from heliograph.app.stores import open_store
     from heliograph.settings import load_settings
 
     url = plan.database_url or f"sqlite:///{plan.folder / 'prove.db'}"

@@ -1,0 +1,120 @@
+"""The life of the server as a process: listening, stopping in order, the exit code.
+
+Promise: either works or raises CannotStart with one line. On SIGTERM it stops accepting and starting, waits at most 2 s
+for what is in flight, hands its phones over, and returns 0 within 10 s.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+import uvicorn
+
+from heliograph.app.gateway import Gateway, open_gateway
+from heliograph.clock import SystemClock
+from heliograph.domain.errors import CannotStart
+from heliograph.settings import Settings
+from heliograph.telemetry.logs import set_up_logs
+
+GRACE_S = 2
+# the writer thread takes the interpreter back after each statement: by default it would wait 5 ms each time
+SWITCH_S = 0.0005
+
+
+async def serve(settings: Settings) -> int:
+    """The whole server, until SIGTERM or SIGINT."""
+    set_up_logs(settings.log_level, settings.log_format)
+    log = structlog.get_logger("heliograph")
+    clock = SystemClock()
+    sys.setswitchinterval(SWITCH_S)
+    listener = _listen(settings) if "api" in settings.roles else None
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(open_gateway(settings, clock, log))
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = _Server(running.api) if listener is not None else None
+        services = [asyncio.create_task(work, name=name) for name, work in running.services.items()]
+        if server is not None and listener is not None:
+            services.append(asyncio.create_task(server.serve(sockets=[listener]), name="http"))
+            _say_where(settings, listener, running)
+        ending = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([ending, *services], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in services if task.done() and not task.cancelled() and task.exception()]
+        running.closing.set()
+        if server is not None:
+            server.should_exit = True
+        if running.sender is not None:
+            await running.sender.stop()
+        with contextlib.suppress(TimeoutError):
+            http = [task for task in services if task.get_name() == "http"]
+            await asyncio.wait_for(asyncio.gather(*http, return_exceptions=True), GRACE_S + 2)
+        for task in [ending, *services]:
+            task.cancel()
+        await asyncio.gather(ending, *services, return_exceptions=True)
+        for task in failed:
+            log.error("service_failed", service=task.get_name(), error=repr(task.exception()))
+        log.info("stopped")
+    return 1 if failed else 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: stopping is ours."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                date_header=True,
+                timeout_graceful_shutdown=GRACE_S,
+                timeout_keep_alive=75,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CannotStart(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Is another server running there? Choose another with --port."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _say_where(settings: Settings, listener: socket.socket, running: Gateway) -> None:
+    port = listener.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = settings.url or f"http://{host}:{port}"
+    out = [f"Heliograph {version('heliograph')} listens on {url}"]
+    if running.login_path:
+        out.append(f"  page      {url}{running.login_path}   (once, within 15 minutes)")
+    if running.new_secret:
+        out.append(f"  API key   {running.new_secret}   (shown once: keep it)")
+    out.append(f"  API       {url}/docs")
+    print("\n".join(out), file=sys.stderr, flush=True)
