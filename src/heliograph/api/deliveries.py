@@ -44,7 +44,7 @@ class AttemptObject(msgspec.Struct):
 
 
 class DeliveryDetails(DeliveryObject):
-    """`body`: the text as it was sent; null if it was not tried yet."""
+    """`body`: the text as it was sent; kept only for deliveries that were not taken at the first try."""
 
     body: str | None
     tries: list[AttemptObject]

@@ -39,7 +39,7 @@ class Hooks(Protocol):
         ...
 
     async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[Attempt]] | None:
-        """With its body as it was sent, if it was, and its attempts."""
+        """With its attempts, and its body as it was sent if that had to be kept for another try."""
         ...
 
     async def replay(self, org_no: int, no: int) -> bool:
@@ -106,7 +106,8 @@ class Run:
 class Done:
     """One delivery of a run after an attempt. `state` pending: to be tried again after `wait_s`.
 
-    `park`: beside its stream. `attempt` None: cancelled without one. `body`: set at a first attempt.
+    `park`: beside its stream. `attempt` None: cancelled without one.
+    `body`: of a first attempt that failed; every later one sends the same.
     """
 
     delivery: Delivery

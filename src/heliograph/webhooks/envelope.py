@@ -61,7 +61,8 @@ class Envelopes:
             elif happened.name in (PHONE_CONNECTED, PHONE_DISCONNECTED):
                 data = _raw(_phone_then(story.phone, happened.name, happened.detail, happened.at_us))
             else:
-                data = _raw(msgspec.to_builtins(phone_object(story.phone)))
+                phone = msgspec.to_builtins(phone_object(story.phone))
+                data = _raw({**happened.data, "detail": happened.detail, "phone": phone} if happened.data else phone)
             return self._encoder.encode(_envelope(delivery, data, at=iso(happened.at_us)))
         return None
 

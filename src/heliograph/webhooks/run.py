@@ -89,9 +89,9 @@ class Runner:
             detail=tried.detail,
             answer=tried.answer.decode("utf-8", "replace").replace("\0", "\ufffd"),
         )
-        first_body = body.decode() if item.body is None else None
         if tried.delivered:
-            return Done(was, "delivered", kept, first_body)
+            return Done(was, "delivered", kept)
+        first_body = body.decode() if item.body is None else None
         wait = self._wait(was, tried)
         if wait is None:
             return Done(was, "dead", kept, first_body)

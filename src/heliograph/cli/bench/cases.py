@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+from heliograph.cli.bench import webhooks as told
 from heliograph.cli.bench.gateway import Gateway, gateway
 from heliograph.cli.prove.processes import ProofFailed
 
@@ -157,4 +158,21 @@ async def _probe(target: Gateway, side: int, took: dict[str, tuple[list[float], 
     await timed("health", "GET", "/v1/message/queues/health")
 
 
-CASES = {"accept": accept, "drain": drain, "latency": latency, "backlog": backlog}
+async def webhooks(folder: Path, server: str | None, size: Size) -> Figures:
+    """Deliveries a second of one process to 50 endpoints that want everything, each message's in order."""
+    return await told.webhooks(folder, server, size.jobs)
+
+
+async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
+    """How late ten endpoints are told, alone and beside one that takes everything and never answers, in turn."""
+    return await told.hanging(folder, server, size.latency_s)
+
+
+CASES = {
+    "accept": accept,
+    "drain": drain,
+    "latency": latency,
+    "backlog": backlog,
+    "webhooks": webhooks,
+    "hanging": hanging,
+}

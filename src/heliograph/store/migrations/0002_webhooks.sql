@@ -107,7 +107,7 @@ CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, plac
 CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 
--- the bytes as they were first sent
+-- the bytes as they were first sent, of deliveries that were not taken at once; the others can be rendered again
 CREATE TABLE delivery_bodies (
   org_no BIGINT NOT NULL,
   no BIGINT NOT NULL,

@@ -201,7 +201,7 @@ FROM $rows(org_no bigint, no bigint, attempt int, at bigint, took_ms bigint, out
 WHERE true ON CONFLICT (org_no, no, attempt) DO NOTHING
 
 -- name: bodies_insert
--- The bytes of a first attempt: every later one sends the same.
+-- The bytes of a first attempt that failed: every later one sends the same.
 INSERT INTO delivery_bodies (org_no, no, body) SELECT r.org_no, r.no, r.body FROM $rows(org_no bigint, no bigint, body text)
 WHERE true ON CONFLICT (org_no, no) DO NOTHING
 

@@ -1,0 +1,134 @@
+"""What is measured of webhooks: deliveries a second, and what one receiver that hangs costs the others."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+import aiohttp
+
+from heliograph.cli.bench.gateway import Gateway, gateway
+from heliograph.cli.prove.processes import ProofFailed
+
+EVENTS = ["message.created", "message.sent", "message.ack.updated", "message.delivered", "message.read"]
+NAMES_A_MESSAGE = 8
+ENDPOINTS = 50
+RATE = 20.0  # messages a second while one hangs
+OTHERS = 10
+ROUNDS = 5
+_LOOPBACK = {"WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    http: aiohttp.ClientSession
+    ports: list[int]
+    silent: int
+
+    async def told(self) -> tuple[int, list[float]]:
+        async with self.http.get(f"http://127.0.0.1:{self.ports[0]}/") as answer:
+            found = await answer.json(content_type=None)
+        return found["count"], found["late_ms"]
+
+
+@contextlib.asynccontextmanager
+async def sinks(count: int, *, timed: bool) -> AsyncIterator[Sinks]:
+    arguments = ("-m", "heliograph.cli.bench.sink", str(count), "timed" if timed else "bare")
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    *ports, silent = map(int, (await process.stdout.readline()).split())
+    try:
+        async with aiohttp.ClientSession() as http:
+            yield Sinks(http, ports, silent)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def webhooks(folder: Path, server: str | None, jobs: int) -> dict[str, float]:
+    """Deliveries a second of one process to 50 endpoints that want everything, each message's in order."""
+    messages = max(jobs // 100, 10)
+    wanted = messages * NAMES_A_MESSAGE * ENDPOINTS
+    async with (
+        sinks(ENDPOINTS, timed=False) as out,
+        gateway(folder, server, ROLES="api,sender", **_LOOPBACK) as target,
+    ):
+        for port in out.ports:
+            await _hook(target, port, EVENTS)
+        phones = await target.phones(1)
+        await target.send(phones, count=messages)
+        await _all_read(target, messages)
+        await target.program.stop()
+        target.program.settings = {**target.program.settings, "ROLES": "api,webhooks"}
+        await out.told()
+        began = time.monotonic()
+        await target.program.start()
+        await target.program.ready(target.http)
+        first = await out.told()
+        started = time.monotonic()
+        seen = first[0]
+        while seen < wanted:
+            if time.monotonic() - began > 300:
+                raise ProofFailed(f"{seen} of {wanted} deliveries arrived")
+            await asyncio.sleep(0.1)
+            seen += (await out.told())[0]
+        took = time.monotonic() - started
+        return {"deliveries/s": (wanted - first[0]) / took, "RSS MB": target.rss_mb()}
+
+
+async def _hook(target: Gateway, port: int, events: list[str]) -> list[str]:
+    body = {"hookUrl": f"http://127.0.0.1:{port}/{time.monotonic_ns()}", "integrationName": events}
+    rows = await target.call("POST", "/v1/webhooks", body)
+    return [row["id"] for row in rows]
+
+
+async def _all_read(target: Gateway, count: int) -> None:
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        if (await target.health())["completed"] >= count:
+            await asyncio.sleep(1.5)  # the simulated network lets a message be read half a second later
+            return
+        await asyncio.sleep(0.05)
+    raise ProofFailed("the messages were not sent")
+
+
+async def hanging(folder: Path, server: str | None, seconds: float) -> dict[str, float]:
+    """How late ten endpoints are told, alone and beside one that takes everything and never answers, in turn."""
+    alone: list[float] = []
+    beside: list[float] = []
+    async with sinks(OTHERS, timed=True) as out, gateway(folder, server, **_LOOPBACK) as target:
+        for port in out.ports:
+            await _hook(target, port, ["message.created"])
+        (phone,) = await target.phones(1)
+        await _told_late(target, out, phone, seconds)  # to warm up
+        for _ in range(ROUNDS):
+            alone.append(await _told_late(target, out, phone, seconds))
+            hooks = await _hook(target, out.silent, ["message.created"])
+            beside.append(await _told_late(target, out, phone, seconds))
+            for hook in hooks:
+                async with target.http.delete(f"{target.program.url}/v1/webhooks/{hook}", headers=target.headers):
+                    pass
+    ratios = [second / first for first, second in zip(alone, beside, strict=True)]
+    return {"p99 ms alone": median(alone), "p99 ms beside": median(beside), "ratio": median(ratios)}
+
+
+async def _told_late(target: Gateway, out: Sinks, phone: str, seconds: float) -> float:
+    """The p99 of how long after its event a delivery came, in ms."""
+    count = int(seconds * RATE)
+    late: list[float] = []
+    for n in range(count):
+        began = time.monotonic()
+        body = {"chat_id": f"4477009{n % 300:05d}@c.us", "message": f"number {n}"}
+        await target.call("POST", "/v1/message/send", body, phone=phone)
+        await asyncio.sleep(max(0.0, 1 / RATE - (time.monotonic() - began)))
+    limit = time.monotonic() + 30
+    while len(late) < count * OTHERS:
+        late += (await out.told())[1]
+        if time.monotonic() > limit:
+            raise ProofFailed(f"{len(late)} of {count * OTHERS} deliveries arrived")
+        await asyncio.sleep(0.05)
+    return quantiles(late, n=100)[98]
