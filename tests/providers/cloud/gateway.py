@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -37,10 +37,35 @@ FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)
 QUICK = Rules(sent_after_s=0.02, delivered_after_s=0.04, read_after_s=0.08, throughput_per_s=0, pair_interval_s=0)
 
 
+async def nobody(*_: object) -> None:
+    """Nobody else waits for phones, and none is paused here."""
+
+
+class Network(Protocol):
+    """A Graph server, in this process or elsewhere."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    async def call_back(self, url: str) -> None: ...
+
+
+class Local:
+    """A Graph server in this process, which tests may look into."""
+
+    def __init__(self, server: GraphServer) -> None:
+        self.base_url = server.base_url
+        self.network = server.network
+        self.callbacks = server.callbacks
+
+    async def call_back(self, url: str) -> None:
+        self.network.rules = replace(self.network.rules, callback_url=url)
+
+
 @dataclass(slots=True)
 class Gateway:
     store: Store
-    graph: GraphServer
+    at: Network
     provider: CloudProvider
     sender: Sender
     vault: Vault
@@ -50,6 +75,11 @@ class Gateway:
     webhook_url: str
     logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
+    @property
+    def graph(self) -> Local:
+        assert isinstance(self.at, Local)
+        return self.at
+
     async def add_phone(self, phone_number_id: str, number: str, **config: str) -> PhoneRow:
         phone_id = f"phone-{number.rjust(16, 'a')}"
         settings = {
@@ -58,7 +88,7 @@ class Gateway:
             "token": "graph-test-token",
             "app_secret": "graph-test-app-secret",
             "verify_token": "graph-test-verify-token",
-            "base_url": self.graph.base_url,
+            "base_url": self.at.base_url,
             **config,
         }
         sealed = self.vault.seal(msgspec.json.encode(settings).decode(), about=phone_id)
@@ -112,10 +142,17 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, rules: Rules = QUICK, *, timeouts: Timeouts = FAST, limits: Limits | None = None
+    folder: Path,
+    rules: Rules = QUICK,
+    *,
+    timeouts: Timeouts = FAST,
+    limits: Limits | None = None,
+    graph: Network | None = None,
 ) -> AsyncIterator[Gateway]:
+    """`graph`: one that runs elsewhere; otherwise a server in this process, with these rules."""
     async with AsyncExitStack() as stack:
-        graph = await stack.enter_async_context(graph_server(rules, clock=CLOCK))
+        if graph is None:
+            graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
         ids = JobIds(CLOCK.now_us)
         shell = SqliteShell(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
         await shell.open()
@@ -144,7 +181,7 @@ async def gateway(
                 meter=Unmetered(),
                 chance=random.Random(1),
                 limits=limits or Limits(retry_base_s=0.05, ack_timeout_s=2.0),
-                lease_s=3.0,
+                lease_s=30.0,
                 owner="test",
                 sole=True,
                 shards=1,
@@ -152,6 +189,8 @@ async def gateway(
                 policy=lambda row: PRESETS[row.pacing],
                 config=config,
                 prepare=prepare,
+                freed=nobody,
+                hold=nobody,
                 log=lambda event, **more: logged.append((event, more)),
             )
         )
@@ -165,7 +204,7 @@ async def gateway(
         )
         door = CloudDoor(store, inbox, vault, CLOCK)
         url = await stack.enter_async_context(served(cloud_webhook(door, stored=service.wake)))
-        graph.network.rules = replace(graph.network.rules, callback_url=url + CLOUD_WEBHOOK)
+        await graph.call_back(url + CLOUD_WEBHOOK)
         org = await store.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
         try:
@@ -182,7 +221,16 @@ async def gateway(
 async def served(app: Any) -> AsyncIterator[str]:
     """The app on a port of its own."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False, loop="none", ws="none")
+        uvicorn.Config(
+            app,
+            port=0,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            loop="none",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
     )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     running = asyncio.create_task(server._serve())

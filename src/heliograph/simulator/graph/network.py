@@ -78,6 +78,11 @@ class GraphNetwork:
         self._pairs = Rate()
         self.uploads = 0
 
+    @property
+    def taken(self) -> int:
+        """Messages in the journal."""
+        return len(self._messages)
+
     def choose(self, number: str, behaviour: Behaviour) -> None:
         """Gives any number a behaviour; it begins anew."""
         self._chosen[number] = behaviour

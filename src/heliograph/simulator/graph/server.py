@@ -153,6 +153,7 @@ class GraphRoutes:
 
     async def settings(self, _request: web.Request) -> web.StreamResponse:
         counts = {
+            "messages": self._network.taken,
             "uploads": self._network.uploads,
             "webhooks_delivered": self._callbacks.delivered,
             "webhooks_given_up": self._callbacks.given_up,
