@@ -24,12 +24,20 @@ from heliograph.settings import load_settings
     "--journal", type=click.Path(dir_okay=False, path_type=Path), help="Its file; HELIOGRAPH_SIMULATOR_JOURNAL."
 )
 @click.option("--graph", is_flag=True, help="Behave as the official Cloud API's server instead.")
-def simulator(host: str, port: int, journal: Path | None, graph: bool) -> int:
+@click.option("--callback-url", metavar="URL", help="With --graph: where webhooks go. This gateway's, if not given.")
+@click.option(
+    "--credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --graph: write a phone's settings here.",
+)
+def simulator(
+    host: str, port: int, journal: Path | None, graph: bool, callback_url: str | None, credentials: Path | None
+) -> int:
     """Run the simulated WhatsApp network on its own, for any number of gateways (HELIOGRAPH_SIMULATOR_URL).
 
     With --graph it is a local stand-in for the Cloud API: give its address as a phone's base URL.
     """
-    asyncio.run(_graph(host, port) if graph else _network(host, port, journal))
+    asyncio.run(_graph(host, port, callback_url, credentials) if graph else _network(host, port, journal))
     return Exit.OK
 
 
@@ -49,15 +57,11 @@ async def _network(host: str, port: int, journal: Path | None) -> None:
     )
 
 
-async def _graph(host: str, port: int) -> None:
-    from heliograph.clock import SystemClock
-    from heliograph.simulator.graph.serve import GraphServer, serve_graph
-
-    def started(server: GraphServer) -> None:
-        note(f"The local Cloud API listens on {server.base_url}. Nothing here reaches WhatsApp.")
+async def _graph(host: str, port: int, callback_url: str | None, credentials: Path | None) -> None:
+    from heliograph.cli.simulator_graph import run_graph
 
     try:
-        await _until_told(lambda stop: serve_graph(host, port, clock=SystemClock(), started=started, stop=stop))
+        await _until_told(lambda stop: run_graph(host, port, stop, callback_url=callback_url, credentials=credentials))
     except OSError as problem:
         raise CannotStart(f"Cannot listen on {host} port {port}: {problem.strerror or problem}.") from None
 
