@@ -7,7 +7,7 @@ Numbers are given out under the organisation's lock, so a delivery's number rise
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.domain.events import MESSAGE_CREATED, PHONE_CONNECTED, PHONE_DISCONNECTED, Fired, fired_by
+from heliograph.domain.events import MESSAGE_CREATED, Fired, fired_by
 from heliograph.store.unit import Unit, batch, one, run
 
 
@@ -79,8 +79,7 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
     happened = yield from run("org_events_to_fan", org_no=org_no, limit=limit)
     for row in happened:
         number = row["org_event_no"]
-        about_phone = row["name"] in (PHONE_CONNECTED, PHONE_DISCONNECTED)
-        stream = f"phone {row['phone_no']}" if about_phone else f"event {number}"
+        stream = f"event {number}" if row["phone_no"] is None else f"phone {row['phone_no']}"
         fired_one = Fired(row["name"], 0, 0, number)
         found.append((row["at"], [_Told(fired_one, stream, "org", n=number, phone_no=row["phone_no"])]))
     yield from batch("events_fanned", [(org_no, row["job_id"], row["n"]) for row in events])
