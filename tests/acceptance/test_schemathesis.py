@@ -18,6 +18,8 @@ CHECKS = (
     "response_schema_conformance",
     "response_headers_conformance",
     "ignored_auth",
+    "unsupported_method",
+    "allow_header_conformance",
 )
 SECONDS = 45
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")

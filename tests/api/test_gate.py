@@ -106,3 +106,9 @@ async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) ->
         await gateway.http.get("/v1/nothing")
         await gateway.send(chat_id="x")
     assert seen == [1, 200, 1, 200, 404, 422]
+
+
+async def test_options_names_every_method_of_a_path(gateway: World) -> None:
+    for path, allowed in (("/v1/message/queues", "GET, OPTIONS, POST"), ("/v1/phones/update", "OPTIONS, PATCH")):
+        answer = await gateway.http.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, allowed)

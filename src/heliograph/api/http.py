@@ -3,7 +3,7 @@
 To add a resource: write `api/<resource>.py` with handlers declared by `@route(...)` (see route.py) and a `routes()`
 that lists them, and name that `routes` in `_RESOURCES` below. Auth, rate limit, body limit, error bodies, headers,
 decoding and /openapi.json come by themselves; a handler gets a `Call` and gives a value or raises a Refusal.
-What a handler needs of another room is a field of `ApiDeps`, handed in by `app.py`.
+What a handler needs of another room is a field of `ApiDeps`, handed in by `app/`.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ from heliograph.api.errors import defect, from_status
 from heliograph.api.gate import Gate, nobody
 from heliograph.api.openapi import document
 from heliograph.api.ratelimit import RateLimit
-from heliograph.api.route import JSON, refused
+from heliograph.api.route import JSON, options, refused
 
 _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
     send.routes,
@@ -67,7 +67,11 @@ def build_api(deps: ApiDeps) -> AsgiApp:
     handlers = [handler for routes in _RESOURCES for handler in routes()]
     described = document(handlers, version=deps.version)
     inner = Litestar(
-        route_handlers=[Router("/v1", route_handlers=handlers), *probes.routes(deps), *_pages(described)],
+        route_handlers=[
+            Router("/v1", route_handlers=[*options(handlers), *handlers]),
+            *probes.routes(deps),
+            *_pages(described),
+        ],
         openapi_config=None,
         logging_config=None,
         exception_handlers={HTTPException: _not_routed, Exception: _defect},

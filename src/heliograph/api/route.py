@@ -7,7 +7,8 @@ The types named here are the ones that decode and encode, so the page cannot say
 A handler returns a value to be encoded as JSON, an `Answer`, or None (an empty 204), and raises a Refusal.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -106,6 +107,23 @@ def route(
         )(endpoint)
 
     return declare
+
+
+def options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS for every path, with all of its methods. Registered first: Litestar's own names those of one handler."""
+    taken: dict[str, tuple[str, set[str]]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            shape = re.sub(r"{\w+:str}", "{}", path)  # whatever its parts are called
+            taken.setdefault(shape, (path, {"OPTIONS"}))[1].update(handler.http_methods)
+    return [_options(path, ", ".join(sorted(methods))) for path, methods in taken.values()]
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    async def endpoint() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    return HTTPRouteHandler([path], http_method="OPTIONS", status_code=204)(endpoint)
 
 
 async def _called(handler: Handler, call: Call, said: About) -> Any:
