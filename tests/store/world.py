@@ -71,6 +71,19 @@ async def look(where: str | Path, sql: str) -> list[dict[str, Any]]:
         await connection.close()
 
 
+async def change(where: str | Path, sql: str) -> None:
+    """A write past the store."""
+    if isinstance(where, Path):
+        with sqlite3.connect(where) as direct:
+            direct.execute(sql)
+        return
+    connection = await asyncpg.connect(where)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
 @dataclass
 class Desk:
     """An organisation with one phone that `me` owns, and short words for what tests do with it."""
@@ -167,6 +180,9 @@ class Desk:
 
     async def look(self, sql: str) -> list[dict[str, Any]]:
         return await look(self.where, sql)
+
+    async def change(self, sql: str) -> None:
+        await change(self.where, sql)
 
     async def audit(self) -> None:
         assert await faults_of(self.where) == []

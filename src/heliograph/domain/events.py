@@ -17,6 +17,12 @@ ACK_UPDATED = "message.ack.updated"
 PHONE_CONNECTED = "org.phone.connected"
 PHONE_DISCONNECTED = "org.phone.disconnected"
 WEBHOOK_DISABLED = "webhook.disabled"
+MESSAGE_EXPIRED = "message.expired"
+QUEUE_PAUSED = "queue.paused"
+QUEUE_RESUMED = "queue.resumed"
+BROADCAST_COMPLETED = "broadcast.completed"
+PHONE_RESTRICTED = "phone.restricted"
+SCHEDULE_MISSED = "schedule.missed"
 
 FIRING = frozenset(
     {
@@ -29,6 +35,12 @@ FIRING = frozenset(
         PHONE_CONNECTED,
         PHONE_DISCONNECTED,
         WEBHOOK_DISABLED,
+        MESSAGE_EXPIRED,
+        QUEUE_PAUSED,
+        QUEUE_RESUMED,
+        BROADCAST_COMPLETED,
+        PHONE_RESTRICTED,
+        SCHEDULE_MISSED,
     }
 )
 # names of the contract that may be subscribed to; nothing here fires them yet
@@ -90,6 +102,7 @@ def fired_by(*, n: int, before: str | None, after: str, ack: int) -> tuple[Fired
         told.append((MESSAGE_CREATED, 0, 0))
     elif after in _FAILED and before != after:
         told += [(MESSAGE_FAILED, -1, max(ack, 0)), (ACK_UPDATED, -1, max(ack, 0))]
+        told += [(MESSAGE_EXPIRED, -1, max(ack, 0))] if after == State.EXPIRED else []
     elif after == State.SENT:
         # the change to `sent` climbs from nothing; a receipt has one event for each rung
         reached = range(1, max(ack, 1) + 1) if before != State.SENT else range(ack, ack + 1)

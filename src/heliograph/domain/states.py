@@ -21,7 +21,8 @@ class State(StrEnum):
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.SCHEDULED: frozenset({State.QUEUED, State.CANCELLED, State.EXPIRED}),
     # queued → sent: a receipt for an attempt whose answer was lost came before the retry
-    State.QUEUED: frozenset({State.SENDING, State.FAILED, State.CANCELLED, State.EXPIRED, State.SENT}),
+    # queued → uncertain: its phone was deleted before the retry of an attempt whose answer was lost
+    State.QUEUED: frozenset({State.SENDING, State.FAILED, State.CANCELLED, State.EXPIRED, State.SENT, State.UNCERTAIN}),
     State.SENDING: frozenset({State.SENT, State.QUEUED, State.UNCERTAIN, State.FAILED}),
     State.UNCERTAIN: frozenset({State.SENT, State.QUEUED, State.FAILED}),
     State.SENT: frozenset({State.FAILED}),  # refused by WhatsApp after it had accepted

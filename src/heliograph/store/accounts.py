@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from heliograph.domain.events import PHONE_RESTRICTED
 from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.domain.moment import iso
 from heliograph.store.rows import key_of, org_of, phone_of
+from heliograph.store.told import told
 from heliograph.store.unit import Unit, batch, one, run
 
 SEED_LOCK = 0x48454C494F5345  # "HELIOSE"
@@ -144,7 +147,6 @@ def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
         return False
     yield from run("phone_lease_delete", org_no=org_no, phone_no=phone_no)
     yield from run("phone_intake_close", org_no=org_no, phone_no=phone_no)
-    yield from run("phone_open_uncertain", org_no=org_no, phone_no=phone_no)
     return True
 
 
@@ -152,15 +154,24 @@ def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: s
     if not (yield from batch("fence", [(org_no, phone_no, token)])):
         return False
     yield from run("phone_told", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
+    if state == "restricted":
+        before = yield from phone_row(org_no, phone_no)
+        if before is not None and before.state != state:
+            yield from told(org_no, phone_no, PHONE_RESTRICTED, detail, {"new_chats_only": False}, now_us)
     yield from run("phone_state", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
     return True
 
 
 def hold_phone(
-    org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
+    org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str, now_us: int
 ) -> Unit[bool]:
     if not (yield from batch("fence", [(org_no, phone_no, token)])):
         return False
+    if new_chats_only and until_us is not None:
+        before = yield from phone_row(org_no, phone_no)
+        if before is not None and (before.new_chats_until_us or 0) <= now_us:
+            data = {"new_chats_only": True, "until": iso(until_us)}
+            yield from told(org_no, phone_no, PHONE_RESTRICTED, reason, data, now_us)
     name = "phone_hold_new" if new_chats_only else "phone_hold"
     yield from run(name, org_no=org_no, phone_no=phone_no, until=until_us, reason=reason)
     return True

@@ -72,13 +72,44 @@ def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
     if not rows:
         return 0
     yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
-    keys = [(org_no, row["job_id"]) for row in rows]
+    gone = yield from batch("prune_jobs", [(org_no, row["job_id"]) for row in rows])
     counts = Counts()
-    for row in rows:
+    for row in gone:
         sent = row["state"] == "sent"
         counts.add((org_no, row["phone_no"], row["lane"]), completed=-int(sent), failed=-int(not sent))
-    yield from batch("prune_aliases", [(org_no, row["alias"]) for row in rows if row["alias"]])
-    yield from batch("prune_events", keys)
-    yield from batch("prune_jobs", keys)
+    yield from batch("prune_aliases", [(org_no, row["alias"]) for row in gone if row["alias"]])
+    yield from batch("prune_events", [(org_no, row["job_id"]) for row in gone])
     yield from tally(INTAKE, counts)
+    return len(gone)
+
+
+def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:
+    """In the transaction that deletes the phone: what is under way becomes uncertain."""
+    rows = yield from run("orphaned_attempts", org_no=org_no, phone_no=phone_no)
+    detail = "The phone was deleted while this message was being sent."
+    yield from _orphan(org_no, rows, actor, detail, now_us)
+
+
+def orphan_retries_step(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[int]:
+    """After the rest of a deleted phone's queue was cancelled: what may have been sent becomes uncertain."""
+    rows = yield from run("orphaned_retries", org_no=org_no, phone_no=phone_no, limit=STEP)
+    detail = "The phone was deleted before it was known whether this message had been sent."
+    yield from _orphan(org_no, rows, actor, detail, now_us)
     return len(rows)
+
+
+def _orphan(org_no: int, rows: Sequence[Any], actor: str, detail: str, now_us: int) -> Unit[None]:
+    """The phone's counters are gone with it, so there are none to change."""
+    lanes = sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
+    yield from batch("lanes_lock", lanes)
+    before = {row["job_id"]: row["state"] for row in rows}
+    changed = yield from batch("jobs_orphan", sorted((org_no, job, state, detail) for job, state in before.items()))
+    events = [
+        Event(
+            row["job_id"], row["events"], now_us, "uncertain", before[row["job_id"]], "uncertain", row["ack"],
+            row["attempts"], 0, actor, "phone_deleted", detail,
+        )
+        for row in changed
+    ]  # fmt: skip
+    yield from relink({lane: Relink() for lane in lanes})
+    yield from batch("events_insert", [event_row(org_no, event) for event in events])

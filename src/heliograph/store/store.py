@@ -33,6 +33,7 @@ from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
 
 T = TypeVar("T")
+_STEP = 2000  # rows that go in one transaction
 
 
 class Shell(Protocol):
@@ -178,10 +179,24 @@ class Store:
 
     async def delete_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
         now_us = self._clock.now_us()
-        if not await self.shell.write(lambda: accounts.delete_phone(org_no, phone_no, now_us)):
+
+        def unit() -> Unit[bool]:
+            deleted = yield from accounts.delete_phone(org_no, phone_no, now_us)
+            if deleted:
+                yield from cancel.orphan_attempts(org_no, phone_no, actor, now_us)
+            return deleted
+
+        if not await self.shell.write(unit):
             return False
-        await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
+        await self._empty(org_no, phone_no, actor)
         return True
+
+    async def _empty(self, org_no: int, phone_no: int, actor: str) -> None:
+        """Ends what waits for a deleted phone."""
+        await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
+        now_us = self._clock.now_us()
+        while await self.shell.write(lambda: cancel.orphan_retries_step(org_no, phone_no, actor, now_us)):
+            pass
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()
@@ -242,9 +257,10 @@ class Store:
     async def hold_phone(
         self, org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
     ) -> bool:
+        now_us = self._clock.now_us()
         return await self.shell.write(
             lambda: accounts.hold_phone(
-                org_no, phone_no, token, until_us=until_us, new_chats_only=new_chats_only, reason=reason
+                org_no, phone_no, token, until_us=until_us, new_chats_only=new_chats_only, reason=reason, now_us=now_us
             )
         )
 
@@ -257,9 +273,10 @@ class Store:
         return ended
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
-        def unit() -> Unit[None]:
-            yield from run("prune_idempotency", before=day_ago_us, limit=5000)
-            yield from run("prune_orphans", before=day_ago_us)
-            yield from run("prune_inbound", before=before_us)
-
-        await self.shell.write(unit)
+        """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
+        before = {"prune_idempotency": day_ago_us, "prune_orphans": day_ago_us, "prune_inbound": before_us}
+        for name, us in before.items():
+            while len(await self.shell.write(lambda: run(name, before=us, limit=_STEP))) == _STEP:  # noqa: B023
+                pass
+        for row in await self.shell.read(lambda: run("phones_left")):
+            await self._empty(row["org_no"], row["phone_no"], "gateway")

@@ -195,6 +195,7 @@ CREATE TABLE orphans (
   created_at BIGINT NOT NULL,
   PRIMARY KEY (org_no, phone_no, provider_message_id, ack)
 ) $clustered;
+CREATE INDEX orphans_age ON orphans (created_at);
 
 CREATE TABLE inbound (
   org_no BIGINT NOT NULL,
@@ -211,3 +212,4 @@ CREATE TABLE inbound (
   PRIMARY KEY (org_no, phone_no, message_id)
 );
 CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned = 0;
+CREATE INDEX inbound_age ON inbound (created_at) WHERE fanned = 1;

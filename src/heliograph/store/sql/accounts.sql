@@ -112,8 +112,7 @@ UPDATE phones SET hold_until = CAST(:until AS BIGINT), hold_reason = :reason WHE
 UPDATE phones SET new_chats_until = CAST(:until AS BIGINT), hold_reason = :reason
 WHERE org_no = :org_no AND phone_no = :phone_no
 
--- name: phone_open_uncertain
--- An attempt under way when its phone is deleted has no owner who could learn its end.
-UPDATE jobs SET state = 'uncertain', maybe_sent = 1, reason = 'phone_deleted',
-  detail = 'The phone was deleted while this message was being sent.'
-WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'sending'
+-- name: phones_left
+-- Deleted phones that something still waits for: their deletion was cut off by a crash. One probe a phone.
+SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND EXISTS (
+  SELECT 1 FROM jobs j WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.state = 'queued')

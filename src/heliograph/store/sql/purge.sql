@@ -23,16 +23,37 @@ JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 WHERE l.head_job = r.job_id AND l.status <> 'busy'
 
+-- name: orphaned_attempts
+-- Attempts under way when their phone was deleted: no owner will learn their end.
+SELECT job_id, phone_no, chat_id, lane, state FROM jobs
+WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending'
+
+-- name: orphaned_retries
+-- Messages of a deleted phone that may have been sent already: they wait, and nobody will try them again.
+SELECT job_id, phone_no, chat_id, lane, state FROM jobs
+WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND maybe_sent = 1
+ORDER BY chat_id, lane, seq LIMIT :limit
+
+-- name: jobs_orphan
+-- Nobody knows whether they were sent, and the phone that could tell is gone.
+UPDATE jobs SET state = 'uncertain', maybe_sent = 1, reason = 'phone_deleted', detail = r.detail, not_before = NULL,
+  events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, state text, detail text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = r.state
+RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
+
 -- name: prune_candidates
 -- The oldest jobs of an organisation, if they are settled and all they have to tell is told.
-SELECT job_id, phone_no, lane, state, provider_message_id AS alias FROM jobs j WHERE org_no = :org_no AND job_id < :below
+SELECT job_id, phone_no, lane FROM jobs j WHERE org_no = :org_no AND job_id < :below
 AND state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before
 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = j.org_no AND e.job_id = j.job_id AND e.fanned = 0)
 ORDER BY job_id LIMIT :limit
 
 -- name: prune_jobs
--- Settled jobs past their retention.
+-- Settled jobs past their retention; not one that was put back into the queue meanwhile.
 DELETE FROM jobs WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
+AND state || '' IN ('sent', 'failed', 'cancelled', 'expired')
+RETURNING job_id, phone_no, lane, state, provider_message_id AS alias
 
 -- name: prune_events
 -- With their history.
@@ -45,11 +66,16 @@ DELETE FROM aliases WHERE (org_no, alias) IN (SELECT r.org_no, r.alias FROM $row
 -- name: prune_idempotency
 -- Keys live for a day.
 DELETE FROM idempotency WHERE (org_no, key) IN (SELECT org_no, key FROM idempotency WHERE created_at < :before LIMIT :limit)
+RETURNING org_no
 
 -- name: prune_orphans
 -- Receipts nobody claimed within a day.
-DELETE FROM orphans WHERE created_at < :before
+DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id, ack) IN (
+  SELECT org_no, phone_no, provider_message_id, ack FROM orphans WHERE created_at < :before LIMIT :limit)
+RETURNING org_no
 
 -- name: prune_inbound
 -- Inbound messages past their retention, once they are told.
-DELETE FROM inbound WHERE fanned = 1 AND created_at < :before
+DELETE FROM inbound WHERE (org_no, phone_no, message_id) IN (
+  SELECT org_no, phone_no, message_id FROM inbound WHERE fanned = 1 AND created_at < :before LIMIT :limit)
+RETURNING org_no
