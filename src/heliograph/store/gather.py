@@ -10,15 +10,19 @@ from dataclasses import replace
 from typing import Any
 
 from heliograph.domain.errors import Refusal, Unavailable
-from heliograph.domain.ids import JobIds
+from heliograph.domain.ids import JobId, JobIds
 from heliograph.domain.job import Enqueued, EnqueueResult, NewJob
 from heliograph.ports.clock import Clock
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store import look
 from heliograph.store.enqueue import enqueue
+from heliograph.store.unit import Unit
 
 BATCH = 200
 UNDER_WAY = 2
+LOOK_S = 1.0  # the callers have waited for long
+
+Waiting = tuple[NewJob, "asyncio.Future[EnqueueResult]"]
 
 
 class Gather:
@@ -44,7 +48,7 @@ class Gather:
             self._flushes.add(task)  # the loop itself keeps only weak references
             task.add_done_callback(self._flushes.discard)
 
-    async def _run(self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]]) -> None:
+    async def _run(self, group: list[Waiting]) -> None:
         try:
             jobs = [job for job, _ in group]
             now_us = self._clock.now_us()
@@ -52,6 +56,9 @@ class Gather:
                 faultpoint("enqueue.before")
                 results = await self._shell.write(lambda: enqueue(jobs, now_us))
                 faultpoint("enqueue.after")
+            except Unavailable as error:
+                await self._look_for(group, error)
+                return
             except Exception as error:  # noqa: BLE001 - supervised: told to each caller, one by one
                 await self._one_by_one(group, error)
                 return
@@ -62,7 +69,7 @@ class Gather:
             self._under_way -= 1
             self._flush()
 
-    async def _one_by_one(self, group: list[tuple[NewJob, "asyncio.Future[EnqueueResult]"]], error: Exception) -> None:
+    async def _one_by_one(self, group: list[Waiting], error: Exception) -> None:
         for job, future in group:
             try:
                 result = await self._again(job, error)
@@ -73,18 +80,33 @@ class Gather:
                 if not future.done():
                     future.set_result(result)
 
+    async def _look_for(self, group: list[Waiting], error: Unavailable) -> None:
+        """The answer of the commit may have been lost: what is there was accepted, the rest was not."""
+
+        def there() -> Unit[dict[JobId, int]]:
+            found: dict[JobId, int] = {}
+            for job, _ in group:
+                if (row := (yield from look.job(job.org_no, job.job_id, ""))) is not None:
+                    found[job.job_id] = yield from look.ahead(row)
+            return found
+
+        try:
+            found = await asyncio.wait_for(self._shell.read(there), LOOK_S)
+        except (Unavailable, TimeoutError):
+            found = {}  # callers ask again, and their idempotency keys tell
+        for job, future in group:
+            if future.done():
+                continue
+            if job.job_id in found:
+                future.set_result(Enqueued(job.job_id, max(found[job.job_id] - 1, 0)))
+            else:
+                future.set_exception(error)
+
     async def _again(self, job: NewJob, error: Exception) -> EnqueueResult:
-        """Once more alone. Where the answer of the commit was lost, look first whether the job is there."""
-        if isinstance(error, Unavailable):
-            found = await self._shell.read(lambda: look.job(job.org_no, job.job_id, ""))
-            if found is not None:
-                position = await self._shell.read(lambda: look.ahead(found))
-                return Enqueued(job.job_id, max(position - 1, 0))
-            raise error
+        """Once more alone, under a fresh key: two processes may have made the same one."""
         if isinstance(error, Refusal):
             raise error
         now_us = self._clock.now_us()
-        # a fresh key: two processes may have made the same one
         fresh = replace(job, job_id=self._ids.make())
         results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
         return results[0]

@@ -26,13 +26,14 @@ from heliograph.store.unit import Rows, Statement, Unit
 T = TypeVar("T")
 POOL = 12
 ACQUIRE_S = 3.0
-COMMAND_S = 15.0
+COMMAND_S = 3.5  # a server that hangs is as good as away: callers hear of it within 5 s
+LONG_S = 3600.0  # migrations and moves
 TRIES = 4
 _SETTINGS = "; ".join(
     f"SET LOCAL {setting}"
     for setting in (
-        "statement_timeout = '10s'",
-        "lock_timeout = '5s'",
+        "statement_timeout = '3s'",
+        "lock_timeout = '2s'",
         "idle_in_transaction_session_timeout = '30s'",
         "enable_seqscan = off",
         "enable_hashjoin = off",
@@ -117,9 +118,12 @@ class PostgresShell:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """One connection, for work that is no unit (moving an installation)."""
-        async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
+        """One connection of its own, for long work that is no unit (moving an installation)."""
+        connection = await asyncpg.connect(self._url, timeout=10, command_timeout=LONG_S, **self._options)
+        try:
             yield connection
+        finally:
+            await connection.close()
 
     async def write(self, make: Callable[[], Unit[T]]) -> T:
         began = self._monotonic()
@@ -147,9 +151,9 @@ class PostgresShell:
 
     async def _once(self, make: Callable[[], Unit[T]], begin: str) -> T:
         async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
-            await connection.execute(begin)
             unit = make()
             try:
+                await connection.execute(begin)
                 try:
                     statement = next(unit)
                     while True:
@@ -158,6 +162,9 @@ class PostgresShell:
                     await connection.execute("COMMIT")
                     value: T = end.value
                     return value
+            except AWAY:
+                connection.terminate()  # whatever state it is in, the server rolls back
+                raise
             except BaseException:
                 with contextlib.suppress(*AWAY, asyncpg.PostgresError):
                     if not connection.is_closed():
@@ -181,7 +188,7 @@ def _plain(error: asyncpg.PostgresError) -> Exception:
 async def _migrate(pool: Any, allowed: bool) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '60s'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK, timeout=LONG_S)
         there = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
         if not there and allowed:
             await connection.execute(TABLE)
@@ -193,7 +200,7 @@ async def _migrate(pool: Any, allowed: bool) -> None:
             raise CannotStart("The database has no schema, or an older one: run `heliograph migrate`.")
         for migration in todo:
             for text in migration.statements("postgresql"):
-                await connection.execute(text)
+                await connection.execute(text, timeout=LONG_S)
             await connection.execute(
                 "INSERT INTO schema_migrations VALUES ($1, $2, $3, $4, (extract(epoch FROM now()) * 1000000)::bigint)",
                 migration.version,
