@@ -28,6 +28,7 @@ from heliograph.domain.ids import JobIds, new_phone_id
 from heliograph.domain.job import NewPhone
 from heliograph.egress.fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
+from heliograph.media.prune import keep_media_pruned
 from heliograph.media.source import MediaSource
 from heliograph.ports.wake import Wake
 from heliograph.providers.cloud import CloudDoor, CloudProvider
@@ -96,7 +97,11 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             fleet = PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
             services["wake"] = fleet.run()
         if "sender" in settings.roles:
-            files = MediaSource(media, fetch, FileStore(store.shell).fix)
+            stored_files = FileStore(store.shell)
+            files = MediaSource(media, fetch, stored_files.fix)
+            services["prune_media"] = keep_media_pruned(
+                media, stored_files.needed, clock, days=settings.retention_days, log=log.warning
+            )
             sender = make_sender(
                 settings, store, clock, meters=meters, chance=chance, providers=providers, vault=vault, files=files,
                 fleet=fleet, log=log,

@@ -3,10 +3,13 @@
 Promise: the first fetch that is written down stands for all attempts.
 """
 
-from heliograph.domain.content import Content, encode_content
+from dataclasses import dataclass
+
+from heliograph.domain.content import Content, decode_content, encode_content
+from heliograph.domain.ids import JobId, job_time_us
 from heliograph.domain.job import Job
 from heliograph.store.store import Shell
-from heliograph.store.unit import Unit, one
+from heliograph.store.unit import Unit, one, run
 
 
 def fix(job: Job, content: Content) -> Unit[bool]:
@@ -20,9 +23,32 @@ def fix(job: Job, content: Content) -> Unit[bool]:
     return row is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Files of messages made at or after `since_us` may be needed, and those named in `sha256`, however old."""
+
+    since_us: int
+    sha256: frozenset[str]
+
+
+def needed(now_us: int) -> Unit[Needed]:
+    oldest = []
+    for name in ("oldest_heads", "oldest_open"):
+        row = yield from one(name)
+        if row["job_id"] is not None:
+            oldest.append(job_time_us(JobId(row["job_id"])))
+    contents = [decode_content(row["content"]) for row in (yield from run("contents_to_come"))]
+    named = frozenset(c.media.sha256 for c in contents if c.media is not None and c.media.sha256)
+    return Needed(min(oldest, default=now_us), named)
+
+
 class FileStore:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
+
+    async def needed(self, now_us: int) -> Needed:
+        """What may not be pruned yet."""
+        return await self._shell.read(lambda: needed(now_us))
 
     async def fix(self, job: Job, content: Content) -> bool:
         """False: it was fixed before."""

@@ -1,0 +1,61 @@
+"""Old files go; those that a message to come still needs stay."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from heliograph.app.stores import open_store
+from heliograph.domain.content import Content, Kind, Media
+from heliograph.domain.ids import JobIds, new_phone_id
+from heliograph.domain.job import Enqueued, NewJob, NewPhone
+from heliograph.media.folder import MediaFolder
+from heliograph.media.prune import DAY_US, prune_media
+from heliograph.settings import Settings
+from heliograph.store.files import FileStore
+
+NOW_US = 1_790_000_000_000_000
+
+
+@dataclass
+class Fixed:
+    at_us: int = NOW_US
+
+    def now_us(self) -> int:
+        return self.at_us
+
+    def monotonic(self) -> float:
+        return self.at_us / 1e6
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+def keep(folder: MediaFolder, text: bytes, *, days_old: float) -> str:
+    incoming = folder.incoming()
+    incoming.write(text)
+    name = incoming.keep().sha256
+    at_s = NOW_US / 1e6 - days_old * 86_400
+    os.utime(folder.path(name), (at_s, at_s))
+    return name
+
+
+async def test_a_file_past_its_time_goes_unless_a_message_that_waits_may_need_it(tmp_path: Path) -> None:
+    folder = MediaFolder(tmp_path / "media")
+    async with open_store(Settings(database_url=f"sqlite:///{tmp_path / 'h.db'}")) as store:
+        org = await store.create_org("files")
+        phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
+        old, waiting, young = (
+            keep(folder, b"old", days_old=90),
+            keep(folder, b"waiting", days_old=50),
+            keep(folder, b"young", days_old=2),
+        )
+        made = JobIds(lambda: NOW_US - 50 * DAY_US).make()
+        content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 7, waiting))
+        job = NewJob(made, org.org_no, phone.phone_no, "447700900123@c.us", content)
+        assert isinstance(await store.enqueue(job), Enqueued)
+        needed = FileStore(store.shell).needed
+        assert await prune_media(folder, needed, Fixed(), days=30) == 1
+        there = [folder.path(name).exists() for name in (old, waiting, young)]
+        assert there == [False, True, True]
+        await store.purge(org.org_no, phone.phone_no)
+        assert await prune_media(folder, needed, Fixed(), days=30) == 1
+        assert [folder.path(name).exists() for name in (waiting, young)] == [False, True]
