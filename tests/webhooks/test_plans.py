@@ -1,0 +1,101 @@
+"""Deliveries are found by their keys: no statement reads the backlog, whatever the planner knows of the tables."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from heliograph.clock import SystemClock
+from heliograph.store.migrate import migrations
+from heliograph.store.postgresql import PostgresShell
+from heliograph.store.statements import queries
+from tests.webhooks.conftest import opened, unheard
+
+HOT = """
+    fanout_due hooks_listening events_to_fan inbound_to_fan org_events_to_fan events_fanned inbound_fanned
+    org_events_fanned streams_feed streams_left streams_free streams_due streams_promote next_due
+    endpoints_due endpoints_open streams_ready streams_claim stream_deliveries jobs_to_tell events_to_tell
+    inbound_to_tell phones_to_tell orgs_to_tell endpoints_seen endpoints_lock endpoints_health streams_held
+    deliveries_settle streams_heads streams_set streams_drop deliveries_listed delivery_by_no attempts_of
+    replay_dead replay_range deliveries_replay stream_hasten
+""".split()
+# tables that hold a backlog; a search in a partial index that holds only what is due is no scan of it
+LARGE = ("deliveries", "streams", "events", "jobs", "inbound", "delivery_bodies", "delivery_attempts")
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "plans.db")
+    for migration in migrations():
+        for statement in migration.statements("sqlite"):
+            connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_no_hot_statement_scans_a_large_table_on_sqlite(sqlite_file: sqlite3.Connection, name: str) -> None:
+    query = queries("sqlite")[name]
+    params = dict.fromkeys((*query.params, *query.columns, "rows"))
+    plan = sqlite_file.execute(f"EXPLAIN QUERY PLAN {query.sql}", params).fetchall()
+    large = {
+        *LARGE,
+        *(alias for table, alias in re.findall(r"\b(?:FROM|JOIN) (\w+) (\w)\b", query.sql) if table in LARGE),
+    }
+    for *_, step in plan:
+        word = re.match(r"SCAN (\w+)", step)
+        assert not (word and word[1] in large), f"{name}: {[step for *_, step in plan]}"
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["stale statistics", "fresh statistics"])
+async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgresql(
+    postgres_url: str, analysed: bool
+) -> None:
+    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    async with opened(shell):
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            await connection.execute("INSERT INTO orgs (org_id, name, created_at) VALUES ('o', 'o', 1)")
+            await connection.execute(
+                "INSERT INTO endpoints (org_no, url) SELECT 1, 'http://x/' || g FROM generate_series(1, 50) g"
+            )
+            await connection.execute(
+                "INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, n, ack,"
+                " ack_before, sequence, state, created_at) SELECT 1, g, g, g % 50, g % 50 + 1, 'chat ' || g % 20000,"
+                " 'message.sent', 'job', 1, 1, 0, 1, 'pending', g FROM generate_series(1, 100000) g"
+            )
+            await connection.execute(
+                "INSERT INTO streams (org_no, endpoint_no, stream, status, head_no) SELECT org_no, endpoint_no, stream,"
+                " 'ready', min(no) FROM deliveries GROUP BY 1, 2, 3"
+            )
+            if analysed:
+                await connection.execute("ANALYZE")
+            for name, args in (
+                ("streams_heads", ([1], [7], ["chat 6"])),
+                ("stream_deliveries", ([1], [7], ["chat 6"], [16])),
+                ("streams_ready", ([1], [7], [8])),
+                ("deliveries_settle", (5, [1], [6], ["delivered"], [1], [1], ["delivered"], ["chat 6"], [None])),
+                ("deliveries_listed", (1, 6, 10**9, None, 50)),
+                ("streams_due", (5, 500)),
+            ):
+                query = queries("postgresql")[name]
+                plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", *args)
+                read = _rows_read(json.loads(plan))
+                assert read <= 2000, (name, read)
+        finally:
+            await connection.close()
+
+
+def _rows_read(plan: object) -> float:
+    """Rows that any step read or threw away."""
+    if isinstance(plan, list):
+        return max((_rows_read(each) for each in plan), default=0)
+    if not isinstance(plan, dict):
+        return 0
+    loops = plan.get("Actual Loops", 1)
+    own = float((plan.get("Actual Rows", 0) + plan.get("Rows Removed by Filter", 0)) * loops)
+    return max(own, *(_rows_read(each) for each in plan.values()), 0)
