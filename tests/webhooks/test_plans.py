@@ -15,14 +15,47 @@ from heliograph.store.postgresql import PostgresShell
 from heliograph.store.statements import queries
 from tests.webhooks.conftest import opened, unheard
 
-HOT = """
-    fanout_due hooks_listening events_to_fan inbound_to_fan org_events_to_fan events_fanned inbound_fanned
-    org_events_fanned streams_feed streams_left streams_free streams_due streams_promote next_due
-    endpoints_due endpoints_open streams_ready streams_claim stream_deliveries jobs_to_tell events_to_tell
-    inbound_to_tell phones_to_tell orgs_to_tell endpoints_seen endpoints_lock endpoints_health streams_held
-    deliveries_settle streams_heads streams_set streams_drop deliveries_listed delivery_by_no attempts_of
-    replay_dead replay_range deliveries_replay stream_hasten
-""".split()
+HOT = [
+    "fanout_due",
+    "hooks_listening",
+    "events_to_fan",
+    "inbound_to_fan",
+    "org_events_to_fan",
+    "events_fanned",
+    "inbound_fanned",
+    "org_events_fanned",
+    "streams_feed",
+    "streams_left",
+    "streams_free",
+    "streams_due",
+    "streams_promote",
+    "next_due",
+    "endpoints_due",
+    "endpoints_open",
+    "streams_ready",
+    "streams_claim",
+    "stream_deliveries",
+    "jobs_to_tell",
+    "events_to_tell",
+    "inbound_to_tell",
+    "phones_to_tell",
+    "orgs_to_tell",
+    "endpoints_seen",
+    "endpoints_lock",
+    "endpoints_health",
+    "streams_held",
+    "deliveries_settle",
+    "streams_heads",
+    "streams_set",
+    "streams_drop",
+    "deliveries_listed",
+    "delivery_by_no",
+    "attempts_of",
+    "replay_dead",
+    "replay_range",
+    "deliveries_replay",
+    "stream_hasten",
+]
 # tables that hold a backlog; a search in a partial index that holds only what is due is no scan of it
 LARGE = ("deliveries", "streams", "events", "jobs", "inbound", "delivery_bodies", "delivery_attempts")
 
