@@ -1,16 +1,19 @@
 """Whatever URL comes, no connection reaches an address that may not be reached."""
 
+import asyncio
 import itertools
 import os
 import random
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
 
 from heliograph.egress.addresses import may_reach, parse_networks
+from heliograph.egress.fetch import GuardedFetch
 from heliograph.ports.fetch import Answer, Forbidden, NoAnswer
 from tests.egress.hostile import FOUR, NAMES, SIX, hostile_urls
-from tests.egress.world import Names, answering, guarded, listening
+from tests.egress.world import MachineClock, Names, answering, guarded, listening
 
 
 def hostile_names() -> Names:
@@ -160,3 +163,26 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
             outcome = await fetch.post(f"http://127.0.0.2:{port}/", body=b"", headers={}, limit_s=5, keep=10)
         assert isinstance(outcome, Answer) and len(seen) == 1
         assert listener.connections == 0 and os.environ["http_proxy"]
+
+
+async def test_those_who_wait_for_a_name_that_hangs_hold_one_thread_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, asked = threading.Event(), []
+
+    def slow(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host == "slow.example":
+            hold.wait(10)
+        return [(2, 1, 6, "", ("93.184.216.34", 0))]
+
+    monkeypatch.setattr("heliograph.egress.resolver.DNS_LIMIT_S", 0.05)
+    monkeypatch.setattr("heliograph.egress.resolver.socket.getaddrinfo", slow)
+    fetch = GuardedFetch(clock=MachineClock())
+    try:
+        checks = [fetch.check("http://slow.example/") for _ in range(100)]
+        assert await asyncio.gather(*checks) == [None] * 100
+        assert asked == ["slow.example"]
+        assert await fetch.check("http://quick.example/") is None
+        assert asked == ["slow.example", "quick.example"]
+    finally:
+        hold.set()
+        await fetch.close()

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from heliograph.egress.addresses import Network, may_reach
 
 DNS_LIMIT_S = 2.0
-_THREADS = 16
+_THREADS = 32
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -32,18 +32,32 @@ class LookupTimeout(OSError):
     """No answer from DNS in time."""
 
 
+def _look(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
 class SystemLookup:
-    """The machine's resolver, in threads of its own so that a hanging name holds up no other work."""
+    """The machine's resolver, in threads of its own. Those who ask for a name at the same time share one look-up, so
+    that a name that hangs holds one thread, not one for each who waits for it.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="egress-dns")
+        self._asked: dict[str, asyncio.Future[list[str]]] = {}
 
     async def __call__(self, host: str) -> Sequence[str]:
-        def look() -> list[str]:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        asked = self._asked.get(host)
+        if asked is None:
+            asked = asyncio.get_running_loop().run_in_executor(self._threads, _look, host)
+            self._asked[host] = asked
+            asked.add_done_callback(lambda done: self._told(host, done))
+        return await asyncio.shield(asked)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, look)
+    def _told(self, host: str, done: "asyncio.Future[list[str]]") -> None:
+        del self._asked[host]
+        if not done.cancelled():
+            done.exception()  # looked at: those who waited may have left
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
