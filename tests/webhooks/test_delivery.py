@@ -290,3 +290,55 @@ async def test_a_worker_that_ends_gives_its_claims_to_the_next(gateway: World) -
         async with working(gateway, name="second"):
             await until(lambda: len(receiver.got) == 2)
     assert receiver.got[0].headers["webhook-id"] == receiver.got[1].headers["webhook-id"]
+
+
+async def test_an_endpoint_that_hangs_holds_only_its_own_slots(gateway: World) -> None:
+    released = asyncio.Event()
+
+    async def hang(_: Got) -> int:
+        await released.wait()
+        return 200
+
+    async with receiving(hang) as hanging, receiving() as other, working(gateway) as worker:
+        await gateway.hook(hanging.url, "message.created")
+        await gateway.hook(other.url, "message.created")
+        for n in range(100):
+            await gateway.enqueue(chat=f"91953785{n:04d}")
+        worker.wake()
+        await until(lambda: len(other.got) == 100)
+        assert len(hanging.got) == 8
+        released.set()
+        await until(lambda: len(hanging.got) == 100)
+
+
+async def test_a_message_is_told_as_it_was_however_late(gateway: World) -> None:
+    async with receiving() as receiver:
+        await gateway.hook(receiver.url)
+        job_id = await gateway.enqueue()
+        await gateway.whole_way(job_id)
+        async with working(gateway) as worker:
+            worker.wake()
+            await until(lambda: len(receiver.got) == 8)
+    shown = {got.body["event"]: got.body["data"] for got in receiver.got}
+    created, sent, delivered = shown["message.created"], shown["message.sent"], shown["message.delivered"]
+    assert created["delivery_info"]["delivered"] == sent["delivery_info"]["delivered"] == {}
+    assert delivered["delivery_info"]["read"] == {} and delivered["delivery_info"]["delivered_count"] == 1
+    assert created["updated_at"] <= sent["updated_at"] <= delivered["updated_at"]
+    assert created["message_id"].startswith("true_") and created["sent_message_id"] == created["queue_id"]
+
+
+async def test_old_deliveries_go_with_their_attempts(gateway: World) -> None:
+    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=(0.05,)) as worker:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        worker.wake()
+
+        async def dead() -> bool:
+            return len(await gateway.hooks.deliveries(hook, state="dead")) == 1
+
+        await until(dead)
+        (delivery,) = await gateway.hooks.deliveries(hook)
+        assert await gateway.outbox.prune_deliveries(1, 100) == 0
+        assert await gateway.outbox.prune_deliveries(2**62, 100) == 1
+        assert await gateway.hooks.delivery(gateway.org.org_no, delivery.no) is None
+        assert await gateway.outbox.prune_deliveries(2**62, 100) == 0
