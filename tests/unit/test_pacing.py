@@ -255,3 +255,14 @@ def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
         s.settled += n * 2.0
     _, lost = check(policy, sent, 0.0)
     assert lost > 0.02
+
+
+def test_a_gap_alone_lets_one_message_be_under_way_at_a_time() -> None:
+    policy = Policy(gap_min_s=3, gap_max_s=3)
+    history = History(policy)
+    assert allowance(policy, history, 100.0) == 1
+    history.start(100.0, US, "a", False)
+    assert next_start(policy, history, 100.5) == (math.inf, "in_flight")
+    assert allowance(policy, history, 100.5) == 0
+    history.settle(101.0, policy.gap_s(0.5))
+    assert next_start(policy, history, 101.0) == (104.0, "gap")

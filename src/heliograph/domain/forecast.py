@@ -29,7 +29,7 @@ def eta(
 
     `send_s`: how long one attempt takes; `in_flight`: how many are under way at once, where the policy sets no bound.
     """
-    abreast = max(min(in_flight, policy.max_in_flight or in_flight), 1)
+    abreast = max(min(in_flight, policy.at_once or in_flight), 1)
     if policy.free:
         return ahead * send_s / abreast
     played = _copied(history)
@@ -50,7 +50,7 @@ def eta(
 
 def steady_s(policy: Policy, history: History, now: float, *, send_s: float, in_flight: int = 1) -> float:
     """Seconds a message takes, on average, while there is work."""
-    abreast = max(min(in_flight, policy.max_in_flight or in_flight), 1)
+    abreast = max(min(in_flight, policy.at_once or in_flight), 1)
     slowest = send_s / abreast + policy.gap_s(_CHANCE)
     if policy.per_second:
         slowest = max(slowest, 1 / policy.per_second)

@@ -172,7 +172,7 @@ def next_start(
 
     Each rule, left alone, allows everything after some moment; the latest of these moments is the answer.
     """
-    if policy.max_in_flight is not None and history.in_flight >= policy.max_in_flight:
+    if policy.at_once is not None and history.in_flight >= policy.at_once:
         return Slot(NEVER, "in_flight")
     at, rule = now, None
     for name, moment in _moments(policy, history, now, new_chat, chat):
@@ -188,8 +188,8 @@ def allowance(policy: Policy, history: History, now: float, *, new_chat: bool = 
     """
     if next_start(policy, history, now, new_chat=new_chat).at > now:
         return 0
-    if policy.max_in_flight is not None:
-        most = min(most, policy.max_in_flight - history.in_flight)
+    if policy.at_once is not None:
+        most = min(most, policy.at_once - history.in_flight)
     if policy.gap_max_s > 0:
         most = min(most, 1)
     for recent, limit, window in _windows(policy, history, now, new_chat):

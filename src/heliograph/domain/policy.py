@@ -60,6 +60,11 @@ class Policy:
     max_in_flight: int | None = None
 
     @property
+    def at_once(self) -> int | None:
+        """Sends that may be under way together: one where there is a gap (it runs from a settle), unless said otherwise."""
+        return 1 if self.max_in_flight is None and self.gap_max_s > 0 else self.max_in_flight
+
+    @property
     def free(self) -> bool:
         """True: nothing to count and nothing to wait for; the engine need not ask."""
         return self == Policy(name=self.name)
