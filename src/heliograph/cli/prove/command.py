@@ -154,7 +154,8 @@ async def _with_progress(plan: Plan) -> Result:
 def verdict(result: Result) -> str:
     states = ", ".join(f"{count:,} {state}" for state, count in result.states.items())
     lines = [
-        f"{result.kills} kills, {result.stops} stops, {result.seconds:.0f} s, seed {result.plan.seed}.",
+        f"{result.kills} kills, {result.stops} stops, {result.pauses} pauses, {result.seconds:.0f} s, "
+        f"seed {result.plan.seed}.",
         f"Accepted {result.accepted:,} messages, after {result.repeats:,} repeated requests. In the store: {states}.",
         f"The network saw {result.arrived:,} messages in {result.transmissions:,} transmissions; "
         f"{result.recovered:,} attempts were cut off by a kill and taken up again.",

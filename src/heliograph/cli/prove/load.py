@@ -18,6 +18,7 @@ from heliograph.domain.checker import Acceptance
 AGAIN_S = 0.2
 PATIENCE_S = 120.0
 REPEATED = 0.03  # of the accepted requests are sent once more, as a client does that lost the answer
+PACED = 0.08  # of the messages go to the paced phone
 COME_BACK = frozenset({409, 429, 500, 502, 503})
 
 
@@ -50,7 +51,9 @@ class Load:
         ]
         written = 0
         while not self.closing.is_set():
-            phone, chat_id = self.chance.choice(places)
+            # the last phone is paced, and would not keep up with more
+            paced = self.chance.random() < PACED
+            phone, chat_id = self.chance.choice([place for place in places if paced == (place[0] == self.phones[-1])])
             written += 1
             key = f"client-{client}-{written}"
             body = f"{key} to {chat_id}"

@@ -39,6 +39,7 @@ class Result:
     stops: int = 0
     accepted: int = 0
     repeats: int = 0
+    pauses: int = 0
     arrived: int = 0
     transmissions: int = 0
     states: Mapping[str, int] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Result:
             "stops": self.stops,
             "accepted": self.accepted,
             "repeats": self.repeats,
+            "pauses": self.pauses,
             "arrived": self.arrived,
             "transmissions": self.transmissions,
             "recovered": self.recovered,

@@ -34,6 +34,7 @@ async def carry_out(plan: Plan, say: Callable[[Result], None]) -> Result:
         async with stage.set():
             async with asyncio.TaskGroup() as group:
                 group.create_task(stage.load.run(http))
+                group.create_task(stage.pauses.run(http, stage.load.closing))
                 await _torment(stage, result, tell)
                 stage.load.closing.set()
             tell()

@@ -19,10 +19,14 @@ from heliograph.cli.prove.evidence import all_read, journal, read_store
 from heliograph.cli.prove.load import Load
 from heliograph.cli.prove.plan import Plan, Result
 from heliograph.cli.prove.processes import Program, ProofFailed, free_port, running
-from heliograph.domain.checker import Record, check
+from heliograph.cli.prove.steer import Pauses
+from heliograph.domain.checker import Pace, Record, check
 
 HELIOGRAPH = ("-m", "heliograph.cli.main")
 FIRST_PHONE = 447700900001  # a range that is reserved for fiction
+GAP_S = 0.05  # of the last phone, the paced one
+PACING = {"base": "none", "gap_min_s": GAP_S, "gap_max_s": 2 * GAP_S}
+CLOCK_US = 2000  # the journal tells milliseconds
 FAULTS = {"latency_ms": 5, "transient_rate": 0.02, "lost_answer_rate": 0.02}
 PEACE_S = 180.0
 STUCK_S = 10.0
@@ -80,6 +84,7 @@ class Stage:
             plan.rate,
             random.Random(plan.seed + 1),
         )
+        self.pauses = Pauses(self.fleet[0].url, self.key, self.phones[-2], random.Random(plan.seed + 2))
 
     def _server(self, name: str, roles: str) -> Program:
         port = free_port()
@@ -94,13 +99,15 @@ class Stage:
             for number in self.phones[1:]:
                 made = {"provider": "simulator", "number": number}
                 await self._ask("POST", f"{self.fleet[0].url}/v1/phones/create", made)
+            url = f"{self.fleet[0].url}/v1/phones/update"
+            await self._ask("PATCH", url, {"pacing": PACING}, phone=self.phones[-1])
             await self._ask("PUT", f"{self.network}/simulator/faults", FAULTS | {"seed": self.plan.seed})
             yield
             self.seen = await journal(self.http, self.network, self.key, self.phones)
         self.kept = await read_store(self.plan)
 
-    async def _ask(self, method: str, url: str, body: Any = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.key}"}
+    async def _ask(self, method: str, url: str, body: Any = None, *, phone: str | None = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"} | ({"x-phone": phone} if phone else {})
         async with self.http.request(method, url, json=body, headers=headers) as answer:
             if answer.status >= 300:
                 raise ProofFailed(f"{method} {url} was answered with {answer.status} {(await answer.text())[:300]}")
@@ -132,6 +139,7 @@ class Stage:
     def count(self, result: Result) -> None:
         result.accepted = len({accepted.key for accepted in self.load.accepted})
         result.repeats = self.load.repeats
+        result.pauses = len(self.pauses.silences)
 
     def judge(self, result: Result) -> None:
         """After the stage is cleared."""
@@ -144,6 +152,8 @@ class Stage:
                 kept.jobs,
                 kept.events,
                 kept.phones,
+                paces={self.phones[-1]: Pace(gap_us=round(GAP_S * 1e6) - CLOCK_US)},
+                silences=self.pauses.silences,
                 slack_us=0 if self.plan.database_url is None else STAMPS_US,
             )
         )
