@@ -34,7 +34,7 @@ class PhoneRow:
     state_detail: str
     state_at_us: int
     pacing: str
-    config: str
+    config: str = field(repr=False)
     paused_at_us: int | None
     paused_by: str | None
     hold_until_us: int | None
@@ -209,5 +209,5 @@ class NewPhone:
     provider: str
     name: str = ""
     pacing: str = "none"
-    config: str = "{}"
+    config: str = field(default="{}", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)

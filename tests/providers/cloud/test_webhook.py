@@ -227,3 +227,44 @@ async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() ->
     taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
     assert (await taker.receive(body, signed(body))).answer is Answer.STORED
+
+
+class HandClock:
+    """Stands where it is put."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def now_us(self) -> int:
+        return int(self.now_s * 1e6)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_reads_the_phones_once() -> None:
+    clock, kept = HandClock(), Kept()
+    phones = Phones()
+    reads = 0
+
+    class Counted:
+        async def phones(self, org_no: int | None) -> list[PhoneRow]:
+            nonlocal reads
+            reads += 1
+            return await phones.phones(org_no)
+
+    taker = CloudDoor(Counted(), kept, VAULT, clock)
+    body = raw(SHAPES["text"][0])
+    for _ in range(100):
+        assert (await taker.receive(body, signed(body))).answer is Answer.FORGED
+    assert reads == 1
+    phones.rows.append(row(OURS, VAULT))
+    clock.now_s += 1.1
+    assert (await taker.receive(body, signed(body))).answer is Answer.STORED
+    phones.rows[0] = row(OURS, VAULT, app_secret="another-app-secret")
+    clock.now_s += 1.1
+    assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is Answer.STORED
+    assert (await taker.receive(body, signed(body))).answer is Answer.FORGED

@@ -23,7 +23,7 @@ from heliograph.providers.cloud.webhook import (
     signed,
 )
 
-_FRESH_S = 5.0
+_FRESH_S = 60.0
 _MISS_S = 1.0
 
 
@@ -56,12 +56,9 @@ class CloudDoor:
         if payload is None:
             return Verdict(Answer.MALFORMED, "This is not a webhook of a WhatsApp Business account.")
         named = phone_number_ids(payload)
-        phones = [known for known in await self._cloud_phones(_FRESH_S) if known.account.phone_number_id in named]
-        if not phones and named:  # perhaps it was added a moment ago
-            phones = [known for known in await self._cloud_phones(_MISS_S) if known.account.phone_number_id in named]
-        secrets = {known.account.app_secret for known in phones}
-        proven = {secret for secret in secrets if signed(raw, signature, secret)}
-        taken = [known for known in phones if known.account.app_secret in proven]
+        taken = _proven(await self._cloud_phones(_FRESH_S), named, raw, signature)
+        if not taken and named:  # perhaps the phone was added or given another secret a moment ago
+            taken = _proven(await self._cloud_phones(_MISS_S), named, raw, signature)
         if not taken:
             return Verdict(Answer.FORGED, "The signature is not one of a phone that this webhook names.")
         now_us = self._clock.now_us()
@@ -81,3 +78,11 @@ class CloudDoor:
             config = msgspec.json.decode(self._secrets.open(row.config, about=row.phone_id), type=dict[str, str])
             return _Known(row.org_no, row.phone_no, parse_account(config))
         return None
+
+
+def _proven(phones: list[_Known], named: frozenset[str], raw: bytes, signature: str) -> list[_Known]:
+    """Of the phones that the webhook names, those whose own secret signed it."""
+    meant = [known for known in phones if known.account.phone_number_id in named]
+    secrets = {known.account.app_secret for known in meant}
+    right = {secret for secret in secrets if signed(raw, signature, secret)}
+    return [known for known in meant if known.account.app_secret in right]
