@@ -1,5 +1,6 @@
 """A store on either database, a clock that tests set, and an audit of counters, lanes and histories."""
 
+import contextlib
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def make_shell(where: str | Path, clock: HandClock) -> Shell:
 async def look(where: str | Path, sql: str) -> list[dict[str, Any]]:
     """A query past the store: what is committed, whatever the store says of it."""
     if isinstance(where, Path):
-        with sqlite3.connect(where) as direct:
+        with contextlib.closing(sqlite3.connect(where)) as direct:
             direct.row_factory = sqlite3.Row
             return [dict(row) for row in direct.execute(sql).fetchall()]
     connection = await asyncpg.connect(where)
@@ -74,7 +75,7 @@ async def look(where: str | Path, sql: str) -> list[dict[str, Any]]:
 async def change(where: str | Path, sql: str) -> None:
     """A write past the store."""
     if isinstance(where, Path):
-        with sqlite3.connect(where) as direct:
+        with contextlib.closing(sqlite3.connect(where)) as direct, direct:
             direct.execute(sql)
         return
     connection = await asyncpg.connect(where)
