@@ -61,7 +61,7 @@ class Policy:
 
     @property
     def at_once(self) -> int | None:
-        """Sends that may be under way together: one where there is a gap (it runs from a settle), unless said otherwise."""
+        """Sends that may be under way together. Where there is a gap: one, unless said otherwise."""
         return 1 if self.max_in_flight is None and self.gap_max_s > 0 else self.max_in_flight
 
     @property
