@@ -27,6 +27,7 @@ LONGEST_METADATA = 4096
 TAG = "Webhooks"
 
 _Url = Annotated[str | None, Meta(description="http or https, a public address", extra_json_schema={"maxLength": 2048})]
+_Event = Annotated[str, Meta(extra_json_schema={"enum": sorted(EVENT_NAMES)})]
 _Type = Annotated[str | None, Meta(extra_json_schema={"enum": [*sorted(HOOK_TYPES), None]})]
 
 
@@ -34,7 +35,7 @@ class CreateBody(msgspec.Struct):
     """hookUrl and integrationName are required. Several names make several rows, all or none."""
 
     hookUrl: _Url = None
-    integrationName: Annotated[str | list[str] | None, Meta(description="Event names")] = None
+    integrationName: Annotated[_Event | list[_Event] | None, Meta(description="Event names")] = None
     integrationMetadata: dict[str, Any] | None = None
     integrationType: str | None = None
     type: _Type = None
@@ -45,7 +46,7 @@ class UpdateBody(msgspec.Struct):
     """At least one."""
 
     hookUrl: _Url = None
-    integrationName: str | None = None
+    integrationName: _Event | None = None
     integrationMetadata: dict[str, Any] | None = None
     integrationType: str | None = None
     type: _Type = None
