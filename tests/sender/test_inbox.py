@@ -42,7 +42,7 @@ class Sink:
         raise AssertionError("a webhook says nothing of the session")
 
 
-def read(phone: Phone, payload: bytes) -> News:
+def read(phone: Phone, payload: bytes, received_at_us: int) -> News:
     word = payload.decode()
     if word == "empty":
         return News()

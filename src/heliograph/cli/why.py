@@ -25,7 +25,7 @@ _KINDS = {
     "failed": "failed",
     "cancelled": "cancelled",
     "expired": "expired",
-    "resolved": "settled by hand",
+    "resolved": "settled",
     "moved": "put back into the queue",
 }
 _RUNGS = {1: "sent", 2: "at WhatsApp's server", 3: "delivered", 4: "read", 5: "played", -1: "refused afterwards"}

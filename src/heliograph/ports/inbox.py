@@ -59,8 +59,11 @@ class News:
 
 
 class Reader(Protocol):
-    def __call__(self, phone: Phone, payload: bytes) -> News:
-        """Reads a stored payload for one phone. Never raises: what it does not understand is left out."""
+    def __call__(self, phone: Phone, payload: bytes, received_at_us: int) -> News:
+        """Reads a stored payload for one phone. Never raises: what it does not understand is left out.
+
+        `received_at_us` helps where the network's own stamps are coarse.
+        """
         ...
 
 

@@ -87,7 +87,7 @@ class InboxService:
 
     async def _apply(self, phone: Phone, delivery: Delivery) -> None:
         try:
-            news = self._read(phone, delivery.payload)
+            news = self._read(phone, delivery.payload, delivery.received_at_us)
             if news.inbound:
                 await self._sink.inbound(phone.phone_no, news.inbound)
             if news.receipts:

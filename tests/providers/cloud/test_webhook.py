@@ -32,12 +32,13 @@ from tests.providers.cloud.webhooks import (
 from tests.providers.cloud.world import CLOCK, cloud_phone
 
 OURS = cloud_phone("http://127.0.0.1:1")
+NOW = 1_900_000_000_000_000
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_each_published_shape_is_read(name: str) -> None:
     shape, kind, words = SHAPES[name]
-    news = read_delivery(OURS, raw(shape))
+    news = read_delivery(OURS, raw(shape), NOW)
     assert [(m.type, m.body, m.chat_id) for m in news.inbound] == ([(kind, words, f"{PERSON}@c.us")] if kind else [])
     assert news.receipts == ()
 
@@ -45,20 +46,29 @@ def test_each_published_shape_is_read(name: str) -> None:
 def test_a_voice_note_is_told_from_a_plain_audio_file() -> None:
     voice = from_person(message("audio", {"id": "1", "mime_type": "audio/ogg", "voice": True}))
     plain = from_person(message("audio", {"id": "1", "mime_type": "audio/mpeg", "voice": False}))
-    assert [read_delivery(OURS, raw(one)).inbound[0].type for one in (voice, plain)] == ["ptt", "audio"]
+    assert [read_delivery(OURS, raw(one), NOW).inbound[0].type for one in (voice, plain)] == ["ptt", "audio"]
 
 
 @pytest.mark.parametrize(("name", "ack"), [("sent", 2), ("delivered", 3), ("read", 4), ("played", 5), ("failed", -1)])
 def test_statuses_become_rungs_without_contacts(name: str, ack: int) -> None:
-    news = read_delivery(OURS, raw(change({"statuses": [status(name, biz_opaque_callback_data="q-1")]})))
+    news = read_delivery(OURS, raw(change({"statuses": [status(name, biz_opaque_callback_data="q-1")]})), NOW)
     (receipt,) = news.receipts
     assert (receipt.ack, receipt.tracker, receipt.provider_message_id) == (ack, "q-1", "wamid.A")
-    assert receipt.at_us == 1_763_000_000_000_000
+    assert receipt.at_us == 1_763_000_000_999_999
+
+
+def test_a_stamp_is_the_end_of_its_second_but_not_after_it_was_heard_of() -> None:
+    body = raw(change({"statuses": [status("read", at=1_763_000_000)]}))
+    stamps = [1_763_000_000_400_000, 1_763_000_000_999_999, 1_763_000_600_000_000, 1_762_999_000_000_000]
+    told = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
+    assert told == [400_000, 999_999, 999_999, 0]
+    odd = raw(change({"statuses": [status("read") | {"timestamp": "soon"}]}))
+    assert read_delivery(OURS, odd, 77).receipts[0].at_us == 77
 
 
 def test_a_failed_status_says_why_in_plain_words() -> None:
     why = {"code": 131047, "title": "Re-engagement", "error_data": {"details": "24 hours"}}
-    (receipt,) = read_delivery(OURS, raw(change({"statuses": [status("failed", errors=[why])]}))).receipts
+    (receipt,) = read_delivery(OURS, raw(change({"statuses": [status("failed", errors=[why])]})), NOW).receipts
     assert receipt.code == "window_closed"
     assert receipt.detail and "template" in receipt.detail and "131047" in receipt.detail
 
@@ -69,7 +79,7 @@ def test_several_statuses_and_phones_in_one_webhook_are_kept_apart() -> None:
         change({"statuses": [status("sent", wamid="wamid.3")]}, phone="555555555555555"),
         change({"statuses": [status("deleted"), {"status": "sent"}, 7, None], "messages": [{}, {"id": "x"}, "odd"]}),
     )
-    assert [r.provider_message_id for r in read_delivery(OURS, body).receipts] == ["wamid.1", "wamid.2"]
+    assert [r.provider_message_id for r in read_delivery(OURS, body, NOW).receipts] == ["wamid.1", "wamid.2"]
 
 
 _JSON = st.recursive(
@@ -81,7 +91,7 @@ _JSON = st.recursive(
 
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise(body: bytes) -> None:
-    assert read_delivery(OURS, body).inbound == ()
+    assert read_delivery(OURS, body, NOW).inbound == ()
 
 
 @given(_JSON, _JSON, _JSON)
@@ -89,7 +99,7 @@ def test_no_oddity_inside_a_right_frame_raises(statuses: Any, messages: Any, met
     inside = {"metadata": {"phone_number_id": PHONE}, "statuses": [statuses], "messages": [messages, statuses]}
     odd = {"metadata": metadata, "statuses": statuses, "messages": messages}
     body = json.dumps(payload({"value": inside, "field": "messages"}, {"value": odd})).encode()
-    news = read_delivery(OURS, body)
+    news = read_delivery(OURS, body, NOW)
     assert all(r.ack for r in news.receipts) and all(m.message_id for m in news.inbound)
 
 

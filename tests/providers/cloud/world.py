@@ -102,10 +102,10 @@ class Cloud:
     uploads: Uploads
 
     def receipts(self) -> list[Receipt]:
-        return [r for _, raw in self.graph.hooks.got for r in read_delivery(self.phone, raw).receipts]
+        return [r for _, raw in self.graph.hooks.got for r in read_delivery(self.phone, raw, CLOCK.now_us()).receipts]
 
     def inbound(self) -> list[Inbound]:
-        return [m for _, raw in self.graph.hooks.got for m in read_delivery(self.phone, raw).inbound]
+        return [m for _, raw in self.graph.hooks.got for m in read_delivery(self.phone, raw, CLOCK.now_us()).inbound]
 
     def shown(self, tracker: str) -> int:
         return len(self.graph.server.network.journal(tracker=tracker))

@@ -8,7 +8,7 @@ from heliograph.ports.provider import Inbound
 _TYPES = {"text": "chat", "contacts": "vcard", "voice": "ptt"}
 
 
-def inbound_of(message: Mapping[str, Any]) -> Inbound | None:
+def inbound_of(message: Mapping[str, Any], received_at_us: int) -> Inbound | None:
     """None if it has no id or sender: such an entry can be neither kept once nor answered."""
     wamid, sender = message.get("id"), message.get("from")
     if not (isinstance(wamid, str) and wamid and isinstance(sender, str) and sender.isascii() and sender.isdigit()):
@@ -20,7 +20,7 @@ def inbound_of(message: Mapping[str, Any]) -> Inbound | None:
         message_id=wamid,
         chat_id=person,
         author=person,
-        at_us=seconds_us(message.get("timestamp")),
+        at_us=stamp_us(message.get("timestamp"), received_at_us),
         type="ptt" if kind == "audio" and isinstance(part, dict) and part.get("voice") else _TYPES.get(kind, kind),
         body=_words(kind, part),
         raw=dict(message),
@@ -42,7 +42,13 @@ def _words(kind: str, part: object) -> str:
     return ""
 
 
-def seconds_us(text: object) -> int:
-    """Unix seconds, as text or number, in microseconds; 0 for anything else."""
+def stamp_us(text: object, received_at_us: int) -> int:
+    """WhatsApp's whole seconds in microseconds: the end of that second, but not after we heard of it.
+
+    The beginning of the second would lie before the message was sent. Without a stamp: when we heard of it.
+    """
     number = str(text)
-    return int(number) * 1_000_000 if number.isascii() and number.isdigit() and len(number) <= 11 else 0
+    if not (number.isascii() and number.isdigit() and len(number) <= 11):
+        return received_at_us
+    second = int(number) * 1_000_000
+    return min(second + 999_999, max(received_at_us, second))

@@ -12,7 +12,7 @@ from typing import Any
 from heliograph.ports.inbox import News
 from heliograph.ports.provider import Inbound, Phone, Receipt
 from heliograph.providers.cloud.answer import explain, read_fault, read_json
-from heliograph.providers.cloud.incoming import inbound_of, seconds_us
+from heliograph.providers.cloud.incoming import inbound_of, stamp_us
 from heliograph.providers.cloud.table import UNKNOWN_4XX
 
 _ACKS = {"sent": 2, "delivered": 3, "read": 4, "played": 5, "failed": -1}
@@ -46,7 +46,7 @@ def read_payload(raw: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload.get("entry"), list) else None
 
 
-def read_delivery(phone: Phone, payload: bytes) -> News:
+def read_delivery(phone: Phone, payload: bytes, received_at_us: int) -> News:
     """What a stored webhook says of one phone. Ports: `inbox.Reader`."""
     value = read_payload(payload)
     if value is None:
@@ -56,12 +56,16 @@ def read_delivery(phone: Phone, payload: bytes) -> News:
     inbound: list[Inbound] = []
     for change in _changes(value):
         if _number_id(change) == number_id:
-            receipts += [receipt for status in _dicts(change.get("statuses")) if (receipt := _receipt(status))]
-            inbound += [message for raw in _dicts(change.get("messages")) if (message := inbound_of(raw))]
+            receipts += [
+                receipt for status in _dicts(change.get("statuses")) if (receipt := _receipt(status, received_at_us))
+            ]
+            inbound += [
+                message for raw in _dicts(change.get("messages")) if (message := inbound_of(raw, received_at_us))
+            ]
     return News(tuple(receipts), tuple(inbound))
 
 
-def _receipt(status: Mapping[str, Any]) -> Receipt | None:
+def _receipt(status: Mapping[str, Any], received_at_us: int) -> Receipt | None:
     ack = _ACKS.get(str(status.get("status")))
     wamid, tracker = status.get("id"), status.get("biz_opaque_callback_data")
     if ack is None or not (isinstance(wamid, str) or isinstance(tracker, str)):
@@ -74,7 +78,7 @@ def _receipt(status: Mapping[str, Any]) -> Receipt | None:
     participant = status.get("recipient_participant_id")
     return Receipt(
         ack=ack,
-        at_us=seconds_us(status.get("timestamp")),
+        at_us=stamp_us(status.get("timestamp"), received_at_us),
         provider_message_id=wamid if isinstance(wamid, str) else None,
         tracker=tracker if isinstance(tracker, str) else None,
         participant=participant if isinstance(participant, str) else None,
