@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,8 +111,10 @@ class World:
     def phone(self) -> PhoneRow:
         return self.phones[0]
 
-    async def join(self, name: str = "a", *, lease_s: float = LEASE_S, **limits: Any) -> Member:
-        """A sender begins to work."""
+    async def join(
+        self, name: str = "a", *, lease_s: float = LEASE_S, changes: Mapping[str, Any] | None = None, **limits: Any
+    ) -> Member:
+        """A sender begins to work. `changes`: other SenderDeps than the usual ones."""
         shell = Faulty(shell_of(self.where, self.clock), self.clock)
         self.clock.busy.append(lambda: shell.under_way > 0)
         await shell.open(migrate=False)
@@ -147,7 +149,7 @@ class World:
             freed=freed,
             log=log,
         )
-        sender = Sender(deps)
+        sender = Sender(replace(deps, **(changes or {})))
         member = Member(name, sender, shell, provider, asyncio.ensure_future(sender.run()))
         self.members.append(member)
         return member

@@ -1,7 +1,7 @@
 """The organisation's phones: listed, made, named, restarted, deleted. Source: contract 2.5, 3.4; interface, "HTTP"."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -15,6 +15,7 @@ from heliograph.domain.chat import parse_number
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
 from heliograph.domain.ids import new_phone_id
 from heliograph.domain.job import NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.policy_text import parse_policy, policy_text
 from heliograph.domain.wire_phone import PhoneDetails, PhoneObject, phone_details, phone_object
 
 CREATE = "/v1/phones/create"
@@ -49,6 +50,10 @@ class UpdateBody(msgspec.Struct):
     phone_image: str | None = None
     labels: Annotated[str | list[str] | None, Meta(description="A comma list or an array")] = None
     config: Config = None
+    pacing: Annotated[
+        str | dict[str, Any] | None,
+        Meta(description="A preset (linked-new, linked-warm, cloud-default, none) or a policy of its own as an object"),
+    ] = None
 
 
 @route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneUse.REQUIRED, answer=PhoneObject,
@@ -116,7 +121,7 @@ async def _free_number(call: Call) -> str:
 )  # fmt: skip
 async def update(call: Call) -> PhoneObject:
     body = call.decoded(UpdateBody)
-    if body.phone_name is None and body.phone_image is None and body.labels is None and body.config is None:
+    if body == UpdateBody():
         text = "Invalid body. At least one of the following keys are required: phone_name, phone_image, labels"
         names = ("phone_name", "phone_image", "labels")
         raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in names})
@@ -125,11 +130,18 @@ async def update(call: Call) -> PhoneObject:
         image=_image(body.phone_image),
         labels=None if body.labels is None else _labels(body.labels),
         config=None if body.config is None else changed_config(call.deps, call.the_phone, body.config),
+        pacing=None if body.pacing is None else _pacing(body.pacing),
     )
     row = await call.deps.accounts.update_phone(call.org_no, call.the_phone.phone_no, patch)
     if row is None:
         raise gone()
     return shown(call, row)
+
+
+def _pacing(given: str | dict[str, Any]) -> str:
+    """Read strictly, and kept in one spelling."""
+    text = given if isinstance(given, str) else msgspec.json.encode(given).decode()
+    return policy_text(parse_policy(text))
 
 
 def _short(text: str | None, field: str, most: int) -> str | None:

@@ -3,7 +3,7 @@
 Order of locks, the same everywhere: phone (its queue rows), then lanes, then jobs, each sorted by key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,6 +54,10 @@ class Settlement:
     new_chat: bool = False
 
 
+# (chat, now_us) → when a message to the chat may start, if not now; pure, and quick: it runs inside the transaction
+Gate = Callable[[str, int], int | None]
+
+
 @dataclass(frozen=True, slots=True)
 class StartWish:
     """May start up to `limit` jobs of the phone now, of these lanes, one for each chat."""
@@ -64,6 +68,7 @@ class StartWish:
     limit: int = 1
     new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
     paced: bool = False  # its starts are kept in the pace log, for its next owner
+    gate: Gate | None = None
     lanes: tuple[Lane, ...] = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
 
 

@@ -41,7 +41,7 @@ class SendRequest:
     """One attempt. `unique_id` and the bytes are the same on every attempt of a job.
 
     `media_path` is the file of `content.media`, complete on disk before the first attempt.
-    `quoted_id` is the bare WhatsApp id of the message that is replied to.
+    `quoted_id` is the bare WhatsApp id of the message that is replied to. `typing_s`: show "typing…" for so long first.
     """
 
     phone: Phone
@@ -53,6 +53,7 @@ class SendRequest:
     attempt: int
     media_path: Path | None = None
     quoted_id: str | None = None
+    typing_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

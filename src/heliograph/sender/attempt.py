@@ -47,6 +47,7 @@ class Attempt:
                 attempt=job.attempts,
                 media_path=path,
                 quoted_id=quoted_id,
+                typing_s=owned.policy.typing_s(len(content.body)) if owned.provider.capabilities.typing else 0.0,
             )
         )
 

@@ -43,6 +43,7 @@ class Sender:
                 org_rate=rate,
                 good_until=lambda: self._own.good_until,
                 lost=self._own.lost,
+                trip=self._pause,
                 log=deps.log,
             )
             for rate in self._org_rates
@@ -153,8 +154,41 @@ class Sender:
         self._shard(phone_no).session(phone_no, state)
         if (owned := self._own.phones.get(phone_no)) is not None:
             owned.session = state
+            self._note_absence(owned, state)
             owned.row = replace(owned.row, state=state.value)
             self._deps.log("session", phone=owned.row.phone_id, state=state.value)
+
+    def _note_absence(self, owned: Owned, state: SessionState) -> None:
+        """After a long absence what waited is held for a person to look at, if that was asked for."""
+        now_us = self._deps.clock.now_us()
+        if owned.row.state != SessionState.CONNECTED and owned.down_since_us is None:
+            owned.down_since_us = owned.row.state_at_us
+        if state is not SessionState.CONNECTED:
+            owned.down_since_us = owned.down_since_us or now_us
+            return
+        down_us, owned.down_since_us = now_us - (owned.down_since_us or now_us), None
+        if 0 < self._deps.approve_after_s * 1_000_000 <= down_us and owned.row.paused_at_us is None:
+            owned.row = replace(owned.row, paused_at_us=now_us, paused_by="gateway")  # at once; written if need be
+            self._own.spawn(self._ask(owned, down_us / 3.6e9))
+
+    async def _ask(self, owned: Owned, hours: float) -> None:
+        row = owned.row
+        waiting = await self._deps.store.ready([(row.org_no, row.phone_no)])
+        if waiting.get(row.phone_no) is None:
+            owned.row = replace(owned.row, paused_at_us=None, paused_by=None)
+            self._shard(row.phone_no).look(row.phone_no)
+            return
+        why = f"It was away for {hours:.1f} h, and messages wait. Look at them, then resume it."
+        await self._deps.hold(row.org_no, row.phone_no, why)
+
+    def _pause(self, owned: Owned, why: str) -> None:
+        """Nothing more starts from this moment; the store and people learn of it right after."""
+        owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
+        self._deps.log("phone_paused", phone=owned.row.phone_id, why=why)
+        self._own.spawn(self._hold(owned.row.org_no, owned.row.phone_no, why))
+
+    async def _hold(self, org_no: int, phone_no: int, why: str) -> None:
+        await self._deps.hold(org_no, phone_no, why)
 
     def _joined(self, fleet: Fleet) -> None:
         for rate in self._org_rates:

@@ -3,11 +3,15 @@
 Everything here can be lost: it is read again by the next owner.
 """
 
+import math
 from dataclasses import dataclass
 
 from heliograph.domain.job import PhoneRow
+from heliograph.domain.numbers import zones_of
 from heliograph.domain.pacing import History, Policy, allowance, next_start
-from heliograph.ports.engine import StartWish
+from heliograph.domain.quiet import quiet_until
+from heliograph.domain.safety import Breaker, FailureWatch
+from heliograph.ports.engine import Gate, StartWish
 from heliograph.ports.provider import Phone, Provider, SessionState
 
 FOREVER = float("inf")
@@ -32,12 +36,16 @@ class Owned:
     due_at: float = FOREVER
     closing: bool = False
     free: bool = False  # no pacing at all
+    watch: FailureWatch | None = None
+    down_since_us: int | None = None
 
     def __post_init__(self) -> None:
         self.pace(self.policy, self.history)
 
     def pace(self, policy: Policy, history: History) -> None:
         self.policy, self.history, self.free = policy, history, policy.free
+        # a phone without any pacing (the simulator) may fail as often as it likes
+        self.watch = None if policy.free else FailureWatch(Breaker())
 
     @property
     def busy(self) -> bool:
@@ -67,7 +75,21 @@ class Owned:
             limit=limit,
             new_limit=max(new_limit, 0),
             paced=not self.free,
+            gate=self._gate(now) if self.policy.chat_gap_s or self.policy.quiet else None,
         )
+
+    def _gate(self, now: float) -> Gate:
+        policy, history = self.policy, self.history
+
+        def until(chat_id: str, now_us: int) -> int | None:
+            wait_s = history.chat_at(chat_id) - now
+            found = now_us + math.ceil(wait_s * 1e6) if wait_s > 0 else None
+            if policy.quiet is not None:
+                morning = quiet_until(policy.quiet, zones_of(chat_id), found or now_us)
+                found = morning if morning is not None else found
+            return found
+
+        return until
 
     def look_again_at(self, now: float) -> float:
         """When the loop should look at this phone again by itself; FOREVER: not before something happens."""

@@ -26,6 +26,10 @@ MARGIN_S = 2.0
 DRAIN_S = 2.0
 
 
+async def _not_held(_org_no: int, _phone_no: int, _why: str) -> None:
+    """For senders without a hand on the queue."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderDeps:
     """`provider(name)`: None = this build cannot drive it. `policy(row)`: the phone's pacing. `config(row)`:
@@ -46,6 +50,8 @@ class SenderDeps:
     config: Callable[[PhoneRow], Mapping[str, object]]
     prepare: Prepare
     freed: Callable[[], Awaitable[None]]
+    hold: Callable[[int, int, str], Awaitable[object]] = _not_held  # org_no, phone_no, why: pauses the phone
+    approve_after_s: float = 0.0
     log: Callable[..., None]
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Outcome, Unknown
-from heliograph.domain.verdict import NEVER_TRIED, Limits, judge
+from heliograph.domain.states import State
+from heliograph.domain.verdict import NEVER_TRIED, Limits, Verdict, judge
 from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.engine import Advanced, Engine, Settlement, Started, StartWish
 from heliograph.ports.faultpoint import faultpoint
@@ -52,6 +53,7 @@ class Shard:
         org_rate: OrgRate,
         good_until: Callable[[], float],
         lost: Callable[[Iterable[tuple[int, int]]], None],
+        trip: Callable[[Owned, str], None],
         log: Callable[..., None],
     ) -> None:
         self._store = store
@@ -64,6 +66,7 @@ class Shard:
         self._holds = Holds(store, clock)
         self._good_until = good_until
         self._lost = lost
+        self._trip = trip
         self._log = log
         self.phones: dict[int, Owned] = {}
         self.in_flight: dict[JobId, Owned] = {}
@@ -223,6 +226,7 @@ class Shard:
                 owned.history.settle(now, owned.policy.gap_s(self._chance.random()), one.settlement.job.chat_id)
             if settled:
                 self._meter.settled(verdict.kind, verdict.reason, one.seconds)
+                self._judge(owned, verdict, now)
         self._meter.started([self._waited_s(one) for one in done.started])
         for begun in done.started:
             self._org_rate.take(begun.job.org_no, 1, now)
@@ -234,6 +238,13 @@ class Shard:
                 # ready, but not for us now (held by another transaction, or a new chat): not at once again
                 due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, LOOK_AGAIN_S)
                 found.due_at = now + due_s
+
+    def _judge(self, owned: Owned, verdict: Verdict, now: float) -> None:
+        """Many failures in a row of messages look like a number in trouble: a person should look before it goes on."""
+        if owned.watch is None or verdict.state not in (State.SENT, State.FAILED):
+            return
+        if owned.watch.note(now, verdict.state is State.FAILED):
+            self._trip(owned, "Many of its last messages failed. Look at why, then resume it.")
 
     def _landed(self, job_id: JobId, owned: Owned) -> None:
         owned.in_flight -= 1

@@ -16,6 +16,7 @@ from heliograph.store.receipts import apply_orphans
 from heliograph.store.rows import event_row, job_of
 from heliograph.store.unit import Rows, Unit, batch
 
+GATED = 50  # heads that are looked at where chats may have to wait
 DUE_AT_ONCE = 200  # lanes promoted for a phone in one transaction
 
 
@@ -139,8 +140,11 @@ def _start(
     if not wanted:
         return []
     phones = sorted((wish.org_no, wish.phone_no) for wish in wanted.values())
-    found = yield from batch("candidates", phones, limit=max(wish.limit for wish in wanted.values()))
-    chosen = _choose(found, wanted)
+    most = max(GATED if wish.gate else wish.limit for wish in wanted.values())
+    found = yield from batch("candidates", phones, limit=max(most, *(wish.limit for wish in wanted.values())))
+    chosen, later = _choose(found, wanted, now_us)
+    # a chat whose time has not come is put aside once, when it is met
+    yield from batch("lanes_set", sorted(later))
     if not chosen:
         return []
     lanes = {row["head_job"]: row for row in chosen}
@@ -171,10 +175,10 @@ def _start(
             )
         )
     yield from batch("lanes_busy", sorted(_lane_of(one.job) for one in started))
-    paced = [one for one in started if wanted[one.job.phone_no].paced]
-    yield from batch(
-        "pace_insert", [(o.job.org_no, o.job.phone_no, now_us, o.job.chat_id, int(o.new_chat)) for o in paced]
-    )
+    paced = [one.job for one in started if wanted[one.job.phone_no].paced]
+    new = {one.job.job_id for one in started if one.new_chat}
+    kept = [(job.org_no, job.phone_no, job.chat_id, int(job.job_id in new)) for job in paced]
+    yield from batch("pace_insert", kept, now=now_us)
     if lanes:  # heads that were not started: their chat or broadcast was stopped, or they are past their expiry
         # (or are no waiting message at all: such a lane gets its right head again)
         left = [(r["org_no"], r["phone_no"], r["chat_id"], r["lane"], r["head_job"]) for r in lanes.values()]
@@ -184,23 +188,29 @@ def _start(
     return started
 
 
-def _choose(found: Rows, wanted: dict[int, StartWish]) -> list[Any]:
-    """Of each phone the first `limit` heads by lane and age, one for each chat, of the classes it may send to now."""
+def _choose(found: Rows, wanted: dict[int, StartWish], now_us: int) -> tuple[list[Any], list[tuple[Any, ...]]]:
+    """Of each phone the first `limit` heads by lane and age, one for each chat, of the classes it may send to now; and
+    the lanes that have to wait, for `lanes_set`.
+    """
     left = {phone_no: wish.limit for phone_no, wish in wanted.items()}
     new_left = {phone_no: wish.new_limit for phone_no, wish in wanted.items()}
-    chosen, chats = [], set()
+    chosen, later, chats = [], [], set()
     for row in sorted(found, key=lambda row: (row["lane"], row["head_seq"])):
         wish = wanted[row["phone_no"]]
         chat = (row["phone_no"], row["chat_id"])
         if row["lane"] not in wish.lanes or chat in chats:
             continue
         is_new = row["class"] == Class.NEW
+        if wish.gate is not None and (until_us := wish.gate(row["chat_id"], now_us)) is not None:
+            key = (row["org_no"], row["phone_no"], row["chat_id"], row["lane"])
+            later.append((*key, row["head_job"], row["head_seq"], "delayed", until_us, None, None))
+            continue
         if left[row["phone_no"]] > 0 and (not is_new or new_left[row["phone_no"]] > 0):
             left[row["phone_no"]] -= 1
             new_left[row["phone_no"]] -= is_new
             chats.add(chat)
             chosen.append(row)
-    return chosen
+    return chosen, later
 
 
 def _expire(rows: Sequence[Any], now_us: int, counts: Counts, events: list[tuple[Any, ...]]) -> Unit[None]:

@@ -12,6 +12,7 @@ import msgspec
 
 from heliograph.domain.broadcast import AHEAD, CHUNK, BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.content import Content, decode_content, encode_content
+from heliograph.domain.events import BROADCAST_COMPLETED
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Idempotency, Job, NewJob, PhoneGone
 from heliograph.domain.states import Lane, State
@@ -173,7 +174,7 @@ def _end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int,
     if state == "completed" and row is not None:
         counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
         data = {"broadcast_id": row.broadcast_id, **counts}
-        yield from told(org_no, phone_no, "broadcast.completed", why, data, now_us)
+        yield from told(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)
     return True
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.chat import is_group
 from heliograph.domain.ids import JobId, parse_job_id
 from heliograph.domain.job import Event
+from heliograph.domain.safety import start_word, stop_word
 from heliograph.domain.states import Ack, State, climbed
 from heliograph.ports.engine import Applied, PhoneReceipts
 from heliograph.ports.provider import Inbound, Receipt
@@ -218,4 +220,13 @@ def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us
     yield from batch("lanes_lock", sorted(waiting))
     yield from batch("lanes_known", sorted(waiting))
     yield from batch("chats_heard", heard, now=now_us)
+    yield from _heed(org_no, [m for m in messages if m.message_id in {row["message_id"] for row in new}], now_us)
     return len(new)
+
+
+def _heed(org_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[None]:
+    """Who asks not to be written to is left out of broadcasts and schedules from now on; who takes it back is not."""
+    stopped = {m.chat_id: m.author for m in messages if not is_group(m.chat_id) and stop_word(m.body)}
+    started = {m.chat_id for m in messages if not is_group(m.chat_id) and start_word(m.body)}
+    yield from batch("suppress_many", [(org_no, chat, by) for chat, by in sorted(stopped.items())], now=now_us)
+    yield from batch("unsuppress_many", [(org_no, chat) for chat in sorted(started - stopped.keys())])

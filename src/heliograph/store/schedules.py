@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heliograph.domain.content import decode_content, encode_content
+from heliograph.domain.events import SCHEDULE_MISSED
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Enqueued, NewJob
 from heliograph.domain.moment import iso
@@ -156,7 +157,7 @@ def _run_one(schedule: Schedule, make_id: Callable[[], JobId], now_us: int, phon
     if outcome in ("missed", "late") or last_us != due_us:
         data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
         detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
-        yield from told(schedule.org_no, schedule.phone_no, "schedule.missed", detail, data, now_us)
+        yield from told(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
 
 
 def _job(schedule: Schedule, job_id: JobId, now_us: int) -> NewJob:

@@ -8,6 +8,7 @@ import msgspec
 from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.csv_recipients import Recipient
 from heliograph.domain.errors import Conflict, invalid
+from heliograph.domain.events import QUEUE_PAUSED, QUEUE_RESUMED
 from heliograph.domain.explain import Explanation, explain
 from heliograph.domain.ids import JobId, JobIds
 from heliograph.domain.job import Job
@@ -75,7 +76,7 @@ class SteeringStore:
 
         def unit() -> Unit[BroadcastRow | Refused | None]:
             done = yield from broadcasts.pause(org_no, broadcast_no, actor, now_us)
-            yield from self._after_broadcast(done, "pause", "queue.paused", actor, act_no, now_us)
+            yield from self._after_broadcast(done, "pause", QUEUE_PAUSED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
@@ -85,7 +86,7 @@ class SteeringStore:
 
         def unit() -> Unit[BroadcastRow | Refused | None]:
             done = yield from broadcasts.resume(org_no, broadcast_no, now_us)
-            yield from self._after_broadcast(done, "resume", "queue.resumed", actor, act_no, now_us)
+            yield from self._after_broadcast(done, "resume", QUEUE_RESUMED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
@@ -234,7 +235,8 @@ class SteeringStore:
             if done is None:
                 return False
             yield from _acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
-            yield from told(org_no, phone_no, f"queue.{act}d", reason, {"by": actor}, now_us)
+            name = QUEUE_PAUSED if act == "pause" else QUEUE_RESUMED
+            yield from told(org_no, phone_no, name, reason, {"by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)
@@ -246,7 +248,7 @@ class SteeringStore:
             if not (yield from holds.hold(org_no, phone_no, f"chat:{chat_id}", actor, reason, now_us)):
                 return False
             yield from _acted(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
-            yield from told(org_no, phone_no, "queue.paused", reason, {"chat_id": chat_id, "by": actor}, now_us)
+            yield from told(org_no, phone_no, QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)
@@ -258,7 +260,7 @@ class SteeringStore:
             if not (yield from holds.release_chat(org_no, phone_no, chat_id)):
                 return False
             yield from _acted(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
-            yield from told(org_no, phone_no, "queue.resumed", "", {"chat_id": chat_id, "by": actor}, now_us)
+            yield from told(org_no, phone_no, QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)

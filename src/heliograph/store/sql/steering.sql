@@ -139,3 +139,14 @@ ORDER BY chat_id LIMIT :limit
 -- Those of these chats that the phone has written to, or heard from.
 SELECT c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
 ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
+
+-- name: suppress_many
+-- Who asked not to be written to.
+INSERT INTO suppressions (org_no, chat_id, reason, actor, created_at)
+SELECT r.org_no, r.chat_id, 'STOP', r.actor, CAST(:now AS BIGINT) FROM $rows(org_no bigint, chat_id text, actor text) WHERE true
+ON CONFLICT (org_no, chat_id) DO NOTHING
+
+-- name: unsuppress_many
+-- Who took a STOP back; what a person entered stays.
+DELETE FROM suppressions WHERE reason = 'STOP' AND (org_no, chat_id) IN (
+  SELECT r.org_no, r.chat_id FROM $rows(org_no bigint, chat_id text))
