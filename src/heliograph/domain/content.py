@@ -53,7 +53,8 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     """`body` is text or caption. `reply_to` is the id of the quoted message as the caller gave it.
 
     `extra` holds what only some providers send, already checked, under its own name: {"location": {…}},
-    {"contacts": […]}, {"reaction": {"emoji": …}} (`reply_to` is the message it is for), {"template": {…}} or {"interactive": {…}}.
+    {"contacts": […]}, {"reaction": {"emoji": …}} (`reply_to` is the message it is for), {"template": {…}} or
+    {"interactive": {…}}.
     """
 
     type: Kind
