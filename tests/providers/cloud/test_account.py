@@ -33,6 +33,7 @@ GOOD = {
         ("verify_token", "naïve-token"),
         ("api_version", "23"),
         ("surprise", "x"),
+        ("media_by", "pigeon"),
         ("base_url", "https://graph.example.org"),
         ("base_url", "http://169.254.169.254"),
     ],

@@ -122,7 +122,7 @@ async def test_a_link_is_named_to_whatsapp_and_one_that_lies_about_its_type_fail
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with cloud_world(media_by_link=True) as cloud:
+        async with cloud_world(media_by="link") as cloud:
             url = f"http://127.0.0.1:{runner.addresses[0][1]}/picture.png"
             asked = request(cloud.phone, PERSON, picture(None, url=url))
             assert isinstance(await cloud.provider.send(asked), Accepted)

@@ -115,14 +115,12 @@ FAST = Timeouts(connect_s=2.0, answer_s=5.0, upload_s=5.0)
 
 
 @asynccontextmanager
-async def cloud_world(
-    rules: Rules | None = None, *, timeouts: Timeouts = FAST, media_by_link: bool = False, **config: str
-) -> AsyncIterator[Cloud]:
+async def cloud_world(rules: Rules | None = None, *, timeouts: Timeouts = FAST, **config: str) -> AsyncIterator[Cloud]:
     quick = replace(rules or Rules(), sent_after_s=0.01, delivered_after_s=0.03, read_after_s=0.05)
     async with graph_world(quick) as graph, aiohttp.ClientSession() as session:
         uploads, heard = Uploads(), Heard()
         base_url = graph.server.base_url
-        provider = CloudProvider(session, clock=CLOCK, uploads=uploads, timeouts=timeouts, media_by_link=media_by_link)
+        provider = CloudProvider(session, clock=CLOCK, uploads=uploads, timeouts=timeouts)
         ids = {"phone_number_id": "100000000000001", **config}
         phone = cloud_phone(base_url, phone_no=1, **ids)
         sink: Sink = heard

@@ -14,7 +14,7 @@ PUBLIC_BASE_URL = "https://graph.facebook.com"
 DEFAULT_VERSION = "v23.0"
 
 _SECRETS = ("token", "app_secret", "verify_token")
-_KNOWN = frozenset({"phone_number_id", "waba_id", "base_url", "api_version", *_SECRETS})
+_KNOWN = frozenset({"phone_number_id", "waba_id", "base_url", "api_version", "media_by", *_SECRETS})
 _DIGITS = re.compile(r"[0-9]{5,32}", re.ASCII)
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]{1,2}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]{8,2048}", re.ASCII)
@@ -22,7 +22,10 @@ _PRINTABLE = re.compile(r"[!-~]{8,2048}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`phone_number_id` and `waba_id` are Meta's ids (not the number). `app_secret` signs the webhooks."""
+    """`phone_number_id` and `waba_id` are Meta's ids (not the number). `app_secret` signs the webhooks.
+
+    `media_by` link: a file that was given by URL is named to WhatsApp by it, instead of being uploaded.
+    """
 
     phone_number_id: str
     token: str = field(repr=False)
@@ -31,6 +34,7 @@ class Account:
     waba_id: str = ""
     base_url: str = PUBLIC_BASE_URL
     api_version: str = DEFAULT_VERSION
+    media_by: str = "upload"
 
     @property
     def root(self) -> str:
@@ -46,6 +50,9 @@ def parse_account(config: Mapping[str, Any]) -> Account:
     version = _text(config, "api_version") or DEFAULT_VERSION
     if not _VERSION.fullmatch(version):
         raise invalid("api_version", "api_version must look like v23.0", version)
+    media_by = _text(config, "media_by") or "upload"
+    if media_by not in ("upload", "link"):
+        raise invalid("media_by", "media_by must be upload or link", media_by)
     return Account(
         phone_number_id=_digits(config, "phone_number_id", required=True),
         waba_id=_digits(config, "waba_id", required=False),
@@ -54,6 +61,7 @@ def parse_account(config: Mapping[str, Any]) -> Account:
         verify_token=_secret(config, "verify_token"),
         base_url=(_text(config, "base_url") or PUBLIC_BASE_URL).rstrip("/"),
         api_version=version,
+        media_by=media_by,
     )
 
 

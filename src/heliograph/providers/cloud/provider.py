@@ -44,10 +44,7 @@ _UNAUTHORIZED_CODES = frozenset(row.code for row in TABLE.values() if row.means 
 
 
 class CloudProvider:
-    """`session` is shared by all phones and stays its maker's to close. `allowed_base_urls`: see accept_account.
-
-    `media_by_link`: a file that was given by URL is named to WhatsApp by that URL instead of being uploaded.
-    """
+    """`session` is shared by all phones and stays its maker's to close. `allowed_base_urls`: see accept_account."""
 
     name = "cloud"
     capabilities = CAPABILITIES
@@ -60,13 +57,11 @@ class CloudProvider:
         uploads: Uploads,
         allowed_base_urls: Sequence[str] = (),
         timeouts: Timeouts | None = None,
-        media_by_link: bool = False,
     ) -> None:
         self._graph = Graph(session, timeouts)
         self._clock = clock
         self._desk = MediaDesk(self._graph, uploads, clock.now_us)
         self._allowed = tuple(allowed_base_urls)
-        self._by_link = media_by_link
         self._sessions: dict[int, Session] = {}
         self._app_waits: dict[str, float] = {}
 
@@ -152,7 +147,7 @@ class CloudProvider:
 
     async def _media(self, phone: Phone, account: Account, request: SendRequest) -> dict[str, str] | Uploaded | Outcome:
         media = request.content.media
-        if media is not None and media.url and (self._by_link or request.media_path is None):
+        if media is not None and media.url and (account.media_by == "link" or request.media_path is None):
             return {"link": media.url}
         if media is None or request.media_path is None:
             return Rejected("media_missing", "The file is no longer in the media folder.")
