@@ -51,7 +51,7 @@ async def sinks(count: int, *, timed: bool) -> AsyncIterator[Sinks]:
 
 async def webhooks(folder: Path, server: str | None, jobs: int) -> dict[str, float]:
     """Deliveries a second of one process to 50 endpoints that want everything, each message's in order."""
-    messages = max(jobs // 100, 10)
+    messages = max(jobs // 200, 10)
     wanted = messages * NAMES_A_MESSAGE * ENDPOINTS
     async with (
         sinks(ENDPOINTS, timed=False) as out,
