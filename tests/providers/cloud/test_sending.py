@@ -1,7 +1,9 @@
 """The provider over the local Graph server: every kind, every test number, and what the journal saw."""
 
+import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from heliograph.domain.content import Content, Kind
@@ -16,10 +18,13 @@ from heliograph.domain.outcome import (
     Unknown,
 )
 from heliograph.ports.provider import SessionState
+from heliograph.providers.cloud import CloudProvider
 from heliograph.providers.cloud.graph import Timeouts
 from heliograph.simulator.graph import Rules
-from tests.graph.world import until
-from tests.providers.cloud.world import CLOCK, cloud_phone, cloud_world, request, text
+from heliograph.simulator.graph.faults import fault
+from heliograph.simulator.graph.recipients import Behaviour, Way
+from tests.graph.world import MachineClock, graph_world, until
+from tests.providers.cloud.world import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
 
 PERSON = "447700900000"
 
@@ -221,3 +226,63 @@ async def test_the_preview_of_links_can_be_switched_off() -> None:
         await cloud.provider.send(shown)
         (row,) = cloud.graph.server.network.journal(tracker=shown.queue_id)
         assert row["body"]["text"]["preview_url"] is True
+
+
+async def test_an_answer_that_comes_after_the_phone_was_re_keyed_says_nothing_of_the_new_session() -> None:
+    async with cloud_world(Rules(latency_ms=0, slow_answer_ms=300)) as cloud:
+        cloud.graph.server.network.choose("447911123456", Behaviour(way=Way.LATE, answer=None))
+        cloud.graph.server.network.choose("447911123457", Behaviour(answer=fault(190)))
+        late = asyncio.create_task(cloud.provider.send(request(cloud.phone, "447911123456")))
+        await until(lambda: len(cloud.graph.server.network.journal(to="447911123456")) == 1)
+        again = cloud_phone(cloud.graph.server.base_url, api_version="v24.0")
+        await cloud.provider.open(again, cloud.heard)
+        await until(lambda: cloud.heard.state() is SessionState.CONNECTED)
+        assert isinstance(await late, Accepted)
+        await cloud.provider.close(1)
+        told = len(cloud.heard.states)
+        assert isinstance(await cloud.provider.send(request(cloud.phone, "447911123457")), SessionDown)
+        assert len(cloud.heard.states) == told
+
+
+async def test_a_sink_that_fails_is_told_again_and_breaks_no_send() -> None:
+    class Failing(Heard):
+        failures = 1
+
+        async def session(self, phone_no: int, state: SessionState, detail: str = "") -> None:
+            if Failing.failures:
+                Failing.failures -= 1
+                raise OSError("the store is away")
+            await super().session(phone_no, state, detail)
+
+    class Hasty(MachineClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(min(seconds, 0.02))
+
+    async with graph_world() as graph, aiohttp.ClientSession() as session:
+        heard = Failing()
+        provider = CloudProvider(session, clock=Hasty(), uploads=Uploads())
+        phone = cloud_phone(graph.server.base_url)
+        await provider.open(phone, heard)
+        await until(lambda: heard.state() is SessionState.CONNECTED)
+        assert isinstance(await provider.send(request(phone, PERSON)), Accepted)
+        await provider.shutdown()
+
+
+@pytest.mark.parametrize("trouble", ["030", "031", "053"])
+async def test_a_phone_comes_back_by_itself_when_the_trouble_is_over(trouble: str) -> None:
+    class Hasty(MachineClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(min(seconds, 0.05))
+
+    async with graph_world() as graph, aiohttp.ClientSession() as session:
+        heard = Heard()
+        provider = CloudProvider(session, clock=Hasty(), uploads=Uploads())
+        phone = cloud_phone(graph.server.base_url)
+        await provider.open(phone, heard)
+        await until(lambda: heard.state() is SessionState.CONNECTED)
+        assert isinstance(await provider.send(request(phone, f"447700900{trouble}")), SessionDown)
+        states = [state for _, state, _ in heard.states]
+        assert states[-1] is not SessionState.CONNECTED
+        await until(lambda: heard.state() is SessionState.CONNECTED)
+        assert isinstance(await provider.send(request(phone, PERSON)), Accepted)
+        await provider.shutdown()

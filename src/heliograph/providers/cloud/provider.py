@@ -5,7 +5,6 @@ Weakness: whether the answer "accepted" will be delivered is known only by later
 """
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,8 +84,7 @@ class CloudProvider:
         session = self._sessions.pop(phone_no, None)
         if session is not None and session.watch is not None:
             session.watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await session.watch
+            await asyncio.gather(session.watch, return_exceptions=True)
 
     async def restart(self, phone_no: int) -> None:
         session = self._sessions.get(phone_no)
@@ -154,7 +152,12 @@ class CloudProvider:
         return await self._desk.media_id(phone, account, media, request.media_path)
 
     async def _learn(self, session: Session, account: Account, chat_id: str, outcome: Outcome) -> None:
-        """Keeps what the answer says of the phone, the chat or the app, so that the next send knows it."""
+        """Keeps what the answer says of the phone, the chat or the app, so that the next send knows it.
+
+        An answer to a session that was closed or re-keyed meanwhile says nothing of the one that is open now.
+        """
+        if self._sessions.get(session.phone.phone_no) is not session:
+            return
         match outcome:
             case Accepted():
                 session.went_through(chat_id)
@@ -179,9 +182,12 @@ class CloudProvider:
         """
         wait_s = _PROBE_FIRST_S
         while True:
-            found = await read_phone(self._graph, account)
-            await session.tell(found.state, found.detail, found.code)
-            if found.state is SessionState.CONNECTED and session.told is not None:
+            try:
+                found = await read_phone(self._graph, account)
+                await session.tell(found.state, found.detail, found.code)
+            except Exception:  # noqa: BLE001 - supervised: whatever it was, the phone is looked at again
+                session.told = None
+            if session.state is SessionState.CONNECTED and session.told is not None:
                 await session.doubt.wait()
                 wait_s = _PROBE_FIRST_S
             await self._clock.sleep(max(wait_s, session.down_until - self._clock.monotonic()))
