@@ -1,6 +1,6 @@
 """What the Cloud API can carry, with its limits: asked at accept, so that what can never go is refused at once.
 
-Source: Meta's pages on messages and media, as gathered in the project's notes of 2026-11.
+Source: Meta's pages on messages and on media, as of 2026-11.
 """
 
 from types import MappingProxyType
