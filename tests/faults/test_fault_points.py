@@ -20,7 +20,7 @@ FIRST = {"commit.before": 40, "commit.after": 41, "settle.after": 12}  # the sta
 @pytest.mark.parametrize("point", POINTS)
 async def test_nothing_is_lost_doubled_or_reordered_when_killed_at(point: str, later: bool, tmp_path: Path) -> None:
     passing = FIRST.get(point, 1) + (7 if later else 0)
-    plan = Plan(folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2, inside=True)
+    plan = Plan(folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2, inside=True, odd=False)
     result = Result(plan)
     async with aiohttp.ClientSession() as http:
         stage = Stage(plan, http, command=LAUNCH, extra={"TEST_KILL_AT": f"{point}:{passing}"})

@@ -22,14 +22,17 @@ def test_a_server_that_is_killed_under_load_keeps_every_promise() -> None:
     assert report["violations"] == []
     assert (code, report["good"], report["kills"]) == (0, True, 6)
     assert report["accepted"] > 100
-    assert sum(report["states"].values()) == report["accepted"] == report["arrived"]
+    assert sum(report["states"].values()) == report["accepted"]
+    assert report["states"].keys() <= {"sent", "uncertain"}
+    assert report["accepted"] >= report["arrived"] >= report["states"]["sent"]
 
 
 def test_a_fleet_whose_processes_are_killed_and_frozen_keeps_every_promise(postgres_url: str) -> None:
     code, report = prove("--kills", "4", "--stops", "2", "--seed", "13", "--database-url", postgres_url)
     assert report["violations"] == []
     assert (code, report["good"], report["kills"], report["stops"]) == (0, True, 4, 2)
-    assert sum(report["states"].values()) == report["accepted"] == report["arrived"] > 0
+    assert sum(report["states"].values()) == report["accepted"] >= report["arrived"] > 0
+    assert report["states"].keys() <= {"sent", "uncertain"}
 
 
 def test_a_program_that_makes_a_new_id_at_each_attempt_is_caught() -> None:

@@ -18,8 +18,18 @@ from heliograph.domain.checker import Acceptance
 AGAIN_S = 0.2
 PATIENCE_S = 120.0
 REPEATED = 0.03  # of the accepted requests are sent once more, as a client does that lost the answer
+# test recipients: a failure first, receipts in disorder and twice, an answer or a connection lost
+ODD = ("10", "60", "61", "64", "65")
+# asks to wait; takes the message, loses the answer and would not know it again: each holds its chat for a second or two
+NO_IDS = "66"
+SLOW = ("13", NO_IDS)
+RARE = 0.12  # of the messages of a client that has one of these
 PACED = 0.08  # of the messages go to the paced phone
 COME_BACK = frozenset({409, 429, 500, 502, 503})
+
+
+def recipient(suffix: str) -> str:
+    return f"120255501{suffix}@c.us"
 
 
 @dataclass
@@ -33,6 +43,7 @@ class Load:
     clients: int
     rate: float
     chance: random.Random
+    odd: bool = True
     accepted: list[Acceptance] = field(default_factory=list)
     repeats: int = 0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,16 +55,15 @@ class Load:
                 group.create_task(self._client(http, client))
 
     async def _client(self, http: aiohttp.ClientSession, client: int) -> None:
-        places = [
-            (phone, f"4477009{chat:05d}@c.us")
-            for chat in range(client, self.chats, self.clients)
-            for phone in self.phones
-        ]
+        chats = [f"4477009{chat:05d}@c.us" for chat in range(client, self.chats, self.clients)]
+        # a test recipient belongs to one client, as every chat does
+        odd = [recipient(suffix) for suffix in ODD[client :: self.clients]] if self.odd else []
+        slow = [recipient(suffix) for suffix in SLOW[client :: self.clients]] if self.odd else []
         written = 0
         while not self.closing.is_set():
             # the last phone is paced, and would not keep up with more
-            paced = self.chance.random() < PACED
-            phone, chat_id = self.chance.choice([place for place in places if paced == (place[0] == self.phones[-1])])
+            phone = self.phones[-1] if self.chance.random() < PACED else self.chance.choice(self.phones[:-1])
+            chat_id = self.chance.choice(slow if slow and self.chance.random() < RARE else [*chats, *odd])
             written += 1
             key = f"client-{client}-{written}"
             body = f"{key} to {chat_id}"

@@ -13,6 +13,7 @@ from heliograph.domain.checker import Violation
 class Plan:
     """`database_url` None: a SQLite file in `folder`. `stops`: senders frozen past their lease (PostgreSQL only).
 
+    `odd`: some messages go to recipients that misbehave, among them one that knows no ids.
     `inside`: the simulated network runs within the gateway and dies with it; its journal is a file of its own.
     """
 
@@ -28,6 +29,7 @@ class Plan:
     chats: int = 24
     phones: int = 3
     lease_s: float = 2.0
+    odd: bool = True
     inside: bool = False
     control: str | None = None
 

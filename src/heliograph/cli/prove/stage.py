@@ -29,7 +29,7 @@ PACING = {"base": "none", "gap_min_s": GAP_S, "gap_max_s": 2 * GAP_S}
 CLOCK_US = 2000  # the journal tells milliseconds
 FAULTS = {"latency_ms": 5, "transient_rate": 0.02, "lost_answer_rate": 0.02}
 PEACE_S = 180.0
-STUCK_S = 10.0
+STUCK_S = 5.0  # longer than a chat waits for an unknown outcome
 RECEIPTS_S = 30.0
 STAMPS_US = 10_000_000  # a process that waits for a lock has stamped its events before
 SETTINGS = {
@@ -83,6 +83,7 @@ class Stage:
             plan.clients,
             plan.rate,
             random.Random(plan.seed + 1),
+            plan.odd,
         )
         self.pauses = Pauses(self.fleet[0].url, self.key, self.phones[-2], random.Random(plan.seed + 2))
 
