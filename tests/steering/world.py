@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import Recipient
+from heliograph.domain.csv_recipients import Recipient, recipient
 from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
 from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, PhoneRow
 from heliograph.domain.states import Lane, State
@@ -142,7 +142,7 @@ async def open_world(database: str, clock: HandClock | None = None) -> AsyncIter
 
 
 def recipients(count: int, first: int = 0) -> list[Recipient]:
-    return [Recipient(f"9195{n:08d}@c.us", {"name": f"N{n}"}) for n in range(first, first + count)]
+    return [recipient(f"9195{n:08d}@c.us", {"name": f"N{n}"}) for n in range(first, first + count)]
 
 
 def path_in(folder: Path) -> str:

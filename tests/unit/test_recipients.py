@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heliograph.domain.csv_recipients import MAX_ERRORS, MAX_RECIPIENTS, parse_csv
 from heliograph.domain.errors import Invalid
-from heliograph.domain.template import check_all, fill, parse_values, variables
+from heliograph.domain.template import Check, fill, parse_values, variables
 
 
 def test_variables_are_found_in_order_and_once() -> None:
@@ -34,6 +34,13 @@ def test_filling_changes_only_the_variables(values: dict[str, str], between: str
     between = between.replace("{", "").replace("}", "")
     text = between.join(f"{{{{{name}}}}}" for name in "abcd")
     assert fill(text, values) == between.join(values[name] for name in "abcd")
+
+
+def check_all(text: str, recipients: list[tuple[str, dict[str, str]]], *, most: int) -> None:
+    check = Check(text, most=most)
+    for chat_id, values in recipients:
+        check.see(chat_id, values)
+    check.end()
 
 
 def test_missing_variables_are_named_with_the_first_who_lacks_them() -> None:

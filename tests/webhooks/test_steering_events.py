@@ -34,7 +34,7 @@ async def test_every_extension_event_is_delivered_in_the_same_envelope(gateway: 
         chat = "919537851844@c.us"
         await steering.suppress(org_no, chat, "STOP", "them")
         new = NewBroadcast(ids.make(), org_no, phone_no, TEXT, delay_s=0)
-        await steering.broadcast(new, [Recipient(chat, {})])
+        await steering.broadcast(new, [Recipient(chat)])
         for _ in range(2):
             await steering.feed()  # its only recipient is left out
         first_us = clock.now_us() - 3_600_000_000

@@ -5,6 +5,7 @@ a missing variable or a bad row of a CSV refuses all, by name. Source: contract 
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -31,22 +32,42 @@ from heliograph.api.terms import expiry_of, lane_of
 from heliograph.domain.broadcast import NewBroadcast
 from heliograph.domain.chat import parse_chat_id
 from heliograph.domain.content import MAX_TEXT
-from heliograph.domain.csv_recipients import MAX_RECIPIENTS, Recipient, parse_csv
+from heliograph.domain.csv_recipients import MAX_RECIPIENTS, Recipient, parse_csv, recipient
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import queue_id
 from heliograph.domain.job import PhoneRow
 from heliograph.domain.moment import iso, parse_future
 from heliograph.domain.states import Lane
-from heliograph.domain.template import check_all, fill, parse_values
+from heliograph.domain.template import Check, fill, parse_values
 
 MAX_DELAY_S = 86_400.0
 CLOCKS_DIFFER_S = 60.0
 PATH = "/v1/message/broadcast"
 
 
-class VariablesBody(msgspec.Struct):
+class VariablesBody(msgspec.Struct, gc=False):
     chat_id: str
     values: dict[str, str | int | float]
+
+
+# decoded one by one, in a thread: all at once they would hold up everybody else for a while
+_Variables = Annotated[
+    msgspec.Raw,
+    Meta(
+        extra_json_schema={
+            "type": "object",
+            "required": ["chat_id", "values"],
+            "properties": {
+                "chat_id": {"type": "string"},
+                "values": {
+                    "type": "object",
+                    "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}]},
+                },
+            },
+        }
+    ),
+]
+_variables = msgspec.json.Decoder(VariablesBody)
 
 
 class BroadcastBody(msgspec.Struct):
@@ -68,7 +89,7 @@ class BroadcastBody(msgspec.Struct):
         float,
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
-    variables: list[VariablesBody] | None = None
+    variables: list[_Variables] | None = None
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
@@ -162,32 +183,48 @@ def _as_send(body: BroadcastBody) -> SendBody:
 
 def _recipients(body: BroadcastBody, phone: PhoneRow) -> _Wanted:
     """Checked, each once; every variable is there for every one of them."""
+    check = Check(body.message or "", most=MAX_TEXT)
+
+    def see(chat_id: str, values: Mapping[str, str]) -> None:
+        check_recipient(phone, chat_id)
+        check.see(chat_id, values)
+
     if body.csv is not None:
         if body.chat_ids is not None or body.variables is not None:
             raise invalid("csv", "Give either csv, or chat_ids and variables")
-        parsed = parse_csv(body.csv)
+        parsed = parse_csv(body.csv, see=see)
         wanted = _Wanted(parsed.rows, parsed.repeated)
     else:
-        wanted = _listed(body)
-    for one in wanted.recipients:
-        check_recipient(phone, one.chat_id)
-    check_all(body.message or "", [(one.chat_id, one.values) for one in wanted.recipients], most=MAX_TEXT)
+        wanted = _listed(body, see)
+    check.end()
     return wanted
 
 
-def _listed(body: BroadcastBody) -> _Wanted:
+def _listed(body: BroadcastBody, see: Callable[[str, Mapping[str, str]], None]) -> _Wanted:
     if not body.chat_ids:
         raise invalid("chat_ids", "chat_ids must name at least one chat")
     if len(body.chat_ids) > MAX_RECIPIENTS:
         raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
-    values: dict[str, dict[str, str]] = {}
-    for given in body.variables or ():
-        values.setdefault(parse_chat_id(given.chat_id, "variables"), {}).update(parse_values(given.values))
+    given: dict[str, dict[str, str]] = {}
+    for raw in body.variables or ():
+        chat_id, values = _values(raw)
+        given[chat_id] = given[chat_id] | values if chat_id in given else values
     found: dict[str, Recipient] = {}
     for text in body.chat_ids:
         chat_id = parse_chat_id(text, "chat_ids")
-        found.setdefault(chat_id, Recipient(chat_id, values.get(chat_id, {})))
+        if chat_id not in found:
+            values = given.pop(chat_id, {})
+            see(chat_id, values)
+            found[chat_id] = recipient(chat_id, values)
     return _Wanted(list(found.values()), len(body.chat_ids) - len(found))
+
+
+def _values(raw: msgspec.Raw) -> tuple[str, dict[str, str]]:
+    try:
+        one = _variables.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid("variables", f"variables: each needs chat_id and values of texts and numbers ({error})") from None
+    return parse_chat_id(one.chat_id, "variables"), parse_values(one.values)
 
 
 async def _dry_run(call: Call, wanted: _Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:

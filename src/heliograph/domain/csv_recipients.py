@@ -6,22 +6,36 @@ numbered as an editor shows them (the header is row 1). A number that comes twic
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
 
 from heliograph.domain.chat import parse_chat_id
 from heliograph.domain.errors import Invalid
 
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, str])
 MAX_RECIPIENTS = 100_000
 MAX_ERRORS = 20
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 WHOM = ("chat_id", "chat", "phone", "number", "phone_number", "to", "recipient", "mobile", "whatsapp")
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
+    """`variables`: a JSON object of texts, as it is stored: a hundred thousand of them are held at a time."""
+
     chat_id: str
-    values: dict[str, str]
+    variables: str = "{}"
+
+    @property
+    def values(self) -> dict[str, str]:
+        return _decoder.decode(self.variables)
+
+
+def recipient(chat_id: str, values: Mapping[str, str]) -> Recipient:
+    return Recipient(chat_id, _encoder.encode(values).decode() if values else "{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +56,8 @@ class Recipients:
     repeated: int = 0  # rows left out because their chat came before
 
 
-def parse_csv(text: str, field: str = "csv") -> Recipients:
-    """Raises Invalid with `row` and `column` of each wrong cell (the first twenty)."""
+def parse_csv(text: str, field: str = "csv", see: Callable[[str, Mapping[str, str]], None] | None = None) -> Recipients:
+    """Raises Invalid with `row` and `column` of each wrong cell (the first twenty). `see`: told of each recipient."""
     lines = _records(text.removeprefix("\ufeff"))
     wrong: list[Wrong] = []
     seen: dict[str, Recipient] = {}
@@ -54,16 +68,19 @@ def parse_csv(text: str, field: str = "csv") -> Recipients:
         for row, cells in lines if not wrong else ():
             if len(wrong) >= MAX_ERRORS:
                 break
-            recipient = _recipient(row, cells, names, whom, wrong)
-            if recipient is None:
+            found = _recipient(row, cells, names, whom, wrong)
+            if found is None:
                 continue
-            if recipient.chat_id in seen:
+            chat_id, values = found
+            if chat_id in seen:
                 repeated += 1
             elif len(seen) >= MAX_RECIPIENTS:
                 wrong.append(Wrong(row, names[whom], f"more than {MAX_RECIPIENTS:,} recipients; split the file"))
                 break
             else:
-                seen[recipient.chat_id] = recipient
+                seen[chat_id] = recipient(chat_id, values)
+                if see is not None:
+                    see(chat_id, values)
     except _Malformed as error:
         wrong.append(error.wrong)
     if not wrong and not seen:
@@ -133,7 +150,9 @@ def _heading(row: int, head: list[str], wrong: list[Wrong]) -> tuple[list[str], 
     return names, found or 0
 
 
-def _recipient(row: int, cells: list[str], names: list[str], whom: int, wrong: list[Wrong]) -> Recipient | None:
+def _recipient(
+    row: int, cells: list[str], names: list[str], whom: int, wrong: list[Wrong]
+) -> tuple[str, dict[str, str]] | None:
     if len(cells) > len(names):
         wrong.append(Wrong(row, str(len(names) + 1), f"more cells than the {len(names)} headings"))
         return None
@@ -147,7 +166,7 @@ def _recipient(row: int, cells: list[str], names: list[str], whom: int, wrong: l
         return None
     # a row that ends early has no values for the rest: the template decides whether they are needed
     values = {name: cell.strip() for n, (name, cell) in enumerate(zip(names, cells, strict=False)) if n != whom}
-    return Recipient(chat_id, values)
+    return chat_id, values
 
 
 def _bare(cell: str) -> str:

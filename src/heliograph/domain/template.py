@@ -1,7 +1,7 @@
 """Text with `{{name}}` in it, filled for one recipient.
 
-Promise: a value is put in as it is (what looks like a variable inside a value stays text), and a text whose variables
-were checked by `missing` can be filled without failing.
+Promise: a value is put in as it is (what looks like a variable inside a value stays text), and a text that `Check` let
+pass can be filled without failing.
 """
 
 import re
@@ -39,29 +39,45 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _ANY.sub(lambda match: values[match[1].strip()], text) if "{{" in text else text
 
 
-def check_all(
-    text: str, recipients: Sequence[tuple[str, Mapping[str, str]]], *, most: int, field: str = "variables"
-) -> None:
-    """Every recipient has every variable, and nobody's text is longer than `most`. Raises Invalid naming what lacks."""
-    names = variables(text)
-    lacking: dict[str, str] = {}
-    count = 0
-    for chat_id, values in recipients:
-        if names and (names_out := missing(names, values)):
-            count += 1
+class Check:
+    """Every recipient has every variable, and nobody's text is longer than `most`. Sees one recipient after another."""
+
+    def __init__(self, text: str, *, most: int, field: str = "variables") -> None:
+        self.names = variables(text)
+        self._most = most
+        self._field = field
+        self._uses = dict.fromkeys(self.names, 0)
+        for match in _ANY.finditer(text):
+            self._uses[match[1].strip()] += 1
+        self._plain = len(_ANY.sub("", text))
+        self._seen = 0
+        self._lacking: dict[str, str] = {}
+        self._count = 0
+        self._long: str | None = None
+
+    def see(self, chat_id: str, values: Mapping[str, str]) -> None:
+        self._seen += 1
+        if names_out := missing(self.names, values):
+            self._count += 1
             for name in names_out:
-                lacking.setdefault(name, chat_id)
-    if lacking:
-        first, chat_id = next(iter(lacking.items()))
-        listed = ", ".join(f"{{{{{name}}}}}" for name in lacking)
-        text_out = f"No value for {listed}: {count} of {len(recipients)} recipients lack one, the first is {chat_id}"
-        fields: dict[str, dict[str, str | None]]
-        fields = {field: {"message": f"{first} is missing for {chat_id}", "value": None}}
-        fields |= {name: {"message": f"{name} is missing", "value": whose} for name, whose in lacking.items()}
-        raise Invalid(text_out, fields=fields)
-    for chat_id, values in recipients:
-        if len(text) > most or (names and len(fill(text, values)) > most):
-            raise invalid("message", f"The text for {chat_id} is longer than {most:,} characters")
+                self._lacking.setdefault(name, chat_id)
+        elif self._long is None:
+            length = self._plain + sum(len(values[name]) * times for name, times in self._uses.items())
+            if length > self._most:
+                self._long = chat_id
+
+    def end(self) -> None:
+        """Raises Invalid naming what lacks, and who lacks it first."""
+        if self._lacking:
+            first, chat_id = next(iter(self._lacking.items()))
+            listed = ", ".join(f"{{{{{name}}}}}" for name in self._lacking)
+            text = f"No value for {listed}: {self._count} of {self._seen} recipients lack one, the first is {chat_id}"
+            fields: dict[str, dict[str, str | None]]
+            fields = {self._field: {"message": f"{first} is missing for {chat_id}", "value": None}}
+            fields |= {name: {"message": f"{name} is missing", "value": who} for name, who in self._lacking.items()}
+            raise Invalid(text, fields=fields)
+        if self._long is not None:
+            raise invalid("message", f"The text for {self._long} is longer than {self._most:,} characters")
 
 
 def parse_values(given: object, field: str = "variables") -> dict[str, str]:

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-import msgspec
-
 from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.csv_recipients import Recipient
 from heliograph.domain.errors import Conflict, invalid
@@ -25,7 +23,6 @@ from heliograph.store.unit import Unit, batch, one, run
 T = TypeVar("T")
 LOAD = 500  # recipients taken in by one transaction
 LOAD_LIMIT_US = 600_000_000  # a load that takes longer was cut off
-_encode = msgspec.json.Encoder().encode
 
 
 class SteeringStore:
@@ -50,10 +47,7 @@ class SteeringStore:
         try:
             for first in range(0, len(recipients), LOAD):
                 chunk = recipients[first : first + LOAD]
-                rows = [
-                    (first + n, one.chat_id, _encode(one.values).decode(), self._ids.make())
-                    for n, one in enumerate(chunk)
-                ]
+                rows = [(first + n, one.chat_id, one.variables, self._ids.make()) for n, one in enumerate(chunk)]
                 await self._shell.write(lambda: broadcasts.load(new.org_no, new.broadcast_no, rows))  # noqa: B023
             begun = await self._shell.write(lambda: broadcasts.begin(new, len(recipients)))
         except BaseException:
