@@ -245,9 +245,7 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
     found = yield from run("recipients_of", org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit)
     fed = {
         each["job_id"]: job_of(each)
-        for each in (
-            yield from batch("jobs_by_id", [(r["job_id"],) for r in found if r["n"] < row.fed], org_no=row.org_no)
-        )
+        for each in (yield from batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.fed]))
     }
     jobs = []
     for each in found:

@@ -83,6 +83,13 @@ def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
     return len(gone)
 
 
+def prune_old(kind: str, before_us: int, limit: int) -> Unit[int]:
+    """Removes up to `limit` of `idempotency`, `orphans` or `inbound`."""
+    rows = yield from run(f"{kind}_old", before=before_us, limit=limit)
+    yield from batch(f"{kind}_drop", sorted(tuple(row) for row in rows))
+    return len(rows)
+
+
 def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:
     """In the transaction that deletes the phone: what is under way becomes uncertain."""
     rows = yield from run("orphaned_attempts", org_no=org_no, phone_no=phone_no)

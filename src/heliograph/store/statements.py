@@ -1,8 +1,9 @@
 """Loads the named queries of `sql/*.sql` and spells each for SQLite and for PostgreSQL.
 
-A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in five ways:
+A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in six ways:
   $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite, unnest on PostgreSQL
   $columns(NAME)            a list of columns that several queries share, given by `-- columns: NAME: a, b, c`
+  /*index NAME*/            INDEXED BY on SQLite, which otherwise takes the primary key for the better search
   /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
   -- only: DATABASE         the query exists for one database; twins have the same name, elsewhere it gives no rows
   -- each: a, b             SQLite runs it once for each row of the batch, the row's columns as parameters
@@ -18,6 +19,7 @@ _QUERY = re.compile(r"^-- name: *(\w+)[^\n]*\n", re.MULTILINE)
 _COLUMNS = re.compile(r"^-- columns: *(\w+): *(.+)$", re.MULTILINE)
 _ROWS = re.compile(r"\$rows\(([^)]*)\)")
 _LOCK = re.compile(r"/\*lock( skip)?( of \w+)?\*/")
+_INDEX = re.compile(r"/\*index (\w+)\*/")
 _PARAM = re.compile(r"(?<![:\w]):(\w+)")
 # jsonb is never used: JSON is text on both
 _CASTS = {"bigint": "bigint", "int": "int", "text": "text"}
@@ -67,6 +69,7 @@ def _spell(name: str, body: str, columns: Mapping[str, str], dialect: str) -> Qu
     batch = _ROWS.search(sql)
     pairs = [pair.split() for pair in batch[1].split(",")] if batch else []
     names = tuple(pair[0] for pair in pairs)
+    sql = _INDEX.sub(r"INDEXED BY \1" if dialect == "sqlite" else "", sql)
     if dialect == "sqlite":
         table = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(names))
         sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)

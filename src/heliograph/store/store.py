@@ -274,9 +274,8 @@ class Store:
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
-        before = {"prune_idempotency": day_ago_us, "prune_orphans": day_ago_us, "prune_inbound": before_us}
-        for name, us in before.items():
-            while len(await self.shell.write(lambda: run(name, before=us, limit=_STEP))) == _STEP:  # noqa: B023
+        for kind, us in {"idempotency": day_ago_us, "orphans": day_ago_us, "inbound": before_us}.items():
+            while await self.shell.write(lambda: cancel.prune_old(kind, us, _STEP)) == _STEP:  # noqa: B023
                 pass
         for row in await self.shell.read(lambda: run("phones_left")):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

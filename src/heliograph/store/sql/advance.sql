@@ -1,5 +1,6 @@
 -- A state is written `state || '' = …` where the row is found by its key: a planner that knows the table only as it was when
 -- empty would otherwise search a partial index of that state from end to end.
+-- `EXISTS` in a list of results is written as a sub-select with LIMIT 1: PostgreSQL would otherwise read the table whole, once.
 
 -- name: fence
 -- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us, and so
@@ -48,6 +49,13 @@ FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, head_job bigi
 WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
 
 -- name: lanes_drop
+-- only: sqlite
+-- each: org_no, phone_no, chat_id, lane
+-- Lanes that have no work are no rows. One at a time: SQLite searches a list of keys by its leading numbers only.
+DELETE FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND lane = :lane
+
+-- name: lanes_drop
+-- only: postgresql
 -- Lanes that have no work are no rows.
 DELETE FROM lanes WHERE (org_no, phone_no, chat_id, lane) IN (
   SELECT r.org_no, r.phone_no, r.chat_id, r.lane FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int))
@@ -101,8 +109,8 @@ CROSS JOIN (VALUES (0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)) AS k(class, l
 CROSS JOIN LATERAL (
   SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.class, l.head_job, l.head_seq FROM lanes l
   WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.class = k.class AND l.lane = k.lane AND l.status = 'ready'
-  AND NOT EXISTS (SELECT 1 FROM lanes b WHERE b.org_no = l.org_no AND b.phone_no = l.phone_no AND b.chat_id = l.chat_id
-    AND b.status = 'busy')
+  AND (SELECT 1 FROM lanes b WHERE b.org_no = l.org_no AND b.phone_no = l.phone_no AND b.chat_id = l.chat_id
+    AND b.status = 'busy' LIMIT 1) IS NULL
   ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
 
 -- name: lanes_busy
@@ -139,8 +147,8 @@ WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane 
 
 -- name: interrupted
 -- What an earlier owner left in the middle of an attempt: a search in the small index of open jobs.
-SELECT $columns(job), token FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending' AND token <= :token
+SELECT $columns(job), token FROM jobs /*index jobs_open*/
+WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state || '' = 'sending' AND token <= :token
 
 -- name: ready_now
 -- only: sqlite
@@ -153,8 +161,8 @@ SELECT :phone_no AS phone_no, CASE WHEN EXISTS (SELECT 1 FROM lanes WHERE org_no
 -- name: ready_now
 -- only: postgresql
 -- Whether each phone has a ready lane, and else when the next one falls due.
-SELECT r.phone_no, CASE WHEN EXISTS (SELECT 1 FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
-  AND l.class IN (0, 1) AND l.lane IN (0, 1, 2) AND l.status = 'ready') THEN 0 ELSE (
+SELECT r.phone_no, coalesce((SELECT 0 FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
+  AND l.class IN (0, 1) AND l.lane IN (0, 1, 2) AND l.status = 'ready' LIMIT 1), (
   SELECT min(l.not_before) FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed')
-  END AS due_at
+  ) AS due_at
 FROM $rows(org_no bigint, phone_no bigint)

@@ -219,6 +219,13 @@ FROM $rows(org_no bigint, endpoint_no bigint, stream text, head_no bigint, statu
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
 
 -- name: streams_drop
+-- only: sqlite
+-- each: org_no, endpoint_no, stream
+-- Streams that have no work are no rows.
+DELETE FROM streams WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND stream = :stream
+
+-- name: streams_drop
+-- only: postgresql
 -- Streams that have no work are no rows.
 DELETE FROM streams WHERE (org_no, endpoint_no, stream) IN (
   SELECT r.org_no, r.endpoint_no, r.stream FROM $rows(org_no bigint, endpoint_no bigint, stream text))

@@ -48,8 +48,8 @@ FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int
 -- A lane without work gets this head; one with work stays as it is, but is locked until we commit.
 INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
-  CASE WHEN EXISTS (SELECT 1 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id)
-    THEN 0 ELSE 1 END,
+  coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
+    LIMIT 1), 1),
   'ready', r.head_seq, r.head_job
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, head_seq bigint, head_job bigint) WHERE true
 ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
@@ -60,7 +60,7 @@ DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE l
 -- History, one row for each change; to be fanned out only where somebody listens.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
 SELECT r.org_no, r.job_id, r.n, r.at, r.kind, r.before, r.after, r.ack, r.attempt, r.token, r.actor, r.reason, r.detail,
-  CASE WHEN EXISTS (SELECT 1 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0) THEN 0 ELSE 1 END
+  coalesce((SELECT 0 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0 LIMIT 1), 1)
 FROM $rows(org_no bigint, job_id bigint, n int, at bigint, kind text, before text, after text, ack int, attempt int,
   token bigint, actor text, reason text, detail text)
 

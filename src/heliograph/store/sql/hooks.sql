@@ -88,7 +88,7 @@ INSERT INTO org_events (org_no, at, name, detail, data) VALUES (:org_no, :now, :
 
 -- name: fanout_due
 -- The organisations with something to fan out: three index probes each.
-SELECT f.org_no FROM fanouts f WHERE EXISTS (SELECT 1 FROM events e WHERE e.org_no = f.org_no AND e.fanned = 0)
+SELECT f.org_no FROM fanouts f WHERE EXISTS (SELECT 1 FROM events e /*index events_unfanned*/ WHERE e.org_no = f.org_no AND e.fanned = 0)
 OR EXISTS (SELECT 1 FROM inbound i WHERE i.org_no = f.org_no AND i.fanned = 0)
 OR EXISTS (SELECT 1 FROM org_events g WHERE g.org_no = f.org_no AND g.fanned = 0) ORDER BY f.org_no
 
@@ -112,7 +112,7 @@ WHERE org_no = :org_no AND deleted_at IS NULL AND is_subscribed = 1 ORDER BY hoo
 -- name: events_to_fan
 -- By flag, not by cursor: a lower key may be committed later. Events of one job come in their order.
 SELECT e.job_id, e.n, e.at, e.kind, e.before, e.after, e.ack, e.attempt, j.chat_id, j.phone_no
-FROM events e JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id
+FROM events e /*index events_unfanned*/ JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id
 WHERE e.org_no = :org_no AND e.fanned = 0 ORDER BY e.job_id, e.n LIMIT :limit
 
 -- name: inbound_to_fan

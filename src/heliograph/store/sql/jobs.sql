@@ -6,7 +6,7 @@ SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id = :job_id
 
 -- name: jobs_by_id
 -- Several jobs of one organisation, in no order.
-SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id IN (SELECT job_id FROM $rows(job_id bigint))
+SELECT $columns(started) FROM jobs JOIN $rows(org_no bigint, job_id bigint) ON jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: job_of_alias
 -- The job behind an id that a provider gave.

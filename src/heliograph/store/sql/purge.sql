@@ -25,8 +25,8 @@ WHERE l.head_job = r.job_id AND l.status <> 'busy'
 
 -- name: orphaned_attempts
 -- Attempts under way when their phone was deleted: no owner will learn their end.
-SELECT job_id, phone_no, chat_id, lane, state FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state = 'sending'
+SELECT job_id, phone_no, chat_id, lane, state FROM jobs /*index jobs_open*/
+WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state || '' = 'sending'
 
 -- name: orphaned_retries
 -- Messages of a deleted phone that may have been sent already: they wait, and nobody will try them again.
@@ -60,22 +60,60 @@ RETURNING job_id, phone_no, lane, state, provider_message_id AS alias
 DELETE FROM events WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
 
 -- name: prune_aliases
+-- only: sqlite
+-- each: org_no, alias
+-- With the ids their provider gave.
+DELETE FROM aliases WHERE org_no = :org_no AND alias = :alias
+
+-- name: prune_aliases
+-- only: postgresql
 -- With the ids their provider gave.
 DELETE FROM aliases WHERE (org_no, alias) IN (SELECT r.org_no, r.alias FROM $rows(org_no bigint, alias text))
 
--- name: prune_idempotency
+-- name: idempotency_old
 -- Keys live for a day.
-DELETE FROM idempotency WHERE (org_no, key) IN (SELECT org_no, key FROM idempotency WHERE created_at < :before LIMIT :limit)
-RETURNING org_no
+SELECT org_no, key FROM idempotency WHERE created_at < :before LIMIT :limit
 
--- name: prune_orphans
+-- name: idempotency_drop
+-- only: sqlite
+-- each: org_no, key
+-- The keys found before.
+DELETE FROM idempotency WHERE org_no = :org_no AND key = :key
+
+-- name: idempotency_drop
+-- only: postgresql
+-- The keys found before.
+DELETE FROM idempotency WHERE (org_no, key) IN (
+  SELECT r.org_no, r.key FROM $rows(org_no bigint, key text))
+
+-- name: orphans_old
 -- Receipts nobody claimed within a day.
-DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id, ack) IN (
-  SELECT org_no, phone_no, provider_message_id, ack FROM orphans WHERE created_at < :before LIMIT :limit)
-RETURNING org_no
+SELECT org_no, phone_no, provider_message_id, ack FROM orphans WHERE created_at < :before LIMIT :limit
 
--- name: prune_inbound
+-- name: orphans_drop
+-- only: sqlite
+-- each: org_no, phone_no, provider_message_id, ack
+-- The receipts found before.
+DELETE FROM orphans WHERE org_no = :org_no AND phone_no = :phone_no AND provider_message_id = :provider_message_id AND ack = :ack
+
+-- name: orphans_drop
+-- only: postgresql
+-- The receipts found before.
+DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id, ack) IN (
+  SELECT r.org_no, r.phone_no, r.provider_message_id, r.ack FROM $rows(org_no bigint, phone_no bigint, provider_message_id text, ack int))
+
+-- name: inbound_old
 -- Inbound messages past their retention, once they are told.
+SELECT org_no, phone_no, message_id FROM inbound WHERE fanned = 1 AND created_at < :before LIMIT :limit
+
+-- name: inbound_drop
+-- only: sqlite
+-- each: org_no, phone_no, message_id
+-- The messages found before.
+DELETE FROM inbound WHERE org_no = :org_no AND phone_no = :phone_no AND message_id = :message_id
+
+-- name: inbound_drop
+-- only: postgresql
+-- The messages found before.
 DELETE FROM inbound WHERE (org_no, phone_no, message_id) IN (
-  SELECT org_no, phone_no, message_id FROM inbound WHERE fanned = 1 AND created_at < :before LIMIT :limit)
-RETURNING org_no
+  SELECT r.org_no, r.phone_no, r.message_id FROM $rows(org_no bigint, phone_no bigint, message_id text))

@@ -44,6 +44,14 @@ FROM $rows(org_no bigint, phone_no bigint, provider_message_id text, ack int, at
 ON CONFLICT (org_no, phone_no, provider_message_id, ack) DO NOTHING
 
 -- name: orphans_take
+-- only: sqlite
+-- each: org_no, phone_no, provider_message_id
+-- The receipts that came before a message's id was known.
+DELETE FROM orphans WHERE org_no = :org_no AND phone_no = :phone_no AND provider_message_id = :provider_message_id
+RETURNING org_no, phone_no, provider_message_id, ack, at, code, detail
+
+-- name: orphans_take
+-- only: postgresql
 -- The receipts that came before a message's id was known.
 DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id) IN (
   SELECT r.org_no, r.phone_no, r.provider_message_id FROM $rows(org_no bigint, phone_no bigint, provider_message_id text))
@@ -53,7 +61,7 @@ RETURNING org_no, phone_no, provider_message_id, ack, at, code, detail
 -- What a person wrote, once.
 INSERT INTO inbound (org_no, phone_no, message_id, chat_id, author, type, body, raw, at, created_at, fanned)
 SELECT r.org_no, r.phone_no, r.message_id, r.chat_id, r.author, r.type, r.body, r.raw, r.at, :now,
-  CASE WHEN EXISTS (SELECT 1 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0) THEN 0 ELSE 1 END
+  coalesce((SELECT 0 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0 LIMIT 1), 1)
 FROM $rows(org_no bigint, phone_no bigint, message_id text, chat_id text, author text, type text, body text, raw text, at bigint)
 WHERE true ON CONFLICT (org_no, phone_no, message_id) DO NOTHING
 RETURNING message_id, chat_id

@@ -37,8 +37,8 @@ ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND
 -- A lane for jobs that are put back, where there is none; its head is looked for afterwards.
 INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
-  CASE WHEN EXISTS (SELECT 1 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id)
-    THEN 0 ELSE 1 END,
+  coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
+    LIMIT 1), 1),
   'delayed', NULL, NULL
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) WHERE true
 ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
@@ -147,6 +147,13 @@ SELECT r.org_no, r.chat_id, 'STOP', r.actor, CAST(:now AS BIGINT) FROM $rows(org
 ON CONFLICT (org_no, chat_id) DO NOTHING
 
 -- name: unsuppress_many
+-- only: sqlite
+-- each: org_no, chat_id
+-- Who took a STOP back; what a person entered stays.
+DELETE FROM suppressions WHERE reason = 'STOP' AND org_no = :org_no AND chat_id = :chat_id
+
+-- name: unsuppress_many
+-- only: postgresql
 -- Who took a STOP back; what a person entered stays.
 DELETE FROM suppressions WHERE reason = 'STOP' AND (org_no, chat_id) IN (
   SELECT r.org_no, r.chat_id FROM $rows(org_no bigint, chat_id text))

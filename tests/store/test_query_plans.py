@@ -1,0 +1,297 @@
+"""No request and no claim may scan what waits: every hot query is an index search by organisation, on both databases.
+
+On PostgreSQL also with plans that were made while the tables were empty, which is what a connection keeps until the
+next ANALYZE; and with fresh statistics. Under exactly the settings that the shell gives to each transaction.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+import pytest
+
+from heliograph.store.postgresql import BEGIN, PostgresShell
+from heliograph.store.sqlite import SqliteShell
+from heliograph.store.statements import Query, queries
+from tests.conftest import _psql
+from tests.store.crowd import BIG, call, fill
+from tests.store.world import HandClock
+
+HOT_FILES = ("enqueue", "advance", "receipts", "jobs", "purge", "leases")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# run for each request, round, receipt or look: held to all rules of this page
+HOT = _words("""
+    aliases_insert candidates chats_heard chats_known counts_of_phone events_insert fence history_of_job
+    idempotency_answer idempotency_find idempotency_made idempotency_release idempotency_take inbound_insert
+    intake_advance intake_lock interrupted job_by_id job_of_alias jobs_by_alias jobs_by_id jobs_cancel
+    jobs_expire jobs_insert jobs_of_org jobs_of_phone jobs_orphan jobs_settle jobs_start known_message
+    lanes_busy lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
+    lanes_of_new_chats lanes_set lanes_waiting_for leases_release leases_take orphaned_attempts orphans_keep
+    orphans_take purge_candidates purge_named queues_count ready_now receipts_apply receipts_jobs receipts_lock
+    waiting_now
+""")
+# one narrow row a phone or a sender, all of them wanted
+WHOLE = _words("""
+    counts_of_org leases_seen senders_seen oldest_waiting
+""")
+# a table of a few rows, one for each process; or no table at all
+SMALL = _words("""
+    beat beat_first sender_forget notify
+""")
+# in the background, a bounded piece at a time
+BACKGROUND = _words("""
+    idempotency_drop idempotency_old inbound_drop inbound_old orphaned_retries orphans_drop orphans_old prune_aliases
+    prune_candidates prune_events prune_jobs
+""")
+DISTRIBUTED = _words("""
+    jobs lanes queues events chats aliases orphans inbound idempotency leases phones holds pace_log broadcasts
+    broadcast_counts broadcast_recipients
+""")
+PAGES = 400  # read for a call of three rows or ten results, however much waits
+
+
+def _names() -> dict[str, set[str]]:
+    folder = files("heliograph.store") / "sql"
+    return {
+        name: set(re.findall(r"^-- name: *(\w+)", (folder / f"{name}.sql").read_text(), re.MULTILINE))
+        for name in HOT_FILES
+    }
+
+
+def test_every_query_of_the_hot_files_is_classified() -> None:
+    there = set().union(*_names().values())
+    assert there == HOT | WHOLE | SMALL | BACKGROUND
+    assert sum(len(kind) for kind in (HOT, WHOLE, SMALL, BACKGROUND)) == len(there)
+
+
+# -- SQLite
+
+
+@pytest.fixture(scope="module")
+def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "heliograph.db"
+
+    async def make() -> None:
+        clock = HandClock()
+        shell = SqliteShell(str(path), lambda _seconds, _units: None, clock.monotonic)
+        await shell.open()
+        await shell.close()
+
+    asyncio.run(make())
+    with contextlib.closing(sqlite3.connect(path)) as direct:
+        direct.execute("PRAGMA synchronous=OFF")
+        for statement in fill("sqlite"):
+            direct.execute(statement)
+        direct.commit()
+    return path
+
+
+def _plan_of_sqlite(direct: sqlite3.Connection, query: Query) -> list[str]:
+    made = call(query, BIG)
+    params = dict(made.params)
+    if query.each and made.rows is not None:
+        params |= dict(zip(query.columns, made.rows[0], strict=True))
+    elif made.rows is not None:
+        params["rows"] = msgspec.json.encode(made.rows).decode()
+    return [row[3] for row in direct.execute(f"EXPLAIN QUERY PLAN {query.sql}", params)]
+
+
+def test_sqlite_searches_and_never_scans(crowded_file: Path) -> None:
+    wrong = []
+    with contextlib.closing(sqlite3.connect(crowded_file)) as direct:
+        for name, query in sorted(queries("sqlite").items()):
+            if name not in HOT:
+                continue
+            wrong += [f"{name}: {line}" for line in _plan_of_sqlite(direct, query) if _scans(line, query.sql)]
+    assert wrong == [], "\n".join(wrong)
+
+
+def _scans(line: str, sql: str) -> bool:
+    """A line that walks over a table, or searches one without its organisation."""
+    found = re.match(r"(SCAN|SEARCH) (\w+)(.*)", line)
+    if found is None or found[2] in ("json_each", "r", "CONSTANT", "SUBQUERY") or found[2].isdigit():
+        return False
+    if found[1] == "SCAN":
+        return found[2] not in _aliases_of_results(sql)
+    return "AUTOMATIC" in line or ("org_no=?" not in line and "rowid=?" not in line)
+
+
+def _aliases_of_results(sql: str) -> set[str]:
+    """Names of sub-selects, which are read whole because all of them is wanted."""
+    return set(re.findall(r"\)\s+AS\s+(\w+)", sql))
+
+
+def test_sqlite_answers_as_fast_on_the_big_phone_as_on_a_small_one(crowded_file: Path) -> None:
+    """Counted in steps of SQLite's own machine, not in seconds."""
+    slow = []
+    with contextlib.closing(sqlite3.connect(crowded_file, isolation_level=None)) as direct:
+        for name, query in sorted(queries("sqlite").items()):
+            if name not in HOT:
+                continue
+            made = call(query, BIG)
+            steps = 0
+
+            def count() -> int:
+                nonlocal steps
+                steps += 100
+                return 0
+
+            params = dict(made.params)
+            if query.each and made.rows is not None:
+                params |= dict(zip(query.columns, made.rows[0], strict=True))
+            elif made.rows is not None:
+                params["rows"] = msgspec.json.encode(made.rows).decode()
+            direct.execute("BEGIN")
+            direct.set_progress_handler(count, 100)
+            direct.execute(query.sql, params).fetchall()
+            direct.set_progress_handler(None, 0)
+            direct.execute("ROLLBACK")
+            if steps > 5_000:
+                slow.append(f"{name}: {steps} steps")
+    assert slow == [], "\n".join(slow)
+
+
+# -- PostgreSQL
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plan as it ran. `when`: stale (made while all was empty) or fresh."""
+
+    when: str
+    name: str
+    phone_no: int
+    plan: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.when} statistics, phone {self.phone_no})"
+
+
+@pytest.fixture(scope="module")
+def plans(postgres_server: str) -> Iterator[list[Found]]:
+    name = f"heliograph_{secrets.token_hex(6)}"
+    _psql(postgres_server, f"CREATE DATABASE {name}")
+    url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+    yield asyncio.run(_measure(url))
+    _psql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _measure(url: str) -> list[Found]:
+    clock = HandClock()
+    shell = PostgresShell(url, lambda _seconds, _units: None, clock.monotonic)
+    await shell.open()
+    await shell.close()
+    loader = await asyncpg.connect(url)
+    kept = await asyncpg.connect(url)
+    hot = {name: query for name, query in queries("postgresql").items() if name in HOT}
+    try:
+        for row in await loader.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+            await loader.execute(f"ALTER TABLE {row[0]} SET (autovacuum_enabled = off)")
+        await kept.execute(BEGIN)  # the plans that a connection makes on its first day
+        for name, query in hot.items():
+            await kept.execute(f"PREPARE {name} AS {query.sql}")
+            await kept.execute("SAVEPOINT one")
+            await kept.fetch(_execute(query, BIG))
+            await kept.execute("ROLLBACK TO one")
+        await kept.execute("COMMIT")
+        for statement in fill("postgresql"):
+            await loader.execute(statement)
+        found = await _run(kept, hot, "stale")
+        await loader.execute("ANALYZE")
+        return found + await _run(kept, hot, "fresh")
+    finally:
+        await loader.close()
+        await kept.close()
+
+
+async def _run(connection: Any, hot: dict[str, Query], when: str) -> list[Found]:
+    found = []
+    for name, query in hot.items():
+        for phone_no in (1, BIG):
+            await connection.execute(BEGIN)
+            text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_execute(query, phone_no)}")
+            await connection.execute("ROLLBACK")
+            found.append(Found(when, name, phone_no, json.loads(text)[0]["Plan"]))
+    return found
+
+
+def _execute(query: Query, phone_no: int) -> str:
+    made = call(query, phone_no)
+    values = [_literal(made.params[name]) for name in query.params]
+    if made.rows is not None:
+        values += [_literal(_array(column)) for column in zip(*made.rows, strict=True)]
+    return f"EXECUTE {query.name}({', '.join(values)})" if values else f"EXECUTE {query.name}"
+
+
+def _array(values: Sequence[Any]) -> str:
+    return "{" + ",".join("NULL" if one is None else json.dumps(str(one)) for one in values) + "}"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def test_postgresql_searches_and_never_scans(plans: list[Found]) -> None:
+    wrong = []
+    for found in plans:
+        for node in _nodes(found.plan):
+            if node["Node Type"] in ("Seq Scan", "Sample Scan", "Tid Scan"):
+                wrong.append(f"{found}: {node['Node Type']} of {node.get('Relation Name')}")
+            if "Index" in node["Node Type"] and not node.get("Index Cond"):
+                wrong.append(f"{found}: reads {node.get('Index Name')} from end to end")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_postgresql_reads_few_pages_whatever_waits(plans: list[Found]) -> None:
+    wrong = []
+    for found in plans:
+        pages = found.plan["Shared Hit Blocks"] + found.plan["Shared Read Blocks"]
+        passed = sum(node.get("Rows Removed by Filter", 0) * node["Actual Loops"] for node in _nodes(found.plan))
+        if pages > PAGES or passed > PAGES:
+            wrong.append(f"{found}: {pages} pages, {passed} rows passed over")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
+    """The key by which tables can be distributed over several servers."""
+    wrong = set()
+    for found in plans:
+        for node in _nodes(found.plan):
+            if node.get("Relation Name") in DISTRIBUTED and "Index Cond" in node and "org_no" not in node["Index Cond"]:
+                wrong.add(f"{found}: {node['Relation Name']} by {node['Index Cond']}")
+    assert sorted(wrong) == [], "\n".join(sorted(wrong))
+
+
+def test_every_distributed_table_has_the_organisation_at_the_head_of_its_key() -> None:
+    text = "\n".join(
+        path.read_text() for path in sorted((files("heliograph.store") / "migrations").iterdir(), key=lambda p: p.name)
+        if path.name.endswith(".sql")
+    )  # fmt: skip
+    for table in sorted(DISTRIBUTED - {"phones"}):
+        body = re.search(rf"CREATE TABLE {table} \((.*?)\n\)", text, re.DOTALL)
+        assert body is not None, table
+        assert re.search(r"PRIMARY KEY \(org_no\b", body[1]), table
