@@ -30,7 +30,7 @@ from heliograph.webhooks.signing import SigningKeys
 
 PER_ENDPOINT = 8  # streams of one endpoint on their way at once
 IN_FLIGHT = 1024  # of all endpoints: more than many that hang can hold
-AT_ONCE = 16  # deliveries of a stream claimed together
+AT_ONCE = 8  # deliveries of a stream claimed together
 FAN_OUT = 500  # events of an organisation turned into deliveries in one transaction
 SWEEP_S = 0.25
 BREATH_S = 0.005  # between two fan-outs, so that events gather

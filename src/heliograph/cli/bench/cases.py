@@ -164,8 +164,8 @@ async def webhooks(folder: Path, server: str | None, size: Size) -> Figures:
 
 
 async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
-    """How late ten endpoints are told, alone and beside one that takes everything and never answers, in turn."""
-    return await told.hanging(folder, server, size.latency_s)
+    """How late ten endpoints are told, beside an eleventh that answers ("alone") and beside one that never does."""
+    return await told.hanging(folder, server, size.latency_s / 2)
 
 
 CASES = {
