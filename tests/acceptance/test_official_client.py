@@ -149,7 +149,7 @@ def test_queue_calls(node: Client, server: Server) -> None:
 def test_phone_calls(node: Client, server: Server) -> None:
     phone = ok(node("phone", "info"))
     assert (phone["org_phone"], phone["wa_state"], phone["is_ready"]) == (f"{NUMBER}@c.us", "CONNECTED", True)
-    assert [one["phone_id"] for one in ok(node("phone", "getAll"))] == [phone["phone_id"]]
+    assert ok(node("phone", "getAll"))[0]["phone_id"] == phone["phone_id"]
     assert ok(node("phone", "update", {"phone_name": "Support", "labels": "vip,india"}))["labels"] == ["vip", "india"]
     refused(node("phone", "update", {}), 422, "VALIDATION_ERROR")
     refused(node("phone", "getQR"), 409, "CONFLICT_ERROR")
