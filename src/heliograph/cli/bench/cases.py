@@ -106,7 +106,7 @@ def _arrivals(folder: Path) -> dict[str, int]:
 
     (file,) = [*folder.glob("*simulator.db")] or [folder / "heliograph-simulator.db"]
     with sqlite3.connect(file) as journal:
-        rows = journal.execute(load_statements()["messages"], {"limit": 1_000_000}).fetchall()
+        rows = journal.execute(load_statements()["messages"], {"limit": 1_000_000, "devices": None}).fetchall()
     journal.close()
     return {row[0]: row[5] for row in rows}
 
