@@ -175,11 +175,16 @@ async def kills(count: int = 4_000, times: int = 20) -> None:
     )
 
 
-async def eta(count: int = 160) -> None:
+async def eta() -> None:
     """What explain foresees for waiting messages against when they went."""
-    policy = {"gap_min_s": 0.1, "gap_max_s": 0.3, "per_minute": 120}
+    await _eta("paced", 160, {"gap_min_s": 0.1, "gap_max_s": 0.3, "per_minute": 120})
+    await _eta("not paced, 20 ms an attempt", 3_000, "none")
+
+
+async def _eta(said: str, count: int, policy: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with server(Path(folder)) as one:
+            await one.call("PUT", "/simulator/faults", {"latency_ms": 20})
             await one.call("PATCH", "/v1/phones/update", {"pacing": policy})
             names = []
             await one.call("POST", "/v1/phones/pause")
@@ -192,7 +197,7 @@ async def eta(count: int = 160) -> None:
             errors = []
             asked = time.time()
             foreseen = {}
-            for name in names[20::7]:
+            for name in names[20 :: count // 23]:
                 found, _ = await one.call("GET", f"/v1/message/{name}/explain")
                 if found["eta"]:
                     foreseen[name] = _unix(found["eta"])
@@ -206,7 +211,7 @@ async def eta(count: int = 160) -> None:
                 went = _unix(status["timeline"]["sending_at"])
                 errors.append(abs(at - went) / max(went - asked, 0.5))
     print(
-        f"ETA of {len(errors)} waiting messages, paced: median error {100 * statistics.median(errors):.1f} %,"
+        f"ETA of {len(errors)} waiting messages, {said}: median error {100 * statistics.median(errors):.1f} %,"
         f" worst {100 * max(errors):.1f} %"
     )
 

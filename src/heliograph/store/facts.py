@@ -21,6 +21,7 @@ from heliograph.store.rows import phone_of
 from heliograph.store.unit import Unit, one, run
 
 SEND_S = 0.02  # an attempt, where nothing was sent lately
+ENOUGH = 5  # messages that tell a speed
 _LIMITS = {
     "per_second": "per_second",
     "per_minute": "per_minute",
@@ -45,10 +46,11 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     ahead = yield from _ahead(job)
     policy = policy_of(phone)
     history = yield from _history(policy, phone, now_us)
-    send_s = yield from _send_s(job)
-    forecast_s = eta(
-        policy, history, 0.0, ahead=max(ahead, in_chat["ahead"]), send_s=send_s, in_flight=in_flight, new_chat=new_chat
-    )
+    send_s, each_s = yield from _speed(job)
+    before = max(ahead, in_chat["ahead"])
+    forecast_s = eta(policy, history, 0.0, ahead=before, send_s=send_s, in_flight=in_flight, new_chat=new_chat)
+    if policy.free and each_s is not None:
+        forecast_s = before * each_s  # nothing but its own speed holds the phone back
     return Facts(
         job=job,
         now_us=now_us,
@@ -124,11 +126,15 @@ def _history(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
     return history
 
 
-def _send_s(job: Job) -> Unit[float]:
-    """Seconds a message takes on this phone, from the last ones sent."""
-    rows = yield from run("explain_speed", org_no=job.org_no, below=job.job_id, phone_no=job.phone_no)
+def _speed(job: Job) -> Unit[tuple[float, float | None]]:
+    """Of the messages that went last: seconds of an attempt, and seconds from one to the next (None: too few)."""
+    head = yield from one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
+    below = job.job_id if head is None or head["head_job"] is None else min(head["head_job"], job.job_id)
+    rows = yield from run("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
-    return sum(took) / len(took) if took else SEND_S
+    sent = sorted(row["sent_at"] for row in rows if row["sent_at"])
+    each = (sent[-1] - sent[0]) / 1e6 / (len(sent) - 1) if len(sent) >= ENOUGH else None
+    return (sum(took) / len(took) if took else SEND_S), each
 
 
 def _of_lane(lane: Any, now_us: int) -> dict[str, int | None]:

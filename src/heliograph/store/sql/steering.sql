@@ -95,6 +95,14 @@ FROM queues WHERE org_no = :org_no AND phone_no = :phone_no GROUP BY lane
 -- Whose the phone is.
 SELECT owner FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
 
+-- name: explain_head
+-- The message that the phone's lanes would start next: two probes of the index of ready lanes.
+SELECT min(head_job) AS head_job FROM (
+  SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = :lane
+    AND status = 'ready' ORDER BY head_seq LIMIT 1) AS known
+  UNION ALL SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1
+    AND lane = :lane AND status = 'ready' ORDER BY head_seq LIMIT 1) AS fresh) AS heads
+
 -- name: explain_speed
 -- The phone's last sent messages among those made before a key: how long one takes.
 SELECT started_at, sent_at FROM (
