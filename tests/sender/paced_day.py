@@ -1,0 +1,91 @@
+"""Paced phones on the real store and the simulated network under a virtual clock: `python -m tests.sender.paced_day`.
+
+Prints how many rules were broken and how much of the allowed pace was used while there was work.
+"""
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from heliograph.domain.job import PhonePatch, PhoneRow
+from heliograph.domain.pacing import PRESETS, Policy, parse_policy, policy_text
+from heliograph.domain.states import State
+from tests.sender.world import World, sending
+from tests.unit.pacing_world import Sent, check
+
+S = 1_000_000
+GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so the checker needs one that is known
+
+
+def policies() -> list[Policy]:
+    """One for each of five phones."""
+    warm = replace(PRESETS["linked-warm"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
+    fresh = replace(PRESETS["linked-new"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
+    slow = replace(warm, per_hour=30, chat_gap_s=60.0)
+    return [warm, fresh, slow, warm, fresh]
+
+
+async def day(hours: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with sending(Path(folder) / "h.db", Path(folder) / "journal.db", phones=5) as world:
+            chosen = policies()
+            for phone, policy in zip(world.phones, chosen, strict=True):
+                await world.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy)))
+            await world.join(lease_s=60.0, changes={"policy": lambda row: parse_policy(row.pacing)})
+            dice = random.Random(3)
+            began_us = world.clock.now_us()
+            for hour in range(round(hours)):
+                for n, phone in enumerate(world.phones):
+                    busy = (30, 15, 20, 120, 60)[n] * (3 if hour % 24 in (9, 10, 17) else 1)
+                    for _ in range(busy):
+                        chat = (
+                            f"49151{n}{dice.randrange(60):06d}"
+                            if dice.random() < 0.8
+                            else f"4916{dice.randrange(10**8):08d}"
+                        )
+                        await world.put(chat, phone=phone)
+                await world.clock.forward(3_600)
+            for phone, policy in zip(world.phones, chosen, strict=True):
+                await report(world, phone, policy, began_us)
+
+
+async def report(world: World, phone: PhoneRow, policy: Policy, began_us: int) -> None:
+    jobs = [
+        job
+        for job in await world.store.jobs(phone.org_no, phone.phone_no, limit=100_000)
+        if job.state is State.SENT and job.started_at_us is not None and job.sent_at_us is not None
+    ]
+    jobs.sort(key=lambda job: job.started_at_us or 0)
+    seen: set[str] = set()
+    sent = []
+    for job in jobs:
+        at, done = ((job.started_at_us or 0) - began_us) / S, ((job.sent_at_us or 0) - began_us) / S
+        is_new = job.chat_id not in seen
+        # a chat that waits for the limit of new chats, or behind an earlier message of its own, has its own reason
+        since = (job.queued_at_us - began_us) / S
+        sent.append(Sent(at, done, GAP_S, job.chat_id, is_new, since))
+        seen.add(job.chat_id)
+    row = await world.store.phone_row(phone.org_no, phone.phone_no)
+    assert row is not None
+    connected = ((row.first_connected_at_us or began_us) - began_us) / S
+    broken, lost = check(policy, sent, connected)
+    print(
+        f"phone {phone.phone_no}: {len(sent)} sent, {len(broken)} violations,"
+        f" {100 * (1 - lost):.2f} % of the allowed pace {broken[:2] if broken else ''}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=24)
+    began = time.process_time()
+    asyncio.run(day(parser.parse_args().hours))
+    print(f"{time.process_time() - began:.0f} s of processor time")
+
+
+if __name__ == "__main__":
+    main()
