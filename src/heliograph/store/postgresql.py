@@ -150,6 +150,8 @@ class PostgresShell:
         raise AssertionError
 
     async def _once(self, make: Callable[[], Unit[T]], begin: str) -> T:
+        if self._pool is None:
+            raise Unavailable("The gateway is stopping.", retry_after_s=2)
         async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
             unit = make()
             try:

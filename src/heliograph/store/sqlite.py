@@ -102,6 +102,7 @@ class SqliteShell:
         self._threads: list[threading.Thread] = []
         self._lock = lock
         self._lock_file: int | None = None
+        self._closed = False
 
     async def open(self, *, migrate: bool = True) -> None:
         """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
@@ -125,7 +126,8 @@ class SqliteShell:
             thread.start()
 
     async def close(self) -> None:
-        """Everything handed in before is committed."""
+        """Everything handed in before is committed; what comes later is refused."""
+        self._closed = True
         self._writes.put(None)
         for _ in range(READERS):
             self._reads.put(None)
@@ -144,7 +146,10 @@ class SqliteShell:
     def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        to.put(_Work(make, loop, future))
+        if self._closed:
+            future.set_exception(Unavailable("The gateway is stopping.", retry_after_s=2))
+        else:
+            to.put(_Work(make, loop, future))
         return future
 
     def _write(self, connection: sqlite3.Connection) -> None:
