@@ -5,6 +5,7 @@ import asyncio
 from standardwebhooks import Webhook
 
 from heliograph.domain.outcome import Rejected
+from heliograph.ports.hooks import Done, Finished, Want
 from tests.webhooks.world import Got, World, receiving, until, working
 
 
@@ -342,3 +343,38 @@ async def test_old_deliveries_go_with_their_attempts(gateway: World) -> None:
         assert await gateway.outbox.prune_deliveries(2**62, 100) == 1
         assert await gateway.hooks.delivery(gateway.org.org_no, delivery.no) is None
         assert await gateway.outbox.prune_deliveries(2**62, 100) == 0
+
+
+async def test_what_waits_for_a_deleted_hook_does_not_hold_up_the_others_of_a_dead_endpoint(gateway: World) -> None:
+    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=(0.2, 0.2, 0.2, 5, 5)) as worker:
+        (first,) = await gateway.hook(receiver.url, "message.created")
+        for n in range(40):
+            await gateway.enqueue(chat=f"91953785{n:04d}")
+        worker.wake()
+        await until(lambda: len(receiver.got) >= 8)
+        (second,) = await gateway.hook(receiver.url, "message.created")
+        receiver.answer = None
+        await gateway.hooks.delete_hook(gateway.org.org_no, first.hook_id)
+        await gateway.enqueue(chat="919537859999")
+        worker.wake()
+        await until(lambda: second.hook_id in {got.body["hook_id"] for got in receiver.got}, within_s=15)
+        states = {each.state for each in await gateway.hooks.deliveries(first, limit=100)}
+        assert states <= {"cancelled", "pending"}
+
+
+async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway: World) -> None:
+    (hook,) = await gateway.hook("http://127.0.0.1:9/", "message.created")
+    org_no = gateway.org.org_no
+    for n in range(6):
+        await gateway.enqueue(chat=f"91953785{n:04d}")
+    await gateway.outbox.fan_out(100)
+    wants = [Want(org_no, hook.endpoint_no, 10)]
+    first = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
+    failed = [Finished(run, (Done(run.items[0].delivery, "pending", None, wait_s=60),), 0, 1) for run in first.runs]
+    # all wait, the circuit is open, a probe would be due: it finds nothing
+    assert (await gateway.outbox.move("w", failed, wants, at_once=1, probe_s=0.0)).runs == []
+    assert (await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)).runs == []
+    await gateway.enqueue(chat="919537859999")
+    await gateway.outbox.fan_out(100)
+    probe = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
+    assert [run.probing for run in probe.runs] == [True]

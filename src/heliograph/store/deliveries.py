@@ -134,6 +134,9 @@ def _judge(endpoints: Rows, finished: Sequence[Finished], probe_s: float, now_us
             wait_us = round(probe_wait_s(health.failures, first_s=probe_s) * 1_000_000)
             probe_at = now_us + wait_us if health.tripped else None
             updates.append((row["org_no"], row["endpoint_no"], health.failures, health.failing_since_us, probe_at))
+        elif health.tripped and any(each.run.probing and not each.failed for each in mine):
+            # a probe that asked nobody (its hook was deleted): the next one need not wait
+            updates.append((row["org_no"], row["endpoint_no"], health.failures, health.failing_since_us, now_us))
         gone = any(each.gone for each in mine)
         if gone or health.hopeless(now_us):
             reason = "The receiver answered 410." if gone else "Nothing but failures for five days."
@@ -180,6 +183,8 @@ def _claim(
     probing = {(r[0], r[1]) for r in (yield from batch("endpoints_probe", sorted(probes), until=until, now=now_us))}
     limits += [(*place, 1) for place in probing]
     found = yield from batch("streams_ready", sorted(limits))
+    unused = probing - {(row["org_no"], row["endpoint_no"]) for row in found}
+    yield from batch("endpoints_unprobe", sorted(unused), now=now_us)
     keys = sorted((row["org_no"], row["endpoint_no"], row["stream"]) for row in found)
     yield from batch("streams_claim", keys, worker=worker, claim=claim)
     takes = [(*key, 1 if key[:2] in probing else at_once) for key in keys]

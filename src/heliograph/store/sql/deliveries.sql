@@ -83,6 +83,11 @@ UPDATE endpoints SET probe_at = :until FROM $rows(org_no bigint, endpoint_no big
 WHERE endpoints.org_no = r.org_no AND endpoints.endpoint_no = r.endpoint_no AND endpoints.probe_at <= :now
 RETURNING endpoints.org_no, endpoints.endpoint_no
 
+-- name: endpoints_unprobe
+-- A probe that found nothing to send: the next thing to send is the probe.
+UPDATE endpoints SET probe_at = :now FROM $rows(org_no bigint, endpoint_no bigint)
+WHERE endpoints.org_no = r.org_no AND endpoints.endpoint_no = r.endpoint_no
+
 -- name: streams_ready
 -- only: sqlite
 -- each: org_no, endpoint_no, wanted
@@ -288,7 +293,3 @@ DELETE FROM delivery_attempts WHERE (org_no, no) IN (SELECT r.org_no, r.no FROM 
 -- name: bodies_delete
 -- With their deliveries.
 DELETE FROM delivery_bodies WHERE (org_no, no) IN (SELECT r.org_no, r.no FROM $rows(org_no bigint, no bigint))
-
--- name: webhooks_waiting
--- Streams that have something to deliver: what an operator watches.
-SELECT count(*) AS waiting FROM streams
