@@ -133,7 +133,8 @@ class _Wanted:
 )  # fmt: skip
 async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     steering, phone = steering_of(call), call.the_phone
-    body = call.decoded(BroadcastBody)
+    # in a thread: a list of the largest size takes a second, in which others are served
+    body = await asyncio.to_thread(call.decoded, BroadcastBody)
     now_us = call.deps.clock.now_us()
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
     if not 0 <= body.delay <= MAX_DELAY_S:  # a NaN is not either
@@ -146,7 +147,6 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
     content = content_of(_as_send(body))
-    # in a thread: a list of the largest size takes a second, in which others are served
     wanted = await asyncio.to_thread(_recipients, body, phone)
     first = wanted.recipients[0]
     if body.dry_run:
@@ -206,12 +206,14 @@ def _listed(body: BroadcastBody, see: Callable[[str, Mapping[str, str]], None]) 
     if len(body.chat_ids) > MAX_RECIPIENTS:
         raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
     given: dict[str, dict[str, str]] = {}
+    spelled: dict[str, str] = {}  # as it was written → canonical, so that most are read once
     for raw in body.variables or ():
-        chat_id, values = _values(raw)
+        text, values = _values(raw)
+        chat_id = spelled[text] = parse_chat_id(text, "variables")
         given[chat_id] = given[chat_id] | values if chat_id in given else values
     found: dict[str, Recipient] = {}
     for text in body.chat_ids:
-        chat_id = parse_chat_id(text, "chat_ids")
+        chat_id = spelled.get(text) or parse_chat_id(text, "chat_ids")
         if chat_id not in found:
             values = given.pop(chat_id, {})
             see(chat_id, values)
@@ -224,7 +226,7 @@ def _values(raw: msgspec.Raw) -> tuple[str, dict[str, str]]:
         one = _variables.decode(raw)
     except msgspec.ValidationError as error:
         raise invalid("variables", f"variables: each needs chat_id and values of texts and numbers ({error})") from None
-    return parse_chat_id(one.chat_id, "variables"), parse_values(one.values)
+    return one.chat_id, parse_values(one.values)
 
 
 async def _dry_run(call: Call, wanted: _Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:

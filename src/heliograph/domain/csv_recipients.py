@@ -112,8 +112,10 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     if "\0" in text:
         row = text[: text.index("\0")].count("\n") + 1
         raise _Malformed(Wrong(row, "1", "holds a zero byte; save the file as UTF-8 text"))
-    lines = _LINE.findall(text)  # not splitlines(), which also ends a line at form feeds and the like
-    reader = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
+    first = _LINE.match(text)
+    # not splitlines(), which also ends a line at form feeds and the like; one by one, for others to run in between
+    lines = (match[0] for match in _LINE.finditer(text))
+    reader = csv.reader(lines, delimiter=_delimiter(first[0] if first else ""), strict=True)
     row = 1
     while True:
         try:

@@ -6,6 +6,7 @@ pass can be filled without failing.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from heliograph.domain.errors import Invalid, invalid
 
@@ -80,13 +81,18 @@ class Check:
             raise invalid("message", f"The text for {self._long} is longer than {self._most:,} characters")
 
 
+@lru_cache(maxsize=1_024)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
 def parse_values(given: object, field: str = "variables") -> dict[str, str]:
     """A JSON object of texts and numbers. Raises Invalid."""
     if not isinstance(given, Mapping):
         raise invalid(field, f"{field}: values must be an object of names and texts")
     out: dict[str, str] = {}
     for key, value in given.items():
-        if not isinstance(key, str) or not _NAME.fullmatch(key.strip()):
+        if not isinstance(key, str) or not _is_name(key.strip()):
             raise invalid(field, f"{field}: {str(key)[:40]!r} is no name for a variable")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise invalid(field, f"{field}: the value of {key} must be a text or a number")

@@ -107,7 +107,7 @@ SELECT min(head_job) AS head_job FROM (
 -- The phone's last sent messages among those made before a key: how long one takes.
 SELECT started_at, sent_at FROM (
   SELECT phone_no, state, started_at, sent_at FROM jobs WHERE org_no = :org_no AND job_id < :below
-  ORDER BY job_id DESC LIMIT 500) AS late WHERE phone_no = :phone_no AND state = 'sent' LIMIT 30
+  ORDER BY job_id DESC LIMIT 500) AS late WHERE phone_no = :phone_no AND state = 'sent' LIMIT 400
 
 -- name: pace_insert
 -- The starts of phones that have a pace to keep, in the transaction of the start.
