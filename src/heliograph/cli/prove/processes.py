@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-READY_S = 30.0
+READY_S = 90.0  # a machine that does other things too
 STOP_S = 15.0
 POLL_S = 0.02
 
