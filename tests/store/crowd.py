@@ -47,7 +47,7 @@ def fill(dialect: str) -> list[str]:
         f"SELECT 1, x.phone, {chat}, 1, x.i % 2, {status}, x.i, {job}, "
         f"CASE WHEN x.i > 3 AND x.i <= 23 THEN {NOW_US} END FROM {each}",
         "INSERT INTO events (org_no, job_id, n, at, kind, after, ack, attempt, token, actor) "
-        f"SELECT 1, {job}, 1, {NOW_US}, 'queued', 'queued', 0, 0, 0, 'api' FROM {each}",
+        f"SELECT 1, {job}, 9, {NOW_US}, 'queued', 'queued', 0, 0, 0, 'api' FROM {each}",  # 9: out of new events' way
         f"INSERT INTO chats (org_no, phone_no, chat_id, first_at) SELECT 1, x.phone, {chat}, 0 FROM {each} "
         "WHERE x.i % 2 = 0",
         "INSERT INTO aliases (org_no, alias, job_id) "

@@ -37,7 +37,8 @@ def _words(text: str) -> frozenset[str]:
 
 # run for each request, round, receipt or look: held to all rules of this page
 HOT = _words("""
-    aliases_insert candidates chats_heard chats_known counts_of_phone events_insert fence history_of_job
+    aliases_insert candidates chats_heard chats_known counts_of_phone events_insert events_queued
+    events_settled events_started fence history_of_job
     idempotency_answer idempotency_find idempotency_made idempotency_release idempotency_take inbound_insert
     intake_advance intake_lock interrupted job_by_id job_of_alias jobs_by_alias jobs_by_id jobs_cancel
     jobs_expire jobs_insert jobs_of_org jobs_of_phone jobs_orphan jobs_settle jobs_start known_message

@@ -28,7 +28,7 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
     ours = {(row[0], row[1]) for row in found}
     stopped = {row[0] for row in found if row[2]}
     counts, events = Counts(), []  # type: ignore[var-annotated]
-    settled = yield from _settle([s for s in settlements if (s.job.phone_no, s.token) in ours], now_us, counts, events)
+    settled = yield from _settle([s for s in settlements if (s.job.phone_no, s.token) in ours], now_us, counts)
     tokens = dict(ours)
     named = _named(settlements, settled)
     yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=events)
@@ -59,9 +59,7 @@ def _lane_of(job: Job) -> LaneKey:
     return (job.org_no, job.phone_no, job.chat_id, int(job.lane))
 
 
-def _settle(
-    settlements: Sequence[Settlement], now_us: int, counts: Counts, events: list[tuple[Any, ...]]
-) -> Unit[set[int]]:
+def _settle(settlements: Sequence[Settlement], now_us: int, counts: Counts) -> Unit[set[int]]:
     if not settlements:
         return set()
     yield from batch("lanes_lock", sorted({_lane_of(s.job) for s in settlements}))
@@ -75,27 +73,19 @@ def _settle(
              verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
              verdict.provider_message_id)
         )  # fmt: skip
-    done = {row[0]: row for row in (yield from batch("jobs_settle", rows, now=now_us))}
+    done = {row[0] for row in (yield from batch("jobs_settle", rows, now=now_us))}
     lanes: dict[LaneKey, Relink] = {}
     known: list[tuple[int, int, str]] = []
     aliases = []
-    told: set[int] = set()
+    told: list[tuple[int, int, str, int]] = []
+    settled: set[int] = set()
     for s in settlements:
-        row = done.get(s.job.job_id)
-        if row is None or s.job.job_id in told:
+        if s.job.job_id not in done:
             continue
-        told.add(s.job.job_id)
+        done.discard(s.job.job_id)  # a second settlement of it in this batch says nothing
+        settled.add(s.job.job_id)
         job, verdict = s.job, s.verdict
-        _, n, attempts, ack = row
-        events.append(
-            event_row(
-                job.org_no,
-                Event(
-                    job.job_id, n, now_us, verdict.kind, "sending", verdict.state.value, ack, attempts, s.token,
-                    "engine", verdict.reason, verdict.detail,
-                ),
-            )
-        )  # fmt: skip
+        told.append((job.org_no, job.job_id, verdict.kind, s.token))
         place = (job.org_no, job.phone_no, int(job.lane))
         match verdict.state:
             case State.SENT:
@@ -114,10 +104,11 @@ def _settle(
         lanes[_lane_of(job)] = Relink(
             until, job.job_id if until else None, known=s.new_chat and verdict.state is State.SENT
         )
+    yield from batch("events_settled", told, now=now_us)
     yield from relink(lanes)
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
-    return set(done)
+    return settled
 
 
 def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:
@@ -157,23 +148,7 @@ def _start(
         token = wanted[job.phone_no].token
         started.append(Started(job, token, new_chat=lane["class"] == Class.NEW))
         counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
-        events.append(
-            event_row(
-                job.org_no,
-                Event(
-                    job.job_id,
-                    job.events,
-                    now_us,
-                    "started",
-                    "queued",
-                    "sending",
-                    job.ack,
-                    job.attempts,
-                    token,
-                    "engine",
-                ),
-            )
-        )
+    yield from batch("events_started", [(one.job.org_no, one.job.job_id) for one in started], now=now_us)
     yield from batch("lanes_busy", sorted(_lane_of(one.job) for one in started))
     paced = [one.job for one in started if wanted[one.job.phone_no].paced]
     new = {one.job.job_id for one in started if one.new_chat}

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from heliograph.domain.content import encode_content
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued, EnqueueResult, Event, KeyReused, NewJob, PhoneGone
+from heliograph.domain.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneGone
 from heliograph.store.lanes import INTAKE
-from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, one, run
 
 
@@ -18,7 +17,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     results: list[EnqueueResult | None] = [None] * len(jobs)
     fresh = yield from _take_keys(jobs, results, now_us)
     places = yield from _take_places([jobs[n] for n in fresh])
-    rows, events, answers = [], [], []
+    rows, answers = [], []
     heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
     for n in fresh:
         job = jobs[n]
@@ -36,13 +35,11 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
              job.expires_at_us, job.broadcast_no, job.schedule_no, job.performed_by)
         )  # fmt: skip
         heads.setdefault((job.org_no, job.phone_no, job.chat_id, int(job.lane)), (seq, job.job_id))
-        event = Event(job.job_id, 1, now_us, "queued", None, "queued", 0, 0, 0, job.performed_by)
-        events.append(event_row(job.org_no, event))
         if job.idempotency:
             answers.append((job.org_no, job.idempotency.key, ahead))
     yield from batch("jobs_insert", rows, now=now_us)
     yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
-    yield from batch("events_insert", events)
+    yield from batch("events_queued", [row[:2] for row in rows])
     yield from batch("idempotency_answer", answers)
     return [result for result in results if result is not None]
 
@@ -97,7 +94,8 @@ def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], tuple[int
         lane = (job.org_no, job.phone_no, int(job.lane))
         counts[lane] = counts.get(lane, 0) + 1
     lanes = sorted(counts)
-    yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
+    if len(lanes) > 1:  # a single row is locked by its update
+        yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
     places = {}
     for row in (yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])):
         phone_no, lane_no, next_seq, ahead = row

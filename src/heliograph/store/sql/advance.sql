@@ -33,6 +33,20 @@ FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncou
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
+-- name: events_settled
+-- What the rows that were just settled say, as history.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
+SELECT j.org_no, j.job_id, j.events, :now, r.kind, 'sending', j.state, j.ack, j.attempts, r.token, 'engine', j.reason, j.detail,
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint, kind text, token bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+
+-- name: events_started
+-- What the rows that were just started say, as history.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack, j.attempts, j.token, 'engine',
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+
 -- name: lanes_heads
 -- After the lanes are locked: the next waiting job of each, if any.
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane, j.job_id, j.seq

@@ -56,6 +56,13 @@ ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
 ON CONFLICT (org_no, phone_no, chat_id, lane)
 DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE lanes.head_job IS NULL
 
+-- name: events_queued
+-- The first event of new jobs, from their rows.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+SELECT j.org_no, j.job_id, 1, j.queued_at, 'queued', NULL, 'queued', 0, 0, 0, j.performed_by,
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+
 -- name: events_insert
 -- History, one row for each change; to be fanned out only where somebody listens.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
