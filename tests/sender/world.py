@@ -86,7 +86,8 @@ class Member:
     sender: Sender
     shell: Faulty
     provider: SimulatorProvider
-    task: "asyncio.Task[None]"
+    watched: Provider = field(init=False)
+    task: "asyncio.Task[None]" = field(init=False)
     sends: list[tuple[float, str]] = field(default_factory=list)
     logs: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
@@ -142,7 +143,7 @@ class World:
             owner=name,
             sole=False,
             shards=1,
-            provider=lambda _name: _watched(provider, member, self.clock),
+            provider=lambda _name: member.watched,
             policy=lambda row: PRESETS[row.pacing],
             config=lambda _row: {},
             prepare=prepare,
@@ -150,7 +151,9 @@ class World:
             log=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
-        member = Member(name, sender, shell, provider, asyncio.ensure_future(sender.run()))
+        member = Member(name, sender, shell, provider)
+        member.watched = _watched(provider, member, self.clock)
+        member.task = asyncio.ensure_future(sender.run())
         self.members.append(member)
         return member
 

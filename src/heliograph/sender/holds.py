@@ -33,10 +33,8 @@ class Holds:
                 if now + wait_s > owned.new_chats_until + WORTH_WRITING_S:
                     self._unwritten[owned.row.phone_no, True] = (owned, now + wait_s, why)
                 owned.new_chats_until = max(owned.new_chats_until, now + wait_s)
-            case SessionDown(retry_after_s=None):
-                owned.hold_until = max(owned.hold_until, now + SESSION_RETRY_S)
-            case SessionDown(retry_after_s=float() | int() as wait_s, detail=why):
-                self._hold(owned, now + wait_s, now, why)
+            case SessionDown(retry_after_s=wait_s):  # not written: the next owner's session will say so itself
+                owned.down_until = max(owned.down_until, now + (SESSION_RETRY_S if wait_s is None else wait_s))
 
     def _hold(self, owned: Owned, until: float, now: float, why: str) -> None:
         if until > owned.hold_until + WORTH_WRITING_S and until > now + WORTH_WRITING_S:

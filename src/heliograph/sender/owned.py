@@ -19,8 +19,8 @@ FOREVER = float("inf")
 
 @dataclass(slots=True, eq=False)
 class Owned:
-    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `due_at`: next lane that
-    waits."""
+    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
+    down; its own word that it is up comes first. `due_at`: next lane that waits."""
 
     row: PhoneRow
     token: int
@@ -32,6 +32,7 @@ class Owned:
     in_flight: int = 0
     starting: bool = False  # a transaction that may start something is under way
     hold_until: float = 0.0
+    down_until: float = 0.0
     new_chats_until: float = 0.0
     due_at: float = FOREVER
     closing: bool = False
@@ -59,7 +60,7 @@ class Owned:
         """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
             return None
-        if now < self.hold_until:
+        if now < max(self.hold_until, self.down_until):
             return None
         limit = self.provider.capabilities.in_flight - self.in_flight + settling
         new_limit = limit if now >= self.new_chats_until else 0
@@ -100,4 +101,4 @@ class Owned:
         at = self.due_at
         if not self.free and at != FOREVER:
             at = max(at, next_start(self.policy, self.history, now).at)
-        return max(at, self.hold_until)
+        return max(at, self.hold_until, self.down_until)

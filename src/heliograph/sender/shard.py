@@ -310,6 +310,6 @@ class Shard:
             return
         owned.session = state
         if state is SessionState.CONNECTED:
-            owned.hold_until = 0.0
+            owned.down_until = 0.0
             owned.due_at = self._clock.monotonic()
             self.look(phone_no)
