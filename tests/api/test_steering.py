@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.domain.policy_text import parse_policy
 from heliograph.domain.states import State
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Seen, Settlement, StartWish
@@ -139,3 +140,32 @@ async def test_a_message_explains_its_turn_and_its_time(gateway: World) -> None:
     await settle_next(gateway, SENT)
     why = (await gateway.http.get(f"/v1/message/{first}/explain")).json()
     assert (why["sentence"], why["blockers"]) == ("Successfully submitted.", [])
+
+
+async def test_a_phone_takes_a_preset_or_a_policy_of_its_own(gateway: World) -> None:
+    preset = await gateway.http.patch("/v1/phones/update", json={"pacing": "linked-warm"})
+    assert preset.json()["pacing"] == "linked-warm"
+    own = {"base": "linked-warm", "per_hour": 40, "quiet_hours": {"start": "21:00", "end": "08:00"}}
+    kept = (await gateway.http.patch("/v1/phones/update", json={"pacing": own})).json()["pacing"]
+    assert parse_policy(kept).per_hour == 40 and parse_policy(kept).quiet is not None
+
+
+@pytest.mark.parametrize(
+    ("pacing", "field"),
+    [
+        ("fast", "pacing"),
+        ({"base": "fast"}, "base"),
+        ({"per_hour": 0}, "per_hour"),
+        ({"per_hour": "many"}, "per_hour"),
+        ({"gap_min_s": 5, "gap_max_s": 1}, "gap_max_s"),
+        ({"speed": 1}, "speed"),
+        ({"quiet_hours": {"start": "25:00", "end": "08:00"}}, "quiet_hours"),
+        ({"warm_up": [{"until_day": 2, "per_day": 50}, {"until_day": 1}]}, "warm_up"),
+        ({"per_day": 10, "warm_up": [{"until_day": 2, "per_day": 50}]}, "warm_up"),
+    ],
+)
+async def test_a_policy_that_cannot_be_kept_is_refused_by_field(gateway: World, pacing: Any, field: str) -> None:
+    answer = await gateway.http.patch("/v1/phones/update", json={"pacing": pacing})
+    assert answer.status_code == 422 and field in answer.json()["fields"]
+    shown = (await gateway.http.get("/v1/phones")).json()
+    assert shown["pacing"] == "none"

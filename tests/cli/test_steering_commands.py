@@ -182,3 +182,11 @@ def test_send_takes_a_lane_and_an_end(server: Script, heliograph: Run) -> None:
     server.on("POST /v1/message/send", {"queue_id": QUEUE_ID, "queue_position": 0, "unique_id": "u", "hint": ""})
     assert heliograph("send", "12025550100", "Hi", "--priority", "urgent", "--ttl", "60").code == 0
     assert server.asked[0].body["priority"] == "urgent" and server.asked[0].body["ttl_seconds"] == 60
+
+
+def test_a_phone_is_given_a_pace(server: Script, heliograph: Run) -> None:
+    server.on("PATCH /v1/phones/update", {"pacing": "linked-warm"})
+    server.on("GET /v1/phones", {"pacing": "none"})
+    assert heliograph("phones", "pacing", "919876543210", "linked-warm").out.strip() == "linked-warm"
+    assert server.asked[0].body == {"pacing": "linked-warm"}
+    assert heliograph("phones", "pacing", "919876543210").out.strip() == "none"

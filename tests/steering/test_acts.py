@@ -3,8 +3,10 @@
 import pytest
 
 from heliograph.domain.ids import JobId
+from heliograph.domain.job import PhonePatch
 from heliograph.domain.states import Lane, State
 from heliograph.domain.verdict import Verdict
+from heliograph.ports.engine import StartWish
 from tests.steering.world import FAILED, S, World
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
@@ -191,3 +193,17 @@ async def test_nothing_starts_after_a_phone_was_paused(world: World) -> None:
     ]
     await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
     assert len(await world.step(5)) == 1
+
+
+async def test_starts_are_kept_as_long_as_a_window_holds_them(world: World) -> None:
+    await world.store.update_phone(world.org_no, world.phone_no, PhonePatch(pacing='{"per_hour": 60}'))
+    wish = StartWish(world.phone_no, world.org_no, world.lease.token, paced=True)
+    for _ in range(3):
+        await world.send(B)
+        (started,) = (await world.store.advance([], [wish])).started
+        await world.settle(started)
+        world.clock.advance(1_500)
+    assert len(await world.store.pace(world.org_no, world.phone_no, 0)) == 3
+    await world.steering.sweep_broadcasts(world.clock.us)
+    kept = await world.store.pace(world.org_no, world.phone_no, 0)
+    assert [row.at_us > world.clock.us - 3_600 * S for row in kept] == [True, True]

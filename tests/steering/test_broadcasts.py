@@ -236,3 +236,15 @@ async def test_a_broadcast_may_go_out_in_another_lane(world: World) -> None:
     await world.send("911111111111@c.us")
     await world.steering.feed()
     assert [job.lane for job in await world.step(3)] == [Lane.URGENT, Lane.URGENT, Lane.NORMAL]
+
+
+async def test_a_recipient_is_found_by_its_id_before_it_is_fed(world: World) -> None:
+    made, _ = await world.steering.broadcast(new(world), recipients(900))
+    await world.steering.feed()
+    jobs = [job async for chunk in world.steering.broadcast_jobs(world.org_no, queue_id(made)) for job in chunk]
+    for n in (0, 199, 200, 555, 899):
+        found = await world.store.job(world.org_no, queue_id(jobs[n].job_id))
+        assert found is not None and found.chat_id == jobs[n].chat_id and found.state is State.QUEUED
+    assert await world.store.job(world.org_no, queue_id(world.ids.make())) is None
+    other = await world.store.create_org("two")
+    assert await world.store.job(other.org_no, queue_id(jobs[899].job_id)) is None

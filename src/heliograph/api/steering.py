@@ -15,7 +15,7 @@ from heliograph.api.call import Call, unknown_message
 from heliograph.api.route import PhoneUse, Query, route
 from heliograph.domain.broadcast import Refused
 from heliograph.domain.chat import parse_chat_id
-from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.ids import JobId, parse_job_id, queue_id
 from heliograph.domain.job import Job
 from heliograph.domain.moment import iso, parse_moment
@@ -222,6 +222,9 @@ async def _after(call: Call, job: Job) -> QueueJob:
 
 
 async def _elsewhere(call: Call, job: Job) -> Exception:
+    if job.events == 0:
+        message = "The message is part of a broadcast and has not come to its turn: steer the broadcast"
+        return Conflict(message, fields={"state": {"message": message, "value": job.state.value}})
     now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
     return refused("message", Refused(now.state.value))
 

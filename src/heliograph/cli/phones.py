@@ -150,6 +150,21 @@ def update(phone: str, name: str | None, image: str | None, labels: str | None, 
 
 @phones.command()
 @click.argument("phone")
+@click.argument("policy", required=False)
+@json_option
+def pacing(phone: str, policy: str | None, as_json: bool) -> int:
+    """How fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
+    gateway = connect(phone)
+    if policy is None:
+        answer = gateway.get("/phones")
+    else:
+        answer = gateway.call("PATCH", "/phones/update", body={"pacing": policy})
+    put(answer) if as_json else click.echo(answer["pacing"])
+    return Exit.OK
+
+
+@phones.command()
+@click.argument("phone")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(phone: str, yes: bool) -> int:
     """Remove a phone. Its waiting messages are cancelled."""

@@ -99,7 +99,7 @@ class Steering(Protocol):
         ...
 
     async def sweep_broadcasts(self, before_us: int) -> int:
-        """Removes loads that were cut off, and what ended before `before_us`, in steps."""
+        """Removes loads that were cut off, what ended before `before_us`, and starts past every window, in steps."""
         ...
 
     # -- schedules
@@ -169,5 +169,3 @@ class Steering(Protocol):
     async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
         """A phone's recent starts, for its new owner."""
         ...
-
-    async def prune_pace(self, org_no: int, phone_no: int, before_us: int) -> None: ...

@@ -256,6 +256,22 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
     return jobs, found[-1]["n"] + 1 if len(found) == limit else None
 
 
+def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
+    """A message that is still a recipient: keys rise within a list, so it is found by halving."""
+    for found in (yield from run("broadcasts_unfed", org_no=org_no, job_id=job_id)):
+        row = broadcast_of(found)
+        low, high = row.fed, row.total
+        while low < high:
+            middle = (low + high) // 2
+            one_of = yield from one("recipient_at", org_no=org_no, broadcast_no=row.broadcast_no, n=middle)
+            if one_of is None:
+                break
+            if one_of["job_id"] == job_id:
+                return _unfed(row, one_of, now_us)
+            low, high = (middle + 1, high) if one_of["job_id"] < job_id else (low, middle)
+    return None
+
+
 def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
     state = State.QUEUED
     if row.state == "cancelled":

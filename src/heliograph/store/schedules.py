@@ -144,6 +144,7 @@ def _run_one(schedule: Schedule, make_id: Callable[[], JobId], now_us: int, phon
             phones.add(schedule.phone_no)
         else:
             job_id, outcome, remarks = None, "refused", "The phone was deleted."
+            yield from run("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
     yield from run(
         "schedule_run_insert",
         org_no=schedule.org_no,

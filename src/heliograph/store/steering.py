@@ -14,7 +14,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 from heliograph.ports.clock import Clock
 from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
-from heliograph.store import broadcasts, expire, facts, holds, schedules, steer
+from heliograph.store import accounts, broadcasts, expire, facts, holds, schedules, steer
 from heliograph.store.broadcast_list import cancel_fed, jobs_of
 from heliograph.store.store import Shell
 from heliograph.store.told import told
@@ -162,7 +162,19 @@ class SteeringStore:
             for each in stale:
                 await self._forget(org_no, each["broadcast_no"], each["state"])
                 removed += 1
+            old = JobIds(lambda: before_us).make()
+            await self._shell.write(lambda: run("prune_acts", org_no=org_no, below=old))  # noqa: B023
+        await self._sweep_pace(now_us)
         return removed
+
+    async def _sweep_pace(self, now_us: int) -> None:
+        """Starts that no window of their phone's policy holds any more."""
+        for phone in await self._shell.read(lambda: accounts.phones(None)):
+            horizon_us = round(facts.policy_of(phone).horizon_s * 1_000_000)
+            before_us = now_us - max(horizon_us, LOAD_LIMIT_US)
+            which = {"org_no": phone.org_no, "phone_no": phone.phone_no, "before": before_us}
+            while await self._shell.write(lambda: run("pace_prune", **which)):  # noqa: B023
+                pass
 
     async def _forget(self, org_no: int, broadcast_no: int, state: str) -> None:
         which = {"org_no": org_no, "broadcast_no": broadcast_no}
@@ -328,8 +340,6 @@ class SteeringStore:
         rows = await self._shell.read(lambda: run("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
 
-    async def prune_pace(self, org_no: int, phone_no: int, before_us: int) -> None:
-        await self._shell.write(lambda: run("pace_prune", org_no=org_no, phone_no=phone_no, before=before_us))
 
 
 def _acted(

@@ -27,7 +27,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, broadcast_list, cancel, leases, look, receipts
+from heliograph.store import accounts, broadcast_list, broadcasts, cancel, leases, look, receipts
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
@@ -65,7 +65,11 @@ class Store:
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
-        return await self.shell.read(lambda: look.job(org_no, job_id, bare_message_id(handle)))
+        found = await self.shell.read(lambda: look.job(org_no, job_id, bare_message_id(handle)))
+        if found is None and job_id is not None:
+            now_us = self._clock.now_us()
+            found = await self.shell.read(lambda: broadcasts.unfed(org_no, job_id, now_us))
+        return found
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
         return await self.shell.read(lambda: look.jobs(org_no, phone_no, limit=limit, offset=offset))

@@ -142,3 +142,15 @@ WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n >= :n ORDER BY n L
 SELECT r.n, j.job_id FROM broadcast_recipients r
 LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.state || '' = 'failed'
 WHERE r.org_no = :org_no AND r.broadcast_no = :broadcast_no AND r.n >= :n ORDER BY r.n LIMIT :limit
+
+-- name: broadcasts_unfed
+-- Broadcasts that began before a key was made and are not fed to their end, newest first.
+SELECT $columns(broadcast) FROM broadcasts b
+JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
+WHERE b.org_no = :org_no AND b.broadcast_no < :job_id AND b.state IN ('running', 'cancelled') AND b.fed < b.total
+ORDER BY b.broadcast_no DESC LIMIT 20
+
+-- name: recipient_at
+-- One recipient.
+SELECT n, chat_id, vars, job_id FROM broadcast_recipients
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n = :n

@@ -58,3 +58,8 @@ WHERE r.org_no = :org_no AND r.schedule_no = :schedule_no ORDER BY r.at DESC LIM
 -- name: next_schedule
 -- When the next run is due.
 SELECT next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at IS NOT NULL ORDER BY next_at LIMIT 1
+
+-- name: schedule_stop
+-- Its phone is gone: it runs no more.
+UPDATE schedules SET state = 'completed', next_at = NULL, updated_at = :now
+WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled'

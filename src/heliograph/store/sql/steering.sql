@@ -124,6 +124,7 @@ SELECT at, chat_id, new_chat FROM pace_log WHERE org_no = :org_no AND phone_no =
 -- Starts that no window holds any more, a bounded piece at a time.
 DELETE FROM pace_log WHERE (org_no, phone_no, at, chat_id) IN (
   SELECT org_no, phone_no, at, chat_id FROM pace_log WHERE org_no = :org_no AND phone_no = :phone_no AND at < :before LIMIT 5000)
+RETURNING at
 
 -- name: suppress
 -- A chat that is not to be written to by broadcasts and schedules. No row: it was entered before.
