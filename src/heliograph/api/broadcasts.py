@@ -27,10 +27,10 @@ from heliograph.api.parse import (
     content_of,
 )
 from heliograph.api.route import Answer, PhoneUse, route
-from heliograph.api.send import check_recipient, prepared
+from heliograph.api.send import check_kind, check_recipient, prepared
 from heliograph.api.terms import expiry_of, lane_of
 from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.chat import parse_chat_id
+from heliograph.domain.chat import is_group, parse_chat_id
 from heliograph.domain.content import MAX_TEXT
 from heliograph.domain.csv_recipients import MAX_RECIPIENTS, Recipient, parse_csv, recipient
 from heliograph.domain.errors import invalid
@@ -152,6 +152,9 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     if body.dry_run:
         return await _dry_run(call, wanted, body, scheduled_us)
     content = await prepared(call.desk, phone, content, body.media, first.chat_id)
+    other = next((one for one in wanted.recipients if is_group(one.chat_id) != is_group(first.chat_id)), None)
+    if other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
+        check_kind(call.desk, phone, content, other.chat_id)
     new = NewBroadcast(
         broadcast_no=call.deps.job_ids.make(),
         org_no=phone.org_no,

@@ -102,6 +102,13 @@ async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBo
     return content
 
 
+def check_kind(desk: Desk, phone: PhoneRow, content: Content, chat_id: str) -> None:
+    """Raises Invalid if the phone's provider can never send this to that chat."""
+    provider = desk.deps.provider(phone.provider)
+    if provider is not None:
+        _check_kind(provider, content, chat_id)
+
+
 def check_recipient(phone: PhoneRow, chat_id: str) -> None:
     if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
         raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)

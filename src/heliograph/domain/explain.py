@@ -55,6 +55,7 @@ class Facts:
     ahead: int | None = None
     ahead_in_chat: int | None = None
     unowned: bool = False
+    phone_hold: Hold | None = None
     chat_hold: Hold | None = None
     broadcast_hold: Hold | None = None
     new_chat: bool = False
@@ -169,7 +170,7 @@ def _waiting(facts: Facts) -> Explanation:
 def _blockers(facts: Facts) -> Iterator[Blocker]:
     now_us = facts.now_us
     if facts.phone is not None:
-        yield from _of_phone(facts.phone, now_us)
+        yield from _of_phone(facts.phone, now_us, facts.phone_hold)
     if facts.unowned:
         text = "Waits: no sender process is running for this phone."
         yield Blocker("no_sender", text, None, "Start heliograph with the sender role.")
@@ -192,11 +193,10 @@ def _blockers(facts: Facts) -> Iterator[Blocker]:
         yield Blocker("behind", f"Waits behind {facts.ahead} other{'s' if facts.ahead > 1 else ''}.")
 
 
-def _of_phone(phone: PhoneRow, now_us: int) -> Iterator[Blocker]:
+def _of_phone(phone: PhoneRow, now_us: int, hold: Hold | None) -> Iterator[Blocker]:
     if phone.paused_at_us is not None:
-        yield _held(
-            "phone_paused", "the phone", Hold(phone.paused_by or "", phone.paused_at_us), now_us, "Resume the phone."
-        )
+        hold = hold or Hold(phone.paused_by or "", phone.paused_at_us)
+        yield _held("phone_paused", "the phone", hold, now_us, "Resume the phone.")
     if phone.hold_until_us is not None and phone.hold_until_us > now_us:
         reason = f": {phone.hold_reason}" if phone.hold_reason else ""
         text = as_sentence(f"Waits: WhatsApp holds the phone until {clock_time(phone.hold_until_us, now_us)}{reason}")

@@ -58,6 +58,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
         ahead=ahead,
         ahead_in_chat=in_chat["ahead"],
         unowned=owner is None or owner["owner"] is None,
+        phone_hold=holds.get("phone"),
         chat_hold=holds.get(f"chat:{job.chat_id}"),
         broadcast_hold=holds.get(f"broadcast:{job.broadcast_no}"),
         new_chat=new_chat,
