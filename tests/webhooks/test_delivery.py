@@ -4,6 +4,9 @@ import asyncio
 
 from standardwebhooks import Webhook
 
+from heliograph.domain.content import Content, Kind
+from heliograph.domain.ids import queue_id
+from heliograph.domain.job import NewJob
 from heliograph.domain.outcome import Rejected
 from heliograph.ports.hooks import Done, Finished, Want
 from tests.webhooks.world import Got, World, receiving, until, working
@@ -378,3 +381,19 @@ async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway
     await gateway.outbox.fan_out(100)
     probe = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
     assert [run.probing for run in probe.runs] == [True]
+
+
+async def test_a_message_of_a_broadcast_names_it(gateway: World) -> None:
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created")
+        broadcast_no = gateway.ids.make()
+        phone = gateway.lease.phone
+        job = NewJob(
+            gateway.ids.make(), phone.org_no, phone.phone_no, "919537851844@c.us", Content(Kind.TEXT, "Hi"),
+            broadcast_no=broadcast_no,
+        )  # fmt: skip
+        await gateway.store.enqueue(job)
+        worker.wake()
+        await until(lambda: len(receiver.got) == 1)
+    data = receiver.got[0].body["data"]
+    assert data["broadcast"] is True and data["broadcast_id"] == queue_id(broadcast_no)

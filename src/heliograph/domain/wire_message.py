@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.chat import is_group
+from heliograph.domain.ids import JobId
 from heliograph.domain.ids import queue_id as own_queue_id
 from heliograph.domain.ids import unique_id as own_unique_id
 from heliograph.domain.job import Job, PhoneRow
@@ -103,7 +104,7 @@ class MessageObject(msgspec.Struct, frozen=True, kw_only=True):
     poll_results: dict[str, Any] | None = None
 
 
-def message_object(job: Job, phone: PhoneRow, *, broadcast_id: str | None = None) -> MessageObject:
+def message_object(job: Job, phone: PhoneRow) -> MessageObject:
     """`phone` may be a deleted one: a job outlives it."""
     sender = f"{phone.number}@c.us"
     full_id = serialized_id(job)
@@ -134,7 +135,7 @@ def message_object(job: Job, phone: PhoneRow, *, broadcast_id: str | None = None
         quoted_message_id=job.content.reply_to,
         has_quoted_msg=job.content.reply_to is not None,
         broadcast=job.broadcast_no is not None,
-        broadcast_id=broadcast_id,
+        broadcast_id=None if job.broadcast_no is None else own_queue_id(JobId(job.broadcast_no)),
         ack=str(shown_ack(job)),
         timestamp=iso(job.sent_at_us or job.queued_at_us),
         updated_at=iso(max([job.queued_at_us, *(at for at in stamps if at is not None)])),
