@@ -1,14 +1,18 @@
 """Events become webhooks: signed, in order, retried, parked, replayed."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from standardwebhooks import Webhook
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.ids import queue_id
 from heliograph.domain.job import NewJob
 from heliograph.domain.outcome import Rejected
-from heliograph.ports.hooks import Done, Finished, Want
+from heliograph.ports.hooks import Done, Finished, Moved, Want
+from heliograph.store.outbox import OutboxStore
 from tests.webhooks.world import Got, World, receiving, until, working
 
 
@@ -397,3 +401,43 @@ async def test_a_message_of_a_broadcast_names_it(gateway: World) -> None:
         await until(lambda: len(receiver.got) == 1)
     data = receiver.got[0].body["data"]
     assert data["broadcast"] is True and data["broadcast_id"] == queue_id(broadcast_no)
+
+
+async def test_an_answer_of_strange_bytes_is_kept_as_text(gateway: World) -> None:
+    async with receiving(lambda got: 302) as receiver, working(gateway, schedule=(0.05,)) as worker:
+        receiver.headers = "Location: /\xff\u20ac\udc80x\r\n"
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        await gateway.enqueue()
+        worker.wake()
+
+        async def dead() -> bool:
+            return len(await gateway.hooks.deliveries(hook, state="dead")) == 1
+
+        await until(dead)
+        (delivery,) = await gateway.hooks.deliveries(hook)
+        found = await gateway.hooks.delivery(gateway.org.org_no, delivery.no)
+        assert found is not None and found[2][0].detail.isascii() and found[2][0].status == 302
+
+
+async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
+    gateway: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = OutboxStore.move
+
+    async def failing(self: OutboxStore, worker: str, finished: Sequence[Finished], *args: Any, **more: Any) -> Moved:
+        if any("9999" in each.run.stream for each in finished):
+            raise ValueError("a defect of this test's own")
+        return await settle(self, worker, finished, *args, **more)
+
+    monkeypatch.setattr(OutboxStore, "move", failing)
+    async with receiving() as receiver, working(gateway) as worker:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        for n in range(9997, 10_006):
+            await gateway.enqueue(chat=f"91953785{n}")
+        worker.wake()
+
+        async def told() -> bool:
+            return len(await gateway.hooks.deliveries(hook, state="delivered")) == 8
+
+        await until(told)
+        assert len(await gateway.hooks.deliveries(hook, state="pending")) == 1

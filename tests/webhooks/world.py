@@ -66,14 +66,15 @@ class Receiver:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                pairs = [line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line]
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+                pairs = [line.split(": ", 1) for line in asked.split("\r\n")[1:] if ": " in line]
                 headers = {name.lower(): value for name, value in pairs}
                 got = Got(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
                 self.got.append(got)
                 said = self.answer(got) if self.answer else 200
                 status = said if isinstance(said, int) else await said
-                writer.write(f"HTTP/1.1 {status} X\r\n{self.headers}Content-Length: 2\r\n\r\nok".encode())
+                head = f"HTTP/1.1 {status} X\r\n{self.headers}Content-Length: 2\r\n\r\nok"
+                writer.write(head.encode("utf-8", "surrogateescape"))
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:

@@ -51,7 +51,8 @@ def _words(outcome: Outcome, answer: Answer) -> str:
     if outcome is Outcome.DELIVERED:
         return f"Answered {answer.status}."
     if outcome is Outcome.REDIRECTED:
-        where = answer.headers.get("location", "nowhere")[:200]
+        # a header's bytes may be anything; what is kept must be text
+        where = answer.headers.get("location", "nowhere")[:200].encode("ascii", "replace").decode()
         return f"Answered {answer.status} to {where}: redirects are not followed, set the new URL on the webhook."
     if outcome is Outcome.GONE:
         return "Answered 410: the receiver wants no more, the webhook is disabled."

@@ -152,9 +152,12 @@ class DeliveryWorker:
             moved = await self._outbox.move(
                 self._options.worker, finished, wants, at_once=AT_ONCE, probe_s=self._probe_s
             )
-        except BaseException:
+        except (Unavailable, asyncio.CancelledError):
             self._finished = finished + self._finished  # to be written down at the next try
             self._work.set()
+            raise
+        except Exception:
+            await self._one_by_one(finished)
             raise
         started: dict[Place, int] = {}
         for run in moved.runs:
@@ -170,6 +173,17 @@ class DeliveryWorker:
             _log.warning("endpoint_disabled", host=url.split("/")[2])  # a path may hold a secret
         if moved.disabled:
             self._events.set()
+
+    async def _one_by_one(self, finished: Sequence[Finished]) -> None:
+        """A defect in one of them must not hold up the others: it alone stays claimed, until the next start."""
+        for each in finished:
+            try:
+                await self._outbox.move(self._options.worker, [each], [], at_once=1, probe_s=self._probe_s)
+            except Unavailable:
+                self._finished.append(each)
+            except Exception:  # noqa: BLE001  supervised: told, and left out
+                _log.exception("delivery_not_settled", stream=each.run.endpoint_no)
+        self._work.set()
 
     def _wants(self) -> list[Want]:
         """Free slots of the endpoints that may have work, and of those whose runs just ended."""
