@@ -441,3 +441,15 @@ async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
 
         await until(told)
         assert len(await gateway.hooks.deliveries(hook, state="pending")) == 1
+
+
+async def test_hooks_made_and_deleted_at_the_same_time_leave_a_true_count(gateway: World) -> None:
+    (kept,) = await gateway.hook("http://127.0.0.1:9/", "message.created")
+    for _ in range(10):
+        made, _ = await asyncio.gather(
+            gateway.hook("http://127.0.0.1:9/", "message.created"),
+            gateway.hooks.delete_hook(gateway.org.org_no, kept.hook_id),
+        )
+        (kept,) = made
+        await gateway.enqueue()
+        assert await gateway.outbox.fan_out(100) != []

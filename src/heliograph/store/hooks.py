@@ -63,6 +63,7 @@ def create_hooks(
         response = msgspec.json.encode([hook.hook_id for hook in hooks]).decode()
         yield from run("idempotency_made", org_no=org_no, key=key, response=response)
     yield from run("fanout_ensure", org_no=org_no)
+    yield from run("fanout_hold", org_no=org_no)
     yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
     rows = []
     for hook in hooks:
@@ -90,6 +91,7 @@ def hook_by_id(org_no: int, hook_id: str) -> Unit[HookRow | None]:
 
 
 def update_hook(org_no: int, hook_id: str, patch: HookPatch, now_us: int) -> Unit[HookRow | None]:
+    yield from run("fanout_hold", org_no=org_no)
     hook = yield from hook_by_id(org_no, hook_id)
     if hook is None:
         return None
@@ -115,6 +117,7 @@ def update_hook(org_no: int, hook_id: str, patch: HookPatch, now_us: int) -> Uni
 
 
 def delete_hook(org_no: int, hook_id: str, now_us: int) -> Unit[bool]:
+    yield from run("fanout_hold", org_no=org_no)
     row = yield from one("hook_delete", org_no=org_no, hook_id=hook_id, now=now_us)
     yield from run("hooks_count", org_no=org_no)
     return row is not None

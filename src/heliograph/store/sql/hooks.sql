@@ -4,6 +4,10 @@
 -- The row whose lock keeps an organisation's deliveries in order.
 INSERT INTO fanouts (org_no) VALUES (:org_no) ON CONFLICT (org_no) DO NOTHING
 
+-- name: fanout_hold
+-- Hooks of an organisation are changed one request at a time, so that what is counted afterwards is true.
+SELECT next_no FROM fanouts WHERE org_no = :org_no /*lock*/
+
 -- name: signing_key_ensure
 -- The organisation's first signing key; an existing one stays.
 INSERT INTO signing_keys (org_no, current, created_at) VALUES (:org_no, :current, :now) ON CONFLICT (org_no) DO NOTHING
