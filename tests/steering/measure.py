@@ -155,7 +155,7 @@ async def _singles(one: Server, took: list[float], done: asyncio.Event) -> None:
         await asyncio.sleep(0.02)
 
 
-async def kills(count: int = 4_000, times: int = 20) -> None:
+async def kills(count: int = 12_000, times: int = 20) -> None:
     """kill -9 while a broadcast runs; every recipient exactly once."""
     dice = random.Random(5)
     with tempfile.TemporaryDirectory() as folder:
@@ -188,7 +188,7 @@ async def kills(count: int = 4_000, times: int = 20) -> None:
 async def eta() -> None:
     """What explain foresees for waiting messages against when they went."""
     await _eta("paced", 160, {"gap_min_s": 0.1, "gap_max_s": 0.3, "per_minute": 120})
-    await _eta("not paced, 20 ms an attempt", 3_000, "none")
+    await _eta("not paced, 20 ms an attempt", 12_000, "none")
 
 
 async def _eta(said: str, count: int, policy: Any) -> None:
