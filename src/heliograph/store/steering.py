@@ -341,7 +341,6 @@ class SteeringStore:
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
 
 
-
 def _acted(
     org_no: int, phone_no: int | None, act: str, what: str, detail: str, actor: str, act_no: JobId, now_us: int
 ) -> Unit[None]:
