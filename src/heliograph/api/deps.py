@@ -1,4 +1,4 @@
-"""What the API is handed by `app.py`: everything it knows of other rooms."""
+"""What the API is handed by `app/`: everything it knows of other rooms."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
