@@ -10,6 +10,7 @@ from heliograph.domain.errors import Conflict, Invalid
 from heliograph.domain.ids import JobId, queue_id
 from heliograph.domain.job import Idempotency
 from heliograph.domain.states import Lane, State
+from heliograph.ports.engine import StartWish
 from tests.steering.world import FAILED, S, World, open_world, recipients
 
 TEXT = Content(Kind.TEXT, "Hello {{name}}")
@@ -248,3 +249,24 @@ async def test_a_recipient_is_found_by_its_id_before_it_is_fed(world: World) -> 
     assert await world.store.job(world.org_no, queue_id(world.ids.make())) is None
     other = await world.store.create_org("two")
     assert await world.store.job(other.org_no, queue_id(jobs[899].job_id)) is None
+
+
+async def test_chats_that_wait_for_their_morning_do_not_keep_the_others_from_their_turn(world: World) -> None:
+    asleep = {r.chat_id for r in recipients(AHEAD)}
+
+    def gate(chat_id: str, now_us: int) -> int | None:
+        return now_us + 3_600 * S if chat_id in asleep else None
+
+    made, _ = await world.steering.broadcast(new(world), recipients(AHEAD + 150))
+    wish = StartWish(world.phone_no, world.org_no, world.lease.token, limit=50, gate=gate)
+    sent = []
+    for _ in range(40):
+        await world.steering.feed()
+        world.clock.advance(0.2)
+        for one in (await world.store.advance([], [wish])).started:
+            sent.append(one.job.chat_id)
+            await world.settle(one)
+    assert sorted(sent) == sorted({r.chat_id for r in recipients(AHEAD + 150)} - asleep)
+    world.clock.advance(3_600)
+    await world.drain()
+    assert (await row_of(world, made)).sent == AHEAD + 150

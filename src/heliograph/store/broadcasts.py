@@ -27,6 +27,8 @@ from heliograph.store.unit import Unit, batch, one, run
 _vars = msgspec.json.Decoder(dict[str, str])
 FULL_US = 100_000  # looked at again after so long, when enough is fed
 END_US = 1_000_000  # when all is fed and not all settled
+LONG_US = 60_000_000
+MOST_ASLEEP = 2_000  # so many recipients more, at most, may be jobs that a pause or a cancel has to look at
 _PAUSE_WORD = "broadcast:"
 
 
@@ -104,10 +106,12 @@ def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
         else:
             yield from _end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
         return
-    room = min(AHEAD - open_now, CHUNK)
-    if delay_us:
-        # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
-        room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
+    room = _room(open_now, delay_us)
+    if room <= 0:  # chats that wait for long (for their morning, say) do not keep the others from their turn
+        asleep = yield from one(
+            "lanes_asleep", org_no=org_no, phone_no=row["phone_no"], after=now_us + LONG_US, limit=MOST_ASLEEP
+        )
+        room = _room(max(open_now - asleep["count"], 0), delay_us)
     if room <= 0:
         yield from _look_again(row, now_us + FULL_US, now_us, blocked=1)
         return
@@ -125,6 +129,15 @@ def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
     yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
     if jobs:
         phones.add(row["phone_no"])
+
+
+def _room(open_now: int, delay_us: int) -> int:
+    """How many more may become jobs."""
+    room = min(AHEAD - open_now, CHUNK)
+    if delay_us:
+        # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
+        room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
+    return room
 
 
 def _look_again(row: Any, at_us: int, now_us: int, blocked: int = 0) -> Unit[None]:

@@ -154,3 +154,8 @@ ORDER BY b.broadcast_no DESC LIMIT 20
 -- One recipient.
 SELECT n, chat_id, vars, job_id FROM broadcast_recipients
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n = :n
+
+-- name: lanes_asleep
+-- Chats of a phone that wait for long, up to a bound.
+SELECT count(*) AS count FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed'
+  AND not_before > :after LIMIT :limit) AS asleep
