@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heliograph.domain.policy import PRESETS
 from heliograph.settings import parse
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Settings:
     )
     pacing: str = _setting(
         "auto",
-        parse.text,
+        parse.choice("auto", *PRESETS),
         "word",
         "Preset for new phones. `auto`: simulator `none`, linked device `linked-new`, Cloud API `cloud-default`.",
     )
