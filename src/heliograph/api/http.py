@@ -28,6 +28,7 @@ from heliograph.api import (
     schedules,
     send,
     send_sync,
+    signing_key,
     steering,
     webhooks,
 )
@@ -51,6 +52,7 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
     phone_check.routes,
     qr.routes,
     webhooks.routes,
+    signing_key.routes,
     deliveries.routes,
     broadcasts.routes,
     broadcast_acts.routes,

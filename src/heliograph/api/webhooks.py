@@ -15,7 +15,7 @@ from heliograph.api.idempotency import REPLAYED, idempotency, reused
 from heliograph.api.route import Answer, Query, route
 from heliograph.domain.errors import Invalid, NotFound, invalid
 from heliograph.domain.events import EVENT_NAMES
-from heliograph.domain.hook import HOOK_TYPES, HookPatch, HookRow, Keys, NewHook
+from heliograph.domain.hook import HOOK_TYPES, HookPatch, HookRow, NewHook
 from heliograph.domain.ids import new_uuid
 from heliograph.domain.wire import iso, iso_or_none
 from heliograph.ports.hooks import WebhookDesk
@@ -177,39 +177,6 @@ async def delete(call: Call) -> None:
         raise unknown()
 
 
-class SigningKey(msgspec.Struct, omit_defaults=True):
-    """`previous_signing_key` is valid until then, beside the current one."""
-
-    signing_key: str
-    previous_signing_key: str | None = None
-    previous_valid_until: str | None = None
-
-
-@route("GET", "/webhooks/signing-key", summary="The key that deliveries are signed with", tag=TAG, answer=SigningKey)
-async def signing_key(call: Call) -> SigningKey:
-    desk = the_desk(call)
-    return _key_shown(call, await desk.hooks.signing_keys(call.org_no, desk.new_key(call.org_no)))
-
-
-@route(
-    "POST", "/webhooks/signing-key/rotate",
-    summary="A new signing key", tag=TAG, answer=SigningKey,
-    description="The old one stays valid for 24 h: the Standard Webhooks header carries both signatures, "
-    "x-periskope-signature switches at the end.",
-)  # fmt: skip
-async def rotate(call: Call) -> SigningKey:
-    desk = the_desk(call)
-    new, first = desk.new_key(call.org_no), desk.new_key(call.org_no)
-    return _key_shown(call, await desk.hooks.rotate_key(call.org_no, new, first_key=first, overlap_us=desk.overlap_us))
-
-
-def _key_shown(call: Call, keys: Keys) -> SigningKey:
-    open_key = the_desk(call).open_key
-    if keys.previous is None or call.deps.clock.now_us() >= keys.switch_at_us:
-        return SigningKey(open_key(call.org_no, keys.current))
-    return SigningKey(open_key(call.org_no, keys.current), open_key(call.org_no, keys.previous), iso(keys.switch_at_us))
-
-
 def the_desk(call: Call) -> WebhookDesk:
     if call.deps.webhooks is None:
         raise NotFound("This gateway has no webhooks")
@@ -300,4 +267,4 @@ def _metadata(given: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def routes() -> list[HTTPRouteHandler]:
-    return [webhooks, create, webhook, update, delete, signing_key, rotate]
+    return [webhooks, create, webhook, update, delete]
