@@ -1,46 +1,28 @@
 """Scheduled messages over HTTP: once, or again and again by the clock of a time zone. Source: contract 2.4."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from heliograph.api.acts import page, refused, steering_of
 from heliograph.api.broadcasts import CLOCKS_DIFFER_S
 from heliograph.api.call import Call
 from heliograph.api.parse import MediaBody, PollBody, Priority, SendBody, SendOptions, TtlSeconds, content_of
 from heliograph.api.route import PhoneUse, Query, route
+from heliograph.api.schedule_change import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
 from heliograph.api.send import prepared
 from heliograph.api.terms import checked_ttl, lane_of
 from heliograph.domain.broadcast import Refused
 from heliograph.domain.chat import parse_chat_id
-from heliograph.domain.content import MAX_TEXT, Content
-from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.content import MAX_TEXT
+from heliograph.domain.errors import NotFound
 from heliograph.domain.ids import JobId, parse_job_id
 from heliograph.domain.job import PhoneRow
 from heliograph.domain.moment import parse_future
-from heliograph.domain.recurrence import DAYS, Repeat, next_run, parse_repeat
 from heliograph.domain.schedule import Missed, Schedule
 from heliograph.domain.wire_broadcast import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
-
-_MISSED = Annotated[
-    str | None,
-    Meta(
-        description="What becomes of a run that was due while nothing ran: late (one is sent late) or skip",
-        extra_json_schema={"enum": [*(m.value for m in Missed), None]},
-    ),
-]
-
-
-class RepeatBody(msgspec.Struct, omit_defaults=True):
-    repeat_interval: Annotated[str, Meta(extra_json_schema={"enum": ["day", "week", "month"]})]
-    repeat_value: Annotated[int, Meta(extra_json_schema={"minimum": 1})] = 1
-    timezone: Annotated[str | None, Meta(description="Such as Asia/Kolkata; UTC if it is left out")] = None
-    repeat_days: Annotated[list[str] | None, Meta(extra_json_schema={"items": {"enum": list(DAYS)}})] = None
-    repeat_ends: Annotated[str | None, Meta(description="No run later than this (ISO, UTC)")] = None
 
 
 class ScheduleBody(msgspec.Struct):
@@ -53,24 +35,9 @@ class ScheduleBody(msgspec.Struct):
     options: SendOptions | None = None
     is_repeat: bool = False
     repeat_config: RepeatBody | None = None
-    missed_policy: _MISSED = None
+    missed_policy: MissedPolicy = None
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
-
-
-class ScheduleChange(msgspec.Struct):
-    """What is left out stays. A new `scheduled_at` is the next run; with a repetition, the others follow from it."""
-
-    scheduled_at: str | UnsetType = UNSET
-    message: Annotated[str | UnsetType, Meta(extra_json_schema={"maxLength": MAX_TEXT})] = UNSET
-    media: MediaBody | UnsetType | None = UNSET
-    poll: PollBody | UnsetType | None = UNSET
-    is_repeat: bool | UnsetType = UNSET
-    repeat_config: RepeatBody | UnsetType | None = UNSET
-    skip_next: bool | UnsetType = UNSET
-    paused: Annotated[bool | UnsetType, Meta(description="true pauses, false resumes")] = UNSET
-    is_paused: Annotated[bool | UnsetType, Meta(description="The same as paused")] = UNSET
-    missed_policy: _MISSED = None
 
 
 class ScheduleList(msgspec.Struct, frozen=True):
@@ -111,8 +78,8 @@ async def create(call: Call) -> ScheduleObject:
     body, phone = call.decoded(ScheduleBody), call.the_phone
     chat_id = parse_chat_id(body.chat_id)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
-    repeat = _repeat(body.is_repeat, body.repeat_config, first_us)
-    missed, lane = _missed(body.missed_policy, Missed.LATE), lane_of(body.priority)
+    repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
+    missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
     content = content_of(
         SendBody(
@@ -140,24 +107,6 @@ async def create(call: Call) -> ScheduleObject:
         )
     )
     return schedule_object(made, phone)
-
-
-def _repeat(is_repeat: bool, config: RepeatBody | None, first_us: int) -> Repeat | None:
-    if not is_repeat:
-        if config is not None:
-            raise invalid("is_repeat", "repeat_config needs is_repeat")
-        return None
-    if config is None:
-        raise invalid("repeat_config", "repeat_config is missing")
-    return parse_repeat(msgspec.to_builtins(config), first_us)
-
-
-def _missed(text: str | None, usual: Missed) -> Missed:
-    if text is None:
-        return usual
-    if text not in list(Missed):
-        raise invalid("missed_policy", "missed_policy must be late or skip", text)
-    return Missed(text)
 
 
 _PAGE = (Query("limit", "How many", "integer", 1, 2000), Query("offset", "How many to leave out", "integer", 0))
@@ -198,74 +147,13 @@ async def change(call: Call) -> ScheduleObject:
     phone = await _phone(call, schedule)
     if schedule.state != "scheduled":
         raise refused("scheduled message", Refused(schedule.state))
-    how = await _change_of(call, body, schedule, phone)
+    how = await change_of(call, body, schedule, phone)
     done = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, how)
     if done is None:
         raise unknown_schedule()
     if isinstance(done, Refused):
         raise refused("scheduled message", done)
     return schedule_object(done, phone)
-
-
-async def _change_of(
-    call: Call, body: ScheduleChange, schedule: Schedule, phone: PhoneRow
-) -> Callable[[Schedule], Schedule]:
-    now_us = call.deps.clock.now_us()
-    content = await _new_content(call, body, schedule, phone)
-    first_us = schedule.first_at_us
-    if body.scheduled_at is not UNSET:
-        first_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
-    repeat = schedule.repeat
-    if body.is_repeat is False:
-        repeat = None
-    elif body.repeat_config is not UNSET and body.repeat_config is not None:
-        repeat = parse_repeat(msgspec.to_builtins(body.repeat_config), first_us)
-    elif body.is_repeat is True and repeat is None:
-        raise invalid("repeat_config", "repeat_config is missing")
-    missed = _missed(body.missed_policy, schedule.missed)
-    moved = first_us != schedule.first_at_us or repeat != schedule.repeat
-    next_us = next_run(first_us, repeat, None if first_us > now_us else now_us) if moved else None
-    if moved and next_us is None:
-        raise invalid("scheduled_at", "The schedule would never run again: give a scheduled_at that is to come")
-    pause = body.paused if body.paused is not UNSET else body.is_paused
-
-    def how(now: Schedule) -> Schedule:
-        wanted = replace(now, content=content or now.content, first_at_us=first_us, repeat=repeat, missed=missed)
-        if moved:
-            wanted = replace(wanted, next_at_us=next_us)
-        if body.skip_next is not UNSET:
-            wanted = replace(wanted, skip_next=body.skip_next)
-        if pause is True and now.paused_at_us is None:
-            wanted = replace(wanted, paused_at_us=now_us, paused_by="api")
-        if pause is False and now.paused_at_us is not None:
-            wanted = _resumed(wanted, now_us)
-        return wanted
-
-    return how
-
-
-def _resumed(schedule: Schedule, now_us: int) -> Schedule:
-    """Runs that came due while it was paused are not made up for; a single one goes out now."""
-    next_us = schedule.next_at_us
-    if next_us is not None and next_us <= now_us:
-        next_us = next_run(schedule.first_at_us, schedule.repeat, now_us) or next_us
-    return replace(schedule, paused_at_us=None, paused_by=None, next_at_us=next_us)
-
-
-async def _new_content(call: Call, body: ScheduleChange, schedule: Schedule, phone: PhoneRow) -> Content | None:
-    if body.message is UNSET and body.media is UNSET and body.poll is UNSET:
-        return None
-    media = None if body.media is UNSET else body.media
-    if media is None and body.poll is UNSET and schedule.content.media is not None and body.media is UNSET:
-        text = schedule.content.body if body.message is UNSET else body.message
-        return msgspec.structs.replace(schedule.content, body=text)
-    sent = SendBody(
-        chat_id=schedule.chat_id,
-        message=schedule.content.body if body.message is UNSET else body.message,
-        media=media,
-        poll=None if body.poll is UNSET else body.poll,
-    )
-    return await prepared(call.desk, phone, content_of(sent), media, schedule.chat_id)
 
 
 @route(

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.csv_recipients import Recipient
-from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.events import QUEUE_PAUSED, QUEUE_RESUMED
 from heliograph.domain.explain import Explanation, explain
 from heliograph.domain.ids import JobId, JobIds
@@ -14,15 +13,15 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 from heliograph.ports.clock import Clock
 from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
-from heliograph.store import accounts, broadcasts, expire, facts, holds, schedules, steer
+from heliograph.store import broadcasts, expire, facts, feed, holds, schedules, steer
 from heliograph.store.broadcast_list import cancel_fed, jobs_of
 from heliograph.store.store import Shell
+from heliograph.store.sweep import sweep
+from heliograph.store.take_in import LOAD, take_in
 from heliograph.store.told import told
 from heliograph.store.unit import Unit, batch, one, run
 
 T = TypeVar("T")
-LOAD = 500  # recipients taken in by one transaction
-LOAD_LIMIT_US = 600_000_000  # a load that takes longer was cut off
 
 
 class SteeringStore:
@@ -36,26 +35,7 @@ class SteeringStore:
     # -- broadcasts
 
     async def broadcast(self, new: NewBroadcast, recipients: Sequence[Recipient]) -> tuple[JobId, bool]:
-        now_us = self._clock.now_us()
-        made = await self._shell.write(lambda: broadcasts.create(new, now_us))
-        if made == "reused":
-            raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
-        if made == "busy":
-            raise Conflict("The first request with this Idempotency-Key is still under way.", retry_after_s=1)
-        if made is not None:
-            return JobId(int(made)), True
-        try:
-            for first in range(0, len(recipients), LOAD):
-                chunk = recipients[first : first + LOAD]
-                rows = [(first + n, one.chat_id, one.variables, self._ids.make()) for n, one in enumerate(chunk)]
-                await self._shell.write(lambda: broadcasts.load(new.org_no, new.broadcast_no, rows))  # noqa: B023
-            begun = await self._shell.write(lambda: broadcasts.begin(new, len(recipients)))
-        except BaseException:
-            await self._shell.write(lambda: broadcasts.drop(new))
-            raise
-        if not begun:
-            raise Conflict("The broadcast took too long to be taken in; nothing of it is sent.")
-        return new.broadcast_no, False
+        return await take_in(self._shell, self._clock, self._ids, new, recipients)
 
     async def broadcast_row(self, org_no: int, broadcast_no: JobId) -> BroadcastRow | None:
         return await self._shell.read(lambda: broadcasts.get(org_no, broadcast_no))
@@ -148,44 +128,10 @@ class SteeringStore:
         due = await self._shell.read(lambda: one("next_broadcast"))
         if due is None or due["feed_at"] > now_us:
             return set(), None if due is None else due["feed_at"]
-        return await self._shell.write(lambda: broadcasts.feed(now_us))
+        return await self._shell.write(lambda: feed.feed(now_us))
 
     async def sweep_broadcasts(self, before_us: int) -> int:
-        now_us = self._clock.now_us()
-        below = JobIds(lambda: now_us - LOAD_LIMIT_US).make()
-        removed = 0
-        for row in await self._shell.read(lambda: run("orgs_all")):
-            org_no = row["org_no"]
-            stale = await self._shell.read(
-                lambda: run("broadcasts_stale", org_no=org_no, below=below, before=before_us, limit=100)  # noqa: B023
-            )
-            for each in stale:
-                await self._forget(org_no, each["broadcast_no"], each["state"])
-                removed += 1
-            old = JobIds(lambda: before_us).make()
-            await self._shell.write(lambda: run("prune_acts", org_no=org_no, below=old))  # noqa: B023
-        await self._sweep_pace(now_us)
-        return removed
-
-    async def _sweep_pace(self, now_us: int) -> None:
-        """Starts that no window of their phone's policy holds any more."""
-        for phone in await self._shell.read(lambda: accounts.phones(None)):
-            horizon_us = round(facts.policy_of(phone).horizon_s * 1_000_000)
-            before_us = now_us - max(horizon_us, LOAD_LIMIT_US)
-            which = {"org_no": phone.org_no, "phone_no": phone.phone_no, "before": before_us}
-            while await self._shell.write(lambda: run("pace_prune", **which)):  # noqa: B023
-                pass
-
-    async def _forget(self, org_no: int, broadcast_no: int, state: str) -> None:
-        which = {"org_no": org_no, "broadcast_no": broadcast_no}
-        while await self._shell.write(lambda: run("recipients_forget", limit=LOAD, **which)):
-            pass
-
-        def unit() -> Unit[None]:
-            yield from run("broadcast_counts_forget", **which)
-            yield from run("broadcast_drop" if state == "loading" else "broadcast_forget", **which)
-
-        await self._shell.write(unit)
+        return await sweep(self._shell, self._clock, before_us)
 
     # -- schedules
 

@@ -1,0 +1,116 @@
+"""Feeding broadcasts: the next recipients become jobs, in order, a few hundred ahead of what is sent.
+
+Promise: the cursor moves in the transaction that makes the jobs, and only for the one who read it there: whatever
+crashes when, and however many senders feed, no recipient is repeated or left out.
+"""
+
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.broadcast import AHEAD, CHUNK
+from heliograph.domain.content import Content, decode_content
+from heliograph.domain.ids import JobId
+from heliograph.domain.job import NewJob, PhoneGone
+from heliograph.domain.states import Lane
+from heliograph.domain.template import fill
+from heliograph.store import broadcasts
+from heliograph.store.enqueue import enqueue
+from heliograph.store.unit import Unit, one, run
+
+FULL_US = 100_000  # looked at again after so long, when enough is fed
+END_US = 1_000_000  # when all is fed and not all settled
+LONG_US = 60_000_000
+MOST_ASLEEP = 2_000  # so many recipients more, at most, may be jobs that a pause or a cancel has to look at
+
+
+def feed(now_us: int, limit: int = 20) -> Unit[tuple[set[int], int | None]]:
+    """Feeds every broadcast that is due. Gives the phones that got work, and when to look again (None: none runs)."""
+    phones: set[int] = set()
+    for row in (yield from run("broadcasts_due", now=now_us, limit=limit)):
+        yield from _feed_one(row, now_us, phones)
+    next_row = yield from one("next_broadcast")
+    return phones, None if next_row is None else next_row["feed_at"]
+
+
+def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
+    org_no, broadcast_no, delay_us = row["org_no"], row["broadcast_no"], row["delay_us"]
+    counted = yield from one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
+    open_now = row["fed"] - row["skipped"] - counted["settled"]
+    if row["fed"] >= row["total"]:
+        if open_now > 0:
+            yield from _look_again(row, now_us + END_US, now_us)
+        else:
+            yield from broadcasts.end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
+        return
+    room = _room(open_now, delay_us)
+    if room <= 0:  # chats that wait for long (for their morning, say) do not keep the others from their turn
+        asleep = yield from one(
+            "lanes_asleep", org_no=org_no, phone_no=row["phone_no"], after=now_us + LONG_US, limit=MOST_ASLEEP
+        )
+        room = _room(max(open_now - asleep["count"], 0), delay_us)
+    if room <= 0:
+        yield from _look_again(row, now_us + FULL_US, now_us, blocked=1)
+        return
+    if row["blocked"] and delay_us:  # its message was settled just now, not long ago
+        yield from _look_again(row, now_us + delay_us, now_us)
+        return
+    found = yield from run("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
+    content = decode_content(row["content"])
+    jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
+    results = (yield from enqueue(jobs, now_us)) if jobs else []
+    if any(isinstance(result, PhoneGone) for result in results):
+        yield from broadcasts.end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
+        return
+    spaced_us = now_us + int(delay_us) * len(jobs)
+    yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
+    if jobs:
+        phones.add(row["phone_no"])
+
+
+def _room(open_now: int, delay_us: int) -> int:
+    """How many more may become jobs."""
+    room = min(AHEAD - open_now, CHUNK)
+    if delay_us:
+        # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
+        room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
+    return room
+
+
+def _look_again(row: Any, at_us: int, now_us: int, blocked: int = 0) -> Unit[None]:
+    yield from _move(row, now_us, fed=row["fed"], skipped=0, feed_at=at_us, blocked=blocked)
+
+
+def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int, blocked: int = 0) -> Unit[None]:
+    moved = yield from one(
+        "broadcast_fed",
+        org_no=row["org_no"],
+        broadcast_no=row["broadcast_no"],
+        fed_now=fed,
+        fed_before=row["fed"],
+        skipped=skipped,
+        feed_at=feed_at,
+        blocked=blocked,
+        now=now_us,
+    )
+    if moved is None:
+        raise CursorMoved(f"broadcast {row['broadcast_no']}")
+
+
+class CursorMoved(Exception):
+    """Somebody else fed or stopped it meanwhile: the whole unit is undone."""
+
+
+def _job(row: Any, content: Content, recipient: Any) -> NewJob:
+    body = fill(content.body, broadcasts.decode_vars(recipient["vars"]))
+    return NewJob(
+        job_id=JobId(recipient["job_id"]),
+        org_no=row["org_no"],
+        phone_no=row["phone_no"],
+        chat_id=recipient["chat_id"],
+        content=msgspec.structs.replace(content, body=body) if body != content.body else content,
+        lane=Lane(row["lane"]),
+        performed_by=row["performed_by"],
+        expires_at_us=row["expires_at"],
+        broadcast_no=row["broadcast_no"],
+    )

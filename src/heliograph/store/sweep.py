@@ -1,0 +1,50 @@
+"""What steering leaves behind goes in small steps: loads that were cut off, old broadcasts, acts, and old starts."""
+
+from typing import Any
+
+from heliograph.domain.ids import JobIds
+from heliograph.ports.clock import Clock
+from heliograph.store import accounts, facts
+from heliograph.store.unit import Unit, run
+
+STEP = 500
+LOAD_LIMIT_US = 600_000_000  # a load that takes longer was cut off; no start is forgotten sooner
+
+
+async def sweep(shell: Any, clock: Clock, before_us: int) -> int:
+    """How many broadcasts were removed. `before_us`: what ended earlier is past its retention."""
+    now_us = clock.now_us()
+    below, old = JobIds(lambda: now_us - LOAD_LIMIT_US).make(), JobIds(lambda: before_us).make()
+    removed = 0
+    for row in await shell.read(lambda: run("orgs_all")):
+        org_no = row["org_no"]
+        stale = await shell.read(
+            lambda: run("broadcasts_stale", org_no=org_no, below=below, before=before_us, limit=100)  # noqa: B023
+        )
+        for each in stale:
+            await _forget(shell, org_no, each["broadcast_no"], each["state"])
+            removed += 1
+        await shell.write(lambda: run("prune_acts", org_no=org_no, below=old))  # noqa: B023
+    await _sweep_pace(shell, now_us)
+    return removed
+
+
+async def _forget(shell: Any, org_no: int, broadcast_no: int, state: str) -> None:
+    which = {"org_no": org_no, "broadcast_no": broadcast_no}
+    while await shell.write(lambda: run("recipients_forget", limit=STEP, **which)):
+        pass
+
+    def unit() -> Unit[None]:
+        yield from run("broadcast_counts_forget", **which)
+        yield from run("broadcast_drop" if state == "loading" else "broadcast_forget", **which)
+
+    await shell.write(unit)
+
+
+async def _sweep_pace(shell: Any, now_us: int) -> None:
+    """Starts that no window of their phone's policy holds any more."""
+    for phone in await shell.read(lambda: accounts.phones(None)):
+        horizon_us = round(facts.policy_of(phone).horizon_s * 1_000_000)
+        which = {"org_no": phone.org_no, "phone_no": phone.phone_no, "before": now_us - max(horizon_us, LOAD_LIMIT_US)}
+        while await shell.write(lambda: run("pace_prune", **which)):  # noqa: B023
+            pass
