@@ -49,8 +49,10 @@ async def day(hours: float) -> None:
                         )
                         await world.put(chat, phone=phone)
                 await world.clock.forward(3_600)
-            for phone, policy in zip(world.phones, chosen, strict=True):
-                await report(world, phone, policy, began_us)
+                if hour % 6 == 5 or hour + 1 == round(hours):
+                    print(f"after {hour + 1} hours:", flush=True)
+                    for phone, policy in zip(world.phones, chosen, strict=True):
+                        await report(world, phone, policy, began_us)
 
 
 async def report(world: World, phone: PhoneRow, policy: Policy, began_us: int) -> None:
@@ -75,7 +77,8 @@ async def report(world: World, phone: PhoneRow, policy: Policy, began_us: int) -
     broken, lost = check(policy, sent, connected)
     print(
         f"phone {phone.phone_no}: {len(sent)} sent, {len(broken)} violations,"
-        f" {100 * (1 - lost):.2f} % of the allowed pace {broken[:2] if broken else ''}"
+        f" {100 * (1 - lost):.2f} % of the allowed pace {broken[:2] if broken else ''}",
+        flush=True,
     )
 
 

@@ -95,7 +95,7 @@ class Steering(Protocol):
         ...
 
     async def feed(self) -> tuple[set[int], int | None]:
-        """Makes jobs of the next recipients of every broadcast that is due: see store/broadcasts.py."""
+        """Makes jobs of the next recipients of every broadcast that is due: see store/feed.py."""
         ...
 
     async def sweep_broadcasts(self, before_us: int) -> int:

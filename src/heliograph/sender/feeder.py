@@ -1,6 +1,6 @@
 """Feeds broadcasts: makes jobs of their next recipients, a few hundred ahead of what is sent.
 
-Promise: see store/broadcasts.py; any number of these may run, in any process. A step that fails is done again.
+Promise: see store/feed.py; any number of these may run, in any process. A step that fails is done again.
 """
 
 from collections.abc import Callable

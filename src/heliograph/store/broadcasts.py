@@ -1,7 +1,7 @@
-"""Broadcasts: compact recipients, taken in by chunks, made real by one commit, fed to the queue a few hundred ahead.
+"""Broadcasts: compact recipients, taken in by chunks, made real by one commit; how they end, stop and go on.
 
-Promise: the cursor moves in the transaction that makes the jobs, so after a crash at any point no recipient is repeated
-or left out. To accept, pause, resume and cancel costs the same for ten recipients and for a hundred thousand.
+Promise: to pause, resume and cancel costs the same for ten recipients and for a hundred thousand. How they become jobs:
+feed.py.
 Known weakness: a recipient that has not been fed is no job yet: it has an id, but no events.
 """
 
