@@ -6,7 +6,7 @@ import pytest
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.explain import Facts, Hold, Wait, explain
-from heliograph.domain.forecast import PLAYED, eta, steady_s
+from heliograph.domain.forecast import PLAYED, eta, eta_new, steady_s
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.pacing import PRESETS, History, Policy, next_start
@@ -185,3 +185,13 @@ def test_the_forecast_never_plays_more_than_its_bound() -> None:
 def test_no_new_chats_at_all_means_never() -> None:
     policy = Policy(new_chats_per_day=0)
     assert eta(policy, History(policy), 0.0, ahead=3, send_s=1.0, new_chat=True) == float("inf")
+
+
+def test_new_chats_wait_for_their_days_and_the_warm_up_lets_more_go() -> None:
+    policy = PRESETS["linked-new"]
+    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=4) < 3_600
+    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=5) == pytest.approx(86_400, abs=600)
+    # five on the first day and the second, ten on each of the next three
+    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=30) == pytest.approx(4 * 86_400, rel=0.1)
+    old = History(policy, connected_at=-(10.0**7))
+    assert eta_new(policy, old, 0.0, ahead=40_000) == pytest.approx(2_000 * 86_400, rel=0.05)

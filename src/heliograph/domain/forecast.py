@@ -48,6 +48,26 @@ def eta(
     return next_start(policy, played, at, new_chat=new_chat).at - now
 
 
+def eta_new(policy: Policy, history: History, now: float, *, ahead: int) -> float:
+    """Seconds until a message to a new chat starts that has `ahead` others to new chats before it, by their limit.
+
+    A limit that grows with the phone's age is followed for the first part; what lies beyond goes at its last value.
+    """
+    played = _copied(history)
+    at = now
+    for _ in range(min(ahead, PLAYED)):
+        at = next_start(policy, played, at, new_chat=True).at
+        if math.isinf(at):
+            return at
+        played.start(at, 0, "", True)
+        played.settle(at)
+    at = next_start(policy, played, at, new_chat=True).at
+    if ahead > PLAYED:
+        limit = limit_now(policy, played, at, "new_chats_per_day")
+        at += (ahead - PLAYED) * DAY_S / limit if limit else 0.0
+    return at - now
+
+
 def steady_s(policy: Policy, history: History, now: float, *, send_s: float, in_flight: int = 1) -> float:
     """Seconds a message takes, on average, while there is work."""
     abreast = max(min(in_flight, policy.at_once or in_flight), 1)

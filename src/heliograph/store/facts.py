@@ -9,11 +9,10 @@ from typing import Any
 
 from heliograph.domain.errors import Invalid
 from heliograph.domain.explain import Facts, Hold, Wait
-from heliograph.domain.forecast import eta
+from heliograph.domain.forecast import eta, eta_new
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.numbers import zones_of
 from heliograph.domain.pacing import NEVER, History, PaceRow, Policy, limit_now, load, next_start, parse_policy
-from heliograph.domain.policy import DAY_S
 from heliograph.domain.quiet import quiet_until
 from heliograph.domain.states import Class, State
 from heliograph.ports.steering import Forecast
@@ -48,7 +47,16 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     history = yield from _history(policy, phone, now_us)
     send_s, each_s = yield from _speed(job)
     before = max(ahead, in_chat["ahead"])
+    new_ahead = 0
+    new_wait_s = next_start(policy, history, 0.0, new_chat=True).at - next_start(policy, history, 0.0).at
+    if limit_now(policy, history, 0.0, "new_chats_per_day") is not None:
+        counted = yield from one("explain_new_ahead", lane=int(job.lane), seq=job.seq, **where)
+        new_ahead = counted["ahead"]
+        if not new_chat and new_wait_s > 0:  # new chats wait for their limit, and this message passes them
+            before = max(before - new_ahead, in_chat["ahead"])
     forecast_s = eta(policy, history, 0.0, ahead=before, send_s=send_s, in_flight=in_flight, new_chat=new_chat)
+    if new_chat and new_ahead:
+        forecast_s = max(forecast_s, eta_new(policy, history, 0.0, ahead=new_ahead))
     if policy.free and each_s is not None:
         forecast_s = before * each_s  # nothing but its own speed holds the phone back
     return Facts(
@@ -82,9 +90,8 @@ def forecast_of(
         waiting += row["open_now"]
     seconds = eta(policy, history, 0.0, ahead=waiting + count, send_s=SEND_S, in_flight=in_flight)
     seconds = max(seconds, delay_s * count)
-    limit = limit_now(policy, history, 0.0, "new_chats_per_day")
-    if limit is not None and new:
-        seconds = float("inf") if limit == 0 else max(seconds, (new // limit) * DAY_S)
+    if new and limit_now(policy, history, 0.0, "new_chats_per_day") is not None:
+        seconds = max(seconds, eta_new(policy, history, 0.0, ahead=new - 1))
     return Forecast(None if seconds == float("inf") else seconds, new)
 
 

@@ -95,6 +95,11 @@ FROM queues WHERE org_no = :org_no AND phone_no = :phone_no GROUP BY lane
 -- Whose the phone is.
 SELECT owner FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
 
+-- name: explain_new_ahead
+-- New chats of the lane that stand before a place in the order, up to a bound: a range of the index of ready lanes.
+SELECT count(*) AS ahead FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1
+  AND lane = :lane AND status = 'ready' AND head_seq < :seq LIMIT 3000) AS fresh
+
 -- name: explain_head
 -- The message that the phone's lanes would start next: two probes of the index of ready lanes.
 SELECT min(head_job) AS head_job FROM (
