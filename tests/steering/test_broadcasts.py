@@ -270,3 +270,12 @@ async def test_chats_that_wait_for_their_morning_do_not_keep_the_others_from_the
     world.clock.advance(3_600)
     await world.drain()
     assert (await row_of(world, made)).sent == AHEAD + 150
+
+
+async def test_a_recipient_explains_its_turn_before_it_is_fed(world: World) -> None:
+    made, _ = await world.steering.broadcast(new(world, delay_s=3.0), recipients(100))
+    await world.steering.feed()
+    jobs = [job async for chunk in world.steering.broadcast_jobs(world.org_no, queue_id(made)) for job in chunk]
+    found = await world.steering.explain(jobs[61])
+    assert "Waits behind 61 others." in [blocker.text for blocker in found.blockers]
+    assert found.eta_us is not None and found.eta_us - world.clock.us == 60 * 3 * S

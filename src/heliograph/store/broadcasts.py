@@ -189,6 +189,7 @@ def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
 
 
 def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
+    """As it will be. No events; its `seq` is its place in the list."""
     state = State.QUEUED
     if row.state == "cancelled":
         state = State.CANCELLED
@@ -197,8 +198,8 @@ def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
     body = fill(row.content.body, decode_vars(recipient["vars"]))
     return Job(
         job_id=JobId(recipient["job_id"]), org_no=row.org_no, phone_no=row.phone_no, chat_id=recipient["chat_id"],
-        lane=row.lane, seq=0, state=state, content=msgspec.structs.replace(row.content, body=body), attempts=0,
-        starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
+        lane=row.lane, seq=recipient["n"], state=state, content=msgspec.structs.replace(row.content, body=body),
+        attempts=0, starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
         not_before_us=row.scheduled_at_us if state is State.SCHEDULED else None, expires_at_us=row.expires_at_us,
         broadcast_no=row.broadcast_no, schedule_no=None, performed_by=row.performed_by, provider_message_id=None,
         author=None, events=0, queued_at_us=row.created_at_us, started_at_us=None, sent_at_us=None,

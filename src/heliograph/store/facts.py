@@ -42,7 +42,9 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     owner = yield from one("explain_owner", **where)
     new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
     in_chat = yield from one("explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, **where)
-    ahead = yield from _ahead(job)
+    ahead, spaced_s = (yield from _ahead(job)), 0.0
+    if job.events == 0 and job.broadcast_no is not None:  # still a recipient
+        ahead, spaced_s = yield from _ahead_in_list(job)
     policy = policy_of(phone)
     history = yield from _history(policy, phone, now_us)
     send_s, each_s = yield from _speed(job)
@@ -59,6 +61,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
         forecast_s = max(forecast_s, eta_new(policy, history, 0.0, ahead=new_ahead))
     if policy.free and each_s is not None:
         forecast_s = before * each_s  # nothing but its own speed holds the phone back
+    forecast_s = max(forecast_s, spaced_s)
     return Facts(
         job=job,
         now_us=now_us,
@@ -120,6 +123,16 @@ def _ahead(job: Job) -> Unit[int]:
         elif row["lane"] == job.lane:
             ahead += max(row["open_now"] - max(row["next_seq"] - job.seq, 1), 0)
     return ahead
+
+
+def _ahead_in_list(job: Job) -> Unit[tuple[int, float]]:
+    """Of a recipient that is not fed: who goes first, and how long the broadcast's own delay keeps it."""
+    row = yield from one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
+    unfed = 0 if row is None else max(job.seq - row["fed"], 0)
+    ahead = unfed
+    for lane in (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)):
+        ahead += lane["open_now"] if lane["lane"] <= job.lane else 0
+    return ahead, 0.0 if row is None else unfed * row["delay_us"] / 1e6
 
 
 def _history(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
