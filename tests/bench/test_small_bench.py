@@ -32,3 +32,9 @@ def test_a_case_that_does_not_exist_is_refused_with_those_that_do() -> None:
     done = bench("--only", "speed")
     assert done.returncode == 2
     assert "accept, drain, latency, backlog" in done.stderr
+
+
+def test_a_fleet_is_measured_on_postgresql_only() -> None:
+    done = bench("--small", "--rounds", "1", "--only", "^senders$")
+    assert done.returncode == 0, done.stderr
+    assert "needs PostgreSQL" in done.stdout

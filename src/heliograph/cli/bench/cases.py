@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+from heliograph.cli.bench import senders as fleets
 from heliograph.cli.bench import webhooks as told
 from heliograph.cli.bench.gateway import Gateway, gateway
 from heliograph.cli.prove.processes import ProofFailed
@@ -168,11 +169,17 @@ async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
     return await told.hanging(folder, server, size.latency_s / 2)
 
 
+async def senders(folder: Path, server: str | None, size: Size) -> Figures:
+    """Messages of many phones drained by 1, 2 and 4 sender processes, and the database's own time for each message."""
+    return await fleets.senders(folder, server, phones=size.phones, jobs=size.jobs)
+
+
 CASES = {
     "accept": accept,
     "drain": drain,
     "latency": latency,
     "backlog": backlog,
+    "senders": senders,
     "webhooks": webhooks,
     "hanging": hanging,
 }

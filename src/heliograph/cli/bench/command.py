@@ -20,6 +20,7 @@ from heliograph.cli.own_postgres import own_postgres
 from heliograph.cli.prove.processes import ProofFailed
 
 ONCE = {"backlog"}  # its two sides are a pair within one round
+FLEET = {"senders"}  # several processes: only on PostgreSQL
 
 
 @click.command()
@@ -48,6 +49,8 @@ def bench(rounds: int, only: str, postgres: str | None, small: bool, data: str |
         for name in wanted:
             for number in range(1 if name in ONCE else rounds):
                 for store, server in stores.items():
+                    if name in FLEET and server is None:
+                        continue
                     place = folder / f"{name}-{store}-{number}"
                     figures = asyncio.run(CASES[name](place, server, SMALL if small else Size()))
                     results[name].setdefault(store, []).append(figures)
@@ -64,6 +67,9 @@ def bench(rounds: int, only: str, postgres: str | None, small: bool, data: str |
         return
     click.echo(", ".join(f"{name} {value}" for name, value in _machine().items()))
     for name in wanted:
+        if not results[name]:
+            click.echo(f"\n**{name}**: needs PostgreSQL: --postgres URL, or `own`.")
+            continue
         click.echo(f"\n**{name}**: {(CASES[name].__doc__ or '').strip()}\n\n{_table(results[name])}")
 
 
