@@ -5,6 +5,7 @@ What counts is the database's time for a message: it must not rise when more sen
 
 import asyncio
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import aiohttp
@@ -65,8 +66,8 @@ async def _shared(api: Gateway, senders: int) -> None:
     connection = await asyncpg.connect(_url(api))
     try:
         while True:
-            owned = await connection.fetch("SELECT owner, count(*) AS n FROM leases GROUP BY owner")
-            counts = [row["n"] for row in owned if row["owner"] is not None]
+            owned = await connection.fetch(_query("shares"))
+            counts = [row["phones"] for row in owned if row["owner"] is not None]
             if len(counts) == senders == len(owned) and max(counts) - min(counts) <= 1:
                 return
             await asyncio.sleep(0.1)
@@ -75,15 +76,16 @@ async def _shared(api: Gateway, senders: int) -> None:
 
 
 async def _database_ms(api: Gateway) -> float:
-    """Time spent on statements in this database so far, from PostgreSQL's own statistics."""
     connection = await asyncpg.connect(_url(api))
     try:
-        found: float = await connection.fetchval(
-            "SELECT active_time FROM pg_stat_database WHERE datname = current_database()"
-        )
+        found: float = await connection.fetchval(_query("active_time"))
         return found
     finally:
         await connection.close()
+
+
+def _query(name: str) -> str:
+    return files(__package__).joinpath(f"{name}.sql").read_text()
 
 
 def _url(api: Gateway) -> str:

@@ -1,0 +1,1 @@
+SELECT owner, count(*) AS phones FROM leases GROUP BY owner
