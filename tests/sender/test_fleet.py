@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from heliograph.domain.ids import new_phone_id, unique_id
-from heliograph.domain.job import NewPhone
+from heliograph.domain.ids import unique_id
 from heliograph.domain.states import State
 from tests.sender.world import Member, World
 from tests.store.world import look
@@ -172,15 +171,3 @@ async def _tokens_never_go_down(world: World) -> None:
     for earlier, later in pairwise(events):
         if earlier["phone_no"] == later["phone_no"]:
             assert earlier["token"] <= later["token"], "a former owner wrote after the new one"
-
-
-async def test_a_phone_made_meanwhile_sends_its_first_message_without_waiting_for_a_beat(fleet: World) -> None:
-    member = await fleet.join("a")
-    await _shares(fleet, 4)
-    number = NewPhone(fleet.phone.org_no, new_phone_id(), "447700900777", "simulator")
-    made, _ = await fleet.store.create_phone(number)
-    began = fleet.clock.monotonic()
-    job = await fleet.put("00", phone=made)
-    member.sender.phones([made.phone_no])
-    await fleet.until_state(job, State.SENT)
-    assert fleet.clock.monotonic() - began < 1

@@ -65,7 +65,6 @@ class Sender:
         """A hint: these phones may have work."""
         for phone_no in phone_nos:
             self._shard(phone_no).look(phone_no)
-            self._own.heard_of(phone_no)
 
     def phones_freed(self) -> None:
         """A hint: another sender gave phones up."""

@@ -68,17 +68,10 @@ class Ownership:
         self.joined = False
         self.stopping = False
         self._watch = Watch()
-        self._fleet: set[int] = set()  # phones there at the last beat
         self._adopting: dict[int, int] = {}  # phone_no → the token under which its session is being opened
         self._closing: dict[int, asyncio.Task[None]] = {}  # phone_no → its session is being closed
         self._soon = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def heard_of(self, phone_no: int) -> None:
-        """A phone that was not there at our last beat need not wait for the next one."""
-        if phone_no not in self._fleet and self.joined:
-            self._fleet.add(phone_no)
-            self.beat_soon()
 
     def beat_soon(self) -> None:
         """Another sender says that phones are free."""
@@ -121,7 +114,6 @@ class Ownership:
         self.good_until = began + deps.lease_s - min(MARGIN_S, deps.lease_s / 4)
         self.joined = True
         self._fleet_seen(fleet)
-        self._fleet = {seen.phone_no for seen in fleet.leases}
         held = {seen.phone_no: seen for seen in fleet.leases if seen.owner == deps.owner}
         for phone_no, owned in list(self.phones.items()):
             if phone_no not in held or held[phone_no].token != owned.token:
