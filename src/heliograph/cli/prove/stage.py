@@ -83,7 +83,8 @@ class Stage:
             plan.clients,
             plan.rate,
             random.Random(plan.seed + 1),
-            plan.odd,
+            # a program that renames its attempts is asked to wait for each of them anew, for ever
+            plan.odd and plan.control is None,
         )
         self.pauses = Pauses(self.fleet[0].url, self.key, self.phones[-2], random.Random(plan.seed + 2))
 
