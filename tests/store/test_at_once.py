@@ -99,11 +99,12 @@ async def test_everybody_at_once_leaves_queues_that_add_up(desk: Desk) -> None:
             group.create_task(crowd.steer())
     await desk.audit()
     for one in crowd.desks:
-        while True:
+        # nothing started may also mean that every head was past its expiry: what stands behind them comes next
+        for _ in range(1000):
+            if not await one.look(f"SELECT 1 FROM jobs WHERE state = 'queued' AND phone_no = {one.phone_no} LIMIT 1"):
+                break
             one.clock.turn(30)
             started = await one.start(20)
-            if not started:
-                break
             assert all((await one.store.advance([one.settlement(each, SENT) for each in started], [])).settled)
     await desk.audit()
     states = {row["state"] for row in await desk.look("SELECT DISTINCT state FROM jobs")}

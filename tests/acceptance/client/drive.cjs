@@ -16,7 +16,8 @@ function plain({ data, error, status, statusCode }) {
     try {
       answer = { result: plain(await client[part][method](...args)) };
     } catch (error) {
-      answer = { threw: String(error && error.stack ? error.stack : error) };
+      const cause = error && error.cause ? `\ncaused by ${error.cause.stack || error.cause}` : '';
+      answer = { threw: String(error && error.stack ? error.stack : error) + cause };
     }
     process.stdout.write(JSON.stringify(answer) + '\n');
   }
