@@ -44,7 +44,12 @@ def test_the_demo_shows_four_messages_climb_to_read_within_a_minute(tmp_path: Pa
 
 def test_an_interrupted_demo_leaves_no_server_and_no_file_behind(tmp_path: Path) -> None:
     demo = subprocess.Popen(
-        [*COMMAND, "--keep"], stdout=subprocess.PIPE, text=True, env=environ(tmp_path), cwd=tmp_path
+        [*COMMAND, "--keep"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ(tmp_path),
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores Ctrl-C
     )
     assert demo.stdout is not None
     url = ""

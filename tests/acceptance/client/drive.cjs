@@ -1,6 +1,10 @@
 // Calls the published client as told by lines of JSON on stdin, and prints what came of each call.
+const net = require('node:net');
 const readline = require('node:readline');
 const { PeriskopeApi } = require('@periskope/periskope-client');
+
+// `localhost` may have two addresses; on a busy machine 250 ms are not enough for an answer from the right one
+net.setDefaultAutoSelectFamilyAttemptTimeout(10_000);
 
 const client = new PeriskopeApi({ authToken: process.env.TOKEN, phone: process.env.PHONE, env: 'local' });
 
