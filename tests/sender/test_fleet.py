@@ -1,12 +1,15 @@
 """Several senders over one PostgreSQL store: shares, hand-overs and take-overs, and no write of a former owner."""
 
 import asyncio
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from heliograph.domain.ids import unique_id
 from heliograph.domain.states import State
+from heliograph.ports.provider import SessionState
 from tests.sender.world import Member, World
 from tests.store.world import look
 
@@ -171,3 +174,56 @@ async def _tokens_never_go_down(world: World) -> None:
     for earlier, later in pairwise(events):
         if earlier["phone_no"] == later["phone_no"]:
             assert earlier["token"] <= later["token"], "a former owner wrote after the new one"
+
+
+async def _frozen_while_opening(fleet: World, where: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """`a` stands still at `where` while it opens its phones, and wakes up when `b` has long taken them over. Gives
+    the network's sessions before that and after."""
+    first = await fleet.join("a", lease_s=3.0)
+    frozen, own = asyncio.Event(), first.sender._own
+    target: Any = {"recover": own, "open": first.watched}[where]
+    name = {"recover": "_recover", "open": "open"}[where]
+    inner = getattr(target, name)
+
+    async def stands_still(*what: Any) -> None:
+        await frozen.wait()
+        await inner(*what)
+
+    setattr(target, name, stands_still)
+
+    async def opening() -> bool:
+        return len(own._adopting) == len(fleet.phones)
+
+    await fleet.clock.until(opening, limit_s=5)
+    beat = own._beat
+    own._beat = lambda: _stand_still(frozen)  # type: ignore[method-assign]
+    second = await fleet.join("b", lease_s=3.0)
+
+    async def taken() -> bool:
+        return len(second.sender.owned) == len(fleet.phones) and all(
+            owned.session is SessionState.CONNECTED for owned in second.sender.owned.values()
+        )
+
+    await fleet.clock.until(taken, limit_s=15)
+    sessions = dict(fleet.network.sessions)
+    setattr(target, name, inner)
+    own._beat = beat  # type: ignore[method-assign]
+    frozen.set()
+    await fleet.clock.forward(0.5)
+    return sessions, dict(fleet.network.sessions)
+
+
+async def test_a_sender_that_froze_before_it_opened_a_phone_leaves_the_next_owners_session_alone(fleet: World) -> None:
+    before, after = await _frozen_while_opening(fleet, "recover")
+    assert len(before) == len(fleet.phones)
+    assert all(after[name] is session for name, session in before.items())
+
+
+async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(fleet: World) -> None:
+    """The network lets the last one in: who froze on the threshold ends the owner's session without its knowing."""
+    before, after = await _frozen_while_opening(fleet, "open")
+    assert all(after[name] is not session for name, session in before.items())
+    jobs = [await fleet.put(f"chat{n}", phone=phone) for n in range(3) for phone in fleet.phones]
+    for job in jobs:
+        await fleet.until_state(job, State.SENT, limit_s=30)
+    assert set((await fleet.shown()).values()) == {1}

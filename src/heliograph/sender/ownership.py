@@ -1,7 +1,8 @@
 """Whose phones are ours: heartbeats, taking over, giving up.
 
-Promise: nothing is started once our lease may have ended, by our own monotonic clock; what a former owner left in the
-middle is settled before the phone starts anything; a phone is given up only after what is in flight has ended (2 s).
+Promise: nothing is started, and no session opened, once our lease may have ended, by our own monotonic clock; what a
+former owner left in the middle is settled before the phone starts anything; a phone is given up only after what is in
+flight has ended (2 s). A session that ended without our knowing is opened again.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from heliograph.sender.share import Watch, plan
 
 MARGIN_S = 2.0
 DRAIN_S = 2.0
+REOPEN_S = 15.0  # not more often for one phone
 
 
 async def _not_held(_org_no: int, _phone_no: int, _why: str) -> None:
@@ -70,6 +72,7 @@ class Ownership:
         self._watch = Watch()
         self._adopting: dict[int, int] = {}  # phone_no → the token under which its session is being opened
         self._closing: dict[int, asyncio.Task[None]] = {}  # phone_no → its session is being closed
+        self._reopened: dict[int, float] = {}  # phone_no → when its session was last opened again
         self._soon = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -127,6 +130,7 @@ class Ownership:
         if todo.release:
             await self._give_up([seen for seen in todo.release if seen.phone_no in self.phones])
         await self._take([*todo.take, *stale])
+        self._open_again(began)
 
     async def _take(self, wanted: Sequence[Seen]) -> None:
         if not wanted or self.stopping:
@@ -155,7 +159,7 @@ class Ownership:
 
     async def _adopt(self, lease: Lease) -> None:
         """Settles what a former owner left in the middle, opens the session, lets the phone start."""
-        phone_no = lease.phone.phone_no
+        deps, phone_no = self._deps, lease.phone.phone_no
         owned = None
         try:
             await self._closed([phone_no])
@@ -165,6 +169,9 @@ class Ownership:
             self.phones[phone_no] = owned
             shard = self._shard(phone_no)
             await self._recover(owned, shard)
+            if deps.clock.monotonic() >= self.good_until:  # a session of the next owner would be ended by ours
+                self.drop(owned)
+                return
             shard.add(owned)
             assert self.sink is not None
             await owned.provider.open(owned.phone, self.sink)
@@ -175,6 +182,25 @@ class Ownership:
         finally:
             if self._adopting.get(phone_no) == lease.token:
                 del self._adopting[phone_no]
+
+    def _open_again(self, now: float) -> None:
+        """Sessions that say they are up, while the network answers that they are down.
+
+        Networks let the last one in: a process that was frozen while it opened a phone ends the session of the owner
+        after it, and nobody tells that one.
+        """
+        since = max(now - self._deps.lease_s / 3, 0.0)  # the last beat
+        for phone_no, owned in self.phones.items():
+            denied = owned.session is SessionState.CONNECTED and owned.down_until > since
+            if denied and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S:
+                self._reopened[phone_no] = now
+                self._deps.log("session_reopened", phone=owned.row.phone_id)
+                self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))
+
+    async def _reopen(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+        await self._close(owned, before)
+        if self.phones.get(owned.row.phone_no) is owned and self.sink is not None:
+            await owned.provider.open(owned.phone, self.sink)
 
     async def _make_owned(self, lease: Lease) -> Owned | None:
         deps, row = self._deps, lease.phone
