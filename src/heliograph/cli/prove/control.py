@@ -4,7 +4,7 @@ A person would then see a message twice whenever an answer was lost or a kill ca
 does not, a clean proof means nothing. Started as a process of its own by `heliograph prove --control new-id`.
 """
 
-import dataclasses
+import inspect
 import secrets
 
 from heliograph.cli.main import main
@@ -18,7 +18,8 @@ def break_ids() -> None:
 
     async def send(self: SimulatorProvider, request: SendRequest) -> Outcome:
         if request.attempt > 1:
-            request = dataclasses.replace(request, unique_id=f"3EB0{secrets.token_hex(9).upper()}")
+            same = {name: getattr(request, name) for name in inspect.signature(SendRequest).parameters}
+            request = SendRequest(**same | {"unique_id": f"3EB0{secrets.token_hex(9).upper()}"})
         return await honest(self, request)
 
     SimulatorProvider.send = send  # type: ignore[method-assign]

@@ -136,7 +136,17 @@ class Stage:
             if still and not health["waiting"] and not health.get("delayed"):
                 return
             await asyncio.sleep(0.1)
-        raise ProofFailed(f"after {PEACE_S:.0f} s of peace the queue still holds {last}")
+        raise ProofFailed(f"after {PEACE_S:.0f} s of peace the queue still holds {last}: {await self._left()}")
+
+    async def _left(self) -> str:
+        """Which phones have something left, and how they stand: where to begin to look for the cause."""
+        found = []
+        for number in self.phones:
+            health = await self._ask("GET", f"{self.fleet[0].url}/v1/message/queues/health", phone=number)
+            phone = await self._ask("GET", f"{self.fleet[0].url}/v1/phones", phone=number)
+            if health["waiting"] or health["active"] or health.get("delayed"):
+                found.append(f"{number} ({phone['wa_state']}) {health['waiting']} waiting, {health['active']} active")
+        return "; ".join(found)
 
     def count(self, result: Result) -> None:
         result.accepted = len({accepted.key for accepted in self.load.accepted})

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from heliograph.cli.prove.load import PATIENCE_S
+from heliograph.cli.prove.processes import ProofFailed
 from heliograph.domain.checker import Silence
 
 MARGIN_S = 0.3
@@ -40,10 +42,12 @@ class Pauses:
     async def _ask(self, http: aiohttp.ClientSession, what: str) -> None:
         """Until it is answered."""
         headers = {"Authorization": f"Bearer {self.key}", "x-phone": self.phone}
-        while True:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 url = f"{self.base}/v1/phones/{what}"
                 async with http.post(url, headers=headers, timeout=aiohttp.ClientTimeout(total=5)) as answer:
                     if answer.status == 200:
                         return
             await asyncio.sleep(AGAIN_S)
+        raise ProofFailed(f"{what} of a phone was not answered within {PATIENCE_S:.0f} s")
