@@ -22,9 +22,10 @@ BACK_WITHIN_S = 10.0
 
 @dataclass
 class Relay:
-    """`flows` cleared: bytes stop. `cut`: connections end, new ones are refused."""
+    """`flows` cleared: bytes stop. `cut`: connections end, new ones are refused. `where`: of the server, a socket's path
+    or host and port."""
 
-    socket_path: str
+    where: str | tuple[str, int]
     flows: asyncio.Event = field(default_factory=asyncio.Event)
     refusing: bool = False
     port: int = 0
@@ -52,7 +53,10 @@ class Relay:
         if self.refusing:
             writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_unix_connection(self.socket_path)
+        if isinstance(self.where, str):
+            there_reader, there_writer = await asyncio.open_unix_connection(self.where)
+        else:
+            there_reader, there_writer = await asyncio.open_connection(*self.where)
         self._writers.add(there_writer)
         for source, to in ((reader, there_writer), (there_reader, writer)):
             task = asyncio.ensure_future(self._pump(source, to))
@@ -81,12 +85,10 @@ class Wired:
 async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     desk = await open_desk(postgres_url)
     parts = urlsplit(postgres_url)
-    folder = parse_qs(parts.query).get("host", [""])[0]
-    if not folder.startswith("/"):
-        pytest.skip("HELIOGRAPH_TEST_DATABASE_URL names a server without a unix socket")
-    relay = Relay(f"{folder}/.s.PGSQL.5432")
+    folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
+    relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))
     await relay.open()
-    user = parts.username or "postgres"
+    user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
     shell = PostgresShell(url, lambda _seconds, _units: None, time.monotonic)
     await shell.open()
