@@ -86,6 +86,10 @@ PLAIN: dict[str, Conduct] = {
     "429 with Retry-After": status("429 Too Many Requests", "Retry-After: 7\r\n"),
     "500": status("500 Internal Server Error"),
     "503 with Retry-After in centuries": status("503 Service Unavailable", "Retry-After: 999999999\r\n"),
+    "503 with Retry-After as a date": status(
+        "503 Service Unavailable",
+        "Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:29:30 GMT\r\n",
+    ),
     "status 999": status("999 What"),
     "closes before the answer": says(b""),
     "closes within the headers": says(_OK + b"Content-Le"),

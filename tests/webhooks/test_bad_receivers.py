@@ -34,7 +34,8 @@ async def deliver(url: str, *, tls: ssl.SSLContext | None = None, names: Names |
     fetch = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.0/8"), tls=tls, lookup=names)
     try:
         async with asyncio.timeout(10):
-            return attempt_of(await fetch.post(url, body=b'{"a":1}', headers={}, limit_s=LIMIT_S, keep=65_536))
+            fetched = await fetch.post(url, body=b'{"a":1}', headers={}, limit_s=LIMIT_S, keep=65_536)
+            return attempt_of(fetched, now_us=0)
     finally:
         await fetch.close()
 
@@ -96,6 +97,11 @@ async def test_dns_that_does_not_answer_ends_within_its_limit(monkeypatch: pytes
 async def test_a_retry_after_in_whole_seconds_is_understood() -> None:
     async with receiving(PLAIN["429 with Retry-After"]) as port:
         assert (await deliver(f"http://127.0.0.1:{port}/")).retry_after_s == 7.0
+
+
+async def test_a_retry_after_that_is_a_date_counts_from_the_date_of_the_answer() -> None:
+    async with receiving(PLAIN["503 with Retry-After as a date"]) as port:
+        assert (await deliver(f"http://127.0.0.1:{port}/")).retry_after_s == 90.0
 
 
 def test_the_page_names_every_kind_and_no_other() -> None:

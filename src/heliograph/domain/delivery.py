@@ -6,6 +6,8 @@ The schedule is the one of the Standard Webhooks specification.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +20,7 @@ KEEP_BYTES: Final = 65_536
 TRIP_AFTER: Final = 5  # failures in a row of one endpoint open its circuit
 PROBE_FIRST_S: Final = 5.0
 PROBE_MOST_S: Final = 300.0
+_DATE_MOST: Final = 64  # characters
 DISABLE_AFTER_US: Final = 5 * 86_400 * 1_000_000
 
 
@@ -60,10 +63,35 @@ def wait_s(tries: int, schedule: Sequence[float], *, jitter: float, retry_after_
     return max(planned, min(retry_after_s, RETRY_AFTER_MOST_S)) if retry_after_s else planned
 
 
-def parse_retry_after(text: str | None) -> float | None:
-    """Seconds; None for anything but whole seconds. A date is not honoured: the schedule does for that."""
+def parse_retry_after(text: str | None, *, date: str | None = None, now_us: int = 0) -> float | None:
+    """Seconds from now: of a whole number of seconds or an HTTP date; None for anything else, and for what is over.
+
+    A date counts from the `date` that the same answer bears, so that a receiver whose clock is wrong is understood;
+    without one from `now_us`. Source: RFC 9110, 10.2.3 and 5.6.7.
+
+    >>> parse_retry_after("Wed, 21 Oct 2026 07:28:30 GMT", date="Wed, 21 Oct 2026 07:28:00 GMT")
+    30.0
+    """
     text = (text or "").strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= 9 and text != "0" else None
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) <= 9 and text.strip("0") else None
+    until_s = _http_date_s(text)
+    if until_s is None:
+        return None
+    said_s = _http_date_s((date or "").strip())
+    wait = until_s - (now_us / 1_000_000 if said_s is None else said_s)
+    return wait if wait > 0 else None
+
+
+def _http_date_s(text: str) -> float | None:
+    """Seconds since 1970 of any of the three spellings that HTTP knows."""
+    if not text.isascii() or len(text) > _DATE_MOST:
+        return None
+    try:
+        at = parsedate_to_datetime(text)
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def probe_wait_s(failures: int, *, first_s: float = PROBE_FIRST_S) -> float:
@@ -96,5 +124,6 @@ class Health:
         return Health(self.failures + grown, since)
 
     def hopeless(self, now_us: int) -> bool:
-        """Five days of nothing but failures."""
-        return self.failing_since_us is not None and now_us - self.failing_since_us >= DISABLE_AFTER_US
+        """Five days of nothing but failures, and more than a few: two that are five days apart are no such sign."""
+        lasting = self.failing_since_us is not None and now_us - self.failing_since_us >= DISABLE_AFTER_US
+        return self.tripped and lasting

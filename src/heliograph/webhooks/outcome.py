@@ -27,7 +27,7 @@ class Attempt:
         return self.outcome == Outcome.GONE
 
 
-def attempt_of(fetched: Fetched) -> Attempt:
+def attempt_of(fetched: Fetched, *, now_us: int) -> Attempt:
     match fetched:
         case Answer():
             outcome = outcome_of_status(fetched.status)
@@ -37,7 +37,7 @@ def attempt_of(fetched: Fetched) -> Attempt:
                 _words(outcome, fetched),
                 fetched.took_ms,
                 fetched.body,
-                parse_retry_after(fetched.headers.get("retry-after")) if outcome is not Outcome.DELIVERED else None,
+                _asked_wait(fetched, now_us) if outcome is not Outcome.DELIVERED else None,
             )
         case NoAnswer():
             return Attempt(fetched.code, 0, fetched.detail, fetched.took_ms)
@@ -45,6 +45,10 @@ def attempt_of(fetched: Fetched) -> Attempt:
             return Attempt(Outcome.FORBIDDEN, 0, fetched.detail, 0)
         case _:
             assert_never(fetched)
+
+
+def _asked_wait(answer: Answer, now_us: int) -> float | None:
+    return parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now_us=now_us)
 
 
 def _words(outcome: Outcome, answer: Answer) -> str:

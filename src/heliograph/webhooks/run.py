@@ -68,15 +68,14 @@ class Runner:
 
     async def _post(self, item: Claimed, body: bytes, keys: SigningKeys) -> outcome.Attempt:
         headers = signature_headers(keys, body, delivery_id=item.delivery.delivery_id, now_us=self._clock.now_us())
-        return attempt_of(
-            await self._fetch.post(
-                item.url,
-                body=body,
-                headers={"Content-Type": "application/json", **headers},
-                limit_s=ATTEMPT_LIMIT_S,
-                keep=KEEP_BYTES,
-            )
+        fetched = await self._fetch.post(
+            item.url,
+            body=body,
+            headers={"Content-Type": "application/json", **headers},
+            limit_s=ATTEMPT_LIMIT_S,
+            keep=KEEP_BYTES,
         )
+        return attempt_of(fetched, now_us=self._clock.now_us())
 
     def _judge(self, run: Run, item: Claimed, tried: outcome.Attempt, body: bytes) -> Done:
         was = item.delivery
