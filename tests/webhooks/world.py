@@ -51,6 +51,19 @@ class Got:
         return str(self.body["event_type"])
 
 
+class SetClock(SystemClock):
+    """The machine's clock, put ahead by hand. What is waited for in seconds still takes as long."""
+
+    def __init__(self) -> None:
+        self.ahead_us = 0
+
+    def now_us(self) -> int:
+        return super().now_us() + self.ahead_us
+
+    def forward(self, *, days: float = 0.0, seconds: float = 0.0) -> None:
+        self.ahead_us += round((days * 86_400 + seconds) * 1_000_000)
+
+
 Answering = Callable[[Got], int | Awaitable[int]]
 
 
@@ -95,7 +108,7 @@ async def receiving(answer: Answering | None = None) -> AsyncIterator[Receiver]:
         server.close()
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 20.0) -> None:
     """Polls until it holds. Fails after a bound."""
     async with asyncio.timeout(within_s):
         while True:
@@ -181,9 +194,10 @@ async def working(
     name: str = "worker-1",
     alone: bool = True,
     shell: Shell | None = None,
+    clock: SystemClock | None = None,
     **options: Any,
 ) -> AsyncIterator[DeliveryWorker]:
-    clock = SystemClock()
+    clock = clock or SystemClock()
     fetch = GuardedFetch(clock=clock, allowed=parse_networks("127.0.0.0/8"))
     worker = DeliveryWorker(
         OutboxStore(shell or on.shell, clock),

@@ -138,7 +138,8 @@ def _judge(endpoints: Rows, finished: Sequence[Finished], probe_s: float, now_us
             # a probe that asked nobody (its hook was deleted): the next one need not wait
             updates.append((row["org_no"], row["endpoint_no"], health.failures, health.failing_since_us, now_us))
         gone = any(each.gone for each in mine)
-        if gone or health.hopeless(now_us):
+        failed = any(each.failed for each in mine)  # a run that ended untried says nothing
+        if gone or (failed and health.hopeless(now_us)):
             reason = "The receiver answered 410." if gone else "Nothing but failures for five days."
             disabled += yield from _disable(row["org_no"], row["endpoint_no"], reason, now_us)
     yield from batch("endpoints_health", updates)
