@@ -126,6 +126,10 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 OutboxStore(store.shell, clock), clock, days=settings.retention_days
             )
             heard.append(_from_any_thread(worker.wake))
+            if fleet is not None:
+                fleet.serve_events(worker.wake)
+        elif fleet is not None:
+            heard.append(_from_any_thread(fleet.stored))
         orgs = await store.orgs()
         dashboard = Dashboard(
             store,

@@ -1,8 +1,9 @@
-"""Wake-ups between processes on PostgreSQL: a hint that a phone may have work, by LISTEN and NOTIFY.
+"""Wake-ups between processes on PostgreSQL: a hint that a phone may have work, or that there is something to tell to
+webhooks, by LISTEN and NOTIFY.
 
 A hint is sent on its own, not in the transaction that made the work: NOTIFY in a commit takes a lock that all commits
-share. At most 20 hints a second for a process, each with all phones since the last. Hints may be lost: a sender looks
-around each second.
+share. At most 20 hints of a kind a second for a process, each with all phones since the last. Hints may be lost: a
+sender looks around each second, a webhook worker four times a second.
 """
 
 import asyncio
@@ -13,15 +14,17 @@ import asyncpg
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.wake import FleetWake
+from heliograph.store.fanout import fan_out_due
 from heliograph.store.postgresql import AWAY, split_url
 from heliograph.store.store import Shell
-from heliograph.store.unit import run
+from heliograph.store.unit import Unit, run
 
 CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
 MOST = 500  # phones in one hint: a payload holds 8,000 bytes
 AGAIN_S = 2.0
 FREED = 0  # no phone has this number
+EVENTS = "events"  # a payload that names no phone: something was stored that webhooks want to know
 
 
 class PostgresWake:
@@ -35,10 +38,20 @@ class PostgresWake:
         self._mine: Callable[[int], bool] = lambda _: False
         self._waiting: set[int] = set()
         self._some = asyncio.Event()
+        self._stored = asyncio.Event()
+        self._hear_events: Callable[[], None] | None = None
 
     def serve(self, local: FleetWake, mine: Callable[[int], bool]) -> None:
         """The sender of this very process, and which phones are its own. Before `run`."""
         self._local, self._mine = local, mine
+
+    def serve_events(self, hear: Callable[[], None]) -> None:
+        """The webhook worker of this very process. Before `run`."""
+        self._hear_events = hear
+
+    def stored(self) -> None:
+        """Something was committed here, where no webhook worker is: others are told if it is any of theirs."""
+        self._stored.set()
 
     def phones(self, phone_nos: Iterable[int]) -> None:
         for phone_no in phone_nos:
@@ -56,8 +69,9 @@ class PostgresWake:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell())
-            if self._local is not None:
-                group.create_task(self._listen(self._local))
+            group.create_task(self._tell_events())
+            if self._local is not None or self._hear_events is not None:
+                group.create_task(self._listen())
 
     async def _tell(self) -> None:
         while True:
@@ -73,22 +87,37 @@ class PostgresWake:
             if self._waiting:
                 self._some.set()
 
-    async def _listen(self, local: FleetWake) -> None:
+    async def _tell_events(self) -> None:
+        while True:
+            await self._stored.wait()
+            self._stored.clear()
+            try:
+                # as a reader: a write would be a commit, which would be heard of here again
+                await self._shell.read(_events_hint)
+            except Exception:  # noqa: BLE001 - supervised: a hint may be lost
+                await self._clock.sleep(AGAIN_S)
+            await self._clock.sleep(GATHER_S)
+
+    async def _listen(self) -> None:
         while True:
             try:
-                await self._hear(local)
+                await self._hear()
             except (*AWAY, asyncpg.PostgresError):
                 pass
             await self._clock.sleep(AGAIN_S)
 
-    async def _hear(self, local: FleetWake) -> None:
+    async def _hear(self) -> None:
         ended = asyncio.Event()
 
         def heard(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
-            numbers = [int(word) for word in str(payload).split(",") if word.isdigit()]
-            if FREED in numbers:
-                local.phones_freed()
-            local.phones(number for number in numbers if number != FREED)
+            if payload == EVENTS:
+                if self._hear_events is not None:
+                    self._hear_events()
+            elif self._local is not None:
+                numbers = [int(word) for word in str(payload).split(",") if word.isdigit()]
+                if FREED in numbers:
+                    self._local.phones_freed()
+                self._local.phones(number for number in numbers if number != FREED)
 
         connection = await asyncpg.connect(self._url, timeout=5, **self._options)
         try:
@@ -97,3 +126,8 @@ class PostgresWake:
             await ended.wait()
         finally:
             connection.terminate()
+
+
+def _events_hint() -> Unit[None]:
+    if (yield from fan_out_due()):
+        yield from run("notify", channel=CHANNEL, payload=EVENTS)
