@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+from heliograph.cli.bench import hanging as beside
 from heliograph.cli.bench import senders as fleets
 from heliograph.cli.bench import webhooks as told
 from heliograph.cli.bench.gateway import Gateway, gateway
@@ -165,8 +166,8 @@ async def webhooks(folder: Path, server: str | None, size: Size) -> Figures:
 
 
 async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
-    """How late ten endpoints are told, beside an eleventh that answers ("alone") and beside one that never does."""
-    return await told.hanging(folder, server, size.latency_s / 2)
+    """How late ten endpoints are told beside an eleventh that answers, and beside the same one while it hangs."""
+    return await beside.hanging(folder, server, size.seconds * 10)
 
 
 async def senders(folder: Path, server: str | None, size: Size) -> Figures:

@@ -1,6 +1,8 @@
 """Webhook receivers for a measurement, in a process of their own: many ports, one count, how late each delivery came.
 
-Prints its ports; the last one never answers. `GET /` on the first gives `{"count", "late_ms"}` and begins anew.
+Prints its ports; the last one is a switch that answers, hangs or drops what it holds, as told. `GET /` on the first
+gives `{"count", "late_ms"}` of the others and begins anew; `GET /answer`, `/hang`, `/drop` set the switch and give what
+it took so far as `count`.
 """
 
 import asyncio
@@ -35,15 +37,49 @@ class Counted:
     def told(self) -> bytes:
         answer = msgspec.json.encode({"count": self.count, "late_ms": self.late_ms})
         self.count, self.late_ms = 0, []
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+        return _answer(answer)
+
+
+class Switch:
+    """The receiver that can be told to hang. `held`: those who wait for an answer."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self.taken = 0
+        self.held: list[Any] = []
+
+    def take(self, transport: Any) -> None:
+        if self.answers:
+            self.taken += 1
+            transport.write(_OK)
+        else:
+            self.held.append(transport)
+
+    def turn(self, word: bytes) -> bytes:
+        held, self.held = self.held, []
+        self.answers = word == b"/answer"
+        for transport in held:
+            if word == b"/drop":
+                transport.abort()
+            elif self.answers:
+                self.take(transport)
+            else:
+                self.held.append(transport)
+        return _answer(msgspec.json.encode({"count": self.taken, "late_ms": []}))
+
+
+def _answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class Receiver(asyncio.Protocol):
-    """One connection, on httptools."""
+    """One connection, on httptools. `switched`: it leads to the switch itself."""
 
-    def __init__(self, counted: Counted) -> None:
+    def __init__(self, counted: Counted, switch: Switch, *, switched: bool = False) -> None:
         self.counted = counted
-        self.body = b""
+        self.switch = switch
+        self.switched = switched
+        self.url = self.body = b""
         self.parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,26 +88,29 @@ class Receiver(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
 
+    def on_url(self, url: bytes) -> None:
+        self.url = url
+
     def on_body(self, body: bytes) -> None:
         self.body += body
 
     def on_message_complete(self) -> None:
         body, self.body = self.body, b""
         if self.parser.get_method() == b"GET":
-            self.transport.write(self.counted.told())
-            return
-        self.counted.take(body)
-        self.transport.write(_OK)
-
-
-class Silent(asyncio.Protocol):
-    """Takes everything and never answers."""
+            self.transport.write(self.counted.told() if self.url == b"/" else self.switch.turn(self.url))
+        elif self.switched:
+            self.switch.take(self.transport)
+        else:
+            self.counted.take(body)
+            self.transport.write(_OK)
 
 
 async def main(ports: int, *, timed: bool) -> None:
-    counted, loop = Counted(timed=timed), asyncio.get_running_loop()
-    made = [await loop.create_server(lambda: Receiver(counted), "127.0.0.1", 0, backlog=512) for _ in range(ports)]
-    made.append(await loop.create_server(Silent, "127.0.0.1", 0))
+    counted, switch, loop = Counted(timed=timed), Switch(), asyncio.get_running_loop()
+    made = [
+        await loop.create_server(lambda: Receiver(counted, switch), "127.0.0.1", 0, backlog=512) for _ in range(ports)
+    ]
+    made.append(await loop.create_server(lambda: Receiver(counted, switch, switched=True), "127.0.0.1", 0))
     print(*(server.sockets[0].getsockname()[1] for server in made), flush=True)
     await asyncio.Event().wait()
 

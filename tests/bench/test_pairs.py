@@ -1,0 +1,27 @@
+"""The statement about pairs: a median of ratios, and between which of them the true one lies with 95 %."""
+
+from math import comb
+
+import pytest
+
+from heliograph.cli.bench.hanging import compare, outside
+
+
+@pytest.mark.parametrize("pairs", range(6, 200))
+def test_what_may_be_left_out_at_each_end_is_as_much_as_95_percent_allow(pairs: int) -> None:
+    def sure(left_out: int) -> float:
+        return 1 - 2 * sum(comb(pairs, n) for n in range(left_out + 1)) / 2**pairs
+
+    assert sure(outside(pairs)) >= 0.95 > sure(outside(pairs) + 1)
+
+
+def test_a_few_pairs_are_all_needed() -> None:
+    assert [outside(pairs) for pairs in range(1, 6)] == [0] * 5
+
+
+def test_one_slow_moment_of_the_machine_does_not_move_the_median() -> None:
+    calm = [[10.0 + n / 1000 for n in range(200)] for _ in range(12)]
+    disturbed = [*calm[:5], [each * 20 for each in calm[5]], *calm[6:]]
+    figures = compare(calm, disturbed)
+    assert figures["ratio of p99"] == figures["95 % from"] == figures["to"] == 1.0
+    assert figures["deliveries a side"] == 2400 and figures["that hangs"] > figures["p99 ms beside one that answers"]
