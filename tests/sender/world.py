@@ -102,6 +102,7 @@ class World:
     network: SimulatedNetwork
     store: Store  # the tests' own, that no fault meets
     phones: list[PhoneRow]
+    shells: Callable[[Path | str, VirtualClock], Shell]
     members: list[Member] = field(default_factory=list)
     ids: JobIds = field(init=False)
 
@@ -116,7 +117,7 @@ class World:
         self, name: str = "a", *, lease_s: float = LEASE_S, changes: Mapping[str, Any] | None = None, **limits: Any
     ) -> Member:
         """A sender begins to work. `changes`: other SenderDeps than the usual ones."""
-        shell = Faulty(shell_of(self.where, self.clock), self.clock)
+        shell = Faulty(self.shells(self.where, self.clock), self.clock)
         self.clock.busy.append(lambda: shell.under_way > 0)
         await shell.open(migrate=False)
         provider = SimulatorProvider(self.network, self.clock)
@@ -243,10 +244,16 @@ def shell_of(where: Path | str, clock: VirtualClock) -> Shell:
 
 
 @contextlib.asynccontextmanager
-async def sending(where: Path | str, journal: Path, *, phones: int = 1) -> AsyncIterator[World]:
+async def sending(
+    where: Path | str,
+    journal: Path,
+    *,
+    phones: int = 1,
+    shells: Callable[[Path | str, VirtualClock], Shell] = shell_of,
+) -> AsyncIterator[World]:
     """A network, a store with so many phones, and no sender yet. Ends with an audit of the database."""
     clock = VirtualClock()
-    shell = shell_of(where, clock)
+    shell = shells(where, clock)
     await shell.open()
     store = Store(shell, clock, JobIds(clock.now_us))
     org = await store.create_org("an organisation")
@@ -256,7 +263,7 @@ async def sending(where: Path | str, journal: Path, *, phones: int = 1) -> Async
         made.append((await store.create_phone(phone))[0])
     async with open_network(journal, clock, random.Random(7)) as network:
         clock.busy.append(lambda: not network.journal.idle)
-        world = World(where, clock, network, store, made)
+        world = World(where, clock, network, store, made, shells)
         try:
             yield world
         finally:
