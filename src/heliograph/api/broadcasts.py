@@ -5,8 +5,7 @@ a missing variable or a bad row of a CSV refuses all, by name. Source: contract 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -26,54 +25,49 @@ from heliograph.api.parse import (
     TtlSeconds,
     content_of,
 )
+from heliograph.api.recipients import Steps, Wanted, from_csv, is_null, let_go, listed, slowly
 from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.api.send import check_kind, check_recipient, prepared
 from heliograph.api.terms import expiry_of, lane_of
 from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.chat import is_group, parse_chat_id
 from heliograph.domain.content import MAX_TEXT
-from heliograph.domain.csv_recipients import MAX_RECIPIENTS, Recipient, parse_csv, recipient
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import queue_id
-from heliograph.domain.job import PhoneRow
+from heliograph.domain.job import Idempotency, PhoneRow
 from heliograph.domain.moment import iso, parse_future
 from heliograph.domain.states import Lane
-from heliograph.domain.template import Check, fill, parse_values
+from heliograph.domain.template import Check, fill
 
 MAX_DELAY_S = 86_400.0
 CLOCKS_DIFFER_S = 60.0
 PATH = "/v1/message/broadcast"
 
 
-class VariablesBody(msgspec.Struct, gc=False):
-    chat_id: str
-    values: dict[str, str | int | float]
+_CHAT_IDS = {"type": ["array", "null"], "items": {"type": "string"}}
+_VARIABLES = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "required": ["chat_id", "values"],
+        "properties": {
+            "chat_id": {"type": "string"},
+            "values": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+        },
+    },
+}
 
 
-# decoded one by one, in a thread: all at once they would hold up everybody else for a while
-_Variables = Annotated[
-    msgspec.Raw,
-    Meta(
-        extra_json_schema={
-            "type": "object",
-            "required": ["chat_id", "values"],
-            "properties": {
-                "chat_id": {"type": "string"},
-                "values": {
-                    "type": "object",
-                    "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}]},
-                },
-            },
-        }
-    ),
-]
-_variables = msgspec.json.Decoder(VariablesBody)
+def _nothing() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
 
 
 class BroadcastBody(msgspec.Struct):
-    """`chat_ids` with `variables`, or `csv`: a file whose columns are the variables and one of which is the number."""
+    """`chat_ids` with `variables`, or `csv`: a file whose columns are the variables and one of which is the number.
 
-    chat_ids: list[str] | None = None
+    Both arrays are left as they came, to be decoded in steps.
+    """
+
+    chat_ids: Annotated[msgspec.Raw, Meta(extra_json_schema=_CHAT_IDS)] = msgspec.field(default_factory=_nothing)
     csv: Annotated[
         str | None, Meta(description="A CSV file as text, with a heading; one column is chat_id, phone …")
     ] = None
@@ -89,7 +83,7 @@ class BroadcastBody(msgspec.Struct):
         float,
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
-    variables: list[_Variables] | None = None
+    variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
@@ -113,12 +107,6 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     preview: list[PreviewRow] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    recipients: list[Recipient]
-    repeated: int
-
-
 @route(
     "POST", "/message/broadcast",
     summary="Send one message to many chats", tag="Broadcasts", phone=PhoneUse.REQUIRED, body=BroadcastBody,
@@ -133,10 +121,9 @@ class _Wanted:
 )  # fmt: skip
 async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     steering, phone = steering_of(call), call.the_phone
-    # in a thread: a list of the largest size takes a second, in which others are served
-    body = await asyncio.to_thread(call.decoded, BroadcastBody)
+    # in a thread and by steps: a list of the largest size takes seconds, in which others are served
+    body, keyed = await slowly(_opened(call), call.deps.clock)
     now_us = call.deps.clock.now_us()
-    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
     if not 0 <= body.delay <= MAX_DELAY_S:  # a NaN is not either
         raise invalid("delay", f"delay must be a number of seconds from 0 to {MAX_DELAY_S:.0f}")
     scheduled_us = None
@@ -147,14 +134,13 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
     content = content_of(_as_send(body))
-    wanted = await asyncio.to_thread(_recipients, body, phone)
+    wanted = await slowly(_recipients(body, phone), call.deps.clock)
     first = wanted.recipients[0]
     if body.dry_run:
         return await _dry_run(call, wanted, body, scheduled_us)
     content = await prepared(call.desk, phone, content, body.media, first.chat_id)
-    other = next((one for one in wanted.recipients if is_group(one.chat_id) != is_group(first.chat_id)), None)
-    if other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
-        check_kind(call.desk, phone, content, other.chat_id)
+    if wanted.other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
+        check_kind(call.desk, phone, content, wanted.other)
     new = NewBroadcast(
         broadcast_no=call.deps.job_ids.make(),
         org_no=phone.org_no,
@@ -166,9 +152,11 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
         expires_at_us=expires_us,
         idempotency=keyed,
     )
+    total = len(wanted.recipients)
     made, replayed = await steering.broadcast(new, wanted.recipients)
+    await slowly(let_go(wanted.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
-    answer = BroadcastAnswer(queue_id(made), len(wanted.recipients), wanted.repeated)
+    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
     headers = {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
     return Answer(msgspec.json.encode(answer), headers=headers)
 
@@ -184,7 +172,14 @@ def _as_send(body: BroadcastBody) -> SendBody:
     )
 
 
-def _recipients(body: BroadcastBody, phone: PhoneRow) -> _Wanted:
+def _opened(call: Call) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
+    body = call.decoded(BroadcastBody)
+    yield
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.the_phone.phone_id, body=call.body)
+    return body, keyed
+
+
+def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
     """Checked, each once; every variable is there for every one of them."""
     check = Check(body.message or "", most=MAX_TEXT)
 
@@ -192,53 +187,23 @@ def _recipients(body: BroadcastBody, phone: PhoneRow) -> _Wanted:
         check_recipient(phone, chat_id)
         check.see(chat_id, values)
 
-    if body.csv is not None:
-        if body.chat_ids is not None or body.variables is not None:
-            raise invalid("csv", "Give either csv, or chat_ids and variables")
-        parsed = parse_csv(body.csv, see=see)
-        wanted = _Wanted(parsed.rows, parsed.repeated)
+    if body.csv is None:
+        wanted = yield from listed(body.chat_ids, body.variables, see)
+    elif not (is_null(body.chat_ids) and is_null(body.variables)):
+        raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
-        wanted = _listed(body, see)
+        wanted = yield from from_csv(body.csv, see)
     check.end()
     return wanted
 
 
-def _listed(body: BroadcastBody, see: Callable[[str, Mapping[str, str]], None]) -> _Wanted:
-    if not body.chat_ids:
-        raise invalid("chat_ids", "chat_ids must name at least one chat")
-    if len(body.chat_ids) > MAX_RECIPIENTS:
-        raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
-    given: dict[str, dict[str, str]] = {}
-    spelled: dict[str, str] = {}  # as it was written → canonical, so that most are read once
-    for raw in body.variables or ():
-        text, values = _values(raw)
-        chat_id = spelled[text] = parse_chat_id(text, "variables")
-        given[chat_id] = given[chat_id] | values if chat_id in given else values
-    found: dict[str, Recipient] = {}
-    for text in body.chat_ids:
-        chat_id = spelled.get(text) or parse_chat_id(text, "chat_ids")
-        if chat_id not in found:
-            values = given.pop(chat_id, {})
-            see(chat_id, values)
-            found[chat_id] = recipient(chat_id, values)
-    return _Wanted(list(found.values()), len(body.chat_ids) - len(found))
-
-
-def _values(raw: msgspec.Raw) -> tuple[str, dict[str, str]]:
-    try:
-        one = _variables.decode(raw)
-    except msgspec.ValidationError as error:
-        raise invalid("variables", f"variables: each needs chat_id and values of texts and numbers ({error})") from None
-    return one.chat_id, parse_values(one.values)
-
-
-async def _dry_run(call: Call, wanted: _Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
+async def _dry_run(call: Call, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
     phone = call.the_phone
     provider = call.deps.provider(phone.provider)
     forecast = await steering_of(call).forecast(
         phone.org_no,
         phone.phone_no,
-        [one.chat_id for one in wanted.recipients],
+        await asyncio.to_thread(lambda: [one.chat_id for one in wanted.recipients]),
         delay_s=body.delay,
         in_flight=1 if provider is None else provider.capabilities.in_flight,
     )
