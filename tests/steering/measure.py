@@ -129,9 +129,9 @@ async def broadcast(count: int = 100_000, rounds: int = 5) -> None:
                         path = f"/v1/message/broadcast/{made['broadcast_id']}/{act}"
                         acts.append((await one.call("POST", path))[1])
                 print(
-                    f"broadcast of {count:,}, {name}, {rounds} times: accepted in"
-                    f" {min(accepted) / 1000:.2f}–{max(accepted) / 1000:.2f} s; {_said(singles)} for single sends beside"
-                    f" it; progress {_said(progress)}; pause, resume, cancel {_said(acts)};"
+                    f"broadcast of {count:,}, {name}, {rounds} times: accepted in {min(accepted) / 1000:.2f} to"
+                    f" {max(accepted) / 1000:.2f} s; single sends beside it {_said(singles)};"
+                    f" progress {_said(progress)}; pause, resume, cancel {_said(acts)};"
                     f" memory {before:.0f} → {one.rss_mb():.0f} MB, peak {one.peak_mb():.0f} MB",
                     flush=True,
                 )
