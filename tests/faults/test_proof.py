@@ -1,8 +1,12 @@
 """The proof as a user runs it, short: a few kills must break nothing, and a broken program must be caught."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +43,27 @@ def test_a_program_that_makes_a_new_id_at_each_attempt_is_caught() -> None:
     code, report = prove("--kills", "3", "--seed", "12", "--control", "new-id")
     assert (code, report["good"]) == (0, True)
     assert report["broken"].get("I3", 0) > 0
+
+
+def _children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are looked up in /proc")
+def test_a_proof_that_is_told_to_stop_leaves_no_server_behind() -> None:
+    command = [sys.executable, "-m", "heliograph.cli.main", "prove", "--kills", "50"]
+    proof = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(started := _children(proof.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    proof.send_signal(signal.SIGTERM)
+    _, said = proof.communicate(timeout=60)
+    assert proof.returncode == 1
+    assert "stopped before its end" in said
+    assert len(started) == 2
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 @pytest.mark.parametrize("arguments", [["--stops", "3"], ["--kills", "-1"], ["--control", "luck"]])

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import replace
@@ -101,6 +102,8 @@ def prove(
             raise
         keep = True
         raise Failed("the proof could not be carried out.", why=str(first), todo=f"Its logs: {folder}") from None
+    except asyncio.CancelledError:
+        raise Failed("the proof was stopped before its end.") from None
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -122,6 +125,10 @@ def _first(problem: BaseException) -> BaseException:
 async def _with_progress(plan: Plan) -> Result:
     """A bar on a terminal, a plain line for each tenth of the way elsewhere; both on standard error."""
     total = plan.kills + plan.stops
+    running = asyncio.current_task()
+    assert running is not None
+    # else its servers would outlive it, the frozen ones too
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     note(f"Proof with seed {plan.seed}: {plan.kills} kills, {plan.stops} stops, {plan.rate:g} messages a second.")
     if sys.stderr.isatty():
         from rich.progress import Progress
