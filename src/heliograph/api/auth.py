@@ -42,12 +42,16 @@ class Keys:
 
     async def caller(self, authorization: bytes | None) -> Caller:
         """Raises Unauthorized for a missing, unknown or revoked key."""
-        token = bearer_token(authorization)
-        digest = hashlib.sha256(token).digest()
-        remembered = self._known.get(digest)
-        if remembered is not None and self._clock.monotonic() < remembered[0]:
-            return remembered[1]
-        return await self._look_up(digest)
+        digest = _digest(authorization)
+        return self._fresh(digest) or await self._look_up(digest)
+
+    def remembered(self, authorization: bytes | None) -> Caller | None:
+        """As `caller`, None where the store would have to be asked."""
+        return self._fresh(_digest(authorization))
+
+    def _fresh(self, digest: bytes) -> Caller | None:
+        found = self._known.get(digest)
+        return found[1] if found is not None and self._clock.monotonic() < found[0] else None
 
     async def _look_up(self, digest: bytes) -> Caller:
         asked_at = self._clock.monotonic()
@@ -81,6 +85,10 @@ class Keys:
             del self._asked[digest]
 
 
+def _digest(authorization: bytes | None) -> bytes:
+    return hashlib.sha256(bearer_token(authorization)).digest()
+
+
 def bearer_token(authorization: bytes | None) -> bytes:
     """The secret, free of stray spaces and of a prefix pasted twice."""
     token = (authorization or b"").strip()
@@ -107,14 +115,18 @@ class Phones:
 
     async def for_send(self, org_no: int, header: bytes | None) -> PhoneRow:
         """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
-        remembered = self._known.get((org_no, header))
-        if remembered is not None and self._clock.monotonic() < remembered[0]:
-            return remembered[1]
+        if (remembered := self.remembered(org_no, header)) is not None:
+            return remembered
         found = await self.required(org_no, header)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[org_no, header] = (self._clock.monotonic() + PHONE_TTL_S, found)
         return found
+
+    def remembered(self, org_no: int, header: bytes | None) -> PhoneRow | None:
+        """As `for_send`, None where the store would have to be asked."""
+        found = self._known.get((org_no, header))
+        return found[1] if found is not None and self._clock.monotonic() < found[0] else None
 
     async def required(self, org_no: int, header: bytes | None) -> PhoneRow:
         """The phone of x-phone; without the header the organisation's only phone, else Invalid."""

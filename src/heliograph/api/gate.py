@@ -7,7 +7,6 @@ Paths outside /v1 go to whoever is mounted there; what nobody takes is a 404 in 
 Promise: every answer, whatever went wrong, is JSON with the contract's headers; a defect is logged and is a plain 500.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +18,8 @@ from heliograph.api.errors import Headers, body_of, defect, from_status, headers
 from heliograph.api.idempotency import REPLAYED
 from heliograph.api.ratelimit import Standing
 from heliograph.api.send import SEND, answer_of, send
+from heliograph.api.shortcut import Shortcut
+from heliograph.api.trace import Traces
 from heliograph.domain.errors import Refusal
 
 Scope = dict[str, Any]
@@ -27,16 +28,21 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 SENDS = frozenset({SEND, "/v1/messages/send"})
 _JSON = (b"content-type", b"application/json")
+_traces = Traces()
 
 
 class Gate:
-    """An ASGI app. `inner` routes what is under /v1, `mounts` by the longest path first, `outside` has the rest."""
+    """An ASGI app. `inner` routes what is under /v1, `mounts` by the longest path first, `outside` has the rest.
+
+    `shortcut` is for a server that offers it POSTs to SENDS before it calls the app.
+    """
 
     def __init__(self, desk: Desk, inner: AsgiApp, *, mounts: tuple[Mount, ...], outside: AsgiApp) -> None:
         self._desk = desk
         self._inner = inner
         self._mounts = sorted(mounts, key=lambda mount: -len(mount.path))
         self._outside = outside
+        self.shortcut = Shortcut(desk)
 
     async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
         if scope["type"] == "lifespan":
@@ -156,7 +162,7 @@ class _Exchange:
 
     def _headers(self) -> Headers:
         """Of every answer under /v1. Source: contract section 1, "Response headers"."""
-        headers: Headers = [(b"x-periskope-trace-id", secrets.token_hex(8).encode())]
+        headers: Headers = [(b"x-periskope-trace-id", _traces.make())]
         if self._caller is not None:
             headers.append(self._caller.org_header)
         if self._standing is not None:

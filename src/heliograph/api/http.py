@@ -63,7 +63,7 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
 _OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
 
-def build_api(deps: ApiDeps) -> AsgiApp:
+def build_api(deps: ApiDeps) -> Gate:
     """Everything that is answered over HTTP, ready for a server."""
     desk = Desk(deps, Keys(deps.accounts, deps.clock), Phones(deps.accounts, deps.clock), _limit(deps))
     handlers = [handler for routes in _RESOURCES for handler in routes()]

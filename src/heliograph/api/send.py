@@ -21,7 +21,7 @@ from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.api.terms import expiry_of, lane_of
 from heliograph.domain.chat import parse_chat_id, test_suffix
 from heliograph.domain.content import Content, Kind
-from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.errors import NotFound, Refusal, invalid
 from heliograph.domain.ids import queue_id, unique_id
 from heliograph.domain.job import Enqueued, KeyReused, NewJob, PhoneGone, PhoneRow
 from heliograph.domain.wire import HINT
@@ -41,12 +41,14 @@ class SendAnswer(msgspec.Struct, frozen=True):
 
 
 _send_decoder = msgspec.json.Decoder(SendBody)
-_encode = msgspec.json.Encoder().encode
 
 
 def answer_of(enqueued: Enqueued) -> bytes:
-    name = queue_id(enqueued.job_id)
-    return _encode(SendAnswer(name, enqueued.position, unique_id(enqueued.job_id), HINT + name))
+    """A `SendAnswer`; none of its texts needs an escape."""
+    name, key = queue_id(enqueued.job_id), unique_id(enqueued.job_id)
+    return (
+        f'{{"queue_id":"{name}","queue_position":{enqueued.position},"unique_id":"{key}","hint":"{HINT}{name}"}}'
+    ).encode()
 
 
 async def send(desk: Desk, caller: Caller, head: Head, body: bytes | bytearray) -> tuple[Enqueued, PhoneRow]:
@@ -84,7 +86,41 @@ async def accept(
         deps.wake.phones((phone.phone_no,))
         deps.meter.accepted(1, deps.clock.monotonic() - began)
         return result, phone
-    raise _not_queued(result)
+    raise not_queued(result)
+
+
+def quick_job(desk: Desk, phone: PhoneRow, idempotency_key: bytes | None, raw: bytes | bytearray) -> NewJob | None:
+    """What `accept` would enqueue, for a body that needs no question to anybody; None for the others.
+
+    Raises a Refusal as `accept` does, with nothing stored.
+    """
+    body = decode(_send_decoder, raw)
+    if body.media is not None or body.reply_to is not None or body.reaction is not None:
+        return None
+    deps = desk.deps
+    chat_id = parse_chat_id(body.chat_id)
+    content = content_of(body)
+    keyed = None
+    if idempotency_key is not None:
+        keyed = idempotency(idempotency_key, path=SEND, phone_id=phone.phone_id, body=raw)
+    expires_at_us = None
+    if body.ttl_seconds is not None or body.expires_at is not None:
+        expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, deps.clock.now_us())
+    check_recipient(phone, chat_id)
+    provider = deps.provider(phone.provider)
+    if provider is None:
+        return None
+    _check_kind(provider, content, chat_id)
+    return NewJob(
+        job_id=deps.job_ids.make(),
+        org_no=phone.org_no,
+        phone_no=phone.phone_no,
+        chat_id=chat_id,
+        content=content,
+        lane=lane_of(body.priority),
+        expires_at_us=expires_at_us,
+        idempotency=keyed,
+    )
 
 
 async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
@@ -128,7 +164,7 @@ async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:
         raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
 
 
-def _not_queued(result: KeyReused | PhoneGone) -> Exception:
+def not_queued(result: KeyReused | PhoneGone) -> Refusal:
     match result:
         case KeyReused():
             return reused()

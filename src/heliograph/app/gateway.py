@@ -17,6 +17,7 @@ from typing import Any
 
 from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
 from heliograph.api.deps import ApiDeps, Mount, Readiness
+from heliograph.api.gate import Gate
 from heliograph.api.http import build_api
 from heliograph.app.sending import make_inbox, make_sender, open_providers
 from heliograph.app.stores import open_store
@@ -58,7 +59,7 @@ PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 class Gateway:
     """What runs: `services` by name, to be started; `new_secret` and `login_path` are shown once."""
 
-    api: Any
+    api: Gate
     sender: Sender | None
     services: dict[str, Any]
     closing: asyncio.Event

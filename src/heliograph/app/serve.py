@@ -6,17 +6,21 @@ for what is in flight, hands its phones over, and returns 0 within 10 s.
 
 import asyncio
 import contextlib
+import functools
 import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
 
+from heliograph.api.gate import SENDS, Gate
+from heliograph.api.shortcut import MOST_BYTES
 from heliograph.app.gateway import Gateway, open_gateway
+from heliograph.app.protocol import Connection
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.settings import Settings
@@ -68,11 +72,12 @@ async def serve(settings: Settings) -> int:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: stopping is ours."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Gate) -> None:
+        speaks = functools.partial(Connection, shortcut=app.shortcut, paths=SENDS, most_bytes=MOST_BYTES)
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=cast(Any, speaks),
                 loop="none",
                 lifespan="off",
                 log_config=None,

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.VOICE, Kind.DOCUMENT, Kind.STICKER})
 
 
-class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+class Media(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file. `sha256` names its bytes in the media folder; until they are fetched only `url` is known."""
 
     mimetype: str
@@ -42,14 +42,14 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True):
     url: str | None = None
 
 
-class Poll(msgspec.Struct, frozen=True, omit_defaults=True):
+class Poll(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     name: str
     options: tuple[str, ...]
     allow_multiple_answers: bool = False
     poll_id: str | None = None
 
 
-class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+class Content(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`body` is text or caption. `reply_to` is the id of the quoted message as the caller gave it.
 
     `extra` holds what only some providers send, already checked, under its own name: {"location": {…}},

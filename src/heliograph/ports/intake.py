@@ -3,7 +3,7 @@
 `Unavailable` may come out of any of them (disk full, database away).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Protocol
 
 from heliograph.domain.ids import JobId
@@ -23,7 +23,7 @@ from heliograph.domain.job import (
 
 
 class Intake(Protocol):
-    async def enqueue(self, job: NewJob) -> EnqueueResult:
+    def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
         """TX1: idempotency key, seq, counters, row, event. Returns only after the commit is synced to disk.
 
         Calls that are under way at the same time share a commit.

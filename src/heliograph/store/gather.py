@@ -6,8 +6,9 @@ other.
 """
 
 import asyncio
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from heliograph.domain.errors import Refusal, Unavailable
 from heliograph.domain.ids import JobId, JobIds
@@ -107,6 +108,6 @@ class Gather:
         if isinstance(error, Refusal):
             raise error
         now_us = self._clock.now_us()
-        fresh = replace(job, job_id=self._ids.make())
+        fresh = msgspec.structs.replace(job, job_id=self._ids.make())
         results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
         return results[0]

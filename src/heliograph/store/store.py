@@ -3,7 +3,7 @@
 Promise: see `ports/intake.py` and `ports/engine.py`; this file only joins verbs to units.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -60,8 +60,8 @@ class Store:
 
     # -- intake
 
-    async def enqueue(self, job: NewJob) -> EnqueueResult:
-        return await self._gather.enqueue(job)
+    def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
+        return self._gather.enqueue(job)
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
