@@ -75,7 +75,14 @@ def call(query: Query, phone_no: int) -> Call:
 
     def value(name: str, n: int) -> Any:
         job_id = phone_no * 1_000_000 + n
-        new = query.name in ("jobs_insert", "events_insert", "idempotency_take", "inbound_insert")
+        new = query.name in (
+            "jobs_insert",
+            "jobs_insert_plain",
+            "events_queued",
+            "events_insert",
+            "idempotency_take",
+            "inbound_insert",
+        )
         known = {
             "org_no": 1, "phone_no": phone_no, "chat_id": f"c{n}@c.us", "lane": 1, "side": 0, "class": 1, "seq": n,
             "job_id": -job_id if new else job_id, "head_job": job_id, "head_seq": n, "waits_for": None,

@@ -41,7 +41,7 @@ HOT = _words("""
     events_settled events_started fence history_of_job
     idempotency_answer idempotency_find idempotency_made idempotency_release idempotency_take inbound_insert
     intake_advance intake_lock interrupted job_by_id job_of_alias jobs_by_alias jobs_by_id jobs_cancel
-    jobs_expire jobs_insert jobs_of_org jobs_of_phone jobs_orphan jobs_settle jobs_start known_message
+    jobs_expire jobs_insert jobs_insert_plain jobs_of_org jobs_of_phone jobs_orphan jobs_settle jobs_start known_message
     lanes_busy lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
     lanes_of_new_chats lanes_set lanes_waiting_for leases_release leases_take orphaned_attempts orphans_keep
     orphans_take purge_candidates purge_named queues_count ready_now receipts_apply receipts_jobs receipts_lock

@@ -4,11 +4,12 @@ import contextlib
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
@@ -125,7 +126,7 @@ class Desk:
             self.ids.make(), self.org_no, self.phone_no, f"{chat}@c.us", Content(Kind.TEXT, text), lane=lane,
             idempotency=keyed,
         )  # fmt: skip
-        return replace(made, **changes)
+        return msgspec.structs.replace(made, **changes)
 
     async def put(self, chat: str = "a", **more: Any) -> JobId:
         """Enqueues one message."""

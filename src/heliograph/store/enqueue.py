@@ -4,6 +4,7 @@ Promise: after the commit each job has its place in the order, its event and (if
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from heliograph.domain.content import encode_content
 from heliograph.domain.ids import JobId
@@ -11,44 +12,60 @@ from heliograph.domain.job import Enqueued, EnqueueResult, KeyReused, NewJob, Ph
 from heliograph.store.lanes import INTAKE
 from heliograph.store.unit import Unit, batch, one, run
 
+_Terms = tuple[int | None, int | None, int | None]  # expires at, broadcast, schedule
+_NO_TERMS: _Terms = (None, None, None)
+
 
 def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     """The results are in the order of `jobs`; within a phone and lane, that order is the order of sending."""
     results: list[EnqueueResult | None] = [None] * len(jobs)
     fresh = yield from _take_keys(jobs, results, now_us)
     places = yield from _take_places([jobs[n] for n in fresh])
-    rows, answers = [], []
+    rows: dict[str, list[tuple[Any, ...]]] = {}  # by who asked: of one batch nearly always the same
+    terms: dict[int, _Terms] = {}
+    answers: list[tuple[int, str, int]] = []
     heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
     for n in fresh:
         job = jobs[n]
-        place = places.get((job.phone_no, job.lane))
+        org_no, job_id, phone_no, chat_id, lane = job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane)
+        place = places.get((phone_no, lane))
         if place is None:
             results[n] = PhoneGone()
             if job.idempotency:
-                yield from run("idempotency_release", org_no=job.org_no, key=job.idempotency.key)
+                yield from run("idempotency_release", org_no=org_no, key=job.idempotency.key)
             continue
         seq, ahead = place
-        places[job.phone_no, job.lane] = (seq + 1, ahead + 1)
-        results[n] = Enqueued(job.job_id, ahead)
-        rows.append(
-            (job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane), seq, encode_content(job.content),
-             job.expires_at_us, job.broadcast_no, job.schedule_no, job.performed_by)
-        )  # fmt: skip
-        heads.setdefault((job.org_no, job.phone_no, job.chat_id, int(job.lane)), (seq, job.job_id))
+        place[0], place[1] = seq + 1, ahead + 1
+        results[n] = Enqueued(job_id, ahead)
+        row = (org_no, job_id, phone_no, chat_id, lane, seq, encode_content(job.content))
+        if (theirs := rows.get(job.performed_by)) is None:
+            rows[job.performed_by] = [row]
+        else:
+            theirs.append(row)
+        if job.expires_at_us is not None or job.broadcast_no is not None or job.schedule_no is not None:
+            terms[job_id] = (job.expires_at_us, job.broadcast_no, job.schedule_no)
+        if (head := (org_no, phone_no, chat_id, lane)) not in heads:
+            heads[head] = (seq, job_id)
         if job.idempotency:
-            answers.append((job.org_no, job.idempotency.key, ahead))
-    yield from batch("jobs_insert", rows, now=now_us)
+            answers.append((org_no, job.idempotency.key, ahead))
+    for actor, theirs in rows.items():
+        if terms:
+            wide = [(*row, *terms.get(row[1], _NO_TERMS)) for row in theirs]
+            yield from batch("jobs_insert", wide, actor=actor, now=now_us)
+        else:
+            yield from batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
     yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
-    yield from batch("events_queued", [row[:2] for row in rows])
+    for actor, theirs in rows.items():
+        yield from batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
     yield from batch("idempotency_answer", answers)
-    return [result for result in results if result is not None]
+    return results  # type: ignore[return-value]  # each has one now
 
 
 def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_us: int) -> Unit[list[int]]:
     """Settles replays and clashes in `results`; gives the places in `jobs` of those to be queued."""
     wanted: dict[tuple[int, str], int] = {}
     for n, job in enumerate(jobs):
-        if job.idempotency:
+        if job.idempotency is not None:
             wanted.setdefault((job.org_no, job.idempotency.key), n)
     if not wanted:
         return list(range(len(jobs)))
@@ -87,18 +104,19 @@ class SameBatch(Exception):
     """Two requests with one key arrived together: the batch is run again one by one."""
 
 
-def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], tuple[int, int]]]:
+def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], list[int]]]:
     """For each phone and lane: the first free seq, and how many jobs stand before it."""
     counts: dict[tuple[int, int, int], int] = {}
     for job in jobs:
-        lane = (job.org_no, job.phone_no, int(job.lane))
-        counts[lane] = counts.get(lane, 0) + 1
+        place = (job.org_no, job.phone_no, int(job.lane))
+        counts[place] = counts.get(place, 0) + 1
     lanes = sorted(counts)
     if len(lanes) > 1:  # a single row is locked by its update
         yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
+    moved = yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])
+    taken = {place[1:]: count for place, count in counts.items()}  # a phone belongs to one organisation
     places = {}
-    for row in (yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])):
-        phone_no, lane_no, next_seq, ahead = row
-        count = next(counts[lane] for lane in lanes if lane[1] == phone_no and lane[2] == lane_no)
-        places[phone_no, lane_no] = (next_seq - count, ahead - count)
+    for phone_no, lane_no, next_seq, ahead in moved:
+        count = taken[phone_no, lane_no]
+        places[phone_no, lane_no] = [next_seq - count, ahead - count]
     return places

@@ -35,14 +35,21 @@ RETURNING queues.phone_no, queues.lane, queues.next_seq, queues.waiting + queues
   SELECT e.waiting + e.active FROM queues e
   WHERE e.org_no = queues.org_no AND e.phone_no = queues.phone_no AND e.lane = queues.lane AND e.side = 1) AS ahead
 
+-- name: jobs_insert_plain
+-- New jobs in state queued, none of which ends by itself or comes from a broadcast or schedule: a column that is not in
+-- the batch is not looked for in each of its rows.
+INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, performed_by, queued_at)
+SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, :actor, :now
+FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text)
+
 -- name: jobs_insert
--- New jobs in state queued.
+-- New jobs in state queued, of every kind.
 INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no, schedule_no,
   performed_by, queued_at)
 SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
-  r.schedule_no, r.performed_by, :now
+  r.schedule_no, :actor, :now
 FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
-  expires_at bigint, broadcast_no bigint, schedule_no bigint, performed_by text)
+  expires_at bigint, broadcast_no bigint, schedule_no bigint)
 
 -- name: lanes_feed
 -- A lane without work gets this head; one with work stays as it is, but is locked until we commit.
@@ -57,11 +64,11 @@ ON CONFLICT (org_no, phone_no, chat_id, lane)
 DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE lanes.head_job IS NULL
 
 -- name: events_queued
--- The first event of new jobs, from their rows.
+-- The first event of new jobs.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
-SELECT j.org_no, j.job_id, 1, j.queued_at, 'queued', NULL, 'queued', 0, 0, 0, j.performed_by,
+SELECT r.org_no, r.job_id, 1, :now, 'queued', NULL, 'queued', 0, 0, 0, :actor,
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+FROM $rows(org_no bigint, job_id bigint)
 
 -- name: events_insert
 -- History, one row for each change; to be fanned out only where somebody listens.
