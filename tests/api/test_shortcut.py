@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from heliograph.api.auth import AHEAD_S, PHONE_TTL_S
 from heliograph.api.send import SendAnswer
 from heliograph.domain.errors import Unavailable
 from tests.api.world import NUMBER, SECRET, World, world
@@ -187,3 +188,25 @@ async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
     assert defect is not None
     assert (away[0], away[1]["retry-after"], away[2]["code"]) == (503, "2", "SERVICE_UNAVAILABLE_ERROR")
     assert (defect[0], defect[2]["message"]) == (500, "Internal server error")
+
+
+async def test_one_request_asks_ahead_while_the_others_go_on(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await remember(gateway)
+    gateway.clock.now_s += PHONE_TTL_S - AHEAD_S  # the phone is to be asked for again soon
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    look_up = gateway.store.phone
+
+    async def slowly(org_no: int, name: str) -> Any:
+        asked.set()
+        await go_on.wait()
+        return await look_up(org_no, name)
+
+    monkeypatch.setattr(gateway.store, "phone", slowly)
+    assert await offer(gateway) is None
+    asking = asyncio.create_task(remember(gateway))
+    await asyncio.wait_for(asked.wait(), 5)
+    assert await offer(gateway) is not None
+    go_on.set()
+    await asking
+    assert await offer(gateway) is not None
+    assert len(await gateway.jobs()) == 4

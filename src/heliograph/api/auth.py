@@ -16,6 +16,7 @@ from heliograph.ports.intake import Accounts
 
 KEY_TTL_S = 3.0
 PHONE_TTL_S = 2.0
+AHEAD_S = 0.5  # so long before its end one request asks again, while the others still go by what is remembered
 MOST_REMEMBERED = 10_000
 
 
@@ -51,7 +52,10 @@ class Keys:
 
     def _fresh(self, digest: bytes) -> Caller | None:
         found = self._known.get(digest)
-        return found[1] if found is not None and self._clock.monotonic() < found[0] else None
+        if found is None:
+            return None
+        left_s = found[0] - self._clock.monotonic()
+        return found[1] if left_s > AHEAD_S or (left_s > 0 and digest in self._asked) else None
 
     async def _look_up(self, digest: bytes) -> Caller:
         asked_at = self._clock.monotonic()
@@ -112,21 +116,34 @@ class Phones:
         self._accounts = accounts
         self._clock = clock
         self._known: dict[tuple[int, bytes | None], tuple[float, PhoneRow]] = {}
+        self._asked: set[tuple[int, bytes | None]] = set()
 
     async def for_send(self, org_no: int, header: bytes | None) -> PhoneRow:
         """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
         if (remembered := self.remembered(org_no, header)) is not None:
             return remembered
-        found = await self.required(org_no, header)
+        name = (org_no, header)
+        self._asked.add(name)
+        try:
+            found = await self.required(org_no, header)
+        except NotFound:
+            self._known.pop(name, None)
+            raise
+        finally:
+            self._asked.discard(name)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
-        self._known[org_no, header] = (self._clock.monotonic() + PHONE_TTL_S, found)
+        self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
         return found
 
     def remembered(self, org_no: int, header: bytes | None) -> PhoneRow | None:
         """As `for_send`, None where the store would have to be asked."""
-        found = self._known.get((org_no, header))
-        return found[1] if found is not None and self._clock.monotonic() < found[0] else None
+        name = (org_no, header)
+        found = self._known.get(name)
+        if found is None:
+            return None
+        left_s = found[0] - self._clock.monotonic()
+        return found[1] if left_s > AHEAD_S or (left_s > 0 and name in self._asked) else None
 
     async def required(self, org_no: int, header: bytes | None) -> PhoneRow:
         """The phone of x-phone; without the header the organisation's only phone, else Invalid."""

@@ -7,6 +7,7 @@ for what is in flight, hands its phones over, and returns 0 within 10 s.
 import asyncio
 import contextlib
 import functools
+import gc
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ from heliograph.telemetry.logs import set_up_logs
 GRACE_S = 2
 # the writer thread takes the interpreter back after each statement: by default it would wait 5 ms each time
 SWITCH_S = 0.0005
+# objects made more than were freed before the collector of cycles looks: a request under way holds some dozens
+GC_YOUNG = 10_000
 
 
 async def serve(settings: Settings) -> int:
@@ -49,6 +52,9 @@ async def serve(settings: Settings) -> int:
         if server is not None and listener is not None:
             services.append(asyncio.create_task(server.serve(sockets=[listener]), name="http"))
             _say_where(settings, listener, running)
+        gc.collect()
+        gc.freeze()  # what stands now stays: no need to look at it again
+        gc.set_threshold(GC_YOUNG, 20, 20)
         ending = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([ending, *services], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in services if task.done() and not task.cancelled() and task.exception()]
