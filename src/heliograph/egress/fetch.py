@@ -14,21 +14,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import aiohttp
-from yarl import URL
 
 from heliograph.egress.addresses import Network, may_reach
 from heliograph.egress.resolver import AddressRefused, GuardedResolver, Lookup, LookupTimeout, SystemLookup
 from heliograph.egress.urls import Target, parse_target
+from heliograph.egress.wire import Answering, Wire
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Answer, Failure, Fetched, Forbidden, NoAnswer
 
-_CHUNK: Final = 16_384
 _KEEPALIVE_S: Final = 4.0  # below the 5 s after which common servers close an idle connection
 _BODY_GRACE_S: Final = 5.0  # how long the body of an answered POST may take: its status is already the answer
-_MAX_LINE: Final = 8_190
-_MAX_HEADERS: Final = 16_384
 _TARGETS: Final = 4096
-_AGENT: Final = "Heliograph/0.1"
 
 
 class GuardedFetch:
@@ -49,11 +45,11 @@ class GuardedFetch:
         self._resolver = GuardedResolver(lookup or self._system or SystemLookup(), self._allowed)
         self._tls = tls
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._wire: Wire | None = None
         self._targets: dict[str, Target | Forbidden] = {}  # what a URL says does not change; what its name means may
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self) -> Wire:
+        if self._wire is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
                 use_dns_cache=False,
@@ -62,23 +58,13 @@ class GuardedFetch:
                 limit=self._connections,
                 keepalive_timeout=_KEEPALIVE_S,
             )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                read_bufsize=_CHUNK * 2,
-                max_line_size=_MAX_LINE,
-                max_field_size=_MAX_HEADERS,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            )
-        return self._session
+            self._wire = Wire(connector)
+        return self._wire
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._wire is not None:
+            await self._wire.close()
+            self._wire = None
         if self._system is not None:
             self._system.close()
 
@@ -114,7 +100,7 @@ class GuardedFetch:
         return None
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str], limit_s: float, keep: int) -> Fetched:
-        async def read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:
+        async def read(response: Answering, until: float) -> tuple[bytes, bool]:
             if response.content.is_eof() and response.content.exception() is None:  # all of it came with the headers
                 whole = response.content.read_nowait()
                 return whole[:keep], len(whole) > keep
@@ -132,7 +118,7 @@ class GuardedFetch:
         return await self._request("POST", url, headers, body, limit_s, read)
 
     async def get(self, url: str, *, write: Callable[[bytes], Awaitable[None]], limit_s: float, most: int) -> Fetched:
-        async def read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:
+        async def read(response: Answering, until: float) -> tuple[bytes, bool]:
             if response.status != 200:
                 return b"", True
             total = 0
@@ -164,7 +150,7 @@ class GuardedFetch:
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._send(method, target.url, headers, body)
+                response = await self._open().ask(method, target.url, headers, body)
         except TimeoutError:
             return NoAnswer(Failure.TIMEOUT, f"No answer within {limit_s:g} s.", self._since_ms(began))
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -186,22 +172,11 @@ class GuardedFetch:
             self._since_ms(began),
         )
 
-    async def _send(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
-    ) -> aiohttp.ClientResponse:
-        return await self._open().request(
-            method,
-            url,
-            headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers},
-            data=body,
-            allow_redirects=False,
-        )
-
     def _since_ms(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)
 
 
-_Read = Callable[[aiohttp.ClientResponse, float], Awaitable[tuple[bytes, bool]]]
+_Read = Callable[[Answering, float], Awaitable[tuple[bytes, bool]]]
 
 
 def _private(address: str) -> Forbidden:
@@ -213,7 +188,7 @@ def _reason(error: Exception, took_ms: int) -> NoAnswer | Forbidden:
         return _certificate(error.certificate_error, took_ms)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _no_connection(error, error.os_error, took_ms)
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+    if isinstance(error, aiohttp.ClientPayloadError):
         return NoAnswer(Failure.BAD_ANSWER, "What came back is not a usable HTTP answer.", took_ms)
     return NoAnswer(Failure.CLOSED, "The connection was closed before an answer came.", took_ms)
 

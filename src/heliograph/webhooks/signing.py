@@ -45,13 +45,18 @@ def rotate(keys: SigningKeys, now_us: int) -> SigningKeys:
 
 
 @lru_cache(maxsize=1024)
+def _keyed(key: str) -> hmac.HMAC:
+    return hmac.new(key.encode(), digestmod=hashlib.sha256)
+
+
+@lru_cache(maxsize=1024)
 def _standard(key: str) -> Webhook:
     return Webhook(key)
 
 
 def compatible_signature(key: str, body: bytes) -> str:
     """Keyed with the UTF-8 bytes of the whole `whsec_…` text, as receivers of that header do."""
-    sum_ = hmac.new(key.encode(), digestmod=hashlib.sha256)
+    sum_ = _keyed(key).copy()
     for start in range(0, len(body), _PIECE):
         sum_.update(body[start : start + _PIECE])
     return sum_.hexdigest()

@@ -1,0 +1,114 @@
+"""One request and its answer on a connection of aiohttp's pool, with nothing of a browser around it.
+
+Promise: what is written is one request, whose headers hold no line break; a connection goes back into the pool only
+when its answer was read to its end, and is not used again if anything came after it. Raises what aiohttp raises, and
+never follows or repeats.
+Known weakness: it speaks to the pool as aiohttp's own session does, so a new aiohttp is taken only with its tests. In
+return a delivery costs a good part less processor time.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
+from yarl import URL
+
+_CHUNK: Final = 32_768
+_MAX_LINE: Final = 8_190
+_MAX_HEADERS: Final = 16_384
+_HOSTS: Final = 4096
+_TOGETHER: Final = 65_536  # up to here head and body are one packet; copying more would cost more than a second write
+_UNTIMED: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_OWN: Final = "User-Agent: Heliograph/0.1\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """An answer whose head is here. To be closed or released, once."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: StreamReader
+    connection: Connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def release(self) -> None:
+        """Read to its end: the connection may serve another request, if it is still sound."""
+        self.connection.release()
+
+
+class Wire:
+    """`connector` says where connections may lead, and keeps them."""
+
+    def __init__(self, connector: aiohttp.TCPConnector) -> None:
+        self._connector = connector
+        self._asks: dict[URL, tuple[aiohttp.ClientRequest, str]] = {}  # what the pool wants to know, and the head
+
+    async def close(self) -> None:
+        await self._connector.close()
+
+    async def ask(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Answering:
+        """Returns when the answer's head is here."""
+        to, target = self._ask(url)
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if fields.count("\n") != len(headers) or fields.count("\r") != len(headers):
+            raise ValueError("a header holds a line break")
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {target}{fields}{length}\r\n".encode("latin-1")
+        connection, protocol = await self._connect(to)
+        try:
+            return await _converse(connection, protocol, head, body or b"")
+        except HttpProcessingError as error:
+            connection.close()
+            raise aiohttp.ClientPayloadError("no usable HTTP answer") from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def _ask(self, url: URL) -> tuple[aiohttp.ClientRequest, str]:
+        found = self._asks.get(url)
+        if found is None:
+            if len(self._asks) >= _HOSTS:
+                self._asks.clear()
+            request = aiohttp.ClientRequest("GET", url, loop=asyncio.get_running_loop())
+            target = f"{url.raw_path_qs} HTTP/1.1\r\nHost: {request.headers['Host']}\r\n{_OWN}"
+            found = self._asks[url] = request, target
+        return found
+
+    async def _connect(self, to: aiohttp.ClientRequest) -> tuple[Connection, ResponseHandler]:
+        while True:
+            connection = await self._connector.connect(to, [], _UNTIMED)
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection, protocol
+            connection.close()  # something came while it lay in the pool: it would be taken for our answer
+
+
+async def _converse(connection: Connection, protocol: ResponseHandler, head: bytes, body: bytes) -> Answering:
+    protocol.set_response_params(
+        read_until_eof=True,
+        auto_decompress=False,
+        read_bufsize=_CHUNK,
+        max_line_size=_MAX_LINE,
+        max_field_size=_MAX_HEADERS,
+    )
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    if len(body) <= _TOGETHER:
+        transport.write(head + body)
+    else:
+        transport.write(head)
+        transport.write(body)
+    while True:
+        message, content = await protocol.read()
+        if not 100 <= message.code < 200 or message.code == 101:
+            return Answering(message.code, message.headers, content, connection)
