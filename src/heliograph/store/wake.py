@@ -4,18 +4,23 @@ webhooks, by LISTEN and NOTIFY.
 A hint is sent on its own, not in the transaction that made the work: NOTIFY in a commit takes a lock that all commits
 share. At most 20 hints of a kind a second for a process, each with all phones since the last. Hints may be lost: a
 sender looks around each second, a webhook worker four times a second.
+
+Weakness: where nobody can listen (a wrong HELIOGRAPH_WAKE_DATABASE_URL, a pooler in transaction mode), all goes on at
+the pace of those looks, and only the log says why.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import asyncpg
+import structlog
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.wake import FleetWake
 from heliograph.store.fanout import fan_out_due
-from heliograph.store.postgresql import AWAY, split_url
+from heliograph.store.postgresql import AWAY, execute, split_url
 from heliograph.store.store import Shell
 from heliograph.store.unit import Unit, run
 
@@ -23,8 +28,11 @@ CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
 MOST = 500  # phones in one hint: a payload holds 8,000 bytes
 AGAIN_S = 2.0
+CHECK_S = 30.0  # a connection whose other end is gone without a word is found out after so long
+ANSWER_S = 5.0
 FREED = 0  # no phone has this number
 EVENTS = "events"  # a payload that names no phone: something was stored that webhooks want to know
+_log = structlog.get_logger(__name__)
 
 
 class PostgresWake:
@@ -99,11 +107,15 @@ class PostgresWake:
             await self._clock.sleep(GATHER_S)
 
     async def _listen(self) -> None:
+        told = False
         while True:
             try:
                 await self._hear()
-            except (*AWAY, asyncpg.PostgresError):
-                pass
+                told = False
+            except (*AWAY, asyncpg.PostgresError) as error:
+                if not told:
+                    _log.warning("wake_not_heard", error=f"{type(error).__name__}: {error}")
+                told = True
             await self._clock.sleep(AGAIN_S)
 
     async def _hear(self) -> None:
@@ -123,7 +135,12 @@ class PostgresWake:
         try:
             connection.add_termination_listener(lambda _connection: ended.set())
             await connection.add_listener(CHANNEL, heard)
-            await ended.wait()
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), CHECK_S)
+                if not ended.is_set():
+                    empty = next(run("notify", channel=CHANNEL, payload=""))
+                    await asyncio.wait_for(execute(connection, empty), ANSWER_S)
         finally:
             connection.terminate()
 
