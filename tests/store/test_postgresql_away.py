@@ -22,8 +22,8 @@ BACK_WITHIN_S = 10.0
 
 @dataclass
 class Relay:
-    """`flows` cleared: bytes stop. `cut`: connections end, new ones are refused. `where`: the server's socket, or its host
-    and port."""
+    """`flows` cleared: bytes stop. `cut`: connections end, new ones are refused. `where` the server listens: a socket,
+    or host and port."""
 
     where: str | tuple[str, int]
     flows: asyncio.Event = field(default_factory=asyncio.Event)
