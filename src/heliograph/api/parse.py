@@ -46,7 +46,11 @@ Filedata = Annotated[
 
 
 Priority = Annotated[
-    str | None, Meta(description="The lane; normal if it is left out", extra_json_schema={"enum": [*LANES, None]})
+    str | None,
+    Meta(
+        description="The lane; normal if it is left out. A bulk message to a chat on the suppression list is refused",
+        extra_json_schema={"enum": [*LANES, None]},
+    ),
 ]
 TtlSeconds = Annotated[
     float | None, Meta(description="Ends the message instead of sending it later than so many seconds from now")

@@ -138,7 +138,10 @@ def _one(gateway: Gateway, name: str, act: str, body: dict[str, Any], as_json: b
 
 @queue.group()
 def suppress() -> None:
-    """Chats that broadcasts and schedules leave out."""
+    """Chats that broadcasts, schedules and bulk messages leave out.
+
+    Who answers STOP is entered by itself; START takes it back. Single messages of priority normal or urgent still go.
+    """
 
 
 @suppress.command("list")

@@ -26,7 +26,8 @@ class Intake(Protocol):
     def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
         """TX1: idempotency key, seq, counters, row, event. Returns only after the commit is synced to disk.
 
-        Calls that are under way at the same time share a commit.
+        Calls that are under way at the same time share a commit. Raises Invalid, with nothing stored, for a message in
+        the bulk lane to a chat on the organisation's suppression list.
         """
         ...
 

@@ -27,7 +27,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, broadcast_list, broadcasts, cancel, leases, look, receipts
+from heliograph.store import accounts, broadcast_list, broadcasts, cancel, leases, look, receipts, unwanted
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
@@ -61,7 +61,13 @@ class Store:
     # -- intake
 
     def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
-        return self._gather.enqueue(job)
+        return self._if_wanted(job) if unwanted.may_be_unwanted(job) else self._gather.enqueue(job)
+
+    async def _if_wanted(self, job: NewJob) -> EnqueueResult:
+        refusal = await self.shell.read(lambda: unwanted.refusal(job))
+        if refusal is not None:
+            raise refusal
+        return await self._gather.enqueue(job)
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
