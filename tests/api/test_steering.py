@@ -170,3 +170,37 @@ async def test_a_policy_that_cannot_be_kept_is_refused_by_field(gateway: World, 
     assert answer.status_code == 422 and field in answer.json()["fields"]
     shown = (await gateway.http.get("/v1/phones")).json()
     assert shown["pacing"] == "none"
+
+
+async def test_lists_status_and_explain_say_the_same(gateway: World) -> None:
+    name = await send(gateway)
+    await gateway.http.post("/v1/chats/919537851844/pause", json={"by": "Asha"})
+    why = (await gateway.http.get(f"/v1/message/{name}/explain")).json()["sentence"]
+    (listed,) = (await gateway.http.post("/v1/message/queues", json={"queue_id": name})).json()
+    (legacy,) = (await gateway.http.get("/v1/queue/jobs")).json()
+    status = (await gateway.http.get(f"/v1/message/{name}/status")).json()
+    assert [one["status_description"] for one in (listed, legacy, status)] == [why] * 3
+
+
+async def test_bulk_messages_to_who_said_stop_are_refused_and_others_go(gateway: World) -> None:
+    keyed = {"Idempotency-Key": "before"}
+    body = {"chat_id": "919537851844", "message": "News", "priority": "bulk"}
+    before = await gateway.http.post("/v1/message/send", json=body, headers=keyed)
+    assert before.status_code == 200
+    await gateway.http.post("/v1/suppressions", json={"chat_id": "919537851844", "reason": "STOP", "by": "them"})
+    count = len(await gateway.jobs())
+    for path in ("/v1/message/send", "/v1/message/send-sync"):
+        refused = await gateway.http.post(path, json=body, headers={"Idempotency-Key": path})
+        assert refused.status_code == 422
+        assert "on the suppression list since" in refused.json()["fields"]["chat_id"]["message"]
+        assert "STOP, by them" in refused.json()["message"]
+    assert len(await gateway.jobs()) == count
+    again = await gateway.http.post("/v1/message/send", json=body, headers=keyed)
+    assert again.json() == before.json() and again.headers["idempotent-replayed"] == "true"
+    for priority in ("normal", "urgent", None):
+        sent = await gateway.http.post("/v1/message/send", json=body | {"priority": priority})
+        assert sent.status_code == 200
+    assert (await gateway.http.post("/v1/message/send", json=body | {"chat_id": "919537851845"})).status_code == 200
+    await gateway.http.delete("/v1/suppressions/919537851844")
+    taken_back = {"Idempotency-Key": "/v1/message/send"}
+    assert (await gateway.http.post("/v1/message/send", json=body, headers=taken_back)).status_code == 200

@@ -81,8 +81,9 @@ class World:
         assert found is not None
         return found
 
-    async def start(self, limit: int = 1) -> list[Started]:
-        wish = StartWish(self.phone_no, self.org_no, self.lease.token, limit=limit)
+    async def start(self, limit: int = 1, *, paced: bool = False) -> list[Started]:
+        """`paced`: noted in the log of the phone's pace."""
+        wish = StartWish(self.phone_no, self.org_no, self.lease.token, limit=limit, paced=paced)
         return (await self.store.advance([], [wish])).started
 
     async def settle(self, started: Started, verdict: Verdict = SENT) -> None:

@@ -13,6 +13,7 @@ from heliograph.domain.states import Lane, State
 from heliograph.domain.wire import history_event, iso, job_status, legacy_job, queue_job
 from heliograph.domain.wire_message import message_object
 from heliograph.domain.wire_phone import label_id, legacy_health, phone_details, phone_object
+from heliograph.domain.words import describe
 
 NOW = 1_775_053_401_279_000
 JOB = Job(
@@ -88,9 +89,7 @@ def test_a_purged_job_says_so() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_every_description_is_a_sentence(state: State) -> None:
     for detail in (None, "the network was away"):
-        words = job_status(
-            job(state, detail=detail, reason="network"), now_us=NOW, phone=PHONE, ahead=3
-        ).status_description
+        words = job_status(job(state, detail=detail, reason="network"), now_us=NOW, phone=PHONE).status_description
         assert words[0].isupper()
         assert words.endswith(".")
         assert ".." not in words
@@ -98,7 +97,10 @@ def test_every_description_is_a_sentence(state: State) -> None:
 
 def test_a_waiting_job_says_what_it_waits_for() -> None:
     def words(waiting: Job, phone: PhoneRow = PHONE, ahead: int | None = None) -> str:
-        return job_status(waiting, now_us=NOW, phone=phone, ahead=ahead).status_description
+        said = describe(waiting, now_us=NOW, phone=phone, ahead=ahead)
+        assert ahead or said == job_status(waiting, now_us=NOW, phone=phone).status_description
+        assert queue_job(waiting, now_us=NOW, said=said).status_description == said
+        return job_status(waiting, now_us=NOW, said=said).status_description
 
     waiting = job(State.QUEUED)
     assert words(waiting) == "Waits to be sent."

@@ -33,9 +33,10 @@ async def message(call: Call) -> MessageObject:
 )  # fmt: skip
 async def status(call: Call) -> JobStatus:
     job, phone = await _found(call, "unique_id")
-    waits = job.state is State.QUEUED
-    ahead = await call.deps.intake.ahead(job) if waits else None
-    return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, ahead=ahead)
+    said = None
+    if job.state is State.QUEUED and call.deps.steering is not None:
+        said = (await call.deps.steering.explain(job)).sentence
+    return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, said=said)
 
 
 @route(

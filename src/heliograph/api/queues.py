@@ -20,6 +20,7 @@ from heliograph.domain.wire import HealthCounts, QueueJob, health_counts, queue_
 
 MOST_LISTED = 2000
 MOST_PURGED = 100_000
+ENCODED = 100  # jobs of a stream in one piece of its body
 
 LIST_QUERY = (
     Query("queue_id", "Only this job: an array of one, or an empty one"),
@@ -56,7 +57,7 @@ class Purged(msgspec.Struct, frozen=True):
 
 async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> Answer | list[Any]:
     """The jobs of a filter in the shape of `render`; what the body leaves open, the query may say."""
-    intake, now_us = call.deps.intake, call.deps.clock.now_us()
+    intake = call.deps.intake
     name = wanted.queue_id or call.text("queue_id")
     broadcast_id = wanted.broadcast_id or call.text("broadcast_id")
     limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MOST_LISTED)
@@ -65,12 +66,19 @@ async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> A
         job = await intake.job(call.org_no, name)
         if job is None:
             return []
-        phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
-        return [render(job, now_us=now_us, phone=phone)]
+        return await rendered(call, [job], render)
     if broadcast_id:
-        chunks = intake.broadcast_jobs(call.org_no, broadcast_id)
-        return Answer(_streamed(chunks, lambda job: render(job, now_us=now_us)))
+        return Answer(_streamed(call, intake.broadcast_jobs(call.org_no, broadcast_id), render))
     jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MOST_LISTED, offset=offset or 0)
+    return await rendered(call, jobs, render)
+
+
+async def rendered(call: Call, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
+    """Each with the sentence that also `explain` begins with."""
+    now_us = call.deps.clock.now_us()
+    if call.deps.steering is not None:
+        said = await call.deps.steering.described(jobs)
+        return [render(job, now_us=now_us, said=words) for job, words in zip(jobs, said, strict=True)]
     phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
     return [render(job, now_us=now_us, phone=phones.get(job.phone_no)) for job in jobs]
 
@@ -88,12 +96,13 @@ def _within(number: int | None, field: str, most: int | None) -> int | None:
     return number
 
 
-async def _streamed(chunks: AsyncIterator[list[Job]], render: Callable[[Job], Any]) -> AsyncIterator[bytes]:
+async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callable[..., Any]) -> AsyncIterator[bytes]:
     """A JSON array in pieces: as many jobs as there are, in bounded memory."""
     before = b"["
     async for jobs in chunks:
-        for job in jobs:
-            yield before + msgspec.json.encode(render(job))
+        shown = await rendered(call, jobs, render)
+        for first in range(0, len(shown), ENCODED):
+            yield before + msgspec.json.encode(shown[first : first + ENCODED])[1:-1]
             before = b","
     yield b"[]" if before == b"[" else b"]"
 

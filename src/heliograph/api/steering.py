@@ -217,8 +217,9 @@ async def _job(call: Call) -> Job:
 
 async def _after(call: Call, job: Job) -> QueueJob:
     call.deps.wake.phones((job.phone_no,))
-    now = await call.deps.intake.job(call.org_no, queue_id(job.job_id))
-    return queue_job(now or job, now_us=call.deps.clock.now_us())
+    now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
+    said = await steering_of(call).described([now])
+    return queue_job(now, now_us=call.deps.clock.now_us(), said=said[0])
 
 
 async def _elsewhere(call: Call, job: Job) -> Exception:
@@ -241,8 +242,10 @@ class SuppressionObject(msgspec.Struct, frozen=True):
 
 
 @route(
-    "GET", "/suppressions", summary="Chats that broadcasts and schedules leave out", tag="Steering",
+    "GET", "/suppressions", summary="Chats that broadcasts, schedules and bulk messages leave out", tag="Steering",
     answer=list[SuppressionObject],
+    description="Who answers STOP is entered by itself, START takes it back. A single message of priority normal or"
+    " urgent still goes; one of priority bulk is refused (422).",
     query=(Query("after", "Go on after this chat_id"), Query("limit", "How many", "integer", 1, 2000)),
 )  # fmt: skip
 async def suppressions(call: Call) -> list[SuppressionObject]:

@@ -14,7 +14,7 @@ import msgspec
 
 from heliograph.dashboard.page import broken_page, live, login_page, page, welcome_page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
-from heliograph.dashboard.snapshot import Watcher
+from heliograph.dashboard.snapshot import Said, Watcher
 from heliograph.domain.api_key import digest
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
@@ -41,7 +41,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Dashboard:
-    """`public_url`: what people call this server by; None = what they typed."""
+    """`public_url`: what people call this server by; None = what they typed. `said`: see snapshot.py."""
 
     def __init__(
         self,
@@ -52,8 +52,9 @@ class Dashboard:
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
+        said: Said | None = None,
     ) -> None:
-        self._watcher = Watcher(intake, accounts, clock)
+        self._watcher = Watcher(intake, accounts, clock, said)
         self._accounts = accounts
         self._sessions = Sessions(clock, secret_key)
         self._version = version

@@ -1,6 +1,7 @@
 """What the page shows, read from the store in one go and shared by all who look within half a second."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.domain.ids import unique_id
@@ -11,6 +12,7 @@ from heliograph.domain.words import describe
 from heliograph.ports.clock import Clock
 from heliograph.ports.intake import Accounts, Intake
 
+Said = Callable[[Sequence[Job]], Awaitable[Sequence[str]]]
 MOST_PHONES = 50
 MOST_JOBS = 40
 SHARED_S = 0.5
@@ -55,9 +57,13 @@ class Snapshot:
 
 
 class Watcher:
-    """Reads snapshots. Known weakness: with very many phones only the first are asked for their counts."""
+    """Reads snapshots. `said`: the sentences of many jobs, as `explain` says them; None: of what the rows tell.
 
-    def __init__(self, intake: Intake, accounts: Accounts, clock: Clock) -> None:
+    Known weakness: with very many phones only the first are asked for their counts.
+    """
+
+    def __init__(self, intake: Intake, accounts: Accounts, clock: Clock, said: Said | None = None) -> None:
+        self._said = said
         self._intake = intake
         self._accounts = accounts
         self._clock = clock
@@ -79,7 +85,10 @@ class Watcher:
         lines = [self._phone_line(row, await self._intake.health(org_no, row.phone_no)) for row in rows[:MOST_PHONES]]
         jobs = await self._intake.jobs(org_no, None, limit=MOST_JOBS)
         by_no = {row.phone_no: row for row in rows}
-        messages = [await self._message_line(job, by_no.get(job.phone_no)) for job in jobs]
+        sentences = await (self._told(jobs, by_no) if self._said is None else self._said(jobs))
+        messages = [
+            self._message_line(job, by_no.get(job.phone_no), said) for job, said in zip(jobs, sentences, strict=True)
+        ]
         names = [org.name for org in await self._accounts.orgs() if org.org_no == org_no]
         return Snapshot(
             org_name=names[0] if names else "",
@@ -105,8 +114,15 @@ class Watcher:
             sending=health.active,
         )
 
-    async def _message_line(self, job: Job, phone: PhoneRow | None) -> MessageLine:
-        ahead = await self._intake.ahead(job) if job.state is State.QUEUED else None
+    async def _told(self, jobs: Sequence[Job], phones: Mapping[int, PhoneRow]) -> Sequence[str]:
+        now_us = self._clock.now_us()
+        sentences = []
+        for job in jobs:
+            ahead = await self._intake.ahead(job) if job.state is State.QUEUED else None
+            sentences.append(describe(job, now_us=now_us, phone=phones.get(job.phone_no), ahead=ahead))
+        return sentences
+
+    def _message_line(self, job: Job, phone: PhoneRow | None, said: str) -> MessageLine:
         return MessageLine(
             key=unique_id(job.job_id),
             at=iso(job.queued_at_us),
@@ -114,7 +130,7 @@ class Watcher:
             text=shown_body(job.content) or (job.content.media.filename if job.content.media else ""),
             kind=job.content.type.value,
             state=message_state(job),
-            why=describe(job, now_us=self._clock.now_us(), phone=phone, ahead=ahead),
+            why=said,
             attempts=job.attempts,
             phone=(phone.name or phone.number) if phone else "deleted phone",
         )

@@ -186,8 +186,11 @@ def poll_part(content: Content) -> dict[str, Any] | None:
     return {"pollName": content.poll.name, "pollOptions": list(content.poll.options), "options": options}
 
 
-def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: int | None = None) -> QueueJob:
-    """As the new list speaks: queued, sending, sent, failed, scheduled; a delivered message stays `sent`."""
+def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> QueueJob:
+    """As the new list speaks: queued, sending, sent, failed, scheduled; a delivered message stays `sent`.
+
+    `said`: the sentence of `explain`, where more was looked up than the job and its phone.
+    """
     return QueueJob(
         queue_id=own_queue_id(job.job_id),
         unique_id=own_unique_id(job.job_id),
@@ -195,14 +198,14 @@ def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: in
         chat_id=job.chat_id,
         performed_by=job.performed_by,
         status=_LISTED.get(job.state, "failed"),
-        status_description=_listed_words(job, now_us=now_us, phone=phone, ahead=ahead),
+        status_description=_listed_words(job, now_us, phone, said),
         message=message_part(job.content),
         timeline=timeline(job),
         attempts=job.attempts,
     )
 
 
-def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: int | None = None) -> JobStatus:
+def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> JobStatus:
     """As the status path speaks: the whole ladder, with delivered, read and played."""
     return JobStatus(
         queue_id=own_queue_id(job.job_id),
@@ -211,7 +214,7 @@ def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: i
         chat_id=job.chat_id,
         performed_by=job.performed_by,
         status=shown_status(job.state, job.ack),
-        status_description=describe(job, now_us=now_us, phone=phone, ahead=ahead),
+        status_description=said or describe(job, now_us=now_us, phone=phone),
         message=message_part(job.content),
         timeline=timeline(job),
         attempts=job.attempts,
@@ -221,11 +224,11 @@ def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: i
     )
 
 
-def legacy_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: int | None = None) -> LegacyJob:
+def legacy_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> LegacyJob:
     """As the legacy list speaks: waiting, active, completed, failed, delayed."""
     ended = job.settled_at_us if job.settled_at_us is not None else job.sent_at_us
     failed = _LEGACY.get(job.state) is None
-    words = _listed_words(job, now_us=now_us, phone=phone, ahead=ahead)
+    words = _listed_words(job, now_us, phone, said)
     return LegacyJob(
         id=own_queue_id(job.job_id),
         status=_LEGACY.get(job.state, "failed"),
@@ -246,10 +249,8 @@ def legacy_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: i
     )
 
 
-def _listed_words(job: Job, *, now_us: int, phone: PhoneRow | None, ahead: int | None) -> str:
-    if job.state is State.SENT:
-        return SUBMITTED
-    return describe(job, now_us=now_us, phone=phone, ahead=ahead)
+def _listed_words(job: Job, now_us: int, phone: PhoneRow | None, said: str | None) -> str:
+    return SUBMITTED if job.state is State.SENT else said or describe(job, now_us=now_us, phone=phone)
 
 
 def shown_ack(job: Job) -> int:

@@ -154,6 +154,10 @@ class Steering(Protocol):
 
     async def explain(self, job: Job, *, in_flight: int = 1) -> Explanation: ...
 
+    async def described(self, jobs: Sequence[Job]) -> list[str]:
+        """The sentence of each, as `explain` says it, for lists: a bounded number of searches for all together."""
+        ...
+
     async def acts(self, org_no: int, *, limit: int = 100) -> list[Act]:
         """Newest first."""
         ...

@@ -17,7 +17,7 @@ from heliograph.domain.quiet import quiet_until
 from heliograph.domain.states import Class, State
 from heliograph.ports.steering import Forecast
 from heliograph.store.rows import phone_of
-from heliograph.store.unit import Unit, one, run
+from heliograph.store.unit import Rows, Unit, one, run
 
 SEND_S = 0.02  # an attempt, where nothing was sent lately
 ENOUGH = 5  # messages that tell a speed
@@ -38,7 +38,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
         return Facts(job=job, now_us=now_us, phone=phone)
     where = {"org_no": job.org_no, "phone_no": job.phone_no}
     lane = yield from one("explain_lane", chat_id=job.chat_id, lane=int(job.lane), **where)
-    holds = {row["what"]: _hold(row) for row in (yield from run("holds_of_phone", **where))}
+    holds = {row["what"]: hold_of(row) for row in (yield from run("holds_of_phone", **where))}
     owner = yield from one("explain_owner", **where)
     new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
     in_chat = yield from one("explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, **where)
@@ -46,7 +46,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     if job.events == 0 and job.broadcast_no is not None:  # still a recipient
         ahead, spaced_s = yield from _ahead_in_list(job)
     policy = policy_of(phone)
-    history = yield from _history(policy, phone, now_us)
+    history = yield from history_of(policy, phone, now_us)
     send_s, each_s = yield from _speed(job)
     before = max(ahead, in_chat["ahead"])
     new_ahead = 0
@@ -74,8 +74,8 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
         broadcast_hold=holds.get(f"broadcast:{job.broadcast_no}"),
         new_chat=new_chat,
         quiet_until_us=None if policy.quiet is None else quiet_until(policy.quiet, zones_of(job.chat_id), now_us),
-        **_of_lane(lane, now_us),
-        pace=_pace(policy, history, now_us, job.chat_id, new_chat),
+        **of_lane(lane, now_us),
+        pace=pace_of(policy, history, now_us, job.chat_id, new_chat),
         forecast_s=forecast_s,
     )
 
@@ -87,7 +87,7 @@ def forecast_of(
     found = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
     phone = phone_of(found)
     policy = policy_of(phone)
-    history = yield from _history(policy, phone, now_us)
+    history = yield from history_of(policy, phone, now_us)
     waiting = 0
     for row in (yield from run("explain_queue", org_no=org_no, phone_no=phone_no)):
         waiting += row["open_now"]
@@ -106,7 +106,7 @@ def policy_of(phone: PhoneRow) -> Policy:
         return Policy(name="none")
 
 
-def _hold(row: Any) -> Hold:
+def hold_of(row: Any) -> Hold:
     return Hold(row["actor"], row["created_at"], row["reason"])
 
 
@@ -116,8 +116,13 @@ def _is_new(job: Job) -> Unit[bool]:
 
 
 def _ahead(job: Job) -> Unit[int]:
+    return ahead_of(job, (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)))
+
+
+def ahead_of(job: Job, queue: Rows) -> int:
+    """`queue`: the rows of `explain_queue` of its phone."""
     ahead = 0
-    for row in (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)):
+    for row in queue:
         if row["lane"] < job.lane:
             ahead += row["open_now"]
         elif row["lane"] == job.lane:
@@ -128,14 +133,17 @@ def _ahead(job: Job) -> Unit[int]:
 def _ahead_in_list(job: Job) -> Unit[tuple[int, float]]:
     """Of a recipient that is not fed: who goes first, and how long the broadcast's own delay keeps it."""
     row = yield from one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
-    unfed = 0 if row is None else max(job.seq - row["fed"], 0)
-    ahead = unfed
-    for lane in (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)):
-        ahead += lane["open_now"] if lane["lane"] <= job.lane else 0
-    return ahead, 0.0 if row is None else unfed * row["delay_us"] / 1e6
+    fed = job.seq if row is None else row["fed"]
+    queue = yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)
+    return ahead_in_list(job, queue, fed), 0.0 if row is None else max(job.seq - fed, 0) * row["delay_us"] / 1e6
 
 
-def _history(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
+def ahead_in_list(job: Job, queue: Rows, fed: int) -> int:
+    before: int = sum(lane["open_now"] for lane in queue if lane["lane"] <= job.lane)
+    return max(job.seq - fed, 0) + before
+
+
+def history_of(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
     if policy.free:
         return History(policy)
     after = now_us - round(policy.horizon_s * 1_000_000)
@@ -158,14 +166,14 @@ def _speed(job: Job) -> Unit[tuple[float, float | None]]:
     return (sum(took) / len(took) if took else SEND_S), each
 
 
-def _of_lane(lane: Any, now_us: int) -> dict[str, int | None]:
+def of_lane(lane: Any, now_us: int) -> dict[str, int | None]:
     if lane is None or lane["status"] != "delayed" or lane["not_before"] is None or lane["not_before"] <= now_us:
         return {}
     other = lane["waits_for"] is not None and lane["waits_for"] != lane["head_job"]
     return {"waits_for_until_us" if other else "chat_until_us": lane["not_before"]}
 
 
-def _pace(policy: Policy, history: History, now_us: int, chat_id: str, new_chat: bool) -> Wait | None:
+def pace_of(policy: Policy, history: History, now_us: int, chat_id: str, new_chat: bool) -> Wait | None:
     slot = next_start(policy, history, 0.0, new_chat=new_chat, chat=chat_id)
     if slot.rule is None or slot.rule == "in_flight":
         return None

@@ -15,10 +15,11 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
 from heliograph.store import broadcasts, expire, facts, feed, holds, schedules, steer
 from heliograph.store.broadcast_list import cancel_fed, jobs_of
+from heliograph.store.described import described
 from heliograph.store.store import Shell
 from heliograph.store.sweep import sweep
 from heliograph.store.take_in import LOAD, take_in
-from heliograph.store.told import told
+from heliograph.store.told import acted, told
 from heliograph.store.unit import Unit, batch, one, run
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class SteeringStore:
         if isinstance(done, BroadcastRow):
             what = f"broadcast:{done.broadcast_id}"
             data = {"broadcast_id": done.broadcast_id, "by": actor}
-            yield from _acted(done.org_no, done.phone_no, act, what, "", actor, act_no, now_us)
+            yield from acted(done.org_no, done.phone_no, act, what, "", actor, act_no, now_us)
             if name is not None:
                 yield from told(done.org_no, done.phone_no, name, "", data, now_us)
 
@@ -186,7 +187,7 @@ class SteeringStore:
                 done = yield from one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
             if done is None:
                 return False
-            yield from _acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
+            yield from acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
             name = QUEUE_PAUSED if act == "pause" else QUEUE_RESUMED
             yield from told(org_no, phone_no, name, reason, {"by": actor}, now_us)
             return True
@@ -199,7 +200,7 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if not (yield from holds.hold(org_no, phone_no, f"chat:{chat_id}", actor, reason, now_us)):
                 return False
-            yield from _acted(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
+            yield from acted(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
             yield from told(org_no, phone_no, QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
@@ -211,7 +212,7 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if not (yield from holds.release_chat(org_no, phone_no, chat_id)):
                 return False
-            yield from _acted(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
+            yield from acted(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
             yield from told(org_no, phone_no, QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
@@ -254,6 +255,10 @@ class SteeringStore:
         now_us = self._clock.now_us()
         return explain(await self._shell.read(lambda: facts.facts_of(job, now_us, in_flight)))
 
+    async def described(self, jobs: Sequence[Job]) -> list[str]:
+        now_us = self._clock.now_us()
+        return await self._shell.read(lambda: described(jobs, now_us)) if jobs else []
+
     async def acts(self, org_no: int, *, limit: int = 100) -> list[Act]:
         rows = await self._shell.read(lambda: run("acts_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
         return [Act(row["at"], row["actor"], row["act"], row["what"], row["detail"], row["phone_no"]) for row in rows]
@@ -273,7 +278,7 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if (yield from one("unsuppress", org_no=org_no, chat_id=chat_id)) is None:
                 return False
-            yield from _acted(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
+            yield from acted(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
             return True
 
         return await self._shell.write(unit)
@@ -285,19 +290,3 @@ class SteeringStore:
     async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
         rows = await self._shell.read(lambda: run("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
-
-
-def _acted(
-    org_no: int, phone_no: int | None, act: str, what: str, detail: str, actor: str, act_no: JobId, now_us: int
-) -> Unit[None]:
-    yield from run(
-        "act_insert",
-        org_no=org_no,
-        act_no=act_no,
-        phone_no=phone_no,
-        act=act,
-        what=what,
-        detail=detail,
-        actor=actor,
-        now=now_us,
-    )

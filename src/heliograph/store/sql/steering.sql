@@ -77,6 +77,24 @@ ORDER BY job_id LIMIT :limit
 SELECT status, class, not_before, waits_for, head_job, head_seq FROM lanes
 WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND lane = :lane
 
+-- name: explain_lanes
+-- The same of many.
+SELECT l.phone_no, l.chat_id, l.lane, l.status, l.class, l.not_before, l.waits_for, l.head_job
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+
+-- name: explain_known
+-- Those of many chats that the phone has written to, or heard from.
+SELECT c.phone_no, c.chat_id FROM $rows(org_no bigint, phone_no bigint, chat_id text)
+JOIN chats c ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
+
+-- name: explain_behind
+-- Of many, the earlier messages of the same chat and lane, up to a bound.
+SELECT r.job_id, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.org_no = r.org_no AND j.phone_no = r.phone_no
+  AND j.chat_id = r.chat_id AND j.lane = r.lane AND j.state = 'queued' AND j.seq < r.seq
+  ORDER BY j.seq LIMIT 1000) AS earlier) AS ahead
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint, job_id bigint)
+
 -- name: explain_class
 -- Whether the phone has written to this chat, or heard from it.
 SELECT 1 AS known FROM chats WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
