@@ -8,10 +8,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import queue_id
-from heliograph.domain.job import NewJob
+from heliograph.domain.ids import new_phone_id, queue_id, unique_id
+from heliograph.domain.job import NewJob, NewPhone, PhonePatch
 from heliograph.domain.outcome import Rejected
 from heliograph.ports.hooks import Done, Finished, Moved, Want
+from heliograph.ports.provider import Inbound
 from heliograph.store.outbox import OutboxStore
 from tests.webhooks.world import Got, World, receiving, until, working
 
@@ -112,6 +113,46 @@ async def test_what_a_person_writes_fires_created(gateway: World) -> None:
     data = receiver.got[0].body["data"]
     assert (data["from_me"], data["body"], data["from"]) == (False, "Where is my parcel?", "919537851844@c.us")
     assert data["message_id"].startswith("false_919537851844@c.us_")
+
+
+async def test_a_reaction_is_told_as_what_it_is(gateway: World) -> None:
+    phone = gateway.lease.phone
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created", "reaction.created")
+        job_id = await gateway.enqueue()
+        target = unique_id(job_id)
+        chat = "919537851844@c.us"
+        given = [
+            Inbound("3A01", chat, chat, 5_000_000, "reaction", "👍", {"reacted_to": target}),
+            Inbound("3A02", chat, chat, 6_000_000, "reaction", "", {"reaction": {"message_id": "wamid.X"}}),
+            Inbound("3A03", chat, chat, 7_000_000, "reaction", "👍"),
+        ]
+        await gateway.store.inbound(phone.phone_no, phone.org_no, given)
+        worker.wake()
+        await until(lambda: len(receiver.got) == 7)
+    told = [got.body for got in receiver.got if got.name == "reaction.created"]
+    assert [(body["data"]["reaction"], body["data"]["message_id"], body["data"]["orphan"]) for body in told] == [
+        ("👍", f"true_{chat}_{target}", 0),
+        ("", f"true_{chat}_wamid.X", 0),
+        ("👍", None, 1),
+    ]
+    first = told[0]["data"]
+    assert (first["sender_id"], first["reaction_id"], first["chat_id"]) == (chat, "3A01", chat)
+    assert first["org_phone"] == f"{phone.number}@c.us" and first["timestamp"] == "1970-01-01T00:00:05.000Z"
+    assert len({got.body["id"] for got in receiver.got}) == 7
+
+
+async def test_a_phone_that_is_added_and_changed_is_told(gateway: World) -> None:
+    org_no = gateway.org.org_no
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "org.phone.created", "org.phone.updated")
+        made = await gateway.store.create_phone(NewPhone(org_no, new_phone_id(), "919876500001", "simulator"))
+        assert isinstance(made, tuple)
+        await gateway.store.update_phone(org_no, made[0].phone_no, PhonePatch(name="Front desk"))
+        worker.wake()
+        await until(lambda: len(receiver.got) == 2)
+    assert receiver.names() == ["org.phone.created", "org.phone.updated"]
+    assert {got.body["data"]["org_phone"] for got in receiver.got} == {"919876500001@c.us"}
 
 
 async def test_a_phone_that_comes_and_goes_is_told(gateway: World) -> None:

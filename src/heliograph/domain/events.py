@@ -14,9 +14,12 @@ MESSAGE_DELIVERED = "message.delivered"
 MESSAGE_READ = "message.read"
 MESSAGE_FAILED = "message.failed"
 ACK_UPDATED = "message.ack.updated"
+PHONE_CREATED = "org.phone.created"
+PHONE_UPDATED = "org.phone.updated"
 PHONE_CONNECTED = "org.phone.connected"
 PHONE_DISCONNECTED = "org.phone.disconnected"
 WEBHOOK_DISABLED = "webhook.disabled"
+REACTION_CREATED = "reaction.created"
 MESSAGE_EXPIRED = "message.expired"
 QUEUE_PAUSED = "queue.paused"
 QUEUE_RESUMED = "queue.resumed"
@@ -32,8 +35,11 @@ FIRING = frozenset(
         MESSAGE_READ,
         MESSAGE_FAILED,
         ACK_UPDATED,
+        PHONE_CREATED,
+        PHONE_UPDATED,
         PHONE_CONNECTED,
         PHONE_DISCONNECTED,
+        REACTION_CREATED,
         WEBHOOK_DISABLED,
         MESSAGE_EXPIRED,
         QUEUE_PAUSED,
@@ -56,16 +62,13 @@ QUIET = frozenset(
         "message.flagged",
         "message.unflagged",
         "message.ticket.attached",
-        "reaction.created",
         "reaction.updated",
         "reaction.added",
         "ticket.created",
         "ticket.updated",
         "ticket.deleted",
         "note.created",
-        "org.phone.created",
         "org.phone.qr",
-        "org.phone.updated",
         "org.created",
         "org.updated",
         "org.member.created",

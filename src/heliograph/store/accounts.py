@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from heliograph.domain.events import PHONE_RESTRICTED
+from heliograph.domain.events import PHONE_CREATED, PHONE_RESTRICTED, PHONE_UPDATED
 from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
 from heliograph.domain.moment import iso
 from heliograph.store.rows import key_of, org_of, phone_of
@@ -95,6 +95,7 @@ def create_phone(
     yield from run("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
     sides = [(phone.org_no, phone_no, lane, side) for lane in (0, 1, 2) for side in (0, 1)]
     yield from batch("phone_queues_insert", sides)
+    yield from told(phone.org_no, phone_no, PHONE_CREATED, "", {}, now_us)
     return phone_of((yield from one("phone_by_no", org_no=phone.org_no, phone_no=phone_no))), False
 
 
@@ -139,7 +140,10 @@ def update_phone(
         config=config,
         now=now_us,
     )
-    return (yield from phone_row(org_no, phone_no))
+    row = yield from phone_row(org_no, phone_no)
+    if row is not None:
+        yield from told(org_no, phone_no, PHONE_UPDATED, "", {}, now_us)
+    return row
 
 
 def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:

@@ -7,7 +7,7 @@ Numbers are given out under the organisation's lock, so a delivery's number rise
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.domain.events import MESSAGE_CREATED, Fired, fired_by
+from heliograph.domain.events import MESSAGE_CREATED, REACTION_CREATED, Fired, fired_by
 from heliograph.store.unit import Unit, batch, one, run
 
 
@@ -73,9 +73,12 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
             )
     inbound = yield from run("inbound_to_fan", org_no=org_no, limit=limit)
     for row in inbound:
-        created = Fired(MESSAGE_CREATED, 0, 0, 1)
-        told = _Told(created, row["chat_id"], "inbound", phone_no=row["phone_no"], ref=row["message_id"])
-        found.append((row["at"], [told]))
+        names = (MESSAGE_CREATED, REACTION_CREATED) if row["type"] == "reaction" else (MESSAGE_CREATED,)
+        told = [
+            _Told(Fired(name, 0, 0, n), row["chat_id"], "inbound", phone_no=row["phone_no"], ref=row["message_id"])
+            for n, name in enumerate(names, 1)
+        ]
+        found.append((row["at"], told))
     happened = yield from run("org_events_to_fan", org_no=org_no, limit=limit)
     for row in happened:
         number = row["org_event_no"]

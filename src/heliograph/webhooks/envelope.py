@@ -9,7 +9,14 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.events import ACK_UPDATED, MESSAGE_CREATED, MESSAGE_FAILED, PHONE_CONNECTED, PHONE_DISCONNECTED
+from heliograph.domain.events import (
+    ACK_UPDATED,
+    MESSAGE_CREATED,
+    MESSAGE_FAILED,
+    PHONE_CONNECTED,
+    PHONE_DISCONNECTED,
+    REACTION_CREATED,
+)
 from heliograph.domain.hook import Delivery, HookRow, Story
 from heliograph.domain.ids import queue_id
 from heliograph.domain.job import Event, Job, PhoneRow
@@ -18,6 +25,7 @@ from heliograph.domain.wire import iso
 from heliograph.domain.wire_inbound import inbound_object
 from heliograph.domain.wire_message import message_object
 from heliograph.domain.wire_phone import phone_object
+from heliograph.domain.wire_reaction import reaction_object
 from heliograph.webhooks.body import encode_body
 
 _CACHED = 2048
@@ -52,7 +60,8 @@ class Envelopes:
         if story.job is not None and story.change is not None and story.phone is not None:
             return self._of_message(delivery, story.job, story.change, story.phone)
         if story.inbound is not None and story.phone is not None:
-            data = _raw(msgspec.to_builtins(inbound_object(story.inbound, story.phone)))
+            shape = reaction_object if delivery.event == REACTION_CREATED else inbound_object
+            data = _raw(msgspec.to_builtins(shape(story.inbound, story.phone)))
             return self._encoder.encode(_envelope(delivery, data, at=iso(story.inbound.at_us)))
         if story.org_event is not None:
             happened = story.org_event

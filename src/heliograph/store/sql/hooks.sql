@@ -121,7 +121,7 @@ WHERE e.org_no = :org_no AND e.fanned = 0 ORDER BY e.job_id, e.n LIMIT :limit
 
 -- name: inbound_to_fan
 -- What people wrote, oldest first.
-SELECT phone_no, message_id, chat_id, at FROM inbound WHERE org_no = :org_no AND fanned = 0 ORDER BY created_at LIMIT :limit
+SELECT phone_no, message_id, chat_id, type, at FROM inbound WHERE org_no = :org_no AND fanned = 0 ORDER BY created_at LIMIT :limit
 
 -- name: org_events_to_fan
 -- What happened to phones and hooks.
