@@ -116,7 +116,7 @@ def test_broadcasts_are_listed(server: Script, heliograph: Run) -> None:
 
 
 SCHEDULE = {
-    "scheduled_id": ID, "next_at": "2026-04-01T14:23:21.279Z",
+    "scheduled_id": ID, "next_at": "2026-04-01T14:23:21.279Z", "skip_next": False,
     "recurrence": "every week on monday at 09:00 Asia/Kolkata",
     "status": "scheduled", "chat_id": "12025550100@c.us", "message_payload": {"message": "Hi"},
 }  # fmt: skip
@@ -146,6 +146,10 @@ def test_a_schedule_is_listed_changed_and_deleted(server: Script, heliograph: Ru
     for act, body in (("skip", {"skip_next": True}), ("pause", {"paused": True}), ("resume", {"paused": False})):
         assert heliograph("schedule", act, ID).code == 0
         assert server.asked[-1].body == body
+    said = heliograph("schedule", "resume", ID).out
+    assert "2026-04-01" in said and ":23" in said, "a day ahead or a year: the hour belongs to it"
+    server.on(f"PATCH /v1/message/scheduled/{ID}", SCHEDULE | {"skip_next": True})
+    assert "is left out" in heliograph("schedule", "skip", ID).out
     server.on(f"DELETE /v1/message/scheduled/{ID}", {"success": True})
     assert heliograph("schedule", "delete", ID).out.strip() == "Deleted."
 

@@ -90,6 +90,13 @@ def clock_time(iso: str | None) -> str:
     return at.strftime("%d %b %H:%M" if at.year == today.year else "%Y-%m-%d")
 
 
+def exact_time(iso: str | None) -> str:
+    """A time of the API in this machine's zone with its date: for what lies days ahead."""
+    if not iso:
+        return ""
+    return datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
 def one_line(text: str, width: int = 40) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"

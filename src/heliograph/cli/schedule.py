@@ -7,7 +7,7 @@ import click
 
 from heliograph.cli.exits import Exit
 from heliograph.cli.gateway import connect, segment
-from heliograph.cli.output import clock_time, json_option, note, one_line, phone_option, put, table
+from heliograph.cli.output import exact_time, json_option, note, one_line, phone_option, put, table
 from heliograph.cli.send import media_part
 from heliograph.domain.glyphs import shown_number
 
@@ -71,7 +71,7 @@ def add(
         put(answer)
     else:
         click.echo(answer["scheduled_id"])
-        note(f"First at {clock_time(answer['next_at'])}, {answer['recurrence']}.")
+        note(f"First at {exact_time(answer['next_at'])}, {answer['recurrence']}.")
     return Exit.OK
 
 
@@ -89,8 +89,8 @@ def list_(phone: str | None, limit: int, as_json: bool) -> int:
         note('Nothing is scheduled. Try: heliograph schedule add 12025550100 "Hello" --at 2030-01-07T09:00:00Z')
     rows = [
         [
-            clock_time(row["next_at"]),
-            row["status"],
+            exact_time(row["next_at"]),
+            f"{row['status']}, skips next" if row["skip_next"] else row["status"],
             shown_number(row["chat_id"]),
             one_line(row["message_payload"]["message"], 30),
             row["recurrence"],
@@ -111,7 +111,7 @@ def runs(scheduled_id: str, as_json: bool) -> int:
     if as_json:
         put(found)
         return Exit.OK
-    rows = [[clock_time(run["due_at"]), run["outcome"], run["sent_message_id"] or "", run["remarks"]] for run in found]
+    rows = [[exact_time(run["due_at"]), run["outcome"], run["sent_message_id"] or "", run["remarks"]] for run in found]
     table(["Due", "Outcome", "queue_id", "Remarks"], rows)
     return Exit.OK
 
@@ -121,8 +121,9 @@ def _change(scheduled_id: str, body: dict[str, Any], as_json: bool) -> int:
     if as_json:
         put(answer)
     else:
-        at = clock_time(answer["next_at"])
-        click.echo(f"{answer['status']}; next at {at}." if at else f"{answer['status']}.")
+        at = exact_time(answer["next_at"])
+        what = f"its run at {at} is left out" if answer["skip_next"] else f"next at {at}"
+        click.echo(f"{answer['status']}; {what}." if at else f"{answer['status']}.")
     return Exit.OK
 
 
