@@ -10,6 +10,8 @@ FIGURES = {
     "accept": {"accepted/s", "p50 ms", "p99 ms", "RSS MB"},
     "drain": {"drained/s", "RSS MB"},
     "latency": {"answer p50 ms", "answer p99 ms", "network p50 ms", "network p99 ms"},
+    "hanging": {"ratio of p99", "95 % from", "to", "p99 ms beside one that answers", "that hangs"},
+    "webhooks": {"deliveries/s", "CPU µs a delivery", "RSS MB"},
     "backlog": {"send ÷ empty", "look-up ÷ empty", "status ÷ empty", "health ÷ empty", "start s", "RSS MB per 100,000"},
 }
 

@@ -59,6 +59,8 @@ class Switch:
         held, self.held = self.held, []
         self.answers = word == b"/answer"
         for transport in held:
+            if transport.is_closing():  # who waited gave up
+                continue
             if word == b"/drop":
                 transport.abort()
             elif self.answers:
