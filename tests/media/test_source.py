@@ -8,9 +8,9 @@ import pytest
 
 from heliograph.domain.content import Content, Kind, Media
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job
+from heliograph.domain.job import Outgoing
 from heliograph.domain.outcome import NotSent, Outcome, Rejected
-from heliograph.domain.states import Lane, State
+from heliograph.domain.states import Lane
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
@@ -21,11 +21,10 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001
 MOST = 100_000
 
 
-def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> Job:
+def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> Outgoing:
     content = Content(kind, media=Media(**({"mimetype": "image/png", "url": url} | media)))
-    return Job(
-        JobId(1), 1, 1, "919537851844@c.us", Lane.NORMAL, 1, State.SENDING, content, 1, 1, False, 0, None, None, None,
-        None, None, None, "api", None, None, 2, 0, 0, None, None, None, None,
+    return Outgoing(
+        JobId(1), 1, 1, "919537851844@c.us", Lane.NORMAL, 1, content, 1, 1, False, None, 0
     )  # fmt: skip
 
 
@@ -36,7 +35,7 @@ class Fixed:
         self.contents: list[Content] = []
         self.first = True
 
-    async def __call__(self, _job: Job, content: Content) -> bool:
+    async def __call__(self, _job: Outgoing, content: Content) -> bool:
         if self.first:
             self.contents.append(content)
         return self.first

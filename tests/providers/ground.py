@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from heliograph.domain.content import Content, Kind
+from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Outcome
 from heliograph.ports.provider import Inbound, Phone, Provider, Receipt, SendRequest, SessionState
 
@@ -75,7 +76,7 @@ class Ground:
         self._jobs += 1
         unique_id = f"3EB0{self._jobs:018X}"
         content = Content(Kind.TEXT, body)
-        return SendRequest(self.phone, self._jobs, f"q-{self._jobs}", unique_id, chat_id, content, 1)
+        return SendRequest(self.phone, JobId(self._jobs), unique_id, chat_id, content, 1)
 
     async def send(self, chat_id: str) -> Outcome:
         return await self.provider.send(self.request(chat_id))

@@ -1,9 +1,9 @@
 """The contract that every provider keeps (ports/provider.py), whatever network is behind it."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.outcome import Accepted, NotSent, Outcome, Rejected, SessionDown, Throttled, Unknown

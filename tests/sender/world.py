@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, PhoneRow
+from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
 from heliograph.domain.pacing import PRESETS
 from heliograph.domain.states import State
 from heliograph.domain.verdict import Limits
@@ -131,7 +131,7 @@ class World:
                 if other is not member:
                     other.sender.phones_freed()
 
-        async def prepare(job: Job) -> tuple[Content, None]:
+        async def prepare(job: Outgoing) -> tuple[Content, None]:
             return job.content, None
 
         deps = SenderDeps(

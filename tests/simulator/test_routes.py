@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from heliograph.domain.content import Content, Kind, Media, Poll
 from heliograph.ports.provider import Phone

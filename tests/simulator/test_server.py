@@ -18,6 +18,7 @@ import pytest
 
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import CannotStart
+from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Accepted, Outcome, SessionDown, Unknown
 from heliograph.ports.network_wire import PATH
 from heliograph.ports.provider import Phone, SendRequest, SessionState
@@ -58,7 +59,7 @@ def phone(n: int) -> Phone:
 
 
 def request(sender: Phone, unique_id: str, chat_id: str = ANYONE) -> SendRequest:
-    return SendRequest(sender, 1, "q", unique_id, chat_id, Content(Kind.TEXT, f"from {sender.number}"), 1)
+    return SendRequest(sender, JobId(1), unique_id, chat_id, Content(Kind.TEXT, f"from {sender.number}"), 1)
 
 
 async def open_phone(provider: SimulatorProvider, one: Phone) -> Notes:

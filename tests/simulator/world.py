@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.domain.content import Content, Kind
+from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Outcome
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState
 from heliograph.providers.simulator import SimulatorProvider
@@ -94,7 +95,7 @@ class World:
     def request(self, chat_id: str, body: str = "hello", *, unique_id: str = "", attempt: int = 1) -> SendRequest:
         n = next(self._ids)
         unique_id = unique_id or f"3EB0{n:018X}"
-        return SendRequest(self.phone, n, f"q{n}", unique_id, chat_id, Content(Kind.TEXT, body), attempt)
+        return SendRequest(self.phone, JobId(n), unique_id, chat_id, Content(Kind.TEXT, body), attempt)
 
     async def send(self, chat_id: str, body: str = "hello", *, unique_id: str = "") -> Outcome:
         """Sends once and turns the clock until the answer is there."""

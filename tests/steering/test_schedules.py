@@ -32,7 +32,8 @@ async def test_a_single_run_comes_at_its_time_and_once(world: World) -> None:
     world.clock.us = made.first_at_us
     assert await world.steering.run_schedules() == ({world.phone_no}, None)
     assert await world.steering.run_schedules() == (set(), None)
-    (job,) = await world.step(5)
+    (gone,) = await world.step(5)
+    job = await world.job(gone.job_id)
     assert (job.chat_id, job.schedule_no, job.content.body) == (CHAT, made.schedule_no, "hi")
     row = await world.steering.schedule_row(world.org_no, made.schedule_no)
     assert row is not None and (row.state, row.runs, row.next_at_us) == ("completed", 1, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.csv_recipients import Recipient, recipient
 from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, PhoneRow
+from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
 from heliograph.domain.states import Lane, State
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Lease, Seen, Settlement, Started, StartWish
@@ -51,7 +51,7 @@ class World:
     ids: JobIds
     phone: PhoneRow
     lease: Lease
-    log: list[Job] = field(default_factory=list)  # as the network saw them
+    log: list[Outgoing] = field(default_factory=list)  # as the network saw them
 
     @property
     def org_no(self) -> int:
@@ -92,7 +92,7 @@ class World:
         )
         assert done.settled == [True]
 
-    async def step(self, limit: int = 1, verdict: Verdict = SENT) -> list[Job]:
+    async def step(self, limit: int = 1, verdict: Verdict = SENT) -> list[Outgoing]:
         """Starts and settles up to `limit` messages."""
         started = await self.start(limit)
         for one in started:
@@ -100,9 +100,9 @@ class World:
             await self.settle(one, verdict)
         return [one.job for one in started]
 
-    async def drain(self, verdict: Verdict = SENT, *, most: int = 10_000) -> list[Job]:
+    async def drain(self, verdict: Verdict = SENT, *, most: int = 10_000) -> list[Outgoing]:
         """Feeds and sends until nothing is left to do; the clock runs on while it waits."""
-        sent: list[Job] = []
+        sent: list[Outgoing] = []
         for _ in range(most):
             _, due_us = await self.steering.feed()
             done = await self.step(50, verdict)

@@ -10,7 +10,7 @@ async def test_a_started_message_is_on_its_way_and_its_attempt_counted(desk: Des
     job_id = await desk.put()
     (started,) = await desk.start()
     job = await desk.get(job_id)
-    assert (started.job.job_id, started.job.state, started.token) == (job_id, State.SENDING, desk.token)
+    assert (started.job.job_id, started.job.attempts, started.token) == (job_id, 1, desk.token)
     assert (job.state, job.attempts, job.starts, job.started_at_us) == (State.SENDING, 1, 1, desk.clock.now_us())
     assert [event.kind for event in await desk.history(job_id)] == ["queued", "started"]
 

@@ -93,13 +93,11 @@ class PhoneGone(msgspec.Struct, frozen=True, gc=False):
 EnqueueResult = Enqueued | KeyReused | PhoneGone
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything stored of a job.
+class Outgoing(msgspec.Struct, frozen=True):
+    """What an attempt needs of a job, and its settlement.
 
     `attempts`: what the wire shows. `starts`: begun since the last answer (guards against a message that kills the
-    process). `maybe_sent`: an attempt ended without an answer. `ack`: the ladder, see states.Ack. `reason`: stable code
-    of the last failure, wait or end; `detail` its plain words. `not_before_us`: earliest next try.
+    process). `maybe_sent`: an attempt ended without an answer.
     """
 
     job_id: JobId
@@ -108,23 +106,32 @@ class Job:
     chat_id: str
     lane: Lane
     seq: int
-    state: State
     content: Content
     attempts: int
     starts: int
     maybe_sent: bool
+    broadcast_no: int | None
+    queued_at_us: int
+
+
+class Job(Outgoing, frozen=True):
+    """Everything stored of a job.
+
+    `ack`: the ladder, see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
+    `not_before_us`: earliest next try.
+    """
+
+    state: State
     ack: int
     reason: str | None
     detail: str | None
     not_before_us: int | None
     expires_at_us: int | None
-    broadcast_no: int | None
     schedule_no: int | None
     performed_by: str
     provider_message_id: str | None
     author: str | None
     events: int
-    queued_at_us: int
     started_at_us: int | None
     sent_at_us: int | None
     delivered_at_us: int | None
@@ -132,8 +139,7 @@ class Job:
     settled_at_us: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One change of one job, numbered within it without holes from 1.
 
     `kind`: queued, started, retry, throttled, held, uncertain, sent, receipt, failed, cancelled, expired, resolved,

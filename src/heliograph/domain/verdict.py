@@ -6,6 +6,8 @@ Source: architecture, "State"; interface, "Jobs on the wire" (4 attempts; a thro
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from heliograph.domain.outcome import (
     Accepted,
     NotSent,
@@ -28,8 +30,7 @@ class Limits:
     ack_timeout_s: float = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """`lane_wait_s`: how long the chat's lane stays closed (None: it goes on at once).
 
     `uncounted`: the attempt is taken back. `maybe_sent` stays on the job once set.

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from heliograph.domain.content import Content, Media
-from heliograph.domain.job import Job
+from heliograph.domain.job import Outgoing
 from heliograph.domain.media_type import ANY, disagreement, is_mimetype, plain
 from heliograph.domain.outcome import NotSent, Outcome, Rejected
 from heliograph.ports.fetch import Answer, Fetch, Forbidden, NoAnswer
@@ -24,7 +24,7 @@ _CHUNK = 256 * 1024
 _AGAIN = frozenset({408, 425, 429})
 
 # keeps the content with its file's hash on the job; False: it has one already
-Fix = Callable[[Job, Content], Awaitable[bool]]
+Fix = Callable[[Outgoing, Content], Awaitable[bool]]
 
 
 class MediaSource:
@@ -36,7 +36,7 @@ class MediaSource:
         self._fix = fix
         self._most = most
 
-    async def prepare(self, job: Job) -> tuple[Content, Path | None] | Outcome:
+    async def prepare(self, job: Outgoing) -> tuple[Content, Path | None] | Outcome:
         media = job.content.media
         if media is None:
             return job.content, None

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job, PhoneRow
+from heliograph.domain.job import Job, Outgoing, PhoneRow
 from heliograph.domain.pacing import PaceRow
 from heliograph.domain.states import Lane
 from heliograph.domain.verdict import Verdict
@@ -43,24 +45,26 @@ class Lease:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """The end of one attempt. `token`: of the lease now held; `started_token`: under which the attempt was started."""
 
-    job: Job
+    job: Outgoing
     token: int
     started_token: int
     verdict: Verdict
     new_chat: bool = False
 
 
+ALL_LANES = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+
 # (chat, now_us) → when a message to the chat may start, if not now; pure, and quick: it runs inside the transaction
 Gate = Callable[[str, int], int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class StartWish:
-    """May start up to `limit` jobs of the phone now, of these lanes, one for each chat."""
+class StartWish(msgspec.Struct, frozen=True):
+    """May start up to `limit` jobs of the phone now, of these lanes, one for each chat. `version`: the phone as the
+    owner knows it (`updated_at_us`); nothing is started if it was changed since. None: whatever it is.
+    """
 
     phone_no: int
     org_no: int
@@ -69,14 +73,14 @@ class StartWish:
     new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
     paced: bool = False  # its starts are kept in the pace log, for its next owner
     gate: Gate | None = None
-    lanes: tuple[Lane, ...] = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+    lanes: tuple[Lane, ...] = ALL_LANES
+    version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """A job that now stands in `sending` under our token, committed. `quoted_id`: bare id of the replied message."""
 
-    job: Job
+    job: Outgoing
     token: int
     new_chat: bool
 
@@ -87,12 +91,14 @@ class Advanced:
 
     `settled`: as many booleans as settlements; False = someone else had settled it (a receipt or a person).
     `idle`: phones of the wishes that have nothing startable; with when their next lane falls due (None: nothing waits).
+    `changed`: phones that a person changed since the wish was made; nothing was started for them.
     """
 
     started: list[Started]
     settled: list[bool]
     lost: frozenset[tuple[int, int]]
     idle: dict[int, int | None] = field(default_factory=dict)
+    changed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from heliograph.domain.content import Content, Kind
+from heliograph.domain.ids import JobId, queue_id
 from heliograph.domain.outcome import Outcome
 
 
@@ -36,8 +39,7 @@ class Phone:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
+class SendRequest(msgspec.Struct, frozen=True):
     """One attempt. `unique_id` and the bytes are the same on every attempt of a job.
 
     `media_path` is the file of `content.media`, complete on disk before the first attempt.
@@ -45,8 +47,7 @@ class SendRequest:
     """
 
     phone: Phone
-    job_id: int
-    queue_id: str
+    job_id: JobId
     unique_id: str
     chat_id: str
     content: Content
@@ -55,9 +56,12 @@ class SendRequest:
     quoted_id: str | None = None
     typing_s: float = 0.0
 
+    @property
+    def queue_id(self) -> str:
+        return queue_id(self.job_id)
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+class Receipt(msgspec.Struct, frozen=True):
     """The network's word on a message. Found by `unique_id` (ours), else by `provider_message_id`, else by `tracker`
     (our queue_id, handed back). `ack` -1 with a code and detail: refused after it was accepted.
     """

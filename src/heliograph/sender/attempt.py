@@ -5,14 +5,14 @@ from pathlib import Path
 
 from heliograph.domain.content import Content
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
-from heliograph.domain.job import Job
+from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, unique_id
+from heliograph.domain.job import Outgoing
 from heliograph.domain.outcome import NotSent, Outcome
 from heliograph.ports.provider import SendRequest
 from heliograph.sender.owned import Owned
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network
-Prepare = Callable[[Job], Awaitable[tuple[Content, Path | None] | Outcome]]
+Prepare = Callable[[Outgoing], Awaitable[tuple[Content, Path | None] | Outcome]]
 # the id that the network gave to a message of the organisation; None: it gave none of its own
 NetworkId = Callable[[int, JobId], Awaitable[str | None]]
 
@@ -22,7 +22,7 @@ class Attempt:
         self._prepare = prepare
         self._network_id = network_id
 
-    async def make(self, owned: Owned, job: Job, *, ours: Callable[[], bool]) -> Outcome | None:
+    async def make(self, owned: Owned, job: Outgoing, *, ours: Callable[[], bool]) -> Outcome | None:
         """None: not tried, because the phone was not ours any more when all was ready."""
         content, path = job.content, None
         if content.media is not None:
@@ -40,7 +40,6 @@ class Attempt:
             SendRequest(
                 phone=owned.phone,
                 job_id=job.job_id,
-                queue_id=queue_id(job.job_id),
                 unique_id=unique_id(job.job_id),
                 chat_id=job.chat_id,
                 content=content,

@@ -43,6 +43,8 @@ class Sender:
                 org_rate=rate,
                 good_until=lambda: self._own.good_until,
                 lost=self._own.lost,
+                changed=self._read_again,
+                pressed=deps.pressed,
                 trip=self._pause,
                 log=deps.log,
             )
@@ -55,6 +57,7 @@ class Sender:
             owned=self._own.phones.get,
             under_way=self._under_way,
             changed=self._session,
+            pressed=deps.pressed,
             log=deps.log,
         )
         self._own.sink = self.inflow
@@ -131,10 +134,18 @@ class Sender:
                 if due_us <= now_us:
                     self._shard(phone_no).look(phone_no)
 
+    def _read_again(self, owned: Owned) -> None:
+        if not owned.reading:
+            owned.reading = True
+            self._own.spawn(self._changed(owned))
+
     async def _changed(self, owned: Owned) -> None:
-        row = await self._deps.store.phone_row(owned.row.org_no, owned.row.phone_no)
+        try:
+            row = await self._deps.store.phone_row(owned.row.org_no, owned.row.phone_no)
+        finally:
+            owned.reading = False
         if row is None:
-            return
+            return  # deleted: the look of each second drops it
         restart = row.restarts != owned.row.restarts
         repaced = row.pacing != owned.row.pacing
         rekeyed = row.config != owned.row.config

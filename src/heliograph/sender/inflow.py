@@ -16,6 +16,7 @@ from heliograph.ports.provider import Inbound, Receipt, SessionState
 from heliograph.sender.owned import Owned
 
 GATHER_S = 0.02
+GIVE_WAY_S = 0.2  # the same while callers wait for their message to be stored
 MOST = 2000  # receipts in one transaction
 
 
@@ -43,6 +44,7 @@ class Inflow:
         owned: Callable[[int], Owned | None],
         under_way: Callable[[JobId], bool],
         changed: Callable[[int, SessionState], None],
+        pressed: Callable[[], bool],
         log: Callable[..., None],
     ) -> None:
         self._store = store
@@ -51,6 +53,7 @@ class Inflow:
         self._owned = owned
         self._under_way = under_way
         self._changed = changed
+        self._pressed = pressed
         self._log = log
         self._waiting: list[tuple[int, Receipt, _Waiting]] = []
         self._wake = asyncio.Event()
@@ -80,7 +83,7 @@ class Inflow:
         """Until cancelled: stores what came, every 20 ms at most."""
         while True:
             await self._wake.wait()
-            await self._clock.sleep(GATHER_S)
+            await self._clock.sleep(GIVE_WAY_S if self._pressed() else GATHER_S)
             self._wake.clear()
             try:
                 await self._store_some()

@@ -31,6 +31,7 @@ class Owned:
     session: SessionState = SessionState.CONNECTING
     in_flight: int = 0
     starting: bool = False  # a transaction that may start something is under way
+    reading: bool = False  # a person changed it, and it is read again
     hold_until: float = 0.0
     down_until: float = 0.0
     new_chats_until: float = 0.0
@@ -77,6 +78,7 @@ class Owned:
             new_limit=max(new_limit, 0),
             paced=not self.free,
             gate=self._gate(now) if self.policy.chat_gap_s or self.policy.quiet else None,
+            version=self.row.updated_at_us,
         )
 
     def _gate(self, now: float) -> Gate:

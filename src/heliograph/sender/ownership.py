@@ -32,6 +32,11 @@ async def _not_held(_org_no: int, _phone_no: int, _why: str) -> None:
     """For senders without a hand on the queue."""
 
 
+def _at_leisure() -> bool:
+    """For senders beside which nobody accepts messages."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderDeps:
     """`provider(name)`: None = this build cannot drive it. `policy(row)`: the phone's pacing. `config(row)`:
@@ -46,6 +51,7 @@ class SenderDeps:
     owner: str
     sole: bool
     shards: int
+    pressed: Callable[[], bool] = _at_leisure  # callers wait for their message to be stored
     org_per_second: float = 0.0
     provider: Callable[[str], Provider | None]
     policy: Callable[[PhoneRow], Policy]

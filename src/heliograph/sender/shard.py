@@ -7,7 +7,8 @@ Known weakness: a defect in a provider ends as an unknown outcome, and is only s
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.outcome import Outcome, Unknown
@@ -25,12 +26,14 @@ from heliograph.sender.owned import FOREVER, Owned
 from heliograph.sender.pause import pause
 
 ROUND_S = 0.003  # rounds under load begin no closer than this: fewer and larger transactions
+# while callers wait for their message to be stored, a round leaves them twice the time that it took itself
+GIVE_WAY = 2.0
+GIVE_WAY_MOST_S = 0.1
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     owned: Owned
     settlement: Settlement
     outcome: Outcome | None
@@ -39,7 +42,7 @@ class Ended:
 
 class Shard:
     """`good_until()`: until when our leases are surely ours, monotonic. `lost((phone_no, token)…)`: not ours any
-    more."""
+    more. `changed(phone)`: a person changed it; it starts nothing before it was read again."""
 
     def __init__(
         self,
@@ -53,6 +56,8 @@ class Shard:
         org_rate: OrgRate,
         good_until: Callable[[], float],
         lost: Callable[[Iterable[tuple[int, int]]], None],
+        changed: Callable[[Owned], None],
+        pressed: Callable[[], bool],
         trip: Callable[[Owned, str], None],
         log: Callable[..., None],
     ) -> None:
@@ -66,6 +71,8 @@ class Shard:
         self._holds = Holds(store, clock)
         self._good_until = good_until
         self._lost = lost
+        self._changed = changed
+        self._pressed = pressed
         self._trip = trip
         self._log = log
         self.phones: dict[int, Owned] = {}
@@ -122,12 +129,17 @@ class Shard:
             try:
                 if await self._round():
                     # what ends meanwhile shares the next transaction
-                    await self._clock.sleep(max(began + ROUND_S - self._clock.monotonic(), 0))
+                    await self._clock.sleep(self._rest_s(self._clock.monotonic() - began))
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
                 self._log("sender_round_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
                 self._hot.update(self.phones)
                 self._wake.set()
+
+    def _rest_s(self, took_s: float) -> float:
+        """The pause after a round: nobody loses a message that waits a little here, but one that is not accepted."""
+        rest_s = max(ROUND_S - took_s, 0.0)
+        return max(rest_s, min(took_s * GIVE_WAY, GIVE_WAY_MOST_S)) if self._pressed() else rest_s
 
     async def _wait(self) -> None:
         if self._wake.is_set():
@@ -208,12 +220,15 @@ class Shard:
             owned.due_at = max(now + BREATH_S, self._org_rate.next_at(wish.org_no, now))
             return None
         room[wish.org_no] = left - min(wish.limit, left)
-        return replace(wish, limit=min(wish.limit, left))
+        return msgspec.structs.replace(wish, limit=min(wish.limit, left))
 
     def _after(self, ended: list[Ended], done: Advanced) -> None:
         now = self._clock.monotonic()
         if done.lost:
             self._lost(done.lost)
+        for phone_no in done.changed:
+            if (found := self.phones.get(phone_no)) is not None:
+                self._changed(found)
         for one, settled in zip(ended, done.settled, strict=False):
             owned, verdict = one.owned, one.settlement.verdict
             if one.outcome is None:

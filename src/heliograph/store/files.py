@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from heliograph.domain.content import Content, decode_content, encode_content
 from heliograph.domain.ids import JobId, job_time_us
-from heliograph.domain.job import Job
+from heliograph.domain.job import Outgoing
 from heliograph.store.store import Shell
 from heliograph.store.unit import Unit, one, run
 
 
-def fix(job: Job, content: Content) -> Unit[bool]:
+def fix(job: Outgoing, content: Content) -> Unit[bool]:
     row = yield from one(
         "job_media_fix",
         org_no=job.org_no,
@@ -50,6 +50,6 @@ class FileStore:
         """What may not be pruned yet."""
         return await self._shell.read(lambda: needed(now_us))
 
-    async def fix(self, job: Job, content: Content) -> bool:
+    async def fix(self, job: Outgoing, content: Content) -> bool:
         """False: it was fixed before."""
         return await self._shell.write(lambda: fix(job, content))

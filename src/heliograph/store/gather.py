@@ -35,6 +35,11 @@ class Gather:
         self._under_way = 0
         self._flushes: set[asyncio.Task[None]] = set()
 
+    @property
+    def waiting(self) -> int:
+        """Callers whose message is in no transaction yet."""
+        return len(self._waiting)
+
     def enqueue(self, job: NewJob) -> "asyncio.Future[EnqueueResult]":
         future: asyncio.Future[EnqueueResult] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))

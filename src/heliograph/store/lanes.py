@@ -20,9 +20,14 @@ class Counts:
     def add(
         self, place: tuple[int, int, int], *, waiting: int = 0, active: int = 0, completed: int = 0, failed: int = 0
     ) -> None:
-        change = self._changes.setdefault(place, [0, 0, 0, 0])
-        for n, by in enumerate((waiting, active, completed, failed)):
-            change[n] += by
+        change = self._changes.get(place)
+        if change is None:
+            self._changes[place] = [waiting, active, completed, failed]
+            return
+        change[0] += waiting
+        change[1] += active
+        change[2] += completed
+        change[3] += failed
 
     def broadcast(
         self,
@@ -57,14 +62,24 @@ def tally(side: int, counts: Counts) -> Unit[None]:
 
 
 class Relink:
-    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`."""
+    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message was
+    sent just now; `known`: and was the first to its chat.
+    """
 
-    __slots__ = ("known", "not_before_us", "waits_for")
+    __slots__ = ("known", "not_before_us", "sent", "waits_for")
 
-    def __init__(self, not_before_us: int | None = None, waits_for: int | None = None, *, known: bool = False) -> None:
+    def __init__(
+        self,
+        not_before_us: int | None = None,
+        waits_for: int | None = None,
+        *,
+        known: bool = False,
+        sent: bool = False,
+    ) -> None:
         self.not_before_us = not_before_us
         self.waits_for = waits_for
         self.known = known
+        self.sent = sent
 
 
 def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
@@ -73,17 +88,15 @@ def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
     The look for the next job is a statement of its own after the lock: in one statement a message that is being
     enqueued at the same time would be missed, and its chat would stand still for ever.
     """
-    keys = sorted(lanes)
     sets, drops = [], []
-    for row in (yield from batch("lanes_heads", keys)):
-        org_no, phone_no, chat_id, lane, job_id, seq = row
+    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from batch("lanes_heads", sorted(lanes))):
         key = (org_no, phone_no, chat_id, lane)
         how = lanes[key]
         if job_id is None and how.not_before_us is None:
             drops.append(key)
-            continue
-        status = "ready" if how.not_before_us is None else "delayed"
-        known = int(Class.KNOWN) if how.known else None
-        sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
+        else:
+            status = "ready" if how.not_before_us is None else "delayed"
+            known = int(Class.KNOWN) if how.known else None
+            sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
     yield from batch("lanes_set", sets)
     yield from batch("lanes_drop", drops)

@@ -64,5 +64,5 @@ def pace(org_no: int, phone_no: int, after_us: int) -> Unit[list[PaceRow]]:
 
 
 def ready(phones: Sequence[tuple[int, int]]) -> Unit[dict[int, int | None]]:
-    rows = yield from batch("ready_now", sorted(phones))
-    return {row["phone_no"]: row["due_at"] for row in rows}
+    rows = yield from batch("phones_now", sorted(phones))
+    return {phone_no: 0 if ready else due_us for _, phone_no, ready, due_us in rows}

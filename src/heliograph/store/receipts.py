@@ -91,11 +91,17 @@ def climb(
     yield from batch("lanes_lock", sorted(open_lanes))
     updates, freed, known, aliases, changed = [], [], [], [], []
     early: list[Receipt] = []
+    rungs = _Rungs()
     for row in (yield from batch("receipts_lock", keys)):
         org_no, phone_no, job_id = row["org_no"], row["phone_no"], JobId(row["job_id"])
         receipts = by_job[org_no, phone_no, job_id]
         if row["state"] == State.SENDING:
             early += receipts
+            continue
+        if row["state"] == State.SENT and not any(r.ack < 0 or r.provider_message_id for r in receipts):
+            if rungs.climb(row, receipts, tokens[phone_no]):
+                changed.append(job_id)
+                counts.broadcast(org_no, row["broadcast_no"], **rungs.told(row))
             continue
         decided = _decide(row, receipts, now_us)
         if decided is None:
@@ -137,6 +143,7 @@ def climb(
             freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
         if was_open and state == "sent":
             known.append((org_no, phone_no, row["chat_id"]))
+    yield from rungs.write()
     yield from batch("receipts_apply", updates, now=now_us)
     lanes: dict[LaneKey, Relink] = {
         (r[0], r[1], r[2], r[3]): Relink(known=(r[0], r[1], r[2]) in known)
@@ -146,6 +153,39 @@ def climb(
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
     return changed, early
+
+
+class _Rungs:
+    """Messages that are sent, and have come further: nearly all receipts are about these."""
+
+    def __init__(self) -> None:
+        self._jobs: list[tuple[int, int, int, int, int | None, int | None]] = []
+        self._events: list[tuple[int, ...]] = []
+
+    def climb(self, row: Any, receipts: Sequence[Receipt], token: int) -> bool:
+        """False: it is there already."""
+        org_no, job_id, n, attempts = row["org_no"], row["job_id"], row["events"], row["attempts"]
+        top = max(receipt.ack for receipt in receipts)
+        new = climbed(row["ack"], top)
+        for rung in new:
+            n += 1
+            at_us = min(receipt.at_us for receipt in receipts if receipt.ack >= rung)
+            self._events.append((org_no, job_id, n, at_us, rung, attempts, token))
+        if new:
+            self._jobs.append((org_no, job_id, top, n, _first(receipts, Ack.DELIVERED), _first(receipts, Ack.READ)))
+        return bool(new)
+
+    def told(self, row: Any) -> dict[str, int]:
+        """What the last climb means for the counts of a broadcast."""
+        top = self._jobs[-1][2]
+        return {
+            "delivered": int(top >= Ack.DELIVERED > row["ack"]),
+            "read": int(top >= Ack.READ > row["ack"]),
+        }
+
+    def write(self) -> Unit[None]:
+        yield from batch("receipts_climb", self._jobs)
+        yield from batch("events_climbed", self._events)
 
 
 def _first(receipts: Sequence[Receipt], rung: Ack) -> int | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from heliograph.domain.content import decode_content
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Event, Job, KeyRow, OrgRow, PhoneRow
+from heliograph.domain.job import Event, Job, KeyRow, OrgRow, Outgoing, PhoneRow
 from heliograph.domain.states import Lane, State
 
 _STATES = {state.value: state for state in State}
@@ -25,9 +25,19 @@ def job_of(row: Iterable[Any]) -> Job:
         started_at, sent_at, delivered_at, read_at, settled_at, *_,
     ) = row  # fmt: skip
     return Job(
-        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, _STATES[state], decode_content(content), attempts, starts,
-        maybe_sent == 1, ack, reason, detail, not_before, expires_at, broadcast_no, schedule_no, performed_by,
-        provider_message_id, author, events, queued_at, started_at, sent_at, delivered_at, read_at, settled_at,
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode_content(content), attempts, starts,
+        maybe_sent == 1, broadcast_no, queued_at, _STATES[state], ack, reason, detail, not_before, expires_at,
+        schedule_no, performed_by, provider_message_id, author, events, started_at, sent_at, delivered_at, read_at,
+        settled_at,
+    )  # fmt: skip
+
+
+def outgoing_of(row: Iterable[Any]) -> Outgoing:
+    """From `$columns(started)`."""
+    job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = row
+    return Outgoing(
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode_content(content), attempts, starts,
+        maybe_sent == 1, broadcast_no, queued_at,
     )  # fmt: skip
 
 

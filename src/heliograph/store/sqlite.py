@@ -29,6 +29,9 @@ T = TypeVar("T")
 GROUP = 256  # units in one commit
 READERS = 2
 _CHECKPOINT_PAGES = 4000
+# small: what the system keeps of the file is as near, and a backlog must not show in our memory
+WRITER_KIB = 2048
+READER_KIB = 512
 
 _json = msgspec.json.Encoder()
 _QUERIES = queries("sqlite")
@@ -42,7 +45,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute("PRAGMA cache_size=-16000")
+    connection.execute(f"PRAGMA cache_size=-{READER_KIB if read_only else WRITER_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA journal_size_limit=67108864")
     if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:

@@ -33,6 +33,7 @@ from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
 
 T = TypeVar("T")
+PRESSED = 8  # callers
 _STEP = 2000  # rows that go in one transaction
 
 
@@ -68,6 +69,10 @@ class Store:
         if refusal is not None:
             raise refusal
         return await self._gather.enqueue(job)
+
+    def pressed(self) -> bool:
+        """Whether callers wait for a transaction to take their message."""
+        return self._gather.waiting >= PRESSED
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)

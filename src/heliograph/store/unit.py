@@ -5,21 +5,21 @@ so it must not act on anything but the database.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """A named query of `sql/`, its parameters, and (for `$rows(...)` queries) its batch of rows in column order.
 
     An empty batch is not sent: the answer is no rows.
     """
 
     name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = {}
     rows: Sequence[Sequence[Any]] | None = None
 
 

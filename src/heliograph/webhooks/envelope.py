@@ -130,7 +130,7 @@ def _message_data(job: Job, change: Event, phone: PhoneRow, ack: int) -> msgspec
 def _job_then(job: Job, change: Event, ack: int) -> Job:
     """The job as it stood at that change: later stamps and ids are not known yet."""
     created, at_us = change.n == 1, change.at_us
-    return replace(
+    return msgspec.structs.replace(
         job,
         state=State(change.after),
         ack=ack,

@@ -15,7 +15,7 @@ import uvicorn
 from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
 from heliograph.domain.content import Content
 from heliograph.domain.ids import JobId, JobIds, queue_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, PhoneRow
+from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
 from heliograph.domain.pacing import PRESETS
 from heliograph.domain.states import State
 from heliograph.domain.verdict import Limits
@@ -171,7 +171,7 @@ async def gateway(
             opened: dict[str, object] = msgspec.json.decode(vault.open(row.config, about=row.phone_id))
             return opened
 
-        async def prepare(job: Job) -> tuple[Content, Path | None]:
+        async def prepare(job: Outgoing) -> tuple[Content, Path | None]:
             return job.content, None
 
         sender = Sender(

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobIds, queue_id, unique_id
+from heliograph.domain.ids import JobIds, unique_id
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
 from heliograph.providers.cloud import CloudProvider, read_delivery
 from heliograph.providers.cloud.graph import Timeouts
@@ -82,7 +82,6 @@ def request(phone: Phone, to: str, content: Content | None = None, **more: Any) 
     return SendRequest(
         phone=phone,
         job_id=job,
-        queue_id=queue_id(job),
         unique_id=unique_id(job),
         chat_id=f"{to}@c.us",
         content=content or text(),

@@ -3,12 +3,39 @@
 -- `EXISTS` in a list of results is written as a sub-select with LIMIT 1: PostgreSQL would otherwise read the table whole, once.
 
 -- name: fence
--- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us, and so
--- does whoever pauses one. `stopped`: paused.
+-- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
+SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
+ORDER BY l.org_no, l.phone_no /*lock of l*/
+
+-- name: fence_now
+-- only: sqlite
+-- As `fence`, with how each phone stands. `held`: 2, a person paused the phone; 1, some of its chats or broadcasts.
+-- `ready`: it has a ready lane; `due_at`: when its first waiting one falls due.
+SELECT l.phone_no, l.token, coalesce(
+  (SELECT 2 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone'),
+  (SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no LIMIT 1), 0) AS held, p.updated_at,
+  EXISTS (SELECT 1 FROM lanes n /*index lanes_ready*/ WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no
+    AND n.status = 'ready') AS ready,
+  (SELECT min(n.not_before) FROM lanes n /*index lanes_delayed*/ WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no
+    AND n.status = 'delayed') AS due_at
+FROM $rows(org_no bigint, phone_no bigint, token bigint)
+CROSS JOIN leases l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
+CROSS JOIN phones p ON p.phone_no = l.phone_no AND p.org_no = l.org_no
+
+-- name: fence_now
+-- only: postgresql
+-- As `fence`, with how each phone stands; whoever holds something of a phone waits for us too. `held`: 2, a person paused the
+-- phone; 1, else: a hold that was put while we waited for the lock is not seen here, so each start looks again. A lane that
+-- was fed meanwhile is not seen either: its sender's hint comes after us.
 SELECT l.phone_no, l.token, CASE WHEN EXISTS (
-  SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone') THEN 1 ELSE 0 END AS stopped
+  SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone') THEN 2 ELSE 1 END AS held,
+  p.updated_at, coalesce((SELECT 1 FROM lanes n WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no
+  AND n.class IN (0, 1) AND n.lane IN (0, 1, 2) AND n.status = 'ready' LIMIT 1), 0) AS ready, (
+  SELECT min(n.not_before) FROM lanes n WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no AND n.status = 'delayed') AS due_at
 FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
+JOIN phones p ON p.phone_no = l.phone_no AND p.org_no = l.org_no
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
 -- name: lanes_lock
@@ -33,19 +60,24 @@ FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncou
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
--- name: events_settled
--- What the rows that were just settled say, as history.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
-SELECT j.org_no, j.job_id, j.events, :now, r.kind, 'sending', j.state, j.ack, j.attempts, r.token, 'engine', j.reason, j.detail,
-  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint, kind text, token bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+-- name: jobs_sent
+-- The end of an attempt that simply succeeded, if it is still the one that was started.
+UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
+  ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
+  provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
+  sent_at = :now, settled_at = :now, events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
+RETURNING jobs.job_id
 
--- name: events_started
--- What the rows that were just started say, as history.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
-SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack, j.attempts, j.token, 'engine',
+-- name: events_moved
+-- What the rows that were just settled or started say, as history.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
+SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
+  CASE WHEN r.kind = 'started' THEN NULL ELSE j.reason END, CASE WHEN r.kind = 'started' THEN NULL ELSE j.detail END,
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
+JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 
 -- name: lanes_heads
 -- After the lanes are locked: the next waiting job of each, if any.
@@ -53,6 +85,17 @@ SELECT r.org_no, r.phone_no, r.chat_id, r.lane, j.job_id, j.seq
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = (
   SELECT q.job_id FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
   AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
+
+-- name: lanes_onward
+-- Busy lanes, locked, whose message was sent: on to their next one, or to none; still busy.
+UPDATE lanes SET class = 0,
+  head_job = (SELECT q.job_id FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
+    AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1),
+  head_seq = (SELECT q.seq FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
+    AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+RETURNING lanes.org_no, lanes.phone_no, lanes.chat_id, lanes.lane, lanes.head_job, lanes.head_seq
 
 -- name: lanes_set
 -- Gives lanes their next head; delayed ones wait until not_before, because of waits_for.
@@ -127,11 +170,6 @@ CROSS JOIN LATERAL (
     AND b.status = 'busy' LIMIT 1) IS NULL
   ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
 
--- name: lanes_busy
--- A lane has one job on its way at a time.
-UPDATE lanes SET status = 'busy' FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
-WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
-
 -- name: jobs_start
 -- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person.
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
@@ -139,10 +177,10 @@ UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.s
 FROM $rows(org_no bigint, job_id bigint, token bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
   AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
-  AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
-    AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT)))
+  AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
+    AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
 RETURNING $columns(started)
--- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.state, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.ack, jobs.reason, jobs.detail, jobs.not_before, jobs.expires_at, jobs.broadcast_no, jobs.schedule_no, jobs.performed_by, jobs.provider_message_id, jobs.author, jobs.events, jobs.queued_at, jobs.started_at, jobs.sent_at, jobs.delivered_at, jobs.read_at, jobs.settled_at
+-- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at
 
 -- name: jobs_expire
 -- What is past its time ends instead of going out late. What may have been sent already is left to its receipt.
@@ -164,19 +202,20 @@ WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane 
 SELECT $columns(job), token FROM jobs /*index jobs_open*/
 WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state || '' = 'sending' AND token <= :token
 
--- name: ready_now
+-- name: phones_now
 -- only: sqlite
--- each: org_no, phone_no
--- Whether a phone has a ready lane: one probe for each lane and class.
-SELECT :phone_no AS phone_no, CASE WHEN EXISTS (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no
-  AND class IN (0, 1) AND lane IN (0, 1, 2) AND status = 'ready') THEN 0 ELSE (
-  SELECT min(not_before) FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed') END AS due_at
+-- Whether each phone has a ready lane, and when its first waiting one falls due: two probes a phone.
+SELECT r.org_no, r.phone_no,
+  EXISTS (SELECT 1 FROM lanes l /*index lanes_ready*/ WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
+    AND l.status = 'ready') AS ready,
+  (SELECT min(l.not_before) FROM lanes l /*index lanes_delayed*/ WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
+    AND l.status = 'delayed') AS due_at
+FROM $rows(org_no bigint, phone_no bigint)
 
--- name: ready_now
+-- name: phones_now
 -- only: postgresql
--- Whether each phone has a ready lane, and else when the next one falls due.
-SELECT r.phone_no, coalesce((SELECT 0 FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
-  AND l.class IN (0, 1) AND l.lane IN (0, 1, 2) AND l.status = 'ready' LIMIT 1), (
-  SELECT min(l.not_before) FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed')
-  ) AS due_at
+-- Whether each phone has a ready lane, and when its first waiting one falls due.
+SELECT r.org_no, r.phone_no, coalesce((SELECT 1 FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no
+  AND l.class IN (0, 1) AND l.lane IN (0, 1, 2) AND l.status = 'ready' LIMIT 1), 0) AS ready, (
+  SELECT min(l.not_before) FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed') AS due_at
 FROM $rows(org_no bigint, phone_no bigint)

@@ -1,4 +1,5 @@
 -- columns: job: job_id, org_no, phone_no, chat_id, lane, seq, state, content, attempts, starts, maybe_sent, ack, reason, detail, not_before, expires_at, broadcast_no, schedule_no, performed_by, provider_message_id, author, events, queued_at, started_at, sent_at, delivered_at, read_at, settled_at
+-- columns: each_job: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.state, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.ack, jobs.reason, jobs.detail, jobs.not_before, jobs.expires_at, jobs.broadcast_no, jobs.schedule_no, jobs.performed_by, jobs.provider_message_id, jobs.author, jobs.events, jobs.queued_at, jobs.started_at, jobs.sent_at, jobs.delivered_at, jobs.read_at, jobs.settled_at
 
 -- name: job_by_id
 -- One search in the primary key.
@@ -6,7 +7,7 @@ SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id = :job_id
 
 -- name: jobs_by_id
 -- Several jobs of one organisation, in no order.
-SELECT $columns(started) FROM jobs JOIN $rows(org_no bigint, job_id bigint) ON jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+SELECT $columns(each_job) FROM jobs JOIN $rows(org_no bigint, job_id bigint) ON jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: job_of_alias
 -- The job behind an id that a provider gave.

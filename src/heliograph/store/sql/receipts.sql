@@ -3,7 +3,8 @@
 SELECT a.org_no, a.alias, a.job_id FROM aliases a JOIN $rows(org_no bigint, alias text) ON a.org_no = r.org_no AND a.alias = r.alias
 
 -- name: receipts_jobs
--- Where and in which state the jobs of some receipts are.
+-- only: postgresql
+-- Where and in which state the jobs of some receipts are: whose lanes must be locked before them.
 SELECT j.org_no, j.phone_no, j.job_id, j.chat_id, j.lane, j.state, j.maybe_sent FROM jobs j
 JOIN $rows(org_no bigint, phone_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.phone_no = r.phone_no
 
@@ -28,6 +29,21 @@ UPDATE jobs SET state = r.state, ack = r.ack, events = r.events,
 FROM $rows(org_no bigint, job_id bigint, state text, ack int, events int, at bigint, delivered_at bigint, read_at bigint,
   settles int, reason text, detail text, provider_message_id text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+
+-- name: receipts_climb
+-- The new rung of messages that are sent and stay so; times are those of the first receipt of their kind.
+UPDATE jobs SET ack = r.ack, events = r.events,
+  delivered_at = CASE WHEN r.ack >= 3 THEN coalesce(jobs.delivered_at, r.delivered_at) ELSE jobs.delivered_at END,
+  read_at = CASE WHEN r.ack >= 4 THEN coalesce(jobs.read_at, r.read_at) ELSE jobs.read_at END
+FROM $rows(org_no bigint, job_id bigint, ack int, events int, delivered_at bigint, read_at bigint)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+
+-- name: events_climbed
+-- A rung of a sent message each.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+SELECT r.org_no, r.job_id, r.n, r.at, 'receipt', 'sent', 'sent', r.ack, r.attempt, r.token, 'network',
+  coalesce((SELECT 0 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0 LIMIT 1), 1)
+FROM $rows(org_no bigint, job_id bigint, n int, at bigint, ack int, attempt int, token bigint)
 
 -- name: lanes_waiting_for
 -- Lanes that stand still because of one of these jobs.

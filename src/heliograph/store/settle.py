@@ -1,0 +1,83 @@
+"""TX3: attempts that ended become what their verdicts say, and their lanes are free to go on.
+
+Promise: an attempt is settled once, and only while it is the one that was started; what somebody else settled stays.
+"""
+
+from collections.abc import Sequence
+
+from heliograph.domain.job import Outgoing
+from heliograph.domain.states import State
+from heliograph.ports.engine import Settlement
+from heliograph.store.lanes import Counts, LaneKey, Relink
+from heliograph.store.moved import Moved
+from heliograph.store.unit import Unit, batch
+
+Freed = dict[LaneKey, Relink]
+
+
+def lane_of(job: Outgoing) -> LaneKey:
+    return (job.org_no, job.phone_no, job.chat_id, int(job.lane))
+
+
+def settle(
+    settlements: Sequence[Settlement], now_us: int, counts: Counts, moved: Moved
+) -> Unit[tuple[set[int], Freed]]:
+    """The jobs that were settled, and how each of their lanes goes on; the lanes are locked, and not written yet."""
+    settled: set[int] = set()
+    freed: Freed = {}
+    if not settlements:
+        return settled, freed
+    yield from batch("lanes_lock", sorted({lane_of(s.job) for s in settlements}))
+    done = yield from _write(settlements, now_us)
+    known, aliases = [], []
+    for s in settlements:
+        job, verdict = s.job, s.verdict
+        if job.job_id not in done or job.job_id in settled:
+            continue  # a second settlement of it in this batch says nothing
+        settled.add(job.job_id)
+        sent = verdict.state is State.SENT
+        moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token, at_once=not sent)
+        place = (job.org_no, job.phone_no, int(job.lane))
+        if sent:
+            counts.add(place, active=-1, completed=1)
+            counts.broadcast(job.org_no, job.broadcast_no, sent=1)
+            if s.new_chat:
+                known.append((job.org_no, job.phone_no, job.chat_id))
+        elif verdict.state is State.FAILED:
+            counts.add(place, active=-1, failed=1)
+            counts.broadcast(job.org_no, job.broadcast_no, failed=1)
+        elif verdict.state is State.QUEUED:
+            counts.add(place, active=-1, waiting=1)
+        if verdict.provider_message_id:
+            aliases.append((job.org_no, verdict.provider_message_id, job.job_id))
+        until = _until(verdict.lane_wait_s, now_us)
+        freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=s.new_chat and sent, sent=sent)
+    if moved.at_once:
+        yield from moved.write(now_us)  # a job that goes back may start again below
+    yield from batch("chats_known", known, now=now_us)
+    yield from batch("aliases_insert", aliases)
+    return settled, freed
+
+
+def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[set[int]]:
+    """Most attempts just succeed: those have a statement of their own, with a third of the columns."""
+    plain, others = [], []
+    for s in settlements:
+        job, verdict = s.job, s.verdict
+        if verdict.state is State.SENT and verdict.reason is None and not verdict.uncounted:
+            plain.append((job.org_no, job.job_id, s.started_token, verdict.ack, verdict.provider_message_id))
+            continue
+        waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None
+        starts = (job.starts - verdict.uncounted) if verdict.kind == "recovered" else 0
+        others.append(
+            (job.org_no, job.job_id, s.started_token, verdict.state.value, int(verdict.uncounted), starts,
+             verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
+             verdict.provider_message_id)
+        )  # fmt: skip
+    done = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
+    done |= {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
+    return done
+
+
+def _until(wait_s: float | None, now_us: int) -> int | None:
+    return None if wait_s is None else now_us + round(wait_s * 1_000_000)
