@@ -126,3 +126,12 @@ async def test_words_of_all_scripts_come_back_as_they_were(desk: Desk) -> None:
     body = "«ü» 🚚 𝒳 \u0000 \u202e — ' \" \\ % :name $1 /*lock*/"
     job_id = await desk.put("a", body=body)
     assert (await desk.get(job_id)).content.body == body
+
+
+async def test_callers_that_no_transaction_has_taken_yet_are_counted(desk: Desk) -> None:
+    assert not desk.store.pressed()
+    calls = [asyncio.create_task(desk.put_job(desk.job(f"chat{n}"))) for n in range(500)]
+    await asyncio.sleep(0)
+    assert desk.store.pressed()
+    await asyncio.gather(*calls)
+    assert not desk.store.pressed()

@@ -113,8 +113,8 @@ CREATE TABLE jobs (
   settled_at BIGINT,
   PRIMARY KEY (org_no, job_id)
 ) $fill(80) $clustered;
--- phone_no first, so that no planner takes it for a search by (org_no, job_id)
-CREATE INDEX jobs_of_phone ON jobs (phone_no, org_no, job_id);
+-- of an expression, so that no planner without statistics takes it for another search than the list of a phone's jobs
+CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
 CREATE INDEX jobs_queued ON jobs (org_no, phone_no, chat_id, lane, seq) WHERE state = 'queued';
 CREATE INDEX jobs_open ON jobs (org_no, phone_no, job_id) WHERE state IN ('sending', 'uncertain');
 CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;

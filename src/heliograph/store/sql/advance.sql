@@ -88,11 +88,9 @@ FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) LEFT JOIN job
 
 -- name: lanes_onward
 -- Busy lanes, locked, whose message was sent: on to their next one, or to none; still busy.
-UPDATE lanes SET class = 0,
-  head_job = (SELECT q.job_id FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
-    AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1),
-  head_seq = (SELECT q.seq FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
-    AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
+UPDATE lanes SET class = 0, (head_job, head_seq) = (
+  SELECT q.job_id, q.seq FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
+  AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
 WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
 RETURNING lanes.org_no, lanes.phone_no, lanes.chat_id, lanes.lane, lanes.head_job, lanes.head_seq

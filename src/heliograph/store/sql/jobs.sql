@@ -19,7 +19,7 @@ SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND job_id < :below ORDER 
 
 -- name: jobs_of_phone
 -- Newest first of one phone.
-SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND job_id < :below
+SELECT $columns(job) FROM jobs WHERE org_no = :org_no AND phone_no + 0 = :phone_no AND job_id < :below
 ORDER BY job_id DESC LIMIT :limit OFFSET :offset
 
 -- name: history_of_job
