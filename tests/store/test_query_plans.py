@@ -299,6 +299,44 @@ def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
     assert sorted(wrong) == [], "\n".join(sorted(wrong))
 
 
+async def _plan_beside_other_jobs(url: str, query: Query) -> dict[str, Any]:
+    shell = PostgresShell(url, lambda _seconds, _units: None, HandClock().monotonic)
+    await shell.open()
+    await shell.close()
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, performed_by, queued_at) "
+            "SELECT 1, n, n % 100, 'c' || n % 100 || '@c.us', 1, n, 'queued', '{}', 'api', 0 "
+            "FROM generate_series(1, 20000) AS g(n)"
+        )
+        await connection.execute(BEGIN)
+        await connection.execute(f"PREPARE asked AS {query.sql}")
+        call = "EXECUTE asked('{1}', '{7}', '{c7@c.us}', '{1}')"
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {call}")
+        await connection.execute("ROLLBACK")
+        plan: dict[str, Any] = json.loads(text)[0]["Plan"]
+        return plan
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("name", ["lanes_heads", "lanes_onward"])
+def test_the_head_of_a_lane_is_found_without_reading_its_phones_jobs(postgres_server: str, name: str) -> None:
+    """With no statistics at all and some thousand jobs, every index over phones looks as good as the right one."""
+    database = f"heliograph_{secrets.token_hex(6)}"
+    _psql(postgres_server, f"CREATE DATABASE {database}")
+    url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{database}"))
+    try:
+        plan = asyncio.run(_plan_beside_other_jobs(url, queries("postgresql")[name]))
+    finally:
+        _psql(postgres_server, f"DROP DATABASE {database} WITH (FORCE)")
+    searched = [node for node in _nodes(plan) if node.get("Relation Name") == "jobs" and "Index Name" in node]
+    assert "jobs_queued" in {node["Index Name"] for node in searched}
+    assert sum(node.get("Rows Removed by Filter", 0) for node in searched) == 0
+    assert [node["Node Type"] for node in _nodes(plan) if "Sort" in node["Node Type"]] == []
+
+
 def test_every_distributed_table_has_the_organisation_at_the_head_of_its_key() -> None:
     text = "\n".join(
         path.read_text() for path in sorted((files("heliograph.store") / "migrations").iterdir(), key=lambda p: p.name)
