@@ -1,6 +1,5 @@
 """The history checker: silent on healthy histories, and never on a broken one."""
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from heliograph.domain.checker import Pace, Record, Silence, check
 from heliograph.domain.ids import JobId, queue_id, unique_id
 from heliograph.domain.states import State
+from tests.changed import replace
 from tests.unit.history_world import ARRIVES, FATES, PHONES, healthy, one
 
 

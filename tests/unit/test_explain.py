@@ -1,7 +1,5 @@
 """Why a message is where it is: one answer, from one function."""
 
-from dataclasses import replace
-
 import pytest
 
 from heliograph.domain.content import Content, Kind
@@ -12,6 +10,7 @@ from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.pacing import PRESETS, History, Policy, next_start
 from heliograph.domain.states import Lane, State
 from heliograph.domain.words import describe
+from tests.changed import replace
 
 NOW = 1_775_053_000_000_000  # 14:16:40 UTC
 S = 1_000_000

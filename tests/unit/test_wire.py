@@ -1,6 +1,5 @@
 """One internal state reads differently by path: the table of the interface, row by row, and the exact sentences."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from heliograph.domain.wire import history_event, iso, job_status, legacy_job, q
 from heliograph.domain.wire_message import message_object
 from heliograph.domain.wire_phone import label_id, legacy_health, phone_details, phone_object
 from heliograph.domain.words import describe
+from tests.changed import replace
 
 NOW = 1_775_053_401_279_000
 JOB = Job(
