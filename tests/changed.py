@@ -1,11 +1,14 @@
 """Frozen values of either kind, changed."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 
-def replace(value: Any, **changes: Any) -> Any:
-    how = dataclasses.replace if dataclasses.is_dataclass(value) else msgspec.structs.replace
-    return how(value, **changes)
+
+def replace(value: T, **changes: Any) -> T:
+    how: Any = dataclasses.replace if dataclasses.is_dataclass(value) else msgspec.structs.replace
+    changed: T = how(value, **changes)
+    return changed

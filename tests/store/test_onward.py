@@ -122,7 +122,7 @@ async def test_nothing_starts_under_a_pace_that_was_changed_meanwhile(desk: Desk
     changed = await desk.store.update_phone(desk.org_no, desk.phone_no, PhonePatch(pacing="linked-new"))
     assert changed is not None
     done = await go_on(desk, version=known.updated_at_us)
-    assert (done.started, done.changed) == ([], {desk.phone_no})
+    assert (done.started, done.changed) == ([], frozenset({desk.phone_no}))
     done = await go_on(desk, version=changed.updated_at_us)
     assert len(done.started) == 1
     assert done.changed == frozenset()

@@ -31,7 +31,7 @@ PHONE = PhoneRow(
 
 
 def facts(**given: object) -> Facts:
-    return replace(Facts(job=JOB, now_us=NOW, phone=PHONE, forecast_s=3.0), **given)  # type: ignore[arg-type]
+    return replace(Facts(job=JOB, now_us=NOW, phone=PHONE, forecast_s=3.0), **given)
 
 
 def codes(of: Facts) -> list[str]:
