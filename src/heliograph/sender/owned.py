@@ -94,6 +94,10 @@ class Owned:
 
         return until
 
+    def new_chat_in_s(self, now: float) -> float:
+        """How long chats the phone has not written to before have to wait, at least."""
+        return max(next_start(self.policy, self.history, now, new_chat=True).at, self.new_chats_until) - now
+
     def look_again_at(self, now: float) -> float:
         """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:

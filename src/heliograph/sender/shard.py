@@ -31,6 +31,7 @@ GIVE_WAY = 2.0
 GIVE_WAY_MOST_S = 0.1
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_MOST_S = 1.0  # for new chats that have to wait: each look is a transaction
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -252,6 +253,8 @@ class Shard:
             if (found := self.phones.get(phone_no)) is not None:
                 # ready, but not for us now (held by another transaction, or a new chat): not at once again
                 due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, LOOK_AGAIN_S)
+                if due_us == 0 and not found.free:
+                    due_s = min(max(found.new_chat_in_s(now), LOOK_AGAIN_S), LOOK_AGAIN_MOST_S)
                 found.due_at = now + due_s
 
     def _judge(self, owned: Owned, verdict: Verdict, now: float) -> None:
