@@ -76,6 +76,7 @@ def call(query: Query, phone_no: int) -> Call:
     def value(name: str, n: int) -> Any:
         job_id = phone_no * 1_000_000 + n
         new = query.name in (
+            "jobs_enqueue",
             "jobs_insert",
             "jobs_insert_plain",
             "events_queued",

@@ -3,7 +3,7 @@
 Promise: after the commit each job has its place in the order, its event and (if asked) its idempotency key, together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from heliograph.domain.content import encode_content
@@ -14,6 +14,7 @@ from heliograph.store.unit import Unit, batch, one, run
 
 _Terms = tuple[int | None, int | None, int | None]  # expires at, broadcast, schedule
 _NO_TERMS: _Terms = (None, None, None)
+_ByActor = dict[str, list[tuple[Any, ...]]]
 
 
 def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
@@ -21,7 +22,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     results: list[EnqueueResult | None] = [None] * len(jobs)
     fresh = yield from _take_keys(jobs, results, now_us)
     places = yield from _take_places([jobs[n] for n in fresh])
-    rows: dict[str, list[tuple[Any, ...]]] = {}  # by who asked: of one batch nearly always the same
+    rows: _ByActor = {}  # by who asked: of one batch nearly always the same
     terms: dict[int, _Terms] = {}
     answers: list[tuple[int, str, int]] = []
     heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
@@ -48,6 +49,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             heads[head] = (seq, job_id)
         if job.idempotency:
             answers.append((org_no, job.idempotency.key, ahead))
+    yield from batch("jobs_enqueue", _Whole(rows, terms), now=now_us)  # PostgreSQL's, which then is done with these
     for actor, theirs in rows.items():
         if terms:
             wide = [(*row, *terms.get(row[1], _NO_TERMS)) for row in theirs]
@@ -59,6 +61,25 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
         yield from batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
     yield from batch("idempotency_answer", answers)
     return results  # type: ignore[return-value]  # each has one now
+
+
+class _Whole(Sequence[Sequence[Any]]):
+    """All rows with all their columns, put together only for the database that reads them."""
+
+    def __init__(self, rows: _ByActor, terms: dict[int, _Terms]) -> None:
+        self._rows = rows
+        self._terms = terms
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for actor, rows in self._rows.items():
+            for row in rows:
+                yield (*row, *self._terms.get(row[1], _NO_TERMS), actor)
+
+    def __getitem__(self, n: Any) -> Any:
+        return list(self)[n]
 
 
 def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_us: int) -> Unit[list[int]]:
