@@ -1,10 +1,12 @@
 """TX1: what is accepted has its place, its event and its counters, together or not at all."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
+from heliograph.domain.errors import Unavailable
 from heliograph.domain.job import Enqueued, PhoneGone
 from heliograph.domain.states import Lane, State
 from tests.store.world import SENT, Desk, another_phone, retry
@@ -135,3 +137,34 @@ async def test_callers_that_no_transaction_has_taken_yet_are_counted(desk: Desk)
     assert desk.store.pressed()
     await asyncio.gather(*calls)
     assert not desk.store.pressed()
+
+
+async def test_what_arrives_before_the_store_begins_shares_its_transaction(desk: Desk) -> None:
+    made: list[int] = []
+    write = desk.store.shell.write
+
+    async def counted(make: Any) -> Any:
+        results = await write(make)
+        made.append(len(results))
+        return results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk.store.shell, "write", counted)
+        first = [desk.store.enqueue(desk.job(str(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        second = [desk.store.enqueue(desk.job(str(n))) for n in range(50, 500)]
+        results = await asyncio.gather(*first, *second)
+    assert sorted(result.position for result in results if isinstance(result, Enqueued)) == list(range(500))
+    assert sum(made) == 500
+    assert len(made) <= 6
+    assert max(made) == 200
+
+
+async def test_those_who_wait_for_a_store_that_ended_are_told(desk: Desk) -> None:
+    waiting = [asyncio.ensure_future(desk.store.enqueue(desk.job(str(n)))) for n in range(300)]
+    await desk.store.shell.close()
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    assert all(isinstance(result, Enqueued | Unavailable) for result in results)
+    late = desk.store.enqueue(desk.job("late"))
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(late, 5)

@@ -1,11 +1,13 @@
 """Group commit: sends that are under way at the same time are enqueued in one transaction.
 
 No timer: whatever arrived while the last batch was being committed is the next batch. Two batches may be under way, so
-that the writer never waits for the event loop. A batch that fails is run again job by job, so that one bad job harms no
-other.
+that the writer never waits for the event loop; the second is filled only when the store begins with it, be it in a
+thread of its own. A batch that fails is run again job by job, so that one bad job harms no other.
 """
 
 import asyncio
+import contextlib
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -31,8 +33,9 @@ class Gather:
         self._shell = shell
         self._clock = clock
         self._ids = ids
-        self._waiting: list[tuple[NewJob, asyncio.Future[EnqueueResult]]] = []
+        self._waiting: deque[Waiting] = deque()
         self._under_way = 0
+        self._last: _Batch | None = None
         self._flushes: set[asyncio.Task[None]] = set()
 
     @property
@@ -47,31 +50,33 @@ class Gather:
         return future
 
     def _flush(self) -> None:
-        while self._waiting and self._under_way < UNDER_WAY:
-            group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        # one that is not filled yet will take what waits now
+        if self._waiting and self._under_way < UNDER_WAY and (self._last is None or self._last.filled):
             self._under_way += 1
-            task = asyncio.get_running_loop().create_task(self._run(group))
+            self._last = _Batch(self._waiting, self._clock)
+            task = asyncio.get_running_loop().create_task(self._run(self._last))
             self._flushes.add(task)  # the loop itself keeps only weak references
             task.add_done_callback(self._flushes.discard)
 
-    async def _run(self, group: list[Waiting]) -> None:
+    async def _run(self, batch: "_Batch") -> None:
         try:
-            jobs = [job for job, _ in group]
-            now_us = self._clock.now_us()
             try:
                 faultpoint("enqueue.before")
-                results = await self._shell.write(lambda: enqueue(jobs, now_us))
+                results = await self._shell.write(batch.unit)
                 faultpoint("enqueue.after")
+                group = batch.taken()
             except Unavailable as error:
-                await self._look_for(group, error)
+                await self._look_for(batch.taken(), error)
                 return
             except Exception as error:  # noqa: BLE001 - supervised: told to each caller, one by one
-                await self._one_by_one(group, error)
+                await self._one_by_one(batch.taken(), error)
                 return
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result)
         finally:
+            if self._last is batch:
+                self._last = None
             self._under_way -= 1
             self._flush()
 
@@ -116,3 +121,35 @@ class Gather:
         fresh = msgspec.structs.replace(job, job_id=self._ids.make())
         results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
         return results[0]
+
+
+class _Batch:
+    """What waits when its unit is first made, at most BATCH; the same jobs whenever it is made again.
+
+    The unit may be made in another thread: jobs are taken one by one, each by one taker only.
+    """
+
+    __slots__ = ("_clock", "_group", "_now_us", "_waiting")
+
+    def __init__(self, waiting: "deque[Waiting]", clock: Clock) -> None:
+        self._waiting = waiting
+        self._clock = clock
+        self._group: list[Waiting] | None = None
+        self._now_us = 0
+
+    @property
+    def filled(self) -> bool:
+        """Or being filled: what comes now may be too late for it."""
+        return self._group is not None
+
+    def unit(self) -> Unit[list[EnqueueResult]]:
+        return enqueue([job for job, _ in self.taken()], self._now_us)
+
+    def taken(self) -> list[Waiting]:
+        if self._group is None:
+            self._group = []
+            self._now_us = self._clock.now_us()
+            with contextlib.suppress(IndexError):
+                while len(self._group) < BATCH:
+                    self._group.append(self._waiting.popleft())
+        return self._group
