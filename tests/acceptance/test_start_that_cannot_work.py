@@ -53,6 +53,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         ("sqlite:///text.db", "text.db"),
         ("sqlite:///folder", "folder"),
         ("mysql://root@localhost/x", "HELIOGRAPH_DATABASE_URL must be"),
+        ("postgresql://nobody@127.0.0.1:port/none", "port must be a number"),
+        ("postgresql://nobody@127.0.0.1:99999/none", "port must be a number"),
+        ("postgresql://nobody@127.0.0.1:1/none?statement_cache_size=many", "statement_cache_size must be a number"),
     ],
 )
 def test_a_database_that_cannot_be_used(url: str, said: str, tmp_path: Path) -> None:
@@ -71,3 +74,11 @@ def test_a_second_process_on_the_same_file(tmp_path: Path) -> None:
     with running_server(tmp_path, phone="919876543210", port=0):
         line = start(tmp_path, "--port", "0", "--database-url", f"sqlite:///{tmp_path / 'heliograph.db'}")
     assert "belongs to another heliograph process" in line
+
+
+def test_a_server_that_takes_the_call_and_never_answers(tmp_path: Path) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
+        assert "cannot be reached: it did not answer within" in start(tmp_path, "--port", "0", "--database-url", url)

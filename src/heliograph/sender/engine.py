@@ -133,6 +133,8 @@ class Sender:
                 found.due_at = min(found.due_at, now + max(due_us - now_us, 0) / 1e6)
                 if due_us <= now_us:
                     self._shard(phone_no).look(phone_no)
+                else:
+                    self._shard(phone_no).set_timer()
 
     def _read_again(self, owned: Owned) -> None:
         if not owned.reading:

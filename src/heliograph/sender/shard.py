@@ -99,6 +99,10 @@ class Shard:
             self._hot.add(phone_no)
             self._wake.set()
 
+    def set_timer(self) -> None:
+        """Some phone's `due_at` was changed: how long to wait is reckoned anew."""
+        self._wake.set()
+
     def settle(self, owned: Owned, settlement: Settlement) -> None:
         """Settles an attempt whose answer nobody waits for: a former owner's, or one that was not made."""
         self._ended.append(Ended(owned, settlement, None, 0.0))

@@ -26,6 +26,7 @@ from heliograph.store.unit import Rows, Statement, Unit
 T = TypeVar("T")
 POOL = 12
 ACQUIRE_S = 3.0
+CONNECT_S = 5
 COMMAND_S = 3.5  # a server that hangs is as good as away: callers hear of it within 5 s
 LONG_S = 3600.0  # migrations and moves
 TRIES = 4
@@ -59,7 +60,13 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     options: dict[str, Any] = {}
     for name, value in pairs:
         if name == "statement_cache_size":
+            if not value.isdecimal():
+                raise CannotStart(f"The database URL's statement_cache_size must be a number, not {value!r}.")
             options[name] = int(value)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise CannotStart("The database URL's port must be a number up to 65535.") from None
     rest = urlencode([pair for pair in pairs if pair[0] not in options])
     return urlunsplit(parts._replace(query=rest)), options
 
@@ -93,14 +100,15 @@ class PostgresShell:
                 asyncpg.create_pool(
                     self._url, min_size=1, max_size=POOL, command_timeout=COMMAND_S, reset=_leave, **self._options
                 ),
-                10,
+                CONNECT_S,
             )
             await _migrate(self._pool, migrate)
         except CannotStart:
             await self.close()
             raise
         except AWAY as error:
-            raise CannotStart(f"The database server cannot be reached: {error or type(error).__name__}.") from None
+            why = str(error).rstrip(".") or f"it did not answer within {CONNECT_S} s"
+            raise CannotStart(f"The database server cannot be reached: {why}.") from None
         except asyncpg.InsufficientPrivilegeError as error:
             await self.close()
             raise CannotStart(f"The database user lacks a right: {error}. Grant it CREATE on the schema.") from None
