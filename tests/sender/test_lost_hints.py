@@ -1,5 +1,8 @@
 """What nobody told a sender of is found by its look around: nothing waits for ever because a hint was lost."""
 
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.job import PhoneRow
+from heliograph.domain.pacing import PRESETS, Policy
 from heliograph.domain.states import State
 from tests.sender.world import World
 from tests.store.world import change
@@ -12,3 +15,41 @@ async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(w
     due_us = world.clock.now_us() + 1_500_000
     await change(world.where, f"UPDATE lanes SET status = 'delayed', not_before = {due_us}")
     await world.until_state(job, State.SENT, limit_s=5)
+
+
+async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_from_being_looked_at(
+    fleet: World,
+) -> None:
+    broken, whole = fleet.phones[0], fleet.phones[1]
+
+    def policy(row: PhoneRow) -> Policy:
+        if row.pacing == "broken":
+            raise ValueError(row.pacing)
+        return PRESETS[row.pacing]
+
+    await fleet.join(changes={"policy": policy})
+    await fleet.clock.forward(3)
+    await change(
+        fleet.where,
+        f"UPDATE phones SET pacing = 'broken', updated_at = updated_at + 1 WHERE phone_no = {broken.phone_no}",
+    )
+    await fleet.clock.forward(3)
+    job = await fleet.put("chat1", phone=whole)
+    await fleet.until_state(job, State.SENT, limit_s=5)
+
+
+async def test_a_pause_is_written_when_the_database_is_back(world: World) -> None:
+    held: list[int] = []
+    refusals = [Unavailable("The database is away.")] * 3
+
+    async def hold(_org_no: int, phone_no: int, _why: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        held.append(phone_no)
+
+    member = await world.join(changes={"hold": hold})
+    await world.clock.forward(3)
+    (owned,) = member.sender.owned.values()
+    member.sender._pause(owned, "Look at it.")
+    await world.clock.forward(5)
+    assert held == [world.phone.phone_no]

@@ -121,7 +121,7 @@ class Sender:
             if version is None:
                 self._own.drop(owned)
             elif version[0] != owned.row.updated_at_us:
-                await self._changed(owned)
+                await self._own.spawn(self._changed(owned))  # one phone's trouble is not the others'
         now = deps.clock.monotonic()
         quiet = [
             (owned.row.org_no, n) for n, owned in self._own.phones.items() if owned.has_room and owned.due_at > now
@@ -198,10 +198,18 @@ class Sender:
         """Nothing more starts from this moment; the store and people learn of it right after."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
         self._deps.log("phone_paused", phone=owned.row.phone_id, why=why)
-        self._own.spawn(self._hold(owned.row.org_no, owned.row.phone_no, why))
+        self._own.spawn(self._hold(owned, why))
 
-    async def _hold(self, org_no: int, phone_no: int, why: str) -> None:
-        await self._deps.hold(org_no, phone_no, why)
+    async def _hold(self, owned: Owned, why: str) -> None:
+        """Until it is written: a pause that only this process knows of is one that nobody can end."""
+        while not owned.closing:
+            try:
+                await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
+            except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
+                self._deps.log("pause_not_written", error=f"{type(error).__name__}: {error}")
+                await self._deps.clock.sleep(LOOK_S)
+            else:
+                return
 
     def _joined(self, fleet: Fleet) -> None:
         for rate in self._org_rates:
