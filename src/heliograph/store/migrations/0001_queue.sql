@@ -1,6 +1,6 @@
 -- The queue: organisations, phones, jobs, lanes, counters, events, leases.
--- $identity, $fill(n): see migrate.py. Times are microseconds UTC. org_no leads every key, so that all tables but the small
--- ones (orgs, api_keys, senders) can be distributed by organisation.
+-- $identity, $fill(n), $clustered, $row, $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so that
+-- all tables but the small ones (orgs, api_keys, senders) can be distributed by organisation.
 
 CREATE TABLE orgs (
   org_no $identity,
@@ -82,7 +82,7 @@ CREATE TABLE queues (
 
 CREATE TABLE jobs (
   org_no BIGINT NOT NULL,
-  job_id BIGINT NOT NULL,
+  job_id $row,
   phone_no BIGINT NOT NULL,
   chat_id TEXT NOT NULL,
   lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
@@ -111,8 +111,8 @@ CREATE TABLE jobs (
   delivered_at BIGINT,
   read_at BIGINT,
   settled_at BIGINT,
-  PRIMARY KEY (org_no, job_id)
-) $fill(80) $clustered;
+  $wide PRIMARY KEY (org_no, job_id)
+) $fill(80);
 -- of an expression, so that no planner without statistics takes it for another search than the list of a phone's jobs
 CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
 CREATE INDEX jobs_queued ON jobs (org_no, phone_no, chat_id, lane, seq) WHERE state = 'queued';
