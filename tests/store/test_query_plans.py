@@ -39,13 +39,14 @@ def _words(text: str) -> frozenset[str]:
 # run for each request, round, receipt or look: held to all rules of this page
 HOT = _words("""
     aliases_insert candidates chats_heard chats_known counts_of_phone events_climbed events_insert events_moved
-    events_queued fence fence_now history_of_job idempotency_answer idempotency_find idempotency_made
-    idempotency_release idempotency_take inbound_insert intake_advance intake_lock interrupted job_by_id job_of_alias
-    jobs_by_alias jobs_by_id jobs_cancel jobs_enqueue jobs_expire jobs_insert jobs_insert_plain jobs_of_org
-    jobs_of_phone jobs_orphan jobs_sent jobs_settle jobs_start known_message lanes_drop lanes_due lanes_feed
-    lanes_headed_by lanes_heads lanes_known lanes_lock lanes_of_new_chats lanes_onward lanes_set lanes_waiting_for
-    leases_release leases_take orphaned_attempts orphans_keep orphans_take phones_now purge_candidates purge_named
-    queues_count receipts_apply receipts_climb receipts_jobs receipts_lock waiting_now
+    events_plain events_queued fence fence_now history_of_job idempotency_answer idempotency_find idempotency_made
+    idempotency_release idempotency_take inbound_insert intake_advance intake_lock interrupted job_by_id
+    job_of_alias jobs_by_alias jobs_by_id jobs_cancel jobs_enqueue jobs_expire jobs_insert jobs_insert_plain
+    jobs_of_org jobs_of_phone jobs_orphan jobs_sent jobs_settle jobs_start known_message lanes_drop lanes_due
+    lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock lanes_of_new_chats lanes_onward lanes_set
+    lanes_waiting_for leases_release leases_take orphaned_attempts orphans_keep orphans_take phones_now
+    purge_candidates purge_named queues_count receipts_apply receipts_climb receipts_jobs receipts_lock
+    waiting_now
 """)
 # one narrow row a phone or a sender, all of them wanted
 WHOLE = _words("""

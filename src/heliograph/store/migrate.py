@@ -18,7 +18,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
   NULL
 )"""
 _MACROS = {
-    # a wide row lies in the leaves of a flat tree, under a bare number: under a key of two columns the tree would be deep
+    # wide rows lie in the leaves of a flat tree, under a bare number; under a key of two columns it would be a deep one
     "sqlite": {
         "identity": "INTEGER PRIMARY KEY",
         "clustered": "WITHOUT ROWID",

@@ -28,7 +28,8 @@ def settle(
     if not settlements:
         return settled, freed
     yield from batch("lanes_lock", sorted({lane_of(s.job) for s in settlements}))
-    done = yield from _write(settlements, now_us)
+    plain, others = yield from _write(settlements, now_us)
+    done = plain | others
     known, aliases = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
@@ -36,7 +37,10 @@ def settle(
             continue  # a second settlement of it in this batch says nothing
         settled.add(job.job_id)
         sent = verdict.state is State.SENT
-        moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token, at_once=not sent)
+        if job.job_id in plain:
+            moved.plain.append((job.org_no, job.job_id, "sent", State.SENDING, s.token))
+        else:
+            moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token)
         place = (job.org_no, job.phone_no, int(job.lane))
         if sent:
             counts.add(place, active=-1, completed=1)
@@ -52,20 +56,21 @@ def settle(
             aliases.append((job.org_no, verdict.provider_message_id, job.job_id))
         until = _until(verdict.lane_wait_s, now_us)
         freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=s.new_chat and sent, sent=sent)
-    if moved.at_once:
-        yield from moved.write(now_us)  # a job that goes back may start again below
+    yield from moved.settled(now_us)  # a job that goes back may start again below
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
     return settled, freed
 
 
-def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[set[int]]:
-    """Most attempts just succeed: those have a statement of their own, with a third of the columns."""
+def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int], set[int]]]:
+    """The jobs that were sent and nothing else, and the others. Most attempts just succeed: those have a statement of
+    their own, with a third of the columns.
+    """
     plain, others = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
-        if verdict.state is State.SENT and verdict.reason is None and not verdict.uncounted:
-            plain.append((job.org_no, job.job_id, s.started_token, verdict.ack, verdict.provider_message_id))
+        if verdict.state is State.SENT and verdict.kind == "sent" and verdict.reason is None:
+            plain.append((job.org_no, job.job_id, s.started_token, verdict.ack, verdict.provider_message_id, s.token))
             continue
         waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None
         starts = (job.starts - verdict.uncounted) if verdict.kind == "recovered" else 0
@@ -74,9 +79,8 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[set[int]]:
              verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
              verdict.provider_message_id)
         )  # fmt: skip
-    done = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
-    done |= {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
-    return done
+    sent = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
+    return sent, {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
 
 
 def _until(wait_s: float | None, now_us: int) -> int | None:

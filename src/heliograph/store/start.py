@@ -186,7 +186,7 @@ def _begin(
         is_new = class_ == Class.NEW
         begun.append(Started(job, token, new_chat=is_new))
         counts.add((org_no, phone_no, lane), waiting=-1, active=1)
-        moved.add(org_no, job.job_id, "started", State.QUEUED, token)
+        moved.plain.append((org_no, job.job_id, "started", State.QUEUED, token))
         if head_job not in onward:
             busy.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "busy", None, None, class_))
         if this.wanted[phone_no].paced:

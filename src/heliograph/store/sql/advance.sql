@@ -61,21 +61,48 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = '
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
 -- name: jobs_sent
--- The end of an attempt that simply succeeded, if it is still the one that was started.
+-- only: sqlite
+-- The end of an attempt that simply succeeded, if it is still the one that was started. Its event: `events_plain`.
 UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
   ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
   provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
   sent_at = :now, settled_at = :now, events = jobs.events + 1
-FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text)
+FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text, token bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
 RETURNING jobs.job_id
 
+-- name: jobs_sent
+-- only: postgresql
+-- The end of an attempt that simply succeeded, if it is still the one that was started, with its event.
+WITH done AS (
+  UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
+    ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
+    provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
+    sent_at = :now, settled_at = :now, events = jobs.events + 1
+  FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text, token bigint)
+  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
+  RETURNING jobs.org_no, jobs.job_id, jobs.events, jobs.ack, jobs.attempts, r.token
+), told AS (
+  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+  SELECT d.org_no, d.job_id, d.events, :now, 'sent', 'sending', 'sent', d.ack, d.attempts, d.token, 'engine',
+    CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = d.org_no) > 0 THEN 0 ELSE 1 END FROM done d
+)
+SELECT job_id FROM done
+
+-- name: events_plain
+-- only: sqlite
+-- What the rows say that were just started, or just sent, as history.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
+JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+
 -- name: events_moved
--- What the rows that were just settled or started say, as history.
+-- What the rows that were just settled say, as history.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
 SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
-  CASE WHEN r.kind = 'started' THEN NULL ELSE j.reason END, CASE WHEN r.kind = 'started' THEN NULL ELSE j.detail END,
-  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
+  j.reason, j.detail, CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
 FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
 JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 
@@ -169,7 +196,9 @@ CROSS JOIN LATERAL (
   ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
 
 -- name: jobs_start
--- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person.
+-- only: sqlite
+-- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person. Its
+-- event: `events_plain`.
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
   not_before = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, token bigint)
@@ -178,6 +207,26 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = '
   AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
     AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
 RETURNING $columns(started)
+
+-- name: jobs_start
+-- only: postgresql
+-- The durable start of an attempt, counted before it is tried, with its event. Not those past their expiry, or stopped by a
+-- person.
+WITH begun AS (
+  UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
+    not_before = NULL, events = jobs.events + 1
+  FROM $rows(org_no bigint, job_id bigint, token bigint)
+  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
+    AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
+    AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
+      AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
+  RETURNING $columns(started), jobs.events, jobs.ack, jobs.token
+), told AS (
+  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+  SELECT b.org_no, b.job_id, b.events, :now, 'started', 'queued', 'sending', b.ack, b.attempts, b.token, 'engine',
+    CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = b.org_no) > 0 THEN 0 ELSE 1 END FROM begun b
+)
+SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at FROM begun
 -- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at
 
 -- name: jobs_expire
