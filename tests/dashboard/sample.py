@@ -50,7 +50,7 @@ def phone(no: int, number: str, name: str, state: str = "connected", **more: Any
 
 
 def job(no: int, chat: str, body: str, state: State = State.SENT, age_s: float = 5, **more: Any) -> Job:
-    known: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__)
+    known: dict[str, Any] = dict.fromkeys(Job.__struct_fields__)
     known |= {
         "job_id": JobId((1 << 50) + no),
         "org_no": 1,

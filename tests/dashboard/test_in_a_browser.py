@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import uvicorn
 from heliograph.dashboard import Dashboard
 from heliograph.domain.job import Health
 from heliograph.domain.states import State
+from tests.changed import replace
 from tests.dashboard.browser import Tab, chromium, open_tab
 from tests.dashboard.sample import FrozenClock, Store, job
 
@@ -60,7 +60,7 @@ async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
     assert await tab.js(f"{row}.querySelector('.st').textContent") == "○waiting"
     await tab.until("document.querySelector('time').textContent.length < 12")
     first = store.job_rows[0]
-    store.job_rows[0] = dataclasses.replace(first, state=State.SENT, ack=4, attempts=1)
+    store.job_rows[0] = replace(first, state=State.SENT, ack=4, attempts=1)
     store.job_rows.insert(0, job(10, "12025550100@c.us", "<img src=x onerror=alert(1)>", State.QUEUED, 0.1))
     store.counts = Health(waiting=2)
     clock.us += 1_000_000  # readings are shared for half a second

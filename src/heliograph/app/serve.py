@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> int:
         gc.set_threshold(GC_YOUNG, 20, 20)
         ending = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([ending, *services], return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in services if task.done() and not task.cancelled() and task.exception()]
+        failed = [task for task in services if task.done() and not stop.is_set()]  # none of them ever ends by itself
         running.closing.set()
         if server is not None:
             server.should_exit = True
@@ -70,7 +70,8 @@ async def serve(settings: Settings) -> int:
             task.cancel()
         await asyncio.gather(ending, *services, return_exceptions=True)
         for task in failed:
-            log.error("service_failed", service=task.get_name(), error=repr(task.exception()))
+            why = "cancelled" if task.cancelled() else repr(task.exception() or "it returned")
+            log.error("service_failed", service=task.get_name(), error=why)
         log.info("stopped")
     return 1 if failed else 0
 

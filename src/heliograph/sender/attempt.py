@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
 from heliograph.domain.content import Content
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, unique_id
 from heliograph.domain.job import Outgoing
 from heliograph.domain.outcome import NotSent, Outcome
+from heliograph.ports.engine import Settlement
 from heliograph.ports.provider import SendRequest
 from heliograph.sender.owned import Owned
 
@@ -58,3 +61,12 @@ class Attempt:
         if ours is None:
             return bare_message_id(reply_to)
         return await self._network_id(org_no, ours) or unique_id(ours)
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An attempt that is over, with what is to be written of it. `outcome` None: it was not made."""
+
+    owned: Owned
+    settlement: Settlement
+    outcome: Outcome | None
+    seconds: float

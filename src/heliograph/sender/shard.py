@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from heliograph.domain.ids import JobId
-from heliograph.domain.outcome import Outcome, Unknown
+from heliograph.domain.outcome import Unknown
 from heliograph.domain.states import State
 from heliograph.domain.verdict import NEVER_TRIED, Limits, Verdict, judge
 from heliograph.ports.clock import Chance, Clock
@@ -19,7 +19,7 @@ from heliograph.ports.engine import Advanced, Engine, Settlement, Started, Start
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
-from heliograph.sender.attempt import Attempt
+from heliograph.sender.attempt import Attempt, Ended
 from heliograph.sender.holds import Holds
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
@@ -32,13 +32,6 @@ GIVE_WAY_MOST_S = 0.1
 BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
 LOOK_AGAIN_S = 0.1
 LOOK_AGAIN_MOST_S = 1.0  # for new chats that have to wait: each look is a transaction
-
-
-class Ended(msgspec.Struct, frozen=True):
-    owned: Owned
-    settlement: Settlement
-    outcome: Outcome | None
-    seconds: float
 
 
 class Shard:

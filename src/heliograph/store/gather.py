@@ -129,13 +129,13 @@ class _Batch:
     The unit may be made in another thread: jobs are taken one by one, each by one taker only.
     """
 
-    __slots__ = ("_clock", "_group", "_now_us", "_waiting")
+    __slots__ = ("_group", "_now_us", "_waiting")
 
     def __init__(self, waiting: "deque[Waiting]", clock: Clock) -> None:
         self._waiting = waiting
-        self._clock = clock
         self._group: list[Waiting] | None = None
-        self._now_us = 0
+        # as of when it stood in line for the store: what is handed in later must not look older than this
+        self._now_us = clock.now_us()
 
     @property
     def filled(self) -> bool:
@@ -148,7 +148,6 @@ class _Batch:
     def taken(self) -> list[Waiting]:
         if self._group is None:
             self._group = []
-            self._now_us = self._clock.now_us()
             with contextlib.suppress(IndexError):
                 while len(self._group) < BATCH:
                     self._group.append(self._waiting.popleft())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from heliograph.domain.job import Outgoing
 from heliograph.domain.states import State
+from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Settlement
 from heliograph.store.lanes import Counts, LaneKey, Relink
 from heliograph.store.moved import Moved
@@ -33,7 +34,7 @@ def settle(
     known, aliases = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
-        if job.job_id not in done or job.job_id in settled:
+        if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != _is_plain(verdict):
             continue  # a second settlement of it in this batch says nothing
         settled.add(job.job_id)
         sent = verdict.state is State.SENT
@@ -69,7 +70,7 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int
     plain, others = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
-        if verdict.state is State.SENT and verdict.kind == "sent" and verdict.reason is None:
+        if _is_plain(verdict):
             plain.append((job.org_no, job.job_id, s.started_token, verdict.ack, verdict.provider_message_id, s.token))
             continue
         waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None
@@ -81,6 +82,10 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int
         )  # fmt: skip
     sent = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
     return sent, {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    return verdict.state is State.SENT and verdict.kind == "sent" and verdict.reason is None
 
 
 def _until(wait_s: float | None, now_us: int) -> int | None:
