@@ -34,7 +34,7 @@ serve: $(READY) ## the same server, left running on port 8080
 	@$(BIN)/heliograph serve
 
 test: $(READY) ## run every test (PostgreSQL included, from the package index)
-	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/pytest -n 2 $(TESTS)
 
 check: $(READY) ## formatting, lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

@@ -1,9 +1,12 @@
 """The published Node client, unmodified, drives the message, queue and phone calls of a real server on port 8080."""
 
 import base64
+import contextlib
+import fcntl
 import re
-import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,23 +18,28 @@ from tests.api.test_send import PNG
 CHAT = "12025550100"
 HINT = "You can track message status using the fetch jobs api - /queue/jobs?queue_id="
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("port-8080")]
+pytestmark = pytest.mark.timeout(400)
 
 
-def port_is_free() -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 8080))
-        except OSError:
-            return False
-        return True
+@contextlib.contextmanager
+def port_8080(*, limit_s: float = 300.0) -> Iterator[None]:
+    """The client's env 'local' names this port, so test processes that run beside each other take turns."""
+    with (Path(tempfile.gettempdir()) / "heliograph-test-port-8080.lock").open("w") as turn:
+
+        def mine() -> bool:
+            try:
+                fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+            return True
+
+        until(mine, limit_s=limit_s, why="no other test process uses port 8080")
+        yield
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    until(port_is_free, limit_s=60, why="port 8080, which the client's env 'local' names, is free")
-    with serving(tmp_path_factory.mktemp("official"), port=8080) as server:
+    with port_8080(), serving(tmp_path_factory.mktemp("official"), port=8080) as server:
         yield server
 
 

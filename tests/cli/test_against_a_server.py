@@ -19,7 +19,7 @@ from tests.cli.conftest import Said
 Run = Callable[..., Said]
 PHONE = "919876543210"
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("cli server")]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
