@@ -227,3 +227,21 @@ async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(
     for job in jobs:
         await fleet.until_state(job, State.SENT, limit_s=30)
     assert set((await fleet.shown()).values()) == {1}
+
+
+async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> None:
+    """Its first word was cut off: who froze on the threshold came in between."""
+    member = await fleet.join("a", lease_s=3.0)
+    opened: list[int] = []
+    inner = member.watched.open
+
+    async def open_in_silence(phone: Any, sink: Any) -> None:
+        opened.append(phone.phone_no)
+        if opened.count(phone.phone_no) > 1:
+            await inner(phone, sink)
+
+    member.watched.open = open_in_silence  # type: ignore[method-assign]
+    jobs = [await fleet.put("chat", phone=phone) for phone in fleet.phones]
+    for job in jobs:
+        await fleet.until_state(job, State.SENT, limit_s=40)
+    assert {opened.count(phone.phone_no) for phone in fleet.phones} == {2}

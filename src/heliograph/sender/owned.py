@@ -40,6 +40,7 @@ class Owned:
     free: bool = False  # no pacing at all
     watch: FailureWatch | None = None
     down_since_us: int | None = None
+    opened_at: float = FOREVER
 
     def __post_init__(self) -> None:
         self.pace(self.policy, self.history)

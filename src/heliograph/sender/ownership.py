@@ -180,6 +180,7 @@ class Ownership:
                 return
             shard.add(owned)
             assert self.sink is not None
+            owned.opened_at = deps.clock.monotonic()
             await owned.provider.open(owned.phone, self.sink)
         except BaseException:
             if owned is not None:
@@ -190,15 +191,20 @@ class Ownership:
                 del self._adopting[phone_no]
 
     def _open_again(self, now: float) -> None:
-        """Sessions that say they are up, while the network answers that they are down.
+        """Sessions that say they are up, while the network answers that they are down; and those of which no word came.
 
         Networks let the last one in: a process that was frozen while it opened a phone ends the session of the owner
-        after it, and nobody tells that one.
+        after it, and nobody tells that one; if it does so early, not even that its session was up.
         """
         since = max(now - self._deps.lease_s / 3, 0.0)  # the last beat
         for phone_no, owned in self.phones.items():
             denied = owned.session is SessionState.CONNECTED and owned.down_until > since
-            if denied and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S:
+            mute = owned.session is SessionState.CONNECTING and now - owned.opened_at >= REOPEN_S
+            if (
+                (denied or mute)
+                and phone_no not in self._adopting
+                and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S
+            ):
                 self._reopened[phone_no] = now
                 self._deps.log("session_reopened", phone=owned.row.phone_id)
                 self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))

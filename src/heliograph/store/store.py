@@ -249,8 +249,8 @@ class Store:
         return await self.shell.read(lambda: look.pace(org_no, phone_no, after_us))
 
     async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
-        now_us = self._clock.now_us()
-        return await self.shell.write(lambda: advance(settlements, wishes, now_us))
+        # the clock is read when the transaction begins: what it finds was stamped before
+        return await self.shell.write(lambda: advance(settlements, wishes, self._clock.now_us()))
 
     async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
         return await self.shell.read(lambda: look.ready(phones))
