@@ -102,7 +102,8 @@ class Gateway:
             lambda: all(
                 (owned := self.sender.owned.get(p.phone_no)) is not None and owned.session.value == "connected"
                 for p in phones
-            )
+            ),
+            seconds=30,  # a phone that missed a beat is taken at the next, after a third of the lease
         )
 
     async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
