@@ -6,8 +6,10 @@ from heliograph.domain.ids import JobId
 from heliograph.domain.job import PhonePatch
 from heliograph.domain.states import Lane, State
 from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import StartWish
-from tests.steering.world import FAILED, S, World
+from heliograph.ports.engine import Settlement, StartWish
+from heliograph.store import steer
+from heliograph.store.unit import Rows, Unit
+from tests.steering.world import FAILED, SENT, S, World
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
@@ -123,6 +125,56 @@ async def test_an_uncertain_message_is_sent_again_before_what_came_later(
     assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
     sent = await world.step(1) + await world.step(1)
     assert [j.job_id for j in sent] == [first.job_id, second.job_id]
+
+
+async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way(world: World) -> None:
+    first = await world.send(A)
+    await world.step(1, UNCERTAIN)
+    world.clock.advance(700)
+    second, third = await world.send(A), await world.send(A)
+    (on_its_way,) = await world.start(1)
+    assert on_its_way.job.job_id == second.job_id
+    assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
+    wish = StartWish(world.phone_no, world.org_no, world.lease.token, limit=1)
+    settlement = Settlement(on_its_way.job, world.lease.token, on_its_way.token, SENT)
+    (next_one,) = (await world.store.advance([settlement], [wish])).started
+    assert next_one.job.job_id == first.job_id
+    await world.settle(next_one)
+    assert [j.job_id for j in await world.step(1)] == [third.job_id]
+
+
+async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_again(world: World) -> None:
+    first = await world.send(A)
+    await world.step(1, UNCERTAIN)
+    world.clock.advance(700)
+    second = await world.send(A)
+    (on_its_way,) = await world.start(1)
+    assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
+    await world.settle(on_its_way, RETRY)
+    world.clock.advance(700)
+    sent = await world.step(1) + await world.step(1)
+    assert [j.job_id for j in sent] == [second.job_id, first.job_id]
+
+
+async def test_a_message_that_was_sent_while_somebody_put_it_back_leaves_its_chat_free(world: World) -> None:
+    """On PostgreSQL two people may act at once: the second finds, under the lock, that it is not failed any more."""
+    job = await world.send(A)
+    await world.step(1)
+
+    def late() -> Unit[dict[JobId, str]]:
+        unit = steer.retry_now(world.org_no, [job.job_id], "Asha", world.clock.now_us())
+        rows = yield next(unit)
+        answer: Rows = [{**dict(zip(row.keys(), row, strict=True)), "state": "failed"} for row in rows]
+        while True:
+            try:
+                statement = unit.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            answer = yield statement
+
+    assert await world.store.shell.write(late) == {job.job_id: "sent"}
+    later = await world.send(A)
+    assert [j.job_id for j in await world.step(1)] == [later.job_id]
 
 
 async def test_what_failed_of_a_phone_is_put_back_in_its_order(world: World) -> None:

@@ -129,3 +129,13 @@ async def test_what_a_crash_left_of_a_deleted_phone_is_cleared_away(desk: Desk) 
     states = await desk.look("SELECT state FROM jobs ORDER BY job_id")
     assert [row["state"] for row in states] == ["uncertain", "cancelled"]
     assert await desk.look("SELECT 1 FROM lanes") == []
+
+
+async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_on_its_way(desk: Desk) -> None:
+    await desk.put("a")
+    (on_its_way,) = await desk.start(1)
+    waiting = [await desk.put(chat) for _ in range(cancel.STEP) for chat in "ab"]
+    assert sorted(await desk.store.purge(desk.org_no, desk.phone_no)) == sorted(waiting)
+    await desk.settle(on_its_way, SENT)
+    later = await desk.put("a")
+    assert [started.job.job_id for started in await desk.start(10)] == [later]

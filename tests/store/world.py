@@ -187,7 +187,8 @@ class Desk:
         await change(self.where, sql)
 
     async def audit(self) -> None:
-        assert await faults_of(self.where) == []
+        faults = await faults_of(self.where)
+        assert faults == [], "\n".join(faults)
 
 
 async def open_desk(where: str | Path, clock: HandClock | None = None) -> Desk:
@@ -255,14 +256,17 @@ def _lanes(jobs: list[dict[str, Any]], lanes: list[dict[str, Any]]) -> list[str]
     for key in sorted(by_lane.keys() | rows.keys()):
         queued = [job for job in by_lane[key] if job["state"] == "queued"]
         sending = [job["job_id"] for job in by_lane[key] if job["state"] == "sending"]
+        job_of = {job["job_id"]: job for job in by_lane[key]}
         row = rows.get(key)
         if row is None:
             if queued or sending:
                 wrong.append(f"lane {key}: {len(queued)} queued and {len(sending)} sending, but no row leads to them")
             continue
         if row["status"] == "busy":
-            if sending != [row["head_job"]]:
-                wrong.append(f"lane {key}: busy with {row['head_job']}, but {sending} are on their way")
+            if len(sending) != 1:
+                wrong.append(f"lane {key}: busy, but {sending} are on their way")
+            elif row["head_seq"] > min(job["seq"] for job in [*queued, job_of[sending[0]]]):
+                wrong.append(f"lane {key}: nothing waits before {row['head_seq']}, it says")
         elif sending:
             wrong.append(f"lane {key}: {sending} on their way, but it is {row['status']}")
         elif queued:

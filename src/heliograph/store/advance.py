@@ -13,22 +13,26 @@ from heliograph.store.lanes import ENGINE, Counts, tally
 from heliograph.store.moved import Moved
 from heliograph.store.receipts import apply_orphans
 from heliograph.store.settle import settle
-from heliograph.store.start import start
+from heliograph.store.start import Round, start
 from heliograph.store.unit import Unit, batch
+
+_STOPPED = 2  # what `fence_now` says of a phone that a person paused; 1: something of it may be held
 
 
 def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_us: int) -> Unit[Advanced]:
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements}
     fenced.update((w.org_no, w.phone_no, w.token) for w in wishes)
     found = {(row[0], row[1]): row for row in (yield from batch("fence_now", sorted(fenced)))}
-    counts, moved, events = Counts(), Moved(), []  # type: ignore[var-annotated]
+    counts, moved = Counts(), Moved()
     ours = [s for s in settlements if (s.job.phone_no, s.token) in found]
     settled, freed = yield from settle(ours, now_us, counts, moved)
+    early: list[tuple[Any, ...]] = []
     if named := _named(ours, settled):
         yield from moved.write(now_us)  # before the receipts that came too early for them
-        yield from apply_orphans(named, dict(iter(found)), now_us=now_us, counts=counts, events=events)
+        tokens = {s.job.phone_no: s.token for s in ours}
+        yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=early)
     open_wishes, changed, held = [], set(), False
-    now: dict[int, tuple[int, int | None]] = {}
+    standing: dict[int, tuple[int, int | None]] = {}
     for wish in wishes:
         row = found.get((wish.phone_no, wish.token))
         if row is None or row[2] == _STOPPED:
@@ -38,23 +42,19 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
             continue
         open_wishes.append(wish)
         held |= row[2] != 0
-        now[wish.phone_no] = (row[4], row[5])
-    started, idle = yield from start(
-        open_wishes, freed, now=now, now_us=now_us, counts=counts, moved=moved, events=events, held=held
-    )
+        standing[wish.phone_no] = (row[4], row[5])
+    this = Round(open_wishes, standing, now_us=now_us, held=held, counts=counts, moved=moved)
+    idle = yield from start(this, freed)
     yield from moved.write(now_us)
-    yield from batch("events_insert", events)
+    yield from batch("events_insert", early + this.events)
     yield from tally(ENGINE, counts)
     return Advanced(
-        started=started,
+        started=this.started,
         settled=[s.job.job_id in settled for s in settlements],
         lost=frozenset((phone_no, token) for _, phone_no, token in fenced if (phone_no, token) not in found),
         idle=idle,
         changed=frozenset(changed),
     )
-
-
-_STOPPED = 2  # what `fence` says of a phone that a person paused; 1: something of it may be held
 
 
 def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:

@@ -27,15 +27,15 @@ class BacklogReader:
 
 def backlog(now_us: int) -> Unit[Backlog]:
     counts = yield from one("backlog_counts")
-    opened = {row["state"]: row["jobs"] for row in (yield from run("backlog_open", most=MOST_COUNTED))}
+    opened = yield from one("backlog_open", most=MOST_COUNTED)
     phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
     pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
     oldest_us = (yield from _oldest(now_us)) if counts["waiting"] else now_us
     connected = phones.pop("connected", 0)
     return Backlog(
         waiting=counts["waiting"],
-        sending=opened.get("sending", 0),
-        uncertain=opened.get("uncertain", 0),
+        sending=opened["sending"],
+        uncertain=opened["uncertain"],
         scheduled=counts["delayed"],
         oldest_waiting_s=(now_us - oldest_us) / 1e6,
         phones_connected=connected,

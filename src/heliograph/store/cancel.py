@@ -11,9 +11,11 @@ from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
 from heliograph.store.lanes import INTAKE, Counts, Relink, relink, tally
 from heliograph.store.rows import event_row
-from heliograph.store.unit import Unit, batch, run
+from heliograph.store.unit import Rows, Unit, batch, run
 
 STEP = 500
+Place = tuple[str, int, int]  # chat_id, lane, seq: in the order in which a phone's queue is walked
+FIRST: Place = ("", 0, 0)
 _WORDS = {
     "purged": "Purged before it was sent.",
     "phone_deleted": "The phone was deleted before it was sent.",
@@ -29,10 +31,24 @@ def purge_named(
     return (yield from cancel_rows(org_no, rows, actor, "purged", now_us))
 
 
-def purge_step(org_no: int, phone_no: int, actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
-    """Cancels the next piece of the phone's waiting jobs; empty when there are none left."""
-    rows = yield from run("purge_candidates", org_no=org_no, phone_no=phone_no, limit=STEP)
-    return (yield from cancel_rows(org_no, rows, actor, why, now_us))
+def purge_step(
+    org_no: int, phone_no: int, after: Place, actor: str, why: str, now_us: int
+) -> Unit[tuple[list[JobId], Place | None]]:
+    """Cancels the next piece of the phone's waiting jobs; with the place to go on from, None at the end."""
+    rows = yield from _waiting(org_no, phone_no, after, maybe_sent=0)
+    ended = yield from cancel_rows(org_no, rows, actor, why, now_us)
+    last = rows[-1] if rows else None
+    return ended, None if last is None else (last["chat_id"], last["lane"], last["seq"] + 1)
+
+
+def _waiting(org_no: int, phone_no: int, after: Place, *, maybe_sent: int) -> Unit[Rows]:
+    chat_id, lane, seq = after
+    return (
+        yield from run(
+            "waiting_in_lanes", org_no=org_no, phone_no=phone_no, chat_id=chat_id, lane=lane, seq=seq,
+            maybe_sent=maybe_sent, limit=STEP,
+        )
+    )  # fmt: skip
 
 
 def cancel_rows(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
@@ -99,7 +115,7 @@ def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit
 
 def orphan_retries_step(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[int]:
     """After the rest of a deleted phone's queue was cancelled: what may have been sent becomes uncertain."""
-    rows = yield from run("orphaned_retries", org_no=org_no, phone_no=phone_no, limit=STEP)
+    rows = yield from _waiting(org_no, phone_no, FIRST, maybe_sent=1)
     detail = "The phone was deleted before it was known whether this message had been sent."
     yield from _orphan(org_no, rows, actor, detail, now_us)
     return len(rows)

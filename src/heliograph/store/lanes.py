@@ -3,6 +3,7 @@
 Promise: a lane that has work has a head, and the counters change in the transaction that changes the jobs.
 """
 
+from heliograph.domain.ids import JobId
 from heliograph.domain.states import Class
 from heliograph.store.unit import Unit, batch
 
@@ -62,11 +63,12 @@ def tally(side: int, counts: Counts) -> Unit[None]:
 
 
 class Relink:
-    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message was
-    sent just now; `known`: and was the first to its chat.
+    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message that
+    was sent just now; `known`: which was the first to its chat. `since`: nothing of the lane waits before this place,
+    if that is known better than by the lane's row.
     """
 
-    __slots__ = ("known", "not_before_us", "sent", "waits_for")
+    __slots__ = ("known", "not_before_us", "sent", "since", "waits_for")
 
     def __init__(
         self,
@@ -74,12 +76,14 @@ class Relink:
         waits_for: int | None = None,
         *,
         known: bool = False,
-        sent: bool = False,
+        sent: JobId | None = None,
+        since: int | None = None,
     ) -> None:
         self.not_before_us = not_before_us
         self.waits_for = waits_for
         self.known = known
         self.sent = sent
+        self.since = since
 
 
 def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
@@ -89,7 +93,8 @@ def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
     enqueued at the same time would be missed, and its chat would stand still for ever.
     """
     sets, drops = [], []
-    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from batch("lanes_heads", sorted(lanes))):
+    wanted = sorted((*key, how.since) for key, how in lanes.items())
+    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from batch("lanes_heads", wanted)):
         key = (org_no, phone_no, chat_id, lane)
         how = lanes[key]
         if job_id is None and how.not_before_us is None:

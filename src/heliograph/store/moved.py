@@ -3,20 +3,19 @@
 from heliograph.domain.ids import JobId
 from heliograph.store.unit import Unit, batch
 
-_Row = tuple[int, JobId, str, str, int]
-
 
 class Moved:
     """Gathered for few statements. A job may stand in it once: its row tells the number of its last event only.
 
-    `plain`: started, or simply sent. On PostgreSQL the statements that do that write these events themselves.
+    `started`, and `sent` with nothing to remark: on PostgreSQL the statements that do it write their events themselves.
     """
 
-    __slots__ = ("_others", "plain")
+    __slots__ = ("_others", "sent", "started")
 
     def __init__(self) -> None:
-        self.plain: list[_Row] = []
-        self._others: list[_Row] = []
+        self.started: list[tuple[int, JobId]] = []  # org_no, job
+        self.sent: list[tuple[int, JobId]] = []
+        self._others: list[tuple[int, JobId, str, str, int]] = []
 
     def add(self, org_no: int, job_id: JobId, kind: str, before: str, token: int) -> None:
         """An event with a reason. To be written before anything else happens to the job."""
@@ -27,5 +26,7 @@ class Moved:
         yield from batch("events_moved", rows, now=now_us)
 
     def write(self, now_us: int) -> Unit[None]:
-        rows, self.plain = self.plain, []
-        yield from batch("events_plain", rows, now=now_us)
+        sent, self.sent = self.sent, []
+        yield from batch("events_sent", sent, now=now_us)
+        started, self.started = self.started, []
+        yield from batch("events_started", started, now=now_us)

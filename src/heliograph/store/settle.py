@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from heliograph.domain.job import Outgoing
 from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Settlement
 from heliograph.store.lanes import Counts, LaneKey, Relink
 from heliograph.store.moved import Moved
@@ -34,12 +33,12 @@ def settle(
     known, aliases = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
-        if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != _is_plain(verdict):
+        if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != _is_plain(s):
             continue  # a second settlement of it in this batch says nothing
         settled.add(job.job_id)
         sent = verdict.state is State.SENT
         if job.job_id in plain:
-            moved.plain.append((job.org_no, job.job_id, "sent", State.SENDING, s.token))
+            moved.sent.append((job.org_no, job.job_id))
         else:
             moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token)
         place = (job.org_no, job.phone_no, int(job.lane))
@@ -56,7 +55,8 @@ def settle(
         if verdict.provider_message_id:
             aliases.append((job.org_no, verdict.provider_message_id, job.job_id))
         until = _until(verdict.lane_wait_s, now_us)
-        freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=s.new_chat and sent, sent=sent)
+        known_now, sent_now = s.new_chat and sent, job.job_id if sent else None
+        freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=known_now, sent=sent_now)
     yield from moved.settled(now_us)  # a job that goes back may start again below
     yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
@@ -70,8 +70,8 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int
     plain, others = [], []
     for s in settlements:
         job, verdict = s.job, s.verdict
-        if _is_plain(verdict):
-            plain.append((job.org_no, job.job_id, s.started_token, verdict.ack, verdict.provider_message_id, s.token))
+        if _is_plain(s):
+            plain.append((job.org_no, job.job_id, s.token, verdict.ack, verdict.provider_message_id))
             continue
         waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None
         starts = (job.starts - verdict.uncounted) if verdict.kind == "recovered" else 0
@@ -84,8 +84,11 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int
     return sent, {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
 
 
-def _is_plain(verdict: Verdict) -> bool:
-    return verdict.state is State.SENT and verdict.kind == "sent" and verdict.reason is None
+def _is_plain(s: Settlement) -> bool:
+    verdict = s.verdict
+    return (
+        verdict.state is State.SENT and verdict.kind == "sent" and verdict.reason is None and s.token == s.started_token
+    )
 
 
 def _until(wait_s: float | None, now_us: int) -> int | None:

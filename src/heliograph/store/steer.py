@@ -4,7 +4,7 @@ Promise: each decision is one transaction with its event, under the locks of the
 that is elsewhere by then is refused with the state it is in, and nothing is changed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -54,50 +54,64 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
         return str(rows[0]["state"]) if rows else "unknown"
     row = rows[0]
     lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
-    yield from batch("intake_lock", [(org_no, row["phone_no"], row["lane"], INTAKE)])
+    place = (org_no, row["phone_no"], row["lane"])
+    yield from batch("intake_lock", [(*place, INTAKE)])
     if how is Resolution.AGAIN:
-        yield from batch("lanes_open", [lane])
+        yield from batch("lanes_open", [(*lane, row["seq"])])
     yield from batch("lanes_lock", [lane])
     (job,) = yield from batch("steer_lock", [(org_no, job_id)])
     if job["state"] != State.UNCERTAIN:
+        yield from relink((yield from _headless(org_no, rows, {lane: row["seq"]})))
         return str(job["state"])
     counts = Counts()
-    place = (org_no, row["phone_no"], row["lane"])
-    change: tuple[State, int, str | None, str | None, int]
+    reason: str | None = None
+    seq: int | None = None
     match how:
         case Resolution.ARRIVED:
-            change = (State.SENT, job["attempts"], None, None, max(job["ack"], int(Ack.SENT)))
+            state, attempts, ack = State.SENT, job["attempts"], max(job["ack"], int(Ack.SENT))
             detail = f"Marked as arrived by {actor}."
             counts.add(place, active=-1, completed=1)
             counts.broadcast(org_no, job["broadcast_no"], sent=1)
-            yield from batch("chats_known", [(org_no, row["phone_no"], row["chat_id"])], now=now_us)
+            yield from batch("chats_known", [lane[:3]], now=now_us)
         case Resolution.AGAIN:
-            change = (State.QUEUED, 0, None, None, job["ack"])
+            state, attempts, ack = State.QUEUED, 0, job["ack"]
             detail = f"Sent again by {actor}."
             counts.add(place, active=-1, waiting=1)
+            seq = yield from _change_places(lane, row["seq"])
         case Resolution.GIVE_UP:
+            state, attempts, ack, reason = State.FAILED, job["attempts"], job["ack"], "given_up"
             detail = f"Given up by {actor}."
-            change = (State.FAILED, job["attempts"], "given_up", detail, job["ack"])
             counts.add(place, active=-1, failed=1)
             counts.broadcast(org_no, job["broadcast_no"], failed=1)
-    state, attempts, reason, said, ack = change
-    steered = yield from batch("jobs_steer", [(org_no, job_id, state, None, attempts, reason, said, ack)], now=now_us)
+    said = detail if reason else None
+    steered = yield from batch("jobs_steer", [(org_no, job_id, state, seq, attempts, reason, said, ack)], now=now_us)
     yield from _tell(org_no, [job], steered, "resolved", state, actor, detail, now_us)
-    lanes = yield from _freed(lane, job_id, how)
-    yield from relink(lanes)
+    yield from relink((yield from _freed(lane, job_id, row["seq"] if how is Resolution.AGAIN else None)))
     yield from tally(INTAKE, counts)
     return None
 
 
-def _freed(lane: LaneKey, job_id: JobId, how: Resolution) -> Unit[dict[LaneKey, Relink]]:
-    """The chat's lane, if it stood still because of the message, or must put it at its head."""
+def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
+    """A message that goes again is the next of its chat. If one is on its way, it comes right after it: gives the place
+    of that one, which takes `seq`.
+    """
+    for row in (yield from batch("lanes_on_its_way", [lane])):
+        yield from batch("jobs_place", [(lane[0], row["job_id"], seq)])
+        yield from batch("lanes_lower", [(*lane, seq)])
+        return int(row["seq"])
+    return None
+
+
+def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, Relink]]:
+    """The chat's lane, if it stood still because of the message, or must put it, at its place `again`, at its head."""
     for row in (yield from batch("lanes_because_of", [(*lane, job_id)])):
         if row["status"] == "busy":
             continue  # it is relinked when what is under way is settled
+        since = again if row["head_seq"] is None or again is None else min(again, row["head_seq"])
         if row["waits_for"] is not None and row["waits_for"] != job_id:
-            return {lane: Relink(row["not_before"], row["waits_for"])}
-        if row["waits_for"] == job_id or how is Resolution.AGAIN:
-            return {lane: Relink()}
+            return {lane: Relink(row["not_before"], row["waits_for"], since=since)}
+        if row["waits_for"] == job_id or again is not None:
+            return {lane: Relink(since=since)}
     return {}
 
 
@@ -113,13 +127,15 @@ def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit
     """Gives those that were not failed any more under the lock."""
     places = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
     yield from batch("intake_lock", [(*place, INTAKE) for place in places])
-    lanes = _lanes(org_no, rows)
-    yield from batch("lanes_open", lanes)
-    yield from batch("lanes_lock", lanes)
+    seqs = yield from _places(org_no, rows)
+    opened = {
+        (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
+    }
+    yield from batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
+    yield from batch("lanes_lock", sorted(opened))
     jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
     refused = {JobId(job["job_id"]): str(job["state"]) for job in jobs if job["state"] != State.FAILED}
     jobs = [job for job in jobs if job["state"] == State.FAILED]
-    seqs = yield from _places(org_no, jobs)
     changes, counts = [], Counts()
     for job in jobs:
         place = (job["phone_no"], job["lane"])
@@ -130,8 +146,7 @@ def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit
     steered = yield from batch("jobs_steer", changes, now=now_us)
     detail = f"Put back into the queue by {actor}."
     yield from _tell(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
-    headless = yield from _headless(org_no, jobs)
-    yield from relink(headless)
+    yield from relink((yield from _headless(org_no, rows, opened)))
     yield from tally(INTAKE, counts)
     for broadcast_no in sorted({job["broadcast_no"] for job in jobs if job["broadcast_no"] is not None}):
         yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
@@ -148,13 +163,16 @@ def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]
     return {(row["phone_no"], row["lane"]): row["next_seq"] - needed[row["phone_no"], row["lane"]] for row in rows}
 
 
-def _headless(org_no: int, jobs: Sequence[Any]) -> Unit[dict[LaneKey, Relink]]:
-    """Lanes that have no head: those just opened, and those that wait with nothing behind them."""
+def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, Relink]]:
+    """Lanes of these that have no head: those just opened, and those that wait with nothing behind them. What each has
+    to find was put back at its place in `since`, or later.
+    """
     keys = [(org_no, j["phone_no"], j["chat_id"], j["lane"], j["job_id"]) for j in jobs]
     found: dict[LaneKey, Relink] = {}
     for row in (yield from batch("lanes_because_of", sorted(keys))):
         if row["head_job"] is None and row["status"] != "busy":
-            found[row[0], row[1], row[2], row[3]] = Relink(row["not_before"], row["waits_for"])
+            lane = (row[0], row[1], row[2], row[3])
+            found[lane] = Relink(row["not_before"], row["waits_for"], since=since[lane])
     return found
 
 

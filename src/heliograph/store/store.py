@@ -4,6 +4,7 @@ Promise: see `ports/intake.py` and `ports/engine.py`; this file only joins verbs
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -122,12 +123,12 @@ class Store:
 
     async def _purge_phone(self, org_no: int, phone_no: int, actor: str, why: str) -> list[JobId]:
         ended: list[JobId] = []
-        while True:
-            now_us = self._clock.now_us()
-            step = await self.shell.write(lambda: cancel.purge_step(org_no, phone_no, actor, why, now_us))  # noqa: B023
-            if not step:
-                return ended
+        place: cancel.Place | None = cancel.FIRST
+        while place is not None:
+            unit = partial(cancel.purge_step, org_no, phone_no, place, actor, why, self._clock.now_us())
+            step, place = await self.shell.write(unit)
             ended += step
+        return ended
 
     # -- accounts
 

@@ -111,15 +111,21 @@ CREATE TABLE jobs (
   delivered_at BIGINT,
   read_at BIGINT,
   settled_at BIGINT,
+  -- 1 while it is not settled and must be found otherwise than by its lane: it expires, is uncertain, or of a broadcast
+  watched INT,
   $wide PRIMARY KEY (org_no, job_id)
-) $fill(80);
+) $fill(50);
+-- No index of jobs names what a start or a plain success changes: those rewrite one row in its page, and no index.
 -- of an expression, so that no planner without statistics takes it for another search than the list of a phone's jobs
 CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
-CREATE INDEX jobs_queued ON jobs (org_no, phone_no, chat_id, lane, seq) WHERE state = 'queued';
-CREATE INDEX jobs_open ON jobs (org_no, phone_no, job_id) WHERE state IN ('sending', 'uncertain');
-CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+-- searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason
+CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, lane, seq);
+CREATE INDEX jobs_uncertain ON jobs (org_no, phone_no, job_id) WHERE watched = 1 AND maybe_sent = 1;
+CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND expires_at IS NOT NULL;
 
--- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan
+-- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan.
+-- head_job is the next to start. While one is on its way (busy), it is that one or a late predecessor: a lane that goes on with
+-- its next message is not written for each. Nothing of the lane waits before head_seq.
 CREATE TABLE lanes (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -135,6 +141,7 @@ CREATE TABLE lanes (
 ) $fill(60) $clustered;
 CREATE INDEX lanes_ready ON lanes (org_no, phone_no, class, lane, head_seq) WHERE status = 'ready';
 CREATE INDEX lanes_delayed ON lanes (org_no, phone_no, not_before) WHERE status = 'delayed';
+CREATE INDEX lanes_busy ON lanes (org_no, phone_no) WHERE status = 'busy';
 
 -- a chat the phone has written to, or that wrote to it: known chats are not counted as new ones
 CREATE TABLE chats (

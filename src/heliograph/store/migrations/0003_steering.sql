@@ -71,7 +71,7 @@ CREATE TABLE broadcast_recipients (
   PRIMARY KEY (org_no, broadcast_no, n)
 ) $clustered;
 -- only what is fed and waits: a few hundred rows for each broadcast
-CREATE INDEX jobs_of_broadcast ON jobs (org_no, broadcast_no, job_id) WHERE state = 'queued' AND broadcast_no IS NOT NULL;
+CREATE INDEX jobs_of_broadcast ON jobs (org_no, broadcast_no, job_id) WHERE watched = 1 AND broadcast_no IS NOT NULL;
 
 -- next_at: the run that comes next. every NULL: once
 CREATE TABLE schedules (

@@ -115,4 +115,4 @@ WHERE org_no = :org_no AND phone_no = :phone_no
 -- name: phones_left
 -- Deleted phones that something still waits for: their deletion was cut off by a crash. One probe a phone.
 SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND EXISTS (
-  SELECT 1 FROM jobs j /*index jobs_queued*/ WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.state = 'queued')
+  SELECT 1 FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no AND l.head_job IS NOT NULL)

@@ -54,21 +54,21 @@ UPDATE jobs SET
   provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
   sent_at = CASE WHEN r.state = 'sent' THEN :now ELSE jobs.sent_at END,
   settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN :now ELSE NULL END,
-  events = jobs.events + 1
+  watched = CASE r.state WHEN 'queued' THEN jobs.watched WHEN 'uncertain' THEN 1 ELSE NULL END, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncounted int, starts int, reason text, detail text,
   maybe_sent int, not_before bigint, ack int, provider_message_id text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
-RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
+RETURNING jobs.job_id
 
 -- name: jobs_sent
 -- only: sqlite
--- The end of an attempt that simply succeeded, if it is still the one that was started. Its event: `events_plain`.
+-- The end of an attempt that simply succeeded, if it is still the one that was started. Its event: `events_sent`.
 UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
   ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
   provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
-  sent_at = :now, settled_at = :now, events = jobs.events + 1
-FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text, token bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
+  sent_at = :now, settled_at = :now, watched = NULL, events = jobs.events + 1
+FROM $rows(org_no bigint, job_id bigint, token bigint, ack int, provider_message_id text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.token
 RETURNING jobs.job_id
 
 -- name: jobs_sent
@@ -78,10 +78,10 @@ WITH done AS (
   UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
     ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
     provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
-    sent_at = :now, settled_at = :now, events = jobs.events + 1
-  FROM $rows(org_no bigint, job_id bigint, started_token bigint, ack int, provider_message_id text, token bigint)
-  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
-  RETURNING jobs.org_no, jobs.job_id, jobs.events, jobs.ack, jobs.attempts, r.token
+    sent_at = :now, settled_at = :now, watched = NULL, events = jobs.events + 1
+  FROM $rows(org_no bigint, job_id bigint, token bigint, ack int, provider_message_id text)
+  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.token
+  RETURNING jobs.org_no, jobs.job_id, jobs.events, jobs.ack, jobs.attempts, jobs.token
 ), told AS (
   INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
   SELECT d.org_no, d.job_id, d.events, :now, 'sent', 'sending', 'sent', d.ack, d.attempts, d.token, 'engine',
@@ -89,14 +89,21 @@ WITH done AS (
 )
 SELECT job_id FROM done
 
--- name: events_plain
+-- name: events_sent
 -- only: sqlite
--- What the rows say that were just started, or just sent, as history.
+-- Of jobs that were simply sent just now.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
-SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
-  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
-JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+SELECT j.org_no, j.job_id, j.events, :now, 'sent', 'sending', 'sent', j.ack, j.attempts, j.token, 'engine',
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+
+-- name: events_started
+-- only: sqlite
+-- Of jobs that were started just now.
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack, j.attempts, j.token, 'engine',
+  CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
+FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 
 -- name: events_moved
 -- What the rows that were just settled say, as history.
@@ -107,20 +114,27 @@ FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
 JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 
 -- name: lanes_heads
--- After the lanes are locked: the next waiting job of each, if any.
+-- only: sqlite
+-- After the lanes are locked: the next waiting job of each, if any. `since`: nothing of the lane waits before this place; NULL:
+-- before its head_seq.
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane, j.job_id, j.seq
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = (
-  SELECT q.job_id FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
-  AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, since bigint)
+LEFT JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = (
+  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = r.org_no AND q.chat_id = r.chat_id
+  AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.seq >= coalesce(r.since, l.head_seq) AND q.state = 'queued'
+  ORDER BY q.seq LIMIT 1)
 
--- name: lanes_onward
--- Busy lanes, locked, whose message was sent: on to their next one, or to none; still busy.
-UPDATE lanes SET class = 0, (head_job, head_seq) = (
-  SELECT q.job_id, q.seq FROM jobs q WHERE q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.chat_id = r.chat_id
-  AND q.lane = r.lane AND q.state = 'queued' ORDER BY q.seq LIMIT 1)
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
-WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
-RETURNING lanes.org_no, lanes.phone_no, lanes.chat_id, lanes.lane, lanes.head_job, lanes.head_seq
+-- name: lanes_heads
+-- only: postgresql
+-- After the lanes are locked: the next waiting job of each, if any. `since`: nothing of the lane waits before this place; NULL:
+-- before its head_seq.
+SELECT r.org_no, r.phone_no, r.chat_id, r.lane, j.job_id, j.seq
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, since bigint)
+LEFT JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+LEFT JOIN LATERAL (
+  SELECT q.job_id, q.seq FROM jobs q WHERE q.org_no = r.org_no AND q.chat_id = r.chat_id AND q.phone_no = r.phone_no
+  AND q.lane = r.lane AND q.seq >= coalesce(r.since, l.head_seq) AND q.state = 'queued' ORDER BY q.seq LIMIT 1) AS j ON true
 
 -- name: lanes_set
 -- Gives lanes their next head; delayed ones wait until not_before, because of waits_for.
@@ -198,7 +212,7 @@ CROSS JOIN LATERAL (
 -- name: jobs_start
 -- only: sqlite
 -- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person. Its
--- event: `events_plain`.
+-- event: `events_started`.
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
   not_before = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, token bigint)
@@ -229,10 +243,50 @@ WITH begun AS (
 SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at FROM begun
 -- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at
 
+-- name: jobs_onward
+-- only: sqlite
+-- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now and whose lanes are
+-- busy and locked: nothing of such a lane waits before the message that was on its way.
+UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, started_at = :now,
+  token = (SELECT l.token FROM leases l WHERE l.org_no = jobs.org_no AND l.phone_no = jobs.phone_no),
+  not_before = NULL, events = jobs.events + 1
+WHERE jobs.job_id IN (SELECT (
+    SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id
+    AND n.phone_no = p.phone_no AND n.lane = p.lane AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1)
+  FROM $rows(org_no bigint, job_id bigint, token bigint) CROSS JOIN jobs p ON p.org_no = r.org_no AND p.job_id = r.job_id)
+  AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
+  AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
+    AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
+RETURNING $columns(started)
+
+-- name: jobs_onward
+-- only: postgresql
+-- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now and whose lanes are
+-- busy and locked: nothing of such a lane waits before the message that was on its way.
+WITH next AS MATERIALIZED (
+  SELECT r.org_no, r.token, (
+    SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id
+    AND n.phone_no = p.phone_no AND n.lane = p.lane AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1) AS job_id
+  FROM $rows(org_no bigint, job_id bigint, token bigint) JOIN jobs p ON p.org_no = r.org_no AND p.job_id = r.job_id
+), begun AS (
+  UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
+    not_before = NULL, events = jobs.events + 1
+  FROM next r WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
+    AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
+    AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
+      AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
+  RETURNING $columns(started), jobs.events, jobs.ack, jobs.token
+), told AS (
+  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+  SELECT b.org_no, b.job_id, b.events, :now, 'started', 'queued', 'sending', b.ack, b.attempts, b.token, 'engine',
+    CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = b.org_no) > 0 THEN 0 ELSE 1 END FROM begun b
+)
+SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at FROM begun
+
 -- name: jobs_expire
 -- What is past its time ends instead of going out late. What may have been sent already is left to its receipt.
 UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
-  events = jobs.events + 1
+  watched = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.expires_at <= :now AND jobs.maybe_sent = 0
 RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
@@ -245,9 +299,11 @@ FROM $rows(org_no bigint, phone_no bigint, lane int, side int, waiting bigint, a
 WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
 
 -- name: interrupted
--- What an earlier owner left in the middle of an attempt: a search in the small index of open jobs.
-SELECT $columns(job), token FROM jobs /*index jobs_open*/
-WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state || '' = 'sending' AND token <= :token
+-- What an earlier owner left in the middle of an attempt: one message in each of its busy lanes.
+SELECT $columns(each_job), jobs.token FROM lanes l /*index lanes_busy*/ JOIN jobs ON jobs.org_no = l.org_no AND jobs.job_id = (
+  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
+  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND l.status = 'busy' AND jobs.token <= :token
 
 -- name: phones_now
 -- only: sqlite

@@ -130,7 +130,7 @@ ON c.org_no = r.org_no AND c.broadcast_no = r.broadcast_no ORDER BY c.org_no, c.
 -- name: broadcast_queued
 -- What is fed and has not started, a bounded piece at a time.
 SELECT job_id, phone_no, chat_id, lane FROM jobs /*index jobs_of_broadcast*/
-WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'queued' AND maybe_sent = 0 ORDER BY job_id LIMIT :limit
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND watched = 1 AND state = 'queued' AND maybe_sent = 0 ORDER BY job_id LIMIT :limit
 
 -- name: recipients_of
 -- Recipients from n on, for lists.

@@ -45,9 +45,9 @@ WITH r AS (
     expires_at bigint, broadcast_no bigint, schedule_no bigint, actor text)
 ), made AS (
   INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no,
-    schedule_no, performed_by, queued_at)
+    schedule_no, performed_by, queued_at, watched)
   SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
-    r.schedule_no, r.actor, :now FROM r
+    r.schedule_no, r.actor, :now, CASE WHEN r.expires_at IS NOT NULL OR r.broadcast_no IS NOT NULL THEN 1 END FROM r
 ), told AS (
   INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
   SELECT r.org_no, r.job_id, 1, :now, 'queued', NULL, 'queued', 0, 0, 0, r.actor,
@@ -76,9 +76,9 @@ FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int
 -- only: sqlite
 -- New jobs in state queued, of every kind.
 INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no, schedule_no,
-  performed_by, queued_at)
+  performed_by, queued_at, watched)
 SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
-  r.schedule_no, :actor, :now
+  r.schedule_no, :actor, :now, CASE WHEN r.expires_at IS NOT NULL OR r.broadcast_no IS NOT NULL THEN 1 END
 FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
   expires_at bigint, broadcast_no bigint, schedule_no bigint)
 

@@ -3,8 +3,8 @@
 SELECT min(head_job) AS job_id FROM lanes
 
 -- name: oldest_open
--- The oldest job under way or uncertain, by the small index of open jobs.
-SELECT min(job_id) AS job_id FROM jobs WHERE state IN ('sending', 'uncertain')
+-- The oldest uncertain job, by the small index of them; one under way is the head of its lane.
+SELECT min(job_id) AS job_id FROM jobs WHERE watched = 1 AND maybe_sent = 1
 
 -- name: contents_to_come
 -- What broadcasts and schedules will still send.

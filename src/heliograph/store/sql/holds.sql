@@ -37,7 +37,7 @@ WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND statu
 -- The lanes that were put aside with a message of this broadcast at their head: among the few that are fed.
 SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM jobs j /*index jobs_of_broadcast*/
 JOIN lanes l ON l.org_no = j.org_no AND l.phone_no = j.phone_no AND l.chat_id = j.chat_id AND l.lane = j.lane
-WHERE j.org_no = :org_no AND j.broadcast_no = :broadcast_no AND j.state = 'queued' AND l.status = 'held'
+WHERE j.org_no = :org_no AND j.broadcast_no = :broadcast_no AND j.watched = 1 AND j.state = 'queued' AND l.status = 'held'
   AND l.head_job = j.job_id
 
 -- name: told

@@ -1,8 +1,24 @@
--- name: purge_candidates
--- What has not started, a bounded piece at a time, by the index of queued jobs.
-SELECT job_id, phone_no, chat_id, lane FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND maybe_sent = 0
-ORDER BY chat_id, lane, seq LIMIT :limit
+-- name: waiting_in_lanes
+-- only: sqlite
+-- What has not started, a bounded piece at a time: lane by lane, from a place in one of them on. `maybe_sent`: 1, only what
+-- may have been sent; 0, only what was not.
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state FROM lanes l CROSS JOIN jobs j /*index jobs_in_lane*/
+ON j.org_no = l.org_no AND j.chat_id = l.chat_id AND j.phone_no = l.phone_no AND j.lane = l.lane
+  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.lane = :lane AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.lane) >= (:chat_id, :lane) AND l.head_job IS NOT NULL
+  AND j.state = 'queued' AND j.maybe_sent = :maybe_sent ORDER BY l.chat_id, l.lane, j.seq LIMIT :limit
+
+-- name: waiting_in_lanes
+-- only: postgresql
+-- What has not started, a bounded piece at a time: lane by lane, from a place in one of them on. `maybe_sent`: 1, only what
+-- may have been sent; 0, only what was not.
+SELECT j.job_id, l.phone_no, l.chat_id, l.lane, j.seq, 'queued' AS state FROM lanes l CROSS JOIN LATERAL (
+  SELECT j.job_id, j.seq FROM jobs j WHERE j.org_no = l.org_no AND j.chat_id = l.chat_id AND j.phone_no = l.phone_no
+  AND j.lane = l.lane
+  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.lane = :lane AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
+  AND j.state = 'queued' AND j.maybe_sent = :maybe_sent ORDER BY j.seq LIMIT :limit) AS j
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.lane) >= (:chat_id, :lane) AND l.head_job IS NOT NULL
+ORDER BY l.chat_id, l.lane, j.seq LIMIT :limit
 
 -- name: purge_named
 -- Those of the named jobs that have not started.
@@ -11,7 +27,8 @@ ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state || '' = 'queued' AN
 
 -- name: jobs_cancel
 -- Ends them if they still wait.
-UPDATE jobs SET state = 'cancelled', reason = r.reason, detail = r.detail, settled_at = :now, events = jobs.events + 1
+UPDATE jobs SET state = 'cancelled', reason = r.reason, detail = r.detail, settled_at = :now, watched = NULL,
+  events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, reason text, detail text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.maybe_sent = 0
 RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
@@ -25,19 +42,16 @@ WHERE l.head_job = r.job_id AND l.status <> 'busy'
 
 -- name: orphaned_attempts
 -- Attempts under way when their phone was deleted: no owner will learn their end.
-SELECT job_id, phone_no, chat_id, lane, state FROM jobs /*index jobs_open*/
-WHERE org_no = :org_no AND phone_no = :phone_no AND state IN ('sending', 'uncertain') AND state || '' = 'sending'
-
--- name: orphaned_retries
--- Messages of a deleted phone that may have been sent already: they wait, and nobody will try them again.
-SELECT job_id, phone_no, chat_id, lane, state FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND maybe_sent = 1
-ORDER BY chat_id, lane, seq LIMIT :limit
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state FROM lanes l /*index lanes_busy*/
+JOIN jobs j ON j.org_no = l.org_no AND j.job_id = (
+  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
+  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND l.status = 'busy'
 
 -- name: jobs_orphan
 -- Nobody knows whether they were sent, and the phone that could tell is gone.
 UPDATE jobs SET state = 'uncertain', maybe_sent = 1, reason = 'phone_deleted', detail = r.detail, not_before = NULL,
-  events = jobs.events + 1
+  watched = 1, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, state text, detail text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = r.state
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack

@@ -25,6 +25,7 @@ UPDATE jobs SET state = r.state, ack = r.ack, events = r.events,
   reason = CASE WHEN r.settles = 1 THEN r.reason ELSE jobs.reason END,
   detail = CASE WHEN r.settles = 1 THEN r.detail ELSE jobs.detail END,
   not_before = CASE WHEN r.settles = 1 THEN NULL ELSE jobs.not_before END,
+  watched = CASE WHEN r.state IN ('sent', 'failed') THEN NULL ELSE jobs.watched END,
   provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id)
 FROM $rows(org_no bigint, job_id bigint, state text, ack int, events int, at bigint, delivered_at bigint, read_at bigint,
   settles int, reason text, detail text, provider_message_id text)
@@ -50,7 +51,7 @@ FROM $rows(org_no bigint, job_id bigint, n int, at bigint, ack int, attempt int,
 SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l
 JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
-WHERE l.waits_for = r.job_id OR l.head_job = r.job_id
+WHERE (l.waits_for = r.job_id OR l.head_job = r.job_id) AND l.status <> 'busy'
 
 -- name: orphans_keep
 -- A receipt whose message is not known yet.

@@ -7,7 +7,7 @@ ORDER BY j.job_id /*lock of j*/
 
 -- name: steer_look
 -- Where they are, before anything is locked.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
 ON j.org_no = r.org_no AND j.job_id = r.job_id ORDER BY j.job_id
 
 -- name: jobs_steer
@@ -15,7 +15,8 @@ ON j.org_no = r.org_no AND j.job_id = r.job_id ORDER BY j.job_id
 UPDATE jobs SET state = r.state, seq = coalesce(r.seq, jobs.seq), attempts = r.attempts, starts = 0, reason = r.reason,
   detail = r.detail, not_before = NULL, ack = r.ack, events = jobs.events + 1,
   sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, :now) ELSE jobs.sent_at END,
-  settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE NULL END
+  settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE NULL END,
+  watched = CASE WHEN r.state = 'queued' AND (jobs.expires_at IS NOT NULL OR jobs.broadcast_no IS NOT NULL) THEN 1 END
 FROM $rows(org_no bigint, job_id bigint, state text, seq bigint, attempts int, reason text, detail text, ack int)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 RETURNING jobs.job_id, jobs.events
@@ -29,18 +30,39 @@ RETURNING queues.phone_no, queues.lane, queues.next_seq
 
 -- name: lanes_because_of
 -- The lanes of these jobs: whether they stand still because of the job, or have it at their head.
-SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.not_before, l.waits_for, l.head_job, r.job_id FROM lanes l
+SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.not_before, l.waits_for, l.head_job, l.head_seq, r.job_id
+FROM lanes l
 JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 
+-- name: lanes_on_its_way
+-- What a busy lane has on its way; the lane is locked.
+SELECT j.job_id, j.seq FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+JOIN jobs j ON j.org_no = l.org_no AND j.job_id = (
+  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
+  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
+WHERE l.status = 'busy'
+
+-- name: jobs_place
+-- Another place in the order of its lane, which is locked.
+UPDATE jobs SET seq = r.seq FROM $rows(org_no bigint, job_id bigint, seq bigint)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+
+-- name: lanes_lower
+-- Something of the lane, which is locked, stands as early as this.
+UPDATE lanes SET head_seq = r.seq FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+  AND lanes.head_seq > r.seq
+
 -- name: lanes_open
--- A lane for jobs that are put back, where there is none; its head is looked for afterwards.
+-- A lane for jobs that are put back, where there is none, from their place on; its head is looked for afterwards.
 INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
   coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
     LIMIT 1), 1),
-  'delayed', NULL, NULL
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int) WHERE true
+  'delayed', r.seq, NULL
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint) WHERE true
 ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
 ON CONFLICT (org_no, phone_no, chat_id, lane) DO NOTHING
 
@@ -59,13 +81,14 @@ WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL AND pause
 -- name: expired_of_phone
 -- What waits beyond its time: one probe of the index of expiries.
 SELECT job_id, phone_no, chat_id, lane FROM jobs
-WHERE org_no = :org_no AND phone_no = :phone_no AND state = 'queued' AND expires_at <= :now AND maybe_sent = 0
+WHERE org_no = :org_no AND phone_no = :phone_no AND watched = 1 AND state = 'queued' AND expires_at <= :now AND maybe_sent = 0
 ORDER BY expires_at LIMIT :limit
 
 -- name: phones_expiring
 -- Phones with something that waits beyond its time: one probe a phone.
 SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NULL AND EXISTS (
-  SELECT 1 FROM jobs j WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.state = 'queued' AND j.expires_at <= :now)
+  SELECT 1 FROM jobs j WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.watched = 1
+  AND j.state = 'queued' AND j.expires_at <= :now)
 
 -- name: failed_since
 -- Failed jobs of a phone made since then, by key.
@@ -91,7 +114,8 @@ JOIN chats c ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = 
 -- name: explain_behind
 -- Of many, the earlier messages of the same chat and lane, up to a bound.
 SELECT r.job_id, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.org_no = r.org_no AND j.phone_no = r.phone_no
-  AND j.chat_id = r.chat_id AND j.lane = r.lane AND j.state = 'queued' AND j.seq < r.seq
+  AND j.chat_id = r.chat_id AND j.lane = r.lane AND j.state = 'queued' AND j.seq < r.seq AND j.seq >= (
+    SELECT l.head_seq FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane)
   ORDER BY j.seq LIMIT 1000) AS earlier) AS ahead
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint, job_id bigint)
 
@@ -102,7 +126,8 @@ SELECT 1 AS known FROM chats WHERE org_no = :org_no AND phone_no = :phone_no AND
 -- name: explain_ahead_in_chat
 -- Earlier messages of the same chat and lane, up to a bound.
 SELECT count(*) AS ahead FROM (SELECT 1 FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
-  AND lane = :lane AND state = 'queued' AND seq < :seq ORDER BY seq LIMIT 1000) AS earlier
+  AND lane = :lane AND state = 'queued' AND seq < :seq AND seq >= (SELECT l.head_seq FROM lanes l WHERE l.org_no = :org_no
+  AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.lane = :lane) ORDER BY seq LIMIT 1000) AS earlier
 
 -- name: explain_queue
 -- For each lane of the phone: accepted and not settled, and the next place in the order.
