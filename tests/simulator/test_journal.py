@@ -13,8 +13,9 @@ from heliograph.domain.content import Content, Kind
 from heliograph.domain.outcome import Accepted, NotSent, SessionDown
 from heliograph.ports.network import Frame
 from heliograph.ports.provider import Phone, Receipt, SessionState
+from heliograph.simulator import journal
 from heliograph.simulator.faults import Faults
-from heliograph.simulator.journal import LOG_LIMIT
+from heliograph.simulator.journal import FOLD_STEP
 from tests.simulator.world import Sink, World, world
 
 ANYONE = "919537851844@c.us"
@@ -169,17 +170,27 @@ async def test_memory_does_not_grow_with_the_number_of_messages(net: World) -> N
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    await _burst(net, 4000, LOG_LIMIT + 10_000)
+    await _burst(net, 4000, 30_000)
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 200_000
 
 
-async def test_a_long_log_is_folded_without_a_reader(net: World) -> None:
+async def test_the_log_is_folded_when_nobody_writes(net: World) -> None:
     await net.network.set_faults(Faults(receipts=False))
-    await _burst(net, 0, LOG_LIMIT + 10_000)
-    assert net.network.journal.log_size < LOG_LIMIT + 1000
+    await _burst(net, 0, 2 * FOLD_STEP + 1)
+    async with asyncio.timeout(20):
+        while net.network.journal.log_size:
+            await net.pass_time(0.1)
+
+
+async def test_a_very_long_log_is_folded_between_two_batches(net: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "LOG_LIMIT", 5_000)
+    monkeypatch.setattr(journal, "IDLE_S", 1e9)
+    await net.network.set_faults(Faults(receipts=False))
+    await _burst(net, 0, 15_000)
+    assert net.network.journal.log_size < 6_000
 
 
 async def test_two_phones_of_one_number_get_their_own_receipts(net: World) -> None:

@@ -143,6 +143,23 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way
     assert [j.job_id for j in await world.step(1)] == [third.job_id]
 
 
+async def test_two_uncertain_messages_are_sent_again_right_after_the_one_on_its_way(world: World) -> None:
+    first = await world.send(A)
+    await world.step(1, UNCERTAIN)
+    world.clock.advance(700)
+    second = await world.send(A)
+    await world.step(1, UNCERTAIN)
+    world.clock.advance(700)
+    third, fourth = await world.send(A), await world.send(A)
+    (on_its_way,) = await world.start(1)
+    assert on_its_way.job.job_id == third.job_id
+    for job in (first, second):
+        assert await world.steering.resolve(world.org_no, job.job_id, "again", "Asha") is None
+    await world.settle(on_its_way)
+    sent = [job.job_id for _ in range(4) for job in await world.step(1)]
+    assert sorted(sent[:2]) == sorted([first.job_id, second.job_id]) and sent[2:] == [fourth.job_id]
+
+
 async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_again(world: World) -> None:
     first = await world.send(A)
     await world.step(1, UNCERTAIN)

@@ -29,7 +29,7 @@ from heliograph.telemetry.logs import set_up_logs
 
 GRACE_S = 2
 # the writer thread takes the interpreter back after each statement: by default it would wait 5 ms each time
-SWITCH_S = float(__import__("os").environ.get("X_SW", "0.0005"))
+SWITCH_S = 0.0005
 # objects made more than were freed before the collector of cycles looks: a request under way holds some dozens
 GC_YOUNG = 10_000
 

@@ -2,8 +2,8 @@
 
 Promise: what was awaited is written before the answer (not synced): it survives a kill of the process, not of the
 machine. Whatever arrives while a batch is written goes into the next one, as one statement.
-Weakness: messages are kept in a log and folded into the indexed tables when somebody reads, or when the log is long;
-a read after a burst of 20,000 messages takes some tenths of a second.
+Messages are kept in a log and folded into the indexed tables when nothing arrives for a while, when somebody reads, or
+when the log is very long. Weakness: a read right after a burst of 100,000 messages takes a second or two.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ import msgspec
 from heliograph.domain.content import Content
 from heliograph.simulator.statements import load_statements
 
-LOG_LIMIT = 20_000  # messages in the log before it is folded without a reader
-FOLD_STEP = 5_000  # messages folded at once then: about 80 ms
+IDLE_S = 0.1  # without arrivals before a part of the log is folded
+FOLD_STEP = 1_000  # messages folded at once then: what arrives meanwhile waits for about 20 ms
+LOG_LIMIT = 200_000  # messages in the log before it is folded between two batches
 LOCK_WAIT_S = 2.0  # a process that is ending still gives up its lock
 SQL = load_statements()
 T = TypeVar("T")
@@ -72,7 +73,11 @@ class _Call:
     answer: asyncio.Future[Any]
 
 
-_Item = _Arrivals | _Call | Settled
+class _Fold(msgspec.Struct, frozen=True):
+    """Nobody has written for a while: a part of the log becomes rows."""
+
+
+_Item = _Arrivals | _Call | Settled | _Fold
 
 
 class Journal:
@@ -89,12 +94,18 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._lock: sqlite3.Connection | None = None
         self._log_size = 0
+        self._fold_timer: asyncio.TimerHandle | None = None
+        self._put_at = 0.0
+        self._closing = False
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._loop.run_in_executor(self._thread, self._connect)
 
     async def close(self) -> None:
+        self._closing = True
+        if self._fold_timer:
+            self._fold_timer.cancel()
         while self._busy or self._pending:
             await asyncio.wait([self._busy] if self._busy else [self._start()])
         await self._loop.run_in_executor(self._thread, self._disconnect)
@@ -141,6 +152,7 @@ class Journal:
         return self._busy is None and not self._pending
 
     def _put(self, item: _Item) -> None:
+        self._put_at = self._loop.time()
         self._pending.append(item)
         if self._busy is None and len(self._pending) == 1:
             self._loop.call_soon(self._start_if_idle)  # others of this round of the loop join the batch
@@ -168,6 +180,16 @@ class Journal:
             elif isinstance(item, _Call) and not item.answer.done():
                 item.answer.set_exception(result) if failed else item.answer.set_result(result)
         self._start_if_idle()
+        if self._log_size and self._fold_timer is None and not self._closing:
+            self._fold_timer = self._loop.call_later(IDLE_S, self._fold_if_idle)
+
+    def _fold_if_idle(self) -> None:
+        self._fold_timer = None
+        left_s = IDLE_S - (self._loop.time() - self._put_at)
+        if left_s > 0 or not self.idle:
+            self._fold_timer = self._loop.call_later(max(left_s, IDLE_S / 2), self._fold_if_idle)
+        else:
+            self._put(_Fold())
 
     # ---- in the thread ----
 
@@ -213,6 +235,8 @@ class Journal:
         if isinstance(item, _Call):
             self._fold(None)
             return self._transaction(item.work)
+        if isinstance(item, _Fold):
+            return self._fold(FOLD_STEP)
         body: Any = item.rows if isinstance(item, _Arrivals) else item
         size = len(item.rows) if isinstance(item, _Arrivals) else len(item.nos)
         kind = "arrivals" if isinstance(item, _Arrivals) else "settled"

@@ -9,7 +9,7 @@ from typing import Any
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
-from heliograph.store.lanes import INTAKE, Counts, Relink, relink, tally
+from heliograph.store.lanes import INTAKE, Counts, Relink, on_the_way_of, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Rows, Unit, batch, run
 
@@ -108,7 +108,8 @@ def prune_old(kind: str, before_us: int, limit: int) -> Unit[int]:
 
 def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:
     """In the transaction that deletes the phone: what is under way becomes uncertain."""
-    rows = yield from run("orphaned_attempts", org_no=org_no, phone_no=phone_no)
+    jobs = yield from on_the_way_of(org_no, phone_no)
+    rows = yield from batch("steer_look", [(org_no, job_id) for job_id in jobs])
     detail = "The phone was deleted while this message was being sent."
     yield from _orphan(org_no, rows, actor, detail, now_us)
 

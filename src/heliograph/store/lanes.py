@@ -3,12 +3,15 @@
 Promise: a lane that has work has a head, and the counters change in the transaction that changes the jobs.
 """
 
+from collections.abc import Sequence
+
 from heliograph.domain.ids import JobId
 from heliograph.domain.states import Class
-from heliograph.store.unit import Unit, batch
+from heliograph.store.unit import Unit, batch, run
 
 LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
 INTAKE, ENGINE = 0, 1  # the sides of the counters
+MOST_ALIKE = 2  # kinds of change that are worth a statement each
 
 
 class Counts:
@@ -50,16 +53,44 @@ class Counts:
     def rows(self, side: int) -> list[tuple[int, ...]]:
         return [(*place, side, *change) for place, change in sorted(self._changes.items()) if any(change)]
 
+    def alike(self) -> dict[tuple[int, ...], list[tuple[int]]]:
+        """(org_no, lane, change) → phones. Under load most change alike: each sent one message, and began one."""
+        found: dict[tuple[int, ...], list[tuple[int]]] = {}
+        for (org_no, phone_no, lane), change in self._changes.items():
+            if any(change):
+                found.setdefault((org_no, lane, *change), []).append((phone_no,))
+        return found
+
     def broadcasts(self) -> list[tuple[int, ...]]:
         return [(*which, *change) for which, change in sorted(self._broadcasts.items()) if any(change)]
 
 
 def tally(side: int, counts: Counts) -> Unit[None]:
     """Writes the counters of one side (INTAKE, ENGINE), then broadcasts': the last of all locks."""
-    yield from batch("queues_count", counts.rows(side))
+    alike = counts.alike()
+    if len(alike) <= MOST_ALIKE:
+        for (org_no, lane, waiting, active, completed, failed), phones in alike.items():
+            yield from batch(
+                "queues_count_alike", phones, org_no=org_no, lane=lane, side=side, waiting=waiting, active=active,
+                completed=completed, failed=failed,
+            )  # fmt: skip
+    else:
+        yield from batch("queues_count", counts.rows(side))
     broadcasts = counts.broadcasts()
     yield from batch("broadcast_count_lock", [row[:2] for row in broadcasts])
     yield from batch("broadcast_count", broadcasts)
+
+
+def on_their_way(lanes: Sequence[LaneKey]) -> Unit[list[JobId]]:
+    """What those of these lanes that are busy have on its way."""
+    rows = yield from batch("lanes_on_their_way", lanes)
+    return [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
+
+
+def on_the_way_of(org_no: int, phone_no: int) -> Unit[list[JobId]]:
+    """What a phone has on its way."""
+    lanes = yield from run("lanes_busy_of_phone", org_no=org_no, phone_no=phone_no)
+    return (yield from on_their_way([(row[0], row[1], row[2], row[3]) for row in lanes]))
 
 
 class Relink:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event, Health, Job
 from heliograph.domain.pacing import PaceRow
+from heliograph.store.lanes import on_the_way_of
 from heliograph.store.rows import event_of, job_of
 from heliograph.store.unit import Unit, batch, one, run
 
@@ -54,7 +55,8 @@ def known_message(org_no: int, phone_no: int, message_id: str) -> Unit[bool]:
 def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:
     # the fence waits for a transaction whose answer was lost: what it did is seen, or will never be
     yield from batch("fence", [(org_no, phone_no, token)])
-    rows = yield from run("interrupted", org_no=org_no, phone_no=phone_no, token=token)
+    jobs = yield from on_the_way_of(org_no, phone_no)
+    rows = yield from batch("interrupted", [(org_no, job_id) for job_id in jobs], token=token)
     return [(job_of(row), row["token"]) for row in rows]
 
 

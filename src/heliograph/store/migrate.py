@@ -18,12 +18,14 @@ TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
   NULL
 )"""
 _MACROS = {
+    # $key: text that is searched for, compared byte by byte on both, whatever language a server was set up for
     # wide rows lie in the leaves of a flat tree, under a bare number; under a key of two columns it would be a deep one
     "sqlite": {
         "identity": "INTEGER PRIMARY KEY",
         "clustered": "WITHOUT ROWID",
         "fill": "",
         "row": "INTEGER PRIMARY KEY",
+        "key": "TEXT",
         "wide": "UNIQUE",
     },
     "postgresql": {
@@ -31,6 +33,7 @@ _MACROS = {
         "clustered": "",
         "fill": r"WITH (fillfactor = \1)",
         "row": "BIGINT NOT NULL",
+        "key": 'TEXT COLLATE "C"',
         "wide": "PRIMARY KEY",
     },
 }
@@ -48,7 +51,7 @@ class Migration:
         macros = _MACROS[dialect]
         text = re.sub(r"\$fill\((\d+)\)", macros["fill"], self.text)
         text = text.replace("$wide PRIMARY KEY", macros["wide"])
-        for name in ("identity", "clustered", "row"):
+        for name in ("identity", "clustered", "row", "key"):
             text = text.replace(f"${name}", macros[name])
         bare = re.sub(r"--[^\n]*", "", text)
         return [statement.strip() for statement in bare.split(";") if statement.strip()]

@@ -13,8 +13,8 @@ class Moved:
     __slots__ = ("_others", "sent", "started")
 
     def __init__(self) -> None:
-        self.started: list[tuple[int, JobId]] = []  # org_no, job
-        self.sent: list[tuple[int, JobId]] = []
+        self.started: list[tuple[JobId]] = []
+        self.sent: list[tuple[JobId]] = []
         self._others: list[tuple[int, JobId, str, str, int]] = []
 
     def add(self, org_no: int, job_id: JobId, kind: str, before: str, token: int) -> None:

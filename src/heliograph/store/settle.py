@@ -6,7 +6,7 @@ Promise: an attempt is settled once, and only while it is the one that was start
 from collections.abc import Sequence
 
 from heliograph.domain.job import Outgoing
-from heliograph.domain.states import State
+from heliograph.domain.states import Ack, State
 from heliograph.ports.engine import Settlement
 from heliograph.store.lanes import Counts, LaneKey, Relink
 from heliograph.store.moved import Moved
@@ -38,7 +38,7 @@ def settle(
         settled.add(job.job_id)
         sent = verdict.state is State.SENT
         if job.job_id in plain:
-            moved.sent.append((job.org_no, job.job_id))
+            moved.sent.append((job.job_id,))
         else:
             moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token)
         place = (job.org_no, job.phone_no, int(job.lane))
@@ -81,6 +81,8 @@ def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int
              verdict.provider_message_id)
         )  # fmt: skip
     sent = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
+    said = [(org, job, ack, name) for org, job, _, ack, name in plain if (name or ack > Ack.SENT) and job in sent]
+    yield from batch("jobs_named", said)
     return sent, {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
 
 

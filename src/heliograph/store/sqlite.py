@@ -69,7 +69,8 @@ def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
             params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
             found += connection.execute(query.sql, params).fetchall()
         return found
-    return connection.execute(query.sql, {**statement.params, "rows": _json.encode(statement.rows).decode()}).fetchall()
+    rows = [row[0] for row in statement.rows] if len(query.columns) == 1 else statement.rows
+    return connection.execute(query.sql, {**statement.params, "rows": _json.encode(rows).decode()}).fetchall()
 
 
 def drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:

@@ -68,7 +68,7 @@ class Round:
         self.started.append(started)
         self.left[job.phone_no] -= 1
         self.counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
-        self.moved.started.append((job.org_no, job.job_id))
+        self.moved.started.append((job.job_id,))
         if wish.paced:
             self._paced.append((job.org_no, job.phone_no, job.chat_id, int(new_chat)))
         return started
@@ -102,7 +102,7 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
     for row in (yield from batch("jobs_onward", direct, now=this.now_us, held=int(this.held))):
         job = this.begin(row, new_chat=False).job
         key = (job.org_no, job.phone_no, job.chat_id, int(job.lane))
-        if rest.pop(key).known or hash((job.job_id,)) % HEAD_EVERY == 0:
+        if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0:
             heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
     yield from batch("lanes_set", sorted(heads))
     yield from relink(rest)

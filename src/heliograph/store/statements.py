@@ -1,7 +1,8 @@
 """Loads the named queries of `sql/*.sql` and spells each for SQLite and for PostgreSQL.
 
 A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in six ways:
-  $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite, unnest on PostgreSQL
+  $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite (one column: of values),
+                            unnest on PostgreSQL
   $columns(NAME)            a list of columns that several queries share, given by `-- columns: NAME: a, b, c`
   /*index NAME*/            INDEXED BY on SQLite, which otherwise takes the primary key for the better search
   /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
@@ -72,6 +73,7 @@ def _spell(name: str, body: str, columns: Mapping[str, str], dialect: str) -> Qu
     sql = _INDEX.sub(r"INDEXED BY \1" if dialect == "sqlite" else "", sql)
     if dialect == "sqlite":
         table = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(names))
+        table = f"value AS {names[0]}" if len(names) == 1 else table
         sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)
         names = tuple(column.strip() for column in each.split(",")) if each else names
         return Query(name, _LOCK.sub("", sql), promise, tuple(dict.fromkeys(_PARAM.findall(sql))), names, bool(each))

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
 from heliograph.domain.states import Ack, State
-from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, relink, tally
+from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, on_their_way, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, run
 
@@ -93,9 +93,11 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
 
 def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
     """A message that goes again is the next of its chat. If one is on its way, it comes right after it: gives the place
-    of that one, which takes `seq`.
+    of that one, which takes `seq`. None: it stands after it anyway, or nothing is on its way.
     """
-    for row in (yield from batch("lanes_on_its_way", [lane])):
+    for row in (yield from _look(lane[0], (yield from on_their_way([lane])))):
+        if row["seq"] < seq:
+            return None
         yield from batch("jobs_place", [(lane[0], row["job_id"], seq)])
         yield from batch("lanes_lower", [(*lane, seq)])
         return int(row["seq"])

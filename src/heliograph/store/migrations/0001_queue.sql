@@ -84,7 +84,7 @@ CREATE TABLE jobs (
   org_no BIGINT NOT NULL,
   job_id $row,
   phone_no BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
   seq BIGINT NOT NULL,
   state TEXT NOT NULL CHECK (state IN
@@ -101,7 +101,7 @@ CREATE TABLE jobs (
   broadcast_no BIGINT,
   schedule_no BIGINT,
   performed_by TEXT NOT NULL,
-  provider_message_id TEXT,
+  provider_message_id $key,
   author TEXT,
   events INT NOT NULL DEFAULT 1,
   token BIGINT NOT NULL DEFAULT 0,
@@ -129,7 +129,7 @@ CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched 
 CREATE TABLE lanes (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   lane INT NOT NULL,
   class INT NOT NULL CHECK (class IN (0, 1)),
   status TEXT NOT NULL CHECK (status IN ('ready', 'busy', 'delayed', 'held')),
@@ -147,7 +147,7 @@ CREATE INDEX lanes_busy ON lanes (org_no, phone_no) WHERE status = 'busy';
 CREATE TABLE chats (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   first_at BIGINT NOT NULL,
   last_inbound_at BIGINT,
   PRIMARY KEY (org_no, phone_no, chat_id)
@@ -174,7 +174,7 @@ CREATE INDEX events_unfanned ON events (org_no, job_id, n) WHERE fanned = 0;
 
 CREATE TABLE idempotency (
   org_no BIGINT NOT NULL,
-  key TEXT NOT NULL,
+  key $key NOT NULL,
   fingerprint TEXT NOT NULL,
   job_id BIGINT,
   position BIGINT,
@@ -187,7 +187,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 -- ids that a provider gave to our messages
 CREATE TABLE aliases (
   org_no BIGINT NOT NULL,
-  alias TEXT NOT NULL,
+  alias $key NOT NULL,
   job_id BIGINT NOT NULL,
   PRIMARY KEY (org_no, alias)
 ) $clustered;
@@ -196,7 +196,7 @@ CREATE TABLE aliases (
 CREATE TABLE orphans (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  provider_message_id TEXT NOT NULL,
+  provider_message_id $key NOT NULL,
   ack INT NOT NULL,
   at BIGINT NOT NULL,
   code TEXT,
@@ -209,8 +209,8 @@ CREATE INDEX orphans_age ON orphans (created_at);
 CREATE TABLE inbound (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  message_id TEXT NOT NULL,
-  chat_id TEXT NOT NULL,
+  message_id $key NOT NULL,
+  chat_id $key NOT NULL,
   author TEXT NOT NULL,
   type TEXT NOT NULL,
   body TEXT NOT NULL,

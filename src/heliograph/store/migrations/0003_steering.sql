@@ -5,7 +5,7 @@
 CREATE TABLE holds (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  what TEXT NOT NULL,
+  what $key NOT NULL,
   actor TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',
   created_at BIGINT NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE pace_log (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
   at BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   new_chat INT NOT NULL,
   PRIMARY KEY (org_no, phone_no, at, chat_id)
 ) $clustered;
@@ -65,7 +65,7 @@ CREATE TABLE broadcast_recipients (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,
   n BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   vars TEXT NOT NULL,
   job_id BIGINT NOT NULL,
   PRIMARY KEY (org_no, broadcast_no, n)
@@ -78,7 +78,7 @@ CREATE TABLE schedules (
   org_no BIGINT NOT NULL,
   schedule_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   content TEXT NOT NULL,
   lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
   state TEXT NOT NULL CHECK (state IN ('scheduled', 'completed', 'deleted')),
@@ -116,7 +116,7 @@ CREATE TABLE schedule_runs (
 -- chats that asked not to be written to, or that a person entered
 CREATE TABLE suppressions (
   org_no BIGINT NOT NULL,
-  chat_id TEXT NOT NULL,
+  chat_id $key NOT NULL,
   reason TEXT NOT NULL,
   actor TEXT NOT NULL,
   created_at BIGINT NOT NULL,
@@ -131,7 +131,7 @@ CREATE TABLE acts (
   at BIGINT NOT NULL,
   actor TEXT NOT NULL,
   act TEXT NOT NULL,
-  what TEXT NOT NULL DEFAULT '',
+  what $key NOT NULL DEFAULT '',
   detail TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (org_no, act_no)
 ) $clustered;

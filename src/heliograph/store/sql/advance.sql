@@ -1,5 +1,3 @@
--- A state is written `state || '' = …` where the row is found by its key: a planner that knows the table only as it was when
--- empty would otherwise search a partial index of that state from end to end.
 -- `EXISTS` in a list of results is written as a sub-select with LIMIT 1: PostgreSQL would otherwise read the table whole, once.
 
 -- name: fence
@@ -57,19 +55,27 @@ UPDATE jobs SET
   watched = CASE r.state WHEN 'queued' THEN jobs.watched WHEN 'uncertain' THEN 1 ELSE NULL END, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, started_token bigint, state text, uncounted int, starts int, reason text, detail text,
   maybe_sent int, not_before bigint, ack int, provider_message_id text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.started_token
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sending' AND jobs.token = r.started_token
 RETURNING jobs.job_id
 
 -- name: jobs_sent
 -- only: sqlite
--- The end of an attempt that simply succeeded, if it is still the one that was started. Its event: `events_sent`.
-UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL,
-  ack = CASE WHEN r.ack > jobs.ack THEN r.ack ELSE jobs.ack END,
-  provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
+-- The end of an attempt that simply succeeded, if it is still the one that was started under its phone's present token, which
+-- is the row's. Its event: `events_sent`; what the network said beyond that: `jobs_named`.
+UPDATE jobs SET state = 'sent', starts = 0, reason = NULL, detail = NULL, not_before = NULL, ack = max(jobs.ack, 1),
   sent_at = :now, settled_at = :now, watched = NULL, events = jobs.events + 1
-FROM $rows(org_no bigint, job_id bigint, token bigint, ack int, provider_message_id text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.token
+WHERE jobs.job_id IN (
+  SELECT r.job_id FROM $rows(org_no bigint, job_id bigint, token bigint, ack int, provider_message_id text))
+  AND jobs.state = 'sending'
+  AND jobs.token = (SELECT l.token FROM leases l WHERE l.org_no = jobs.org_no AND l.phone_no = jobs.phone_no)
 RETURNING jobs.job_id
+
+-- name: jobs_named
+-- only: sqlite
+-- The id that the network gave to messages that were sent just now, and how far it says they came.
+UPDATE jobs SET provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id), ack = max(jobs.ack, r.ack)
+FROM $rows(org_no bigint, job_id bigint, ack int, provider_message_id text)
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: jobs_sent
 -- only: postgresql
@@ -80,7 +86,7 @@ WITH done AS (
     provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id),
     sent_at = :now, settled_at = :now, watched = NULL, events = jobs.events + 1
   FROM $rows(org_no bigint, job_id bigint, token bigint, ack int, provider_message_id text)
-  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'sending' AND jobs.token = r.token
+  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sending' AND jobs.token = r.token
   RETURNING jobs.org_no, jobs.job_id, jobs.events, jobs.ack, jobs.attempts, jobs.token
 ), told AS (
   INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
@@ -95,7 +101,7 @@ SELECT job_id FROM done
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
 SELECT j.org_no, j.job_id, j.events, :now, 'sent', 'sending', 'sent', j.ack, j.attempts, j.token, 'engine',
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 
 -- name: events_started
 -- only: sqlite
@@ -103,7 +109,7 @@ FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND 
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
 SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack, j.attempts, j.token, 'engine',
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
-FROM $rows(org_no bigint, job_id bigint) JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
+FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 
 -- name: events_moved
 -- What the rows that were just settled say, as history.
@@ -216,7 +222,7 @@ CROSS JOIN LATERAL (
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
   not_before = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, token bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued'
   AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
   AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
     AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
@@ -230,7 +236,7 @@ WITH begun AS (
   UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
     not_before = NULL, events = jobs.events + 1
   FROM $rows(org_no bigint, job_id bigint, token bigint)
-  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
+  WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued'
     AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
     AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
       AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
@@ -271,7 +277,7 @@ WITH next AS MATERIALIZED (
 ), begun AS (
   UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
     not_before = NULL, events = jobs.events + 1
-  FROM next r WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued'
+  FROM next r WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued'
     AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
     AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
       AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
@@ -288,7 +294,7 @@ SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, 
 UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
   watched = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.expires_at <= :now AND jobs.maybe_sent = 0
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.expires_at <= :now AND jobs.maybe_sent = 0
 RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: queues_count
@@ -298,12 +304,30 @@ UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active +
 FROM $rows(org_no bigint, phone_no bigint, lane int, side int, waiting bigint, active bigint, completed bigint, failed bigint)
 WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
 
+-- name: queues_count_alike
+-- One side of the counters of phones that change alike.
+UPDATE queues SET waiting = queues.waiting + :waiting, active = queues.active + :active,
+  completed = queues.completed + :completed, failed = queues.failed + :failed
+WHERE queues.org_no = :org_no AND queues.lane = :lane AND queues.side = :side
+  AND queues.phone_no IN (SELECT r.phone_no FROM $rows(phone_no bigint))
+
+-- name: lanes_busy_of_phone
+-- The lanes that have a message on its way: as many as are in flight.
+SELECT org_no, phone_no, chat_id, lane FROM lanes /*index lanes_busy*/
+WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'busy' ORDER BY chat_id, lane
+
+-- name: lanes_on_their_way
+-- What busy lanes have on its way.
+SELECT (SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = r.org_no AND q.chat_id = r.chat_id
+  AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1) AS job_id
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
+JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+WHERE l.status = 'busy'
+
 -- name: interrupted
--- What an earlier owner left in the middle of an attempt: one message in each of its busy lanes.
-SELECT $columns(each_job), jobs.token FROM lanes l /*index lanes_busy*/ JOIN jobs ON jobs.org_no = l.org_no AND jobs.job_id = (
-  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
-  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
-WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND l.status = 'busy' AND jobs.token <= :token
+-- Those of these that an earlier owner left in the middle of an attempt.
+SELECT $columns(each_job), jobs.token FROM jobs JOIN $rows(org_no bigint, job_id bigint)
+ON jobs.org_no = r.org_no AND jobs.job_id = r.job_id WHERE jobs.state = 'sending' AND jobs.token <= :token
 
 -- name: phones_now
 -- only: sqlite

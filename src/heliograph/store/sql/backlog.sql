@@ -5,7 +5,7 @@ SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting, CAST(coalesce(sum(d
 -- name: backlog_open
 -- Started and not settled, at most so many of each: two partial indexes.
 SELECT (SELECT count(*) FROM (SELECT 1 FROM lanes WHERE status = 'busy' LIMIT :most) AS b) AS sending,
-  (SELECT count(*) FROM (SELECT 1 FROM jobs WHERE watched = 1 AND maybe_sent = 1 AND state || '' = 'uncertain' LIMIT :most) AS u)
+  (SELECT count(*) FROM (SELECT 1 FROM jobs WHERE watched = 1 AND maybe_sent = 1 AND state = 'uncertain' LIMIT :most) AS u)
   AS uncertain
 
 -- name: backlog_phones

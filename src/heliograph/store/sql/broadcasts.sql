@@ -140,7 +140,7 @@ WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n >= :n ORDER BY n L
 -- name: recipients_failed
 -- Those of the next recipients whose job failed.
 SELECT r.n, j.job_id FROM broadcast_recipients r
-LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.state || '' = 'failed'
+LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.state = 'failed'
 WHERE r.org_no = :org_no AND r.broadcast_no = :broadcast_no AND r.n >= :n ORDER BY r.n LIMIT :limit
 
 -- name: broadcasts_unfed

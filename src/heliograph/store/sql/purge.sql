@@ -23,14 +23,14 @@ ORDER BY l.chat_id, l.lane, j.seq LIMIT :limit
 -- name: purge_named
 -- Those of the named jobs that have not started.
 SELECT j.job_id, j.phone_no, j.chat_id, j.lane FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
-ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state || '' = 'queued' AND j.maybe_sent = 0
+ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state = 'queued' AND j.maybe_sent = 0
 
 -- name: jobs_cancel
 -- Ends them if they still wait.
 UPDATE jobs SET state = 'cancelled', reason = r.reason, detail = r.detail, settled_at = :now, watched = NULL,
   events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, reason text, detail text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = 'queued' AND jobs.maybe_sent = 0
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.maybe_sent = 0
 RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: lanes_headed_by
@@ -40,20 +40,12 @@ JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 WHERE l.head_job = r.job_id AND l.status <> 'busy'
 
--- name: orphaned_attempts
--- Attempts under way when their phone was deleted: no owner will learn their end.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state FROM lanes l /*index lanes_busy*/
-JOIN jobs j ON j.org_no = l.org_no AND j.job_id = (
-  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
-  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
-WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND l.status = 'busy'
-
 -- name: jobs_orphan
 -- Nobody knows whether they were sent, and the phone that could tell is gone.
 UPDATE jobs SET state = 'uncertain', maybe_sent = 1, reason = 'phone_deleted', detail = r.detail, not_before = NULL,
   watched = 1, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, state text, detail text)
-WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state || '' = r.state
+WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = r.state
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
 -- name: prune_candidates
@@ -66,7 +58,7 @@ ORDER BY job_id LIMIT :limit
 -- name: prune_jobs
 -- Settled jobs past their retention; not one that was put back into the queue meanwhile.
 DELETE FROM jobs WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
-AND state || '' IN ('sent', 'failed', 'cancelled', 'expired')
+AND state IN ('sent', 'failed', 'cancelled', 'expired')
 RETURNING job_id, phone_no, lane, state, provider_message_id AS alias
 
 -- name: prune_events

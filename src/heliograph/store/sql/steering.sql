@@ -35,15 +35,6 @@ FROM lanes l
 JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 
--- name: lanes_on_its_way
--- What a busy lane has on its way; the lane is locked.
-SELECT j.job_id, j.seq FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
-JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
-JOIN jobs j ON j.org_no = l.org_no AND j.job_id = (
-  SELECT q.job_id FROM jobs q /*index jobs_in_lane*/ WHERE q.org_no = l.org_no AND q.chat_id = l.chat_id
-  AND q.phone_no = l.phone_no AND q.lane = l.lane AND q.seq >= l.head_seq AND q.state = 'sending' ORDER BY q.seq LIMIT 1)
-WHERE l.status = 'busy'
-
 -- name: jobs_place
 -- Another place in the order of its lane, which is locked.
 UPDATE jobs SET seq = r.seq FROM $rows(org_no bigint, job_id bigint, seq bigint)
@@ -56,7 +47,8 @@ WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id 
   AND lanes.head_seq > r.seq
 
 -- name: lanes_open
--- A lane for jobs that are put back, where there is none, from their place on; its head is looked for afterwards.
+-- A lane for jobs that are put back, where there is none, from their place on; its head is looked for afterwards. One that is
+-- there is held until we commit: its owner may be about to drop it.
 INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
 SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
   coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
@@ -64,7 +56,7 @@ SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
   'delayed', r.seq, NULL
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint) WHERE true
 ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
-ON CONFLICT (org_no, phone_no, chat_id, lane) DO NOTHING
+ON CONFLICT (org_no, phone_no, chat_id, lane) DO UPDATE SET head_seq = lanes.head_seq
 
 -- name: phone_pause
 -- Its owner starts nothing more. No row: it is paused already, or gone.
@@ -92,7 +84,7 @@ SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NULL AND EXISTS 
 
 -- name: failed_since
 -- Failed jobs of a phone made since then, by key.
-SELECT job_id FROM jobs WHERE org_no = :org_no AND job_id > :after AND phone_no = :phone_no AND state || '' = 'failed'
+SELECT job_id FROM jobs WHERE org_no = :org_no AND job_id > :after AND phone_no = :phone_no AND state = 'failed'
 ORDER BY job_id LIMIT :limit
 
 -- name: explain_lane
