@@ -55,8 +55,8 @@ def cancel_rows(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: 
     if not rows:
         return []
     detail = _WORDS[why]
-    phones = sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows})
-    yield from batch("intake_lock", phones)
+    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
+    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
     yield from batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
     ended = yield from batch("jobs_cancel", sorted((org_no, row["job_id"], why, detail) for row in rows), now=now_us)
     counts, events, heads = Counts(), [], []

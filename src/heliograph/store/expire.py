@@ -20,6 +20,7 @@ def expire_step(org_no: int, phone_no: int, now_us: int) -> Unit[int]:
     rows = yield from run("expired_of_phone", org_no=org_no, phone_no=phone_no, now=now_us, limit=STEP)
     if not rows:
         return 0
+    yield from batch("owners_lock", [(org_no, phone_no)])
     yield from batch("intake_lock", sorted({(org_no, phone_no, row["lane"], INTAKE) for row in rows}))
     yield from batch("lanes_lock", sorted({(org_no, phone_no, row["chat_id"], row["lane"]) for row in rows}))
     counts, events, heads = Counts(), [], []

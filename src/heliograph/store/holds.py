@@ -10,7 +10,7 @@ from heliograph.store.unit import Rows, Unit, batch, one, run
 
 def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us: int) -> Unit[bool]:
     """`what`: `phone`, `chat:ID` or `broadcast:NO`. False: it was stopped already."""
-    yield from run("hold_lock", org_no=org_no, phone_no=phone_no)
+    yield from batch("owners_lock", [(org_no, phone_no)])
     put = yield from one(
         "hold_put", org_no=org_no, phone_no=phone_no, what=what, actor=actor, reason=reason, now=now_us
     )

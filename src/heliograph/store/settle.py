@@ -22,12 +22,11 @@ def lane_of(job: Outgoing) -> LaneKey:
 def settle(
     settlements: Sequence[Settlement], now_us: int, counts: Counts, moved: Moved
 ) -> Unit[tuple[set[int], Freed]]:
-    """The jobs that were settled, and how each of their lanes goes on; the lanes are locked, and not written yet."""
+    """The jobs that were settled, and how each of their lanes goes on; the lanes are not written yet."""
     settled: set[int] = set()
     freed: Freed = {}
     if not settlements:
         return settled, freed
-    yield from batch("lanes_lock", sorted({lane_of(s.job) for s in settlements}))
     plain, others = yield from _write(settlements, now_us)
     done = plain | others
     known, aliases = [], []

@@ -78,7 +78,7 @@ class Round:
 
 
 def start(this: Round, freed: Freed) -> Unit[Idle]:
-    """`freed`: lanes of attempts that were settled just now, locked. Gives the phones that could start more, with when
+    """`freed`: lanes of attempts that were settled just now. Gives the phones that could start more, with when
     their next lane falls due; 0: at once.
     """
     for row in (yield from batch("lanes_due", this.due(), now=this.now_us, limit=DUE_AT_ONCE)):
@@ -105,6 +105,7 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
         if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0:
             heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
     yield from batch("lanes_set", sorted(heads))
+    yield from batch("lanes_lock", sorted(rest))  # who enqueues behind a lane that ends waits, or was seen
     yield from relink(rest)
     for key, how in rest.items():
         if how.not_before_us is not None:

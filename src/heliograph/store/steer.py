@@ -1,7 +1,7 @@
 """What a person decides about single messages: try now, send again, it arrived, give it up.
 
-Promise: each decision is one transaction with its event, under the locks of the engine (queue, lanes, jobs); a message
-that is elsewhere by then is refused with the state it is in, and nothing is changed.
+Promise: each decision is one transaction with its event, under the locks of the engine (owner, queue, lanes, jobs); a
+message that is elsewhere by then is refused with the state it is in, and nothing is changed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +55,7 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
     row = rows[0]
     lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
     place = (org_no, row["phone_no"], row["lane"])
+    yield from batch("owners_lock", [(org_no, row["phone_no"])])
     yield from batch("intake_lock", [(*place, INTAKE)])
     if how is Resolution.AGAIN:
         yield from batch("lanes_open", [(*lane, row["seq"])])

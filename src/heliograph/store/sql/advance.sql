@@ -251,8 +251,8 @@ SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, 
 
 -- name: jobs_onward
 -- only: sqlite
--- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now and whose lanes are
--- busy and locked: nothing of such a lane waits before the message that was on its way.
+-- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
+-- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
 UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, started_at = :now,
   token = (SELECT l.token FROM leases l WHERE l.org_no = jobs.org_no AND l.phone_no = jobs.phone_no),
   not_before = NULL, events = jobs.events + 1
@@ -267,8 +267,8 @@ RETURNING $columns(started)
 
 -- name: jobs_onward
 -- only: postgresql
--- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now and whose lanes are
--- busy and locked: nothing of such a lane waits before the message that was on its way.
+-- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
+-- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
 WITH next AS MATERIALIZED (
   SELECT r.org_no, r.token, (
     SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id

@@ -4,11 +4,6 @@ INSERT INTO holds (org_no, phone_no, what, actor, reason, created_at)
 VALUES (:org_no, :phone_no, :what, :actor, :reason, :now)
 ON CONFLICT (org_no, phone_no, what) DO NOTHING RETURNING what
 
--- name: hold_lock
--- only: postgresql
--- Waits for the owner's transaction that is under way: what it starts is started before the hold.
-SELECT 1 FROM leases WHERE org_no = :org_no AND phone_no = :phone_no /*lock*/
-
 -- name: hold_drop
 -- It may start again. No row: it was not stopped.
 DELETE FROM holds WHERE org_no = :org_no AND phone_no = :phone_no AND what = :what RETURNING what

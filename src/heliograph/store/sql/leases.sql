@@ -1,3 +1,10 @@
+-- name: owners_lock
+-- only: postgresql
+-- The first of all locks: waits for the transactions of the phones' owners that are under way, and they for us. Whoever takes
+-- waiting messages from under an owner, which starts the next of a busy lane without a lock on the lane, holds this.
+SELECT 1 FROM leases l JOIN $rows(org_no bigint, phone_no bigint) ON l.org_no = r.org_no AND l.phone_no = r.phone_no
+ORDER BY l.org_no, l.phone_no /*lock of l*/
+
 -- name: beat
 -- The heartbeat of a sender. No row: it was declared dead.
 UPDATE senders SET beat = beat + 1, seen_at = :now WHERE owner = :owner RETURNING beat
