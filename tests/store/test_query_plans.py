@@ -19,11 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import msgspec
 import pytest
 
 from heliograph.store.postgresql import BEGIN, PostgresShell
-from heliograph.store.sqlite import SqliteShell
+from heliograph.store.sqlite import SqliteShell, encode_rows
 from heliograph.store.statements import Query, queries
 from tests.conftest import _psql
 from tests.store.crowd import BIG, call, fill
@@ -110,7 +109,7 @@ def _plan_of_sqlite(direct: sqlite3.Connection, query: Query) -> list[str]:
     if query.each and made.rows is not None:
         params |= dict(zip(query.columns, made.rows[0], strict=True))
     elif made.rows is not None:
-        params["rows"] = msgspec.json.encode(made.rows).decode()
+        params["rows"] = encode_rows(query, made.rows)
     return [row[3] for row in direct.execute(f"EXPLAIN QUERY PLAN {query.sql}", params)]
 
 
@@ -158,7 +157,7 @@ def test_sqlite_answers_as_fast_on_the_big_phone_as_on_a_small_one(crowded_file:
             if query.each and made.rows is not None:
                 params |= dict(zip(query.columns, made.rows[0], strict=True))
             elif made.rows is not None:
-                params["rows"] = msgspec.json.encode(made.rows).decode()
+                params["rows"] = encode_rows(query, made.rows)
             direct.execute("BEGIN")
             direct.set_progress_handler(count, 100)
             direct.execute(query.sql, params).fetchall()

@@ -241,7 +241,8 @@ class Shard:
             if settled:
                 self._meter.settled(verdict.kind, verdict.reason, one.seconds)
                 self._judge(owned, verdict, now)
-        self._meter.started([self._waited_s(one) for one in done.started])
+        now_us = self._clock.now_us()
+        self._meter.started([max(now_us - one.job.queued_at_us, 0) / 1e6 for one in done.started])
         for begun in done.started:
             self._org_rate.take(begun.job.org_no, 1, now)
             self._begin(begun)
@@ -266,9 +267,6 @@ class Shard:
         owned.in_flight -= 1
         if self.in_flight.get(job_id) is owned:
             del self.in_flight[job_id]
-
-    def _waited_s(self, one: Started) -> float:
-        return max(self._clock.now_us() - one.job.queued_at_us, 0) / 1e6
 
     def _begin(self, one: Started) -> None:
         owned = self.phones.get(one.job.phone_no)

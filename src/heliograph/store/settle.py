@@ -27,16 +27,17 @@ def settle(
     freed: Freed = {}
     if not settlements:
         return settled, freed
-    plain, others = yield from _write(settlements, now_us)
+    is_plain = [_is_plain(s) for s in settlements]
+    plain, others = yield from _write(settlements, is_plain, now_us)
     done = plain | others
     known, aliases = [], []
-    for s in settlements:
+    for s, simple in zip(settlements, is_plain, strict=True):
         job, verdict = s.job, s.verdict
-        if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != _is_plain(s):
+        if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != simple:
             continue  # a second settlement of it in this batch says nothing
         settled.add(job.job_id)
         sent = verdict.state is State.SENT
-        if job.job_id in plain:
+        if simple:
             moved.sent.append((job.job_id,))
         else:
             moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token)
@@ -62,14 +63,14 @@ def settle(
     return settled, freed
 
 
-def _write(settlements: Sequence[Settlement], now_us: int) -> Unit[tuple[set[int], set[int]]]:
+def _write(settlements: Sequence[Settlement], is_plain: Sequence[bool], now_us: int) -> Unit[tuple[set[int], set[int]]]:
     """The jobs that were sent and nothing else, and the others. Most attempts just succeed: those have a statement of
     their own, with a third of the columns.
     """
     plain, others = [], []
-    for s in settlements:
+    for s, simple in zip(settlements, is_plain, strict=True):
         job, verdict = s.job, s.verdict
-        if _is_plain(s):
+        if simple:
             plain.append((job.org_no, job.job_id, s.token, verdict.ack, verdict.provider_message_id))
             continue
         waits_until = _until(verdict.lane_wait_s, now_us) if verdict.state is State.QUEUED else None

@@ -12,7 +12,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ import msgspec
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store.migrate import TABLE, pending
-from heliograph.store.statements import queries
+from heliograph.store.statements import Query, queries
 from heliograph.store.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -69,8 +69,13 @@ def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
             params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
             found += connection.execute(query.sql, params).fetchall()
         return found
-    rows = [row[0] for row in statement.rows] if len(query.columns) == 1 else statement.rows
-    return connection.execute(query.sql, {**statement.params, "rows": _json.encode(rows).decode()}).fetchall()
+    rows = encode_rows(query, statement.rows)
+    return connection.execute(query.sql, {**statement.params, "rows": rows}).fetchall()
+
+
+def encode_rows(query: Query, rows: Sequence[Sequence[Any]]) -> str:
+    """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
+    return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
 
 
 def drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:

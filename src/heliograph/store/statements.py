@@ -1,8 +1,7 @@
 """Loads the named queries of `sql/*.sql` and spells each for SQLite and for PostgreSQL.
 
 A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in six ways:
-  $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite (one column: of values),
-                            unnest on PostgreSQL
+  $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite, unnest on PostgreSQL
   $columns(NAME)            a list of columns that several queries share, given by `-- columns: NAME: a, b, c`
   /*index NAME*/            INDEXED BY on SQLite, which otherwise takes the primary key for the better search
   /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
@@ -36,6 +35,7 @@ class Query:
     params: tuple[str, ...]
     columns: tuple[str, ...]  # of the batch
     each: bool
+    one: int | None  # SQLite: the only column of the batch that is asked for, handed in as plain values
 
 
 @cache
@@ -72,15 +72,18 @@ def _spell(name: str, body: str, columns: Mapping[str, str], dialect: str) -> Qu
     names = tuple(pair[0] for pair in pairs)
     sql = _INDEX.sub(r"INDEXED BY \1" if dialect == "sqlite" else "", sql)
     if dialect == "sqlite":
+        used = [n for n, column in enumerate(names) if re.search(rf"\br\.{column}\b", sql)]
+        one = used[0] if len(used) == 1 and not each else None
         table = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(names))
-        table = f"value AS {names[0]}" if len(names) == 1 else table
+        table = table if one is None else f"value AS {names[one]}"
         sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)
         names = tuple(column.strip() for column in each.split(",")) if each else names
-        return Query(name, _LOCK.sub("", sql), promise, tuple(dict.fromkeys(_PARAM.findall(sql))), names, bool(each))
+        params = tuple(dict.fromkeys(_PARAM.findall(sql)))
+        return Query(name, _LOCK.sub("", sql), promise, params, names, bool(each), one)
     params = tuple(param for param in dict.fromkeys(_PARAM.findall(_ROWS.sub("", sql))))
     numbers = {param: n for n, param in enumerate(params, 1)}
     arrays = ", ".join(f"${len(params) + n}::{_CASTS[pair[1]]}[]" for n, pair in enumerate(pairs, 1))
     sql = _PARAM.sub(lambda match: f"${numbers[match[1]]}", sql)
     sql = _ROWS.sub(lambda _: f"unnest({arrays}) AS r({', '.join(names)})", sql)
     sql = _LOCK.sub(lambda match: f"FOR UPDATE{match[2] or ''}{' SKIP LOCKED' if match[1] else ''}", sql)
-    return Query(name, sql, promise, params, names, False)
+    return Query(name, sql, promise, params, names, False, None)

@@ -259,7 +259,7 @@ UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.s
 WHERE jobs.job_id IN (SELECT (
     SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id
     AND n.phone_no = p.phone_no AND n.lane = p.lane AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1)
-  FROM $rows(org_no bigint, job_id bigint, token bigint) CROSS JOIN jobs p ON p.org_no = r.org_no AND p.job_id = r.job_id)
+  FROM $rows(org_no bigint, job_id bigint, token bigint) CROSS JOIN jobs p ON p.job_id = r.job_id)
   AND (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1)
   AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no
     AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
