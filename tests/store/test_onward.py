@@ -138,3 +138,41 @@ async def test_what_ended_is_settled_though_its_phone_was_changed_meanwhile(desk
     assert done.settled == [True]
     assert (await desk.get(job_id)).state is State.SENT
     await desk.audit()
+
+
+async def _run_on(desk: Desk, messages: int) -> Started:
+    """Sends so many messages of one chat, each going on from the one before; gives the next, on its way."""
+    for n in range(messages + 2):
+        await desk.put("a", body=f"m{n}")
+    one = await begun(desk)
+    for _ in range(messages):
+        (one,) = (await go_on(desk, desk.settlement(one, SENT))).started
+    return one
+
+
+async def test_the_next_owner_finds_what_a_chat_that_went_on_for_long_has_on_its_way(desk: Desk) -> None:
+    one = await _run_on(desk, 40)
+    await desk.audit()
+    await desk.take_over()
+    ((job, token),) = await desk.store.interrupted(desk.org_no, desk.phone_no, desk.token)
+    assert (job.job_id, token) == (one.job.job_id, one.token)
+
+
+async def test_a_chat_that_went_on_for_long_tries_again_what_failed_at_last(desk: Desk) -> None:
+    one = await _run_on(desk, 40)
+    await desk.settle(one, retry(2.0))
+    await desk.audit()
+    desk.clock.turn(3)
+    assert [started.job.job_id for started in await desk.start(5)] == [one.job.job_id]
+
+
+async def test_a_message_that_comes_as_its_chat_ends_is_not_left_behind(desk: Desk) -> None:
+    one = await _run_on(desk, 1)
+    done = await go_on(desk, desk.settlement(one, SENT))
+    last = done.started[0] if done.started else one
+    late = await desk.put("a", body="late")
+    done = await go_on(desk, desk.settlement(last, SENT))
+    while done.started and done.started[0].job.job_id != late:
+        done = await go_on(desk, desk.settlement(done.started[0], SENT))
+    assert bodies(done) == ["late"]
+    await desk.audit()

@@ -7,6 +7,8 @@ import pytest
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.job import Enqueued
+from heliograph.store.sqlite import encode_rows
+from heliograph.store.statements import queries
 from heliograph.store.unit import Unit, run
 from tests.store.world import Desk, HandClock, make_shell
 
@@ -92,3 +94,9 @@ async def test_a_store_that_closes_answers_every_caller(desk: Desk) -> None:
     assert accepted <= {row["job_id"] for row in await desk.look("SELECT job_id FROM jobs")}
     with pytest.raises(Unavailable):
         await desk.store.orgs()
+
+
+def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_values() -> None:
+    rows = [(7, 8, 1, 1, None), (7, 9, 1, 1, None)]
+    assert encode_rows(queries("sqlite")["jobs_sent"], rows) == "[8,9]"
+    assert encode_rows(queries("sqlite")["fence"], [(7, 1, 2)]) == "[[7,1,2]]"

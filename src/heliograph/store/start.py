@@ -73,7 +73,8 @@ class Round:
             self._paced.append((job.org_no, job.phone_no, job.chat_id, int(new_chat)))
         return started
 
-    def write(self) -> Unit[None]:
+    def note_pace(self) -> Unit[None]:
+        """The starts of phones that have a pace to keep."""
         yield from batch("pace_insert", self._paced, now=self.now_us)
 
 
@@ -90,7 +91,7 @@ def start(this: Round, freed: Freed) -> Unit[Idle]:
     for row in later:
         this.waits(row[1], row[7])
     yield from _begin(this, chosen)
-    yield from this.write()
+    yield from this.note_pace()
     this.started.sort(key=lambda one: (one.job.lane, one.job.seq))
     return (yield from _idle(this))
 

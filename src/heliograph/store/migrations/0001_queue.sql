@@ -141,7 +141,8 @@ CREATE TABLE lanes (
 ) $fill(60) $clustered;
 CREATE INDEX lanes_ready ON lanes (org_no, phone_no, class, lane, head_seq) WHERE status = 'ready';
 CREATE INDEX lanes_delayed ON lanes (org_no, phone_no, not_before) WHERE status = 'delayed';
-CREATE INDEX lanes_busy ON lanes (org_no, phone_no) WHERE status = 'busy';
+-- of an expression: see jobs_of_phone
+CREATE INDEX lanes_busy ON lanes ((phone_no + 0), org_no) WHERE status = 'busy';
 
 -- a chat the phone has written to, or that wrote to it: known chats are not counted as new ones
 CREATE TABLE chats (
