@@ -205,14 +205,14 @@ UNION ALL SELECT * FROM (SELECT org_no, phone_no, chat_id, lane, class, head_job
 -- name: candidates
 -- only: postgresql
 -- The first ready lanes of each phone, for each lane and class; a lane that another transaction holds is left for later.
--- Not of chats that have a message on its way in another lane.
+-- Not of chats that have a message on its way in another lane; the status is written so that the chat's key is searched.
 SELECT l.* FROM $rows(org_no bigint, phone_no bigint)
 CROSS JOIN (VALUES (0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)) AS k(class, lane)
 CROSS JOIN LATERAL (
   SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.class, l.head_job, l.head_seq FROM lanes l
   WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.class = k.class AND l.lane = k.lane AND l.status = 'ready'
   AND (SELECT 1 FROM lanes b WHERE b.org_no = l.org_no AND b.phone_no = l.phone_no AND b.chat_id = l.chat_id
-    AND b.status = 'busy' LIMIT 1) IS NULL
+    AND b.status || '' = 'busy' LIMIT 1) IS NULL
   ORDER BY l.head_seq LIMIT :limit /*lock skip*/) AS l
 
 -- name: jobs_start
