@@ -10,6 +10,7 @@ import pytest
 from heliograph.domain.ids import unique_id
 from heliograph.domain.states import State
 from heliograph.ports.provider import SessionState
+from heliograph.sender import engine
 from tests.sender.world import Member, World
 from tests.store.world import look
 
@@ -245,3 +246,27 @@ async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> 
     for job in jobs:
         await fleet.until_state(job, State.SENT, limit_s=40)
     assert {opened.count(phone.phone_no) for phone in fleet.phones} == {2}
+
+
+async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
+    fleet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "FULL", 3)
+    first = await fleet.join("a", changes={"shards": 2})
+    await _shares(fleet, 4)
+
+    async def loops() -> list[int]:
+        return [len(shard.phones) for shard in first.sender._shards]
+
+    async def spread() -> bool:
+        return await loops() == [3, 1]
+
+    await fleet.clock.until(spread, limit_s=10)
+    jobs = [await fleet.put("chat", phone=phone) for phone in fleet.phones]
+    for phone in fleet.phones:
+        first.sender.phones([phone.phone_no])
+    for job in jobs:
+        await fleet.until_state(job, State.SENT)
+    await fleet.join("b")
+    await _shares(fleet, 2, 2)
+    assert sum(await loops()) == 2

@@ -5,7 +5,6 @@ Known weakness: a hint that is lost costs a phone up to a second.
 """
 
 import asyncio
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -23,6 +22,10 @@ LOOK_S = 1.0
 
 __all__ = ["Sender", "SenderDeps"]
 
+# phones of one shard before another is begun: while one waits for its commit the other works, but both write smaller
+# transactions, and of several senders beside each other each has few phones
+FULL = 50
+
 
 class Sender:
     """Implements ports.wake.Wake for the phones it owns."""
@@ -31,7 +34,9 @@ class Sender:
         self._deps = deps
         # each shard keeps its part of an organisation's rate
         self._org_rates = [OrgRate(deps.org_per_second / deps.shards) for _ in range(deps.shards)]
-        self._own = Ownership(deps, shard=self._shard, joined=self._joined)
+        self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
+        self._places: dict[int, int] = {}  # phone_no → shard
+        self._taken = [0] * deps.shards
         self._shards = [
             Shard(
                 deps.store,
@@ -219,4 +224,19 @@ class Sender:
         return any(job_id in shard.in_flight for shard in self._shards)
 
     def _shard(self, phone_no: int) -> Shard:
-        return self._shards[zlib.crc32(phone_no.to_bytes(8, "big")) % len(self._shards)]
+        """The one that has the phone; any other has no ear for it."""
+        return self._shards[self._places.get(phone_no, 0)]
+
+    def _place(self, phone_no: int) -> Shard:
+        """A phone joins the first shard with room, or the one with the fewest."""
+        if phone_no not in self._places:
+            taken = self._taken
+            place = next((n for n, count in enumerate(taken) if count < FULL), taken.index(min(taken)))
+            self._places[phone_no] = place
+            taken[place] += 1
+        return self._shards[self._places[phone_no]]
+
+    def _leave(self, phone_no: int) -> None:
+        self._shard(phone_no).remove(phone_no)
+        if (place := self._places.pop(phone_no, None)) is not None:
+            self._taken[place] -= 1

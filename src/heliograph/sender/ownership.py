@@ -64,11 +64,20 @@ class SenderDeps:
 
 
 class Ownership:
-    """`shard(phone_no)`: where the phone's loop is. `sink`: where its session tells what happens."""
+    """`place(phone_no)`: where its loop will be. `leave(phone_no)`: it is no more. `sink`: where its session tells what
+    happens."""
 
-    def __init__(self, deps: SenderDeps, *, shard: Callable[[int], Shard], joined: Callable[[Fleet], None]) -> None:
+    def __init__(
+        self,
+        deps: SenderDeps,
+        *,
+        place: Callable[[int], Shard],
+        leave: Callable[[int], None],
+        joined: Callable[[Fleet], None],
+    ) -> None:
         self._deps = deps
-        self._shard = shard
+        self._place = place
+        self._leave = leave
         self._fleet_seen = joined
         self.sink: Sink | None = None
         self.phones: dict[int, Owned] = {}
@@ -173,7 +182,7 @@ class Ownership:
             if owned is None or self.stopping or lease.token != self._adopting.get(phone_no):
                 return  # cannot be driven here, or was taken anew meanwhile
             self.phones[phone_no] = owned
-            shard = self._shard(phone_no)
+            shard = self._place(phone_no)
             await self._recover(owned, shard)
             if deps.clock.monotonic() >= self.good_until:  # a session of the next owner would be ended by ours
                 self.drop(owned)
@@ -273,7 +282,7 @@ class Ownership:
         owned.closing = True
         if self.phones.get(owned.row.phone_no) is owned:
             del self.phones[owned.row.phone_no]
-            self._shard(owned.row.phone_no).remove(owned.row.phone_no)
+            self._leave(owned.row.phone_no)
             self._deps.meter.lease("dropped", 1)
             self._closing[owned.row.phone_no] = self.spawn(self._close(owned, self._closing.get(owned.row.phone_no)))
 
