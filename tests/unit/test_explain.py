@@ -84,6 +84,7 @@ def test_everything_at_once_is_told_in_order_of_decisiveness() -> None:
         ({"ahead": 1}, "behind", "Waits behind 1 other."),
         ({"ahead": 37}, "behind", "Waits behind 37 others."),
         ({"ahead_in_chat": 2}, "behind_in_chat", "Waits behind 2 earlier messages to the same chat."),
+        ({"ahead_in_chat": 101}, "behind_in_chat", "Waits behind more than 100 earlier messages to the same chat."),
         ({"job": replace(JOB, attempts=2, not_before_us=NOW + 4 * S, detail="No answer.")}, "retry",
          "Attempt 2 did not succeed, the next is at 14:16:44 UTC: No answer."),
         ({"job": replace(JOB, not_before_us=NOW + 4 * S, detail="Slow down.")}, "throttled",

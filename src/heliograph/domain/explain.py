@@ -41,9 +41,13 @@ class Wait:
     limit: float | None = None
 
 
+MOST_AHEAD = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`ahead`: others of the phone that go first; `ahead_in_chat`: of the same chat and lane.
+    """`ahead`: others of the phone that go first; `ahead_in_chat`: of the same chat and lane, not counted beyond
+    MOST_AHEAD and one.
 
     `unowned`: no sender process has the phone. `waits_for_until_us`: an earlier message of the chat is uncertain.
     `chat_until_us`: the chat was told to wait. `forecast_s`: of domain/forecast.py, what stands above aside.
@@ -233,7 +237,8 @@ def _of_chat(facts: Facts) -> Iterator[Blocker]:
         yield Blocker("chat_throttled", f"Waits: the chat goes on at {at}.", facts.chat_until_us)
     if facts.ahead_in_chat:
         others = "message" if facts.ahead_in_chat == 1 else "messages"
-        text = f"Waits behind {facts.ahead_in_chat} earlier {others} to the same chat."
+        count = f"more than {MOST_AHEAD}" if facts.ahead_in_chat > MOST_AHEAD else facts.ahead_in_chat
+        text = f"Waits behind {count} earlier {others} to the same chat."
         yield Blocker("behind_in_chat", text)
 
 
