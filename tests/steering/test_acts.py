@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import PhonePatch
+from heliograph.domain.job import Job, PhonePatch
 from heliograph.domain.states import Lane, State
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Settlement, StartWish
@@ -117,9 +117,7 @@ async def test_an_uncertain_message_is_settled_by_hand(
 async def test_an_uncertain_message_is_sent_again_before_what_came_later(
     world: World,
 ) -> None:
-    first = await world.send(A)
-    await world.step(1, UNCERTAIN)
-    world.clock.advance(700)
+    first = await doubtful(world)
     await world.step(1)  # the lane is let go
     second = await world.send(A)
     assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
@@ -127,10 +125,16 @@ async def test_an_uncertain_message_is_sent_again_before_what_came_later(
     assert [j.job_id for j in sent] == [first.job_id, second.job_id]
 
 
-async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way(world: World) -> None:
-    first = await world.send(A)
+async def doubtful(world: World) -> Job:
+    """A message of which nobody knows whether it was sent, and for which its chat waits no longer."""
+    job = await world.send(A)
     await world.step(1, UNCERTAIN)
     world.clock.advance(700)
+    return job
+
+
+async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way(world: World) -> None:
+    first = await doubtful(world)
     second, third = await world.send(A), await world.send(A)
     (on_its_way,) = await world.start(1)
     assert on_its_way.job.job_id == second.job_id
@@ -144,12 +148,8 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way
 
 
 async def test_two_uncertain_messages_are_sent_again_right_after_the_one_on_its_way(world: World) -> None:
-    first = await world.send(A)
-    await world.step(1, UNCERTAIN)
-    world.clock.advance(700)
-    second = await world.send(A)
-    await world.step(1, UNCERTAIN)
-    world.clock.advance(700)
+    first = await doubtful(world)
+    second = await doubtful(world)
     third, fourth = await world.send(A), await world.send(A)
     (on_its_way,) = await world.start(1)
     assert on_its_way.job.job_id == third.job_id
@@ -161,9 +161,7 @@ async def test_two_uncertain_messages_are_sent_again_right_after_the_one_on_its_
 
 
 async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_again(world: World) -> None:
-    first = await world.send(A)
-    await world.step(1, UNCERTAIN)
-    world.clock.advance(700)
+    first = await doubtful(world)
     second = await world.send(A)
     (on_its_way,) = await world.start(1)
     assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None

@@ -28,7 +28,7 @@ from tests.conftest import _psql
 from tests.store.crowd import BIG, call, fill
 from tests.store.world import HandClock
 
-HOT_FILES = ("enqueue", "advance", "receipts", "jobs", "purge", "leases")
+HOT_FILES = ("enqueue", "advance", "lanes", "receipts", "jobs", "purge", "leases")
 
 
 def _words(text: str) -> frozenset[str]:

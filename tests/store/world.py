@@ -265,8 +265,10 @@ def _lanes(jobs: list[dict[str, Any]], lanes: list[dict[str, Any]]) -> list[str]
         if row["status"] == "busy":
             if len(sending) != 1:
                 wrong.append(f"lane {key}: busy, but {sending} are on their way")
-            elif row["head_seq"] > min(job["seq"] for job in [*queued, job_of[sending[0]]]):
-                wrong.append(f"lane {key}: nothing waits before {row['head_seq']}, it says")
+            elif row["head_seq"] > (on_its_way := job_of[sending[0]]["seq"]):
+                wrong.append(f"lane {key}: {sending[0]} is on its way before {row['head_seq']}, where it begins")
+            elif early := [job["job_id"] for job in queued if job["seq"] < on_its_way]:
+                wrong.append(f"lane {key}: {early} wait before the message on its way, and would be passed over")
         elif sending:
             wrong.append(f"lane {key}: {sending} on their way, but it is {row['status']}")
         elif queued:

@@ -123,8 +123,7 @@ def make_sender(
         lease_s=settings.lease_seconds,
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
-        # more on SQLite only make smaller transactions; an organisation's rate is kept by one
-        shards=1 if settings.sqlite_path is not None or settings.org_messages_per_second else 2,
+        shards=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
         pressed=store.pressed,
         org_per_second=settings.org_messages_per_second,
         provider=providers.get,

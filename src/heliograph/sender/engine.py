@@ -32,11 +32,9 @@ class Sender:
 
     def __init__(self, deps: SenderDeps) -> None:
         self._deps = deps
-        # each shard keeps its part of an organisation's rate
-        self._org_rates = [OrgRate(deps.org_per_second / deps.shards) for _ in range(deps.shards)]
+        self._org_rate = OrgRate(deps.org_per_second)
         self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
         self._places: dict[int, int] = {}  # phone_no → shard
-        self._taken = [0] * deps.shards
         self._shards = [
             Shard(
                 deps.store,
@@ -45,7 +43,7 @@ class Sender:
                 limits=deps.limits,
                 meter=deps.meter,
                 chance=deps.chance,
-                org_rate=rate,
+                org_rate=self._org_rate,
                 good_until=lambda: self._own.good_until,
                 lost=self._own.lost,
                 changed=self._read_again,
@@ -53,7 +51,7 @@ class Sender:
                 trip=self._pause,
                 log=deps.log,
             )
-            for rate in self._org_rates
+            for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
         ]
         self.inflow = Inflow(
             deps.store,
@@ -217,8 +215,7 @@ class Sender:
                 return
 
     def _joined(self, fleet: Fleet) -> None:
-        for rate in self._org_rates:
-            rate.senders = max(len(fleet.beats), 1)
+        self._org_rate.senders = max(len(fleet.beats), 1)
 
     def _under_way(self, job_id: JobId) -> bool:
         return any(job_id in shard.in_flight for shard in self._shards)
@@ -230,13 +227,11 @@ class Sender:
     def _place(self, phone_no: int) -> Shard:
         """A phone joins the first shard with room, or the one with the fewest."""
         if phone_no not in self._places:
-            taken = self._taken
-            place = next((n for n, count in enumerate(taken) if count < FULL), taken.index(min(taken)))
-            self._places[phone_no] = place
-            taken[place] += 1
+            everywhere = list(self._places.values())
+            taken = [everywhere.count(n) for n in range(len(self._shards))]
+            self._places[phone_no] = next((n for n, count in enumerate(taken) if count < FULL), taken.index(min(taken)))
         return self._shards[self._places[phone_no]]
 
     def _leave(self, phone_no: int) -> None:
         self._shard(phone_no).remove(phone_no)
-        if (place := self._places.pop(phone_no, None)) is not None:
-            self._taken[place] -= 1
+        self._places.pop(phone_no, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
+from heliograph.domain.states import State
 from heliograph.store.lanes import INTAKE, Counts, Relink, on_the_way_of, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Rows, Unit, batch, run
@@ -52,21 +53,32 @@ def _waiting(org_no: int, phone_no: int, after: Place, *, maybe_sent: int) -> Un
 
 
 def cancel_rows(org_no: int, rows: Sequence[Any], actor: str, why: str, now_us: int) -> Unit[list[JobId]]:
+    detail = _WORDS[why]
+    return (yield from end_rows(org_no, rows, "cancelled", actor, why, detail, now_us))
+
+
+def end_rows(
+    org_no: int, rows: Sequence[Any], state: str, actor: str, why: str, detail: str, now_us: int
+) -> Unit[list[JobId]]:
+    """Those of these jobs that still wait end as `cancelled` or `expired`, and their chats go on."""
     if not rows:
         return []
-    detail = _WORDS[why]
     yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
     yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
     yield from batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
-    ended = yield from batch("jobs_cancel", sorted((org_no, row["job_id"], why, detail) for row in rows), now=now_us)
+    if state == State.EXPIRED:
+        ended = yield from batch("jobs_expire", sorted((org_no, row["job_id"]) for row in rows), now=now_us)
+    else:
+        cancelled = sorted((org_no, row["job_id"], why, detail) for row in rows)
+        ended = yield from batch("jobs_cancel", cancelled, now=now_us)
     counts, events, heads = Counts(), [], []
     for row in ended:
         counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
         counts.broadcast(org_no, row["broadcast_no"], failed=1)
         heads.append((org_no, row["phone_no"], row["chat_id"], row["lane"], row["job_id"]))
         event = Event(
-            row["job_id"], row["events"], now_us, "cancelled", "queued", "cancelled", row["ack"], row["attempts"], 0,
-            actor, why, detail,
+            row["job_id"], row["events"], now_us, state, "queued", state, row["ack"], row["attempts"], 0, actor, why,
+            detail,
         )  # fmt: skip
         events.append(event_row(org_no, event))
     lanes = yield from batch("lanes_headed_by", sorted(heads))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.domain.explain import Facts, Hold, explain
+from heliograph.domain.explain import MOST_AHEAD, Facts, Hold, explain
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.numbers import zones_of
 from heliograph.domain.pacing import History, Policy
@@ -127,5 +127,5 @@ def _behind(waiting: Sequence[Job], lanes: Mapping[tuple[int, str, int], Any]) -
         lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
         if lane is not None and lane["head_job"] is not None and lane["head_job"] != job.job_id and job.events:
             later.append((job.org_no, job.phone_no, job.chat_id, int(job.lane), job.seq, job.job_id))
-    rows = yield from batch("explain_behind", later[:COUNTED])
+    rows = yield from batch("explain_behind", later[:COUNTED], most=MOST_AHEAD + 1)
     return {row["job_id"]: row["ahead"] for row in rows}

@@ -8,7 +8,7 @@ the number too small for a while.
 from typing import Any
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.explain import Facts, Hold, Wait
+from heliograph.domain.explain import MOST_AHEAD, Facts, Hold, Wait
 from heliograph.domain.forecast import eta, eta_new
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.numbers import zones_of
@@ -41,7 +41,9 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     holds = {row["what"]: hold_of(row) for row in (yield from run("holds_of_phone", **where))}
     owner = yield from one("explain_owner", **where)
     new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
-    in_chat = yield from one("explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, **where)
+    in_chat = yield from one(
+        "explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, most=MOST_AHEAD + 1, **where
+    )
     ahead, spaced_s = (yield from _ahead(job)), 0.0
     if job.events == 0 and job.broadcast_no is not None:  # still a recipient
         ahead, spaced_s = yield from _ahead_in_list(job)

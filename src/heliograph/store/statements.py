@@ -2,7 +2,8 @@
 
 A query begins with `-- name: NAME` and a line of promise. What differs between the databases is said in six ways:
   $rows(a bigint, b text)   a batch handed in as table `r`: json_each on SQLite, unnest on PostgreSQL
-  $columns(NAME)            a list of columns that several queries share, given by `-- columns: NAME: a, b, c`
+  $columns(NAME), $part(NAME)  a list of columns, or another piece of text, that several queries share; given by
+                            `-- columns: NAME: a, b, c` or `-- part: NAME: …`, up to the end of the line
   /*index NAME*/            INDEXED BY on SQLite, which otherwise takes the primary key for the better search
   /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
   -- only: DATABASE         the query exists for one database; twins have the same name, elsewhere it gives no rows
@@ -16,7 +17,8 @@ from functools import cache
 from importlib.resources import files
 
 _QUERY = re.compile(r"^-- name: *(\w+)[^\n]*\n", re.MULTILINE)
-_COLUMNS = re.compile(r"^-- columns: *(\w+): *(.+)$", re.MULTILINE)
+_SHARED = re.compile(r"^-- (columns|part): *(\w+): *(.+)$", re.MULTILINE)
+_USED = re.compile(r"\$(columns|part)\((\w+)\)")
 _ROWS = re.compile(r"\$rows\(([^)]*)\)")
 _LOCK = re.compile(r"/\*lock( skip)?( of \w+)?\*/")
 _INDEX = re.compile(r"/\*index (\w+)\*/")
@@ -45,11 +47,11 @@ def queries(dialect: str) -> Mapping[str, Query]:
     texts = [
         path.read_text() for path in sorted(files(__package__).joinpath("sql").iterdir(), key=lambda path: path.name)
     ]
-    columns = {name: listed.strip() for text in texts for name, listed in _COLUMNS.findall(text)}
+    shared = {(kind, name): said.strip() for text in texts for kind, name, said in _SHARED.findall(text)}
     for text in texts:
         parts = _QUERY.split(text)[1:]
         for name, body in zip(parts[::2], parts[1::2], strict=True):
-            query = _spell(name, body, columns, dialect)
+            query = _spell(name, body, shared, dialect)
             if query is None:
                 continue
             if name in found:
@@ -58,15 +60,15 @@ def queries(dialect: str) -> Mapping[str, Query]:
     return found
 
 
-def _spell(name: str, body: str, columns: Mapping[str, str], dialect: str) -> Query | None:
+def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect: str) -> Query | None:
     comments = [line[2:].strip() for line in body.splitlines() if line.startswith("--")]
     sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
     only = next((line.removeprefix("only:").strip() for line in comments if line.startswith("only:")), dialect)
     if only != dialect:
         return None
     each = next((line.removeprefix("each:") for line in comments if line.startswith("each:")), "")
-    promise = next((line for line in comments if not line.startswith(("only:", "each:", "columns:"))), "")
-    sql = re.sub(r"\$columns\((\w+)\)", lambda match: columns[match[1]], sql)
+    promise = next((line for line in comments if not line.startswith(("only:", "each:", "columns:", "part:"))), "")
+    sql = _USED.sub(lambda match: shared[match[1], match[2]], sql)
     batch = _ROWS.search(sql)
     pairs = [pair.split() for pair in batch[1].split(",")] if batch else []
     names = tuple(pair[0] for pair in pairs)

@@ -2,7 +2,7 @@
 -- The oldest job that waits, over all lanes: one narrow row a chat with work, looked at once an hour.
 SELECT min(head_job) AS job_id FROM lanes
 
--- name: oldest_open
+-- name: oldest_uncertain
 -- The oldest uncertain job, by the small index of them; one under way is the head of its lane.
 SELECT min(job_id) AS job_id FROM jobs WHERE watched = 1 AND maybe_sent = 1
 

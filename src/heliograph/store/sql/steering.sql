@@ -104,11 +104,11 @@ SELECT c.phone_no, c.chat_id FROM $rows(org_no bigint, phone_no bigint, chat_id 
 JOIN chats c ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
 
 -- name: explain_behind
--- Of many, the earlier messages of the same chat and lane, up to 101: each is read.
+-- Of many, the earlier messages of the same chat and lane, up to :most: each is read.
 SELECT r.job_id, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.org_no = r.org_no AND j.phone_no = r.phone_no
   AND j.chat_id = r.chat_id AND j.lane = r.lane AND j.state = 'queued' AND j.seq < r.seq AND j.seq >= (
     SELECT l.head_seq FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane)
-  ORDER BY j.seq LIMIT 101) AS earlier) AS ahead
+  ORDER BY j.seq LIMIT :most) AS earlier) AS ahead
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint, job_id bigint)
 
 -- name: explain_class
@@ -116,10 +116,10 @@ FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint, j
 SELECT 1 AS known FROM chats WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
 
 -- name: explain_ahead_in_chat
--- Earlier messages of the same chat and lane, up to 101: each is read.
+-- Earlier messages of the same chat and lane, up to :most: each is read.
 SELECT count(*) AS ahead FROM (SELECT 1 FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
   AND lane = :lane AND state = 'queued' AND seq < :seq AND seq >= (SELECT l.head_seq FROM lanes l WHERE l.org_no = :org_no
-  AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.lane = :lane) ORDER BY seq LIMIT 101) AS earlier
+  AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.lane = :lane) ORDER BY seq LIMIT :most) AS earlier
 
 -- name: explain_queue
 -- For each lane of the phone: accepted and not settled, and the next place in the order.
