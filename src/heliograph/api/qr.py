@@ -8,7 +8,6 @@ import io
 from typing import Literal
 
 import msgspec
-import segno
 from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.call import Call
@@ -42,6 +41,8 @@ async def qr(call: Call) -> Answer:
     code = call.deps.pairing_code(call.the_phone)
     if code is None:
         raise Conflict(f"A phone of kind {call.the_phone.provider} is not paired by a code")
+    import segno  # for the few who pair a phone; no start waits for it
+
     picture = io.BytesIO()
     segno.make(code, micro=False).save(picture, kind="png", scale=8, border=4)
     image = picture.getvalue()

@@ -20,7 +20,7 @@ from heliograph.api.deps import ApiDeps, Mount, Readiness
 from heliograph.api.gate import Gate
 from heliograph.api.http import build_api
 from heliograph.app.sending import make_inbox, make_sender, open_providers
-from heliograph.app.stores import open_store
+from heliograph.app.stores import fleet_wake, open_store
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.api_key import given_key, new_key
@@ -45,7 +45,6 @@ from heliograph.store.outbox import OutboxStore
 from heliograph.store.replays import WebhookStore
 from heliograph.store.steering import SteeringStore
 from heliograph.store.store import Store
-from heliograph.store.wake import PostgresWake
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
 from heliograph.webhooks.desk import webhook_desk
@@ -91,11 +90,10 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
         services: dict[str, Any] = {}
         sender = None
-        fleet = None
+        fleet = fleet_wake(settings, store, clock)
         stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
         told_inbox: Callable[[Sequence[int]], None] = _nobody
-        if settings.sqlite_path is None:
-            fleet = PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
+        if fleet is not None:
             services["wake"] = fleet.run()
         if "sender" in settings.roles:
             stored_files = FileStore(store.shell)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -32,9 +32,11 @@ from heliograph.simulator.network import open_network
 from heliograph.store.cloud import StoredInbox, StoredUploads
 from heliograph.store.steering import SteeringStore
 from heliograph.store.store import Store
-from heliograph.store.wake import PostgresWake
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
+
+if TYPE_CHECKING:
+    from heliograph.store.wake import PostgresWake
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def make_sender(
     providers: Providers,
     vault: Vault,
     files: MediaSource,
-    fleet: PostgresWake | None,
+    fleet: "PostgresWake | None",
     log: Any,
 ) -> Sender:
     def config(row: PhoneRow) -> Mapping[str, object]:

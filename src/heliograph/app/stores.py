@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.domain.ids import JobIds
 from heliograph.ports.intake import Accounts
 from heliograph.settings import Settings
-from heliograph.store.postgresql import PostgresShell
 from heliograph.store.sqlite import SqliteShell
 from heliograph.store.store import Shell, Store
-from heliograph.store.transfer import Moved, transfer
+
+if TYPE_CHECKING:
+    from heliograph.store.transfer import Moved
+    from heliograph.store.wake import PostgresWake
 
 Committed = Callable[[float, int], None]  # seconds, units
 
@@ -24,7 +27,18 @@ def _unheard(_seconds: float, _units: int) -> None: ...
 def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Shell:
     if settings.sqlite_path is not None:
         return SqliteShell(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
+    from heliograph.store.postgresql import PostgresShell  # its driver is not waited for where the store is a file
+
     return PostgresShell(settings.database_url, committed, clock.monotonic)
+
+
+def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "PostgresWake | None":
+    """How processes on PostgreSQL wake each other; None: this one is alone."""
+    if settings.sqlite_path is not None:
+        return None
+    from heliograph.store.wake import PostgresWake
+
+    return PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
 
 
 @asynccontextmanager
@@ -55,8 +69,11 @@ async def check_store(settings: Settings) -> str:
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
 
 
-async def move_store(path: Path, url: str, told: Callable[[Moved], None]) -> Sequence[Moved]:
+async def move_store(path: Path, url: str, told: "Callable[[Moved], None]") -> "Sequence[Moved]":
     """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
+    from heliograph.store.postgresql import PostgresShell
+    from heliograph.store.transfer import transfer
+
     if not await asyncio.to_thread(path.exists):
         raise CannotStart(f"There is no database file {path}.")
     clock = SystemClock()

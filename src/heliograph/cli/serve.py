@@ -2,6 +2,9 @@
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -34,9 +37,23 @@ def serve(host: str | None, port: str | None, database_url: str | None, roles: s
 
     import uvloop
 
-    from heliograph.app.serve import serve as run_server
+    with _without("rich"):  # structlog would draw tracebacks with it: our log does not, and it is a tenth of the start
+        from heliograph.app.serve import serve as run_server
 
     gc.freeze()  # what was imported stays: later collections need not walk it again
     gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run_server(settings))
+
+
+@contextmanager
+def _without(library: str) -> Iterator[None]:
+    """What is imported in here does not find this optional library, if nobody has imported it yet."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]  # how Python is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[library]
