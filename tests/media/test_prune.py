@@ -12,6 +12,8 @@ from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
 from heliograph.store.files import FileStore
+from heliograph.store.steering import SteeringStore
+from tests.store.world import REFUSED, HandClock, open_desk
 
 NOW_US = 1_790_000_000_000_000
 
@@ -59,3 +61,23 @@ async def test_a_file_past_its_time_goes_unless_a_message_that_waits_may_need_it
         await store.purge(org.org_no, phone.phone_no)
         assert await prune_media(folder, needed, Fixed(), days=30) == 1
         assert [folder.path(name).exists() for name in (waiting, young)] == [False, True]
+
+
+async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_ones(tmp_path: Path) -> None:
+    folder, clock = MediaFolder(tmp_path / "media"), HandClock()
+    clock.us = NOW_US - 29 * DAY_US
+    desk = await open_desk(tmp_path / "h.db", clock)
+    try:
+        file = keep(folder, b"put back", days_old=29)
+        old = await desk.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 8, file)))
+        await desk.send(REFUSED)
+        clock.us = NOW_US
+        await desk.put()
+        assert await SteeringStore(desk.store.shell, clock, desk.ids).retry_now(desk.org_no, [old], "Asha") == {}
+        needed = FileStore(desk.store.shell).needed
+        assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 0
+        await desk.send()
+        assert await desk.send() == old
+        assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 1
+    finally:
+        await desk.store.shell.close()

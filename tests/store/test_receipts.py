@@ -123,6 +123,25 @@ async def test_a_failed_message_is_not_revived_by_a_receipt(desk: Desk) -> None:
     assert (await desk.get(job_id)).state is State.FAILED
 
 
+async def test_a_receipt_corrects_a_message_that_was_given_up_though_it_may_have_arrived(desk: Desk) -> None:
+    job_id = await desk.put()
+    await desk.send(Verdict(State.FAILED, "failed", "poison", "Parked.", maybe_sent=True))
+    await desk.receipt(job_id, 3)
+    job = await desk.get(job_id)
+    assert (job.state, job.ack, job.reason, job.detail) == (State.SENT, 3, None, None)
+    assert [event.kind for event in await desk.history(job_id)][-3:] == ["resolved", "receipt", "receipt"]
+    await desk.receipt(job_id, -1, code="late", detail="Late.")
+    assert (await desk.get(job_id)).state is State.SENT
+
+
+async def test_a_refused_message_of_which_an_answer_was_lost_is_not_revived_by_a_receipt(desk: Desk) -> None:
+    job_id = await desk.put()
+    await desk.send(uncertain(20.0))
+    await desk.receipt(job_id, -1, code="not_on_whatsapp", detail="This number is not on WhatsApp.")
+    await desk.receipt(job_id, 3)
+    assert (await desk.get(job_id)).state is State.FAILED
+
+
 async def test_receipts_before_the_providers_id_is_known_are_kept_for_it(desk: Desk) -> None:
     job_id = await desk.put()
     (one,) = await desk.start()

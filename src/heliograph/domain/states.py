@@ -26,8 +26,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.SENDING: frozenset({State.SENT, State.QUEUED, State.UNCERTAIN, State.FAILED}),
     State.UNCERTAIN: frozenset({State.SENT, State.QUEUED, State.FAILED}),
     State.SENT: frozenset({State.FAILED}),  # refused by WhatsApp after it had accepted
-    # a person may send a failed job again
-    State.FAILED: frozenset({State.QUEUED}),
+    # a person may send a failed job again; one that was given up without an answer may have arrived, says a receipt
+    State.FAILED: frozenset({State.QUEUED, State.SENT}),
     State.CANCELLED: frozenset(),
     State.EXPIRED: frozenset(),
 }

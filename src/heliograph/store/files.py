@@ -33,7 +33,7 @@ class Needed:
 
 def needed(now_us: int) -> Unit[Needed]:
     oldest = []
-    for name in ("oldest_heads", "oldest_uncertain"):
+    for name in ("oldest_heads", "oldest_uncertain", "oldest_again"):
         row = yield from one(name)
         if row["job_id"] is not None:
             oldest.append(job_time_us(JobId(row["job_id"])))

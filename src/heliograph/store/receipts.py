@@ -20,6 +20,8 @@ from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch
 
 JobKey = tuple[int, int, JobId]  # org_no, phone_no, job
+# which counter of its queue a job is in
+_COUNTED = {"uncertain": "active", "queued": "waiting", "sent": "completed", "failed": "failed"}
 
 
 def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Applied]:
@@ -123,25 +125,19 @@ def climb(
             aliases.append((org_no, provider_id, job_id))
         changed.append(job_id)
         was_open = row["state"] in (State.UNCERTAIN, State.QUEUED)
-        ended = {"completed": int(state == "sent"), "failed": int(state == "failed")}
-        place = (org_no, phone_no, row["lane"])
-        if row["state"] == State.UNCERTAIN:
-            counts.add(place, active=-1, **ended)
-        elif was_open:
-            counts.add(place, waiting=-1, **ended)
-        elif state != row["state"]:
-            counts.add(place, completed=-1, failed=1)
+        if settles:
+            counts.add((org_no, phone_no, row["lane"]), **{_COUNTED[row["state"]]: -1, _COUNTED[state]: 1})
         counts.broadcast(
             org_no,
             row["broadcast_no"],
-            sent=int(state == "sent" and row["state"] != "sent") - int(state == "failed" and row["state"] == "sent"),
-            failed=int(state == "failed" and row["state"] != "failed"),
+            sent=int(state == "sent") - int(row["state"] == "sent"),
+            failed=int(state == "failed") - int(row["state"] == "failed"),
             delivered=int(ack >= Ack.DELIVERED > row["ack"]),
             read=int(ack >= Ack.READ > row["ack"]),
         )
         if was_open:
             freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
-        if was_open and state == "sent":
+        if settles and state == "sent":
             known.append((org_no, phone_no, row["chat_id"]))
     yield from rungs.write()
     yield from batch("receipts_apply", updates, now=now_us)
@@ -202,12 +198,15 @@ def _decide(
     """(state, ack, events, provider's id, the receipt that failed it) or None if nothing changes."""
     state, ack = State(row["state"]), row["ack"]
     provider_id = next((r.provider_message_id for r in receipts if r.provider_message_id), None)
-    may_settle = state is State.UNCERTAIN or (state is State.QUEUED and row["maybe_sent"] == 1)
+    failure = next((r for r in receipts if r.ack == Ack.FAILED), None)
+    top = max((r.ack for r in receipts), default=0)
+    maybe_sent = row["maybe_sent"] == 1
+    may_settle = state is State.UNCERTAIN or (maybe_sent and state is State.QUEUED)
+    if state is State.FAILED:  # given up without an answer, not refused: it arrived all the same
+        may_settle = maybe_sent and ack != Ack.FAILED and top >= Ack.SENT
     if not (may_settle or state is State.SENT):
         return None
     steps: list[_Step] = []
-    failure = next((r for r in receipts if r.ack == Ack.FAILED), None)
-    top = max((r.ack for r in receipts), default=0)
     after = state
     if may_settle and top >= Ack.SENT:
         after = State.SENT

@@ -129,6 +129,7 @@ def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
     """Gives those that were not failed any more under the lock."""
     places = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
+    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
     yield from batch("intake_lock", [(*place, INTAKE) for place in places])
     seqs = yield from _places(org_no, rows)
     opened = {
