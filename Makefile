@@ -22,9 +22,10 @@ $(READY): requirements-bootstrap.lock requirements-dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked dependencies into $(VENV) (once) …"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock \
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.lock \
 		|| { echo "uv could not; trying with pip …"; $(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	@$(BIN)/python -m compileall -q src  # where Python is told to keep no bytecode, each start would compile it all
 	@touch $@
 
 demo: $(READY) ## send a text, an image, a poll and a reply through a simulated WhatsApp, and watch them arrive
