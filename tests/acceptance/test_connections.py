@@ -122,6 +122,23 @@ def test_a_body_without_a_length_and_a_large_one_are_taken(server: Server) -> No
         assert answers(connection, 1)[0][0] == 200
 
 
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
+    head = f"POST /v1/message/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n".encode()
+    with opened(server) as connection:
+        connection.sendall(head + b"Content-Length: 99999999\r\n\r\n")
+        ((status, _, body),) = answers(connection, 1)
+    assert (status, json.loads(body)["code"]) == (413, "PAYLOAD_TOO_LARGE_ERROR")
+
+
+@pytest.mark.parametrize("wrong", [b"HELLO\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n"])
+def test_what_is_no_http_is_refused_in_json(server: Server, wrong: bytes) -> None:
+    with opened(server) as connection:
+        connection.sendall(wrong)
+        ((status, headers, body),) = answers(connection, 1)
+    assert (status, headers["content-type"]) == (400, "application/json")
+    assert json.loads(body)["code"] == "BAD_REQUEST_ERROR"
+
+
 def test_a_client_that_goes_before_its_body_is_whole_stores_nothing(server: Server) -> None:
     for cut in (10, 100, 160, len(raw()) - 1):
         with opened(server) as connection:

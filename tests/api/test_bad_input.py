@@ -147,7 +147,17 @@ async def test_media_that_cannot_be_sent_is_refused_and_leaves_no_file(
         ),
         (b'{"chat_id":"919537851844","message":"Hi","deep":' + b"[" * 40 + b"]" * 40 + b"}", 400, "BAD_REQUEST_ERROR"),
         (b"[" * 90_000, 400, "BAD_REQUEST_ERROR"),
-        (b'{"chat_id":"919537851844","n":' + b"9" * 6000 + b',"message":"\\u0000"}', 400, "BAD_REQUEST_ERROR"),
+        (b'{"chat_id":"919537851844","n":' + b"9" * 6000 + b',"message":"\\u0000"}', 422, "VALIDATION_ERROR"),
+        (b'{"chat_id":"919537851844","message":' + b"9" * 5000 + b"}", 422, "VALIDATION_ERROR"),
+        (b'{"chat_id":"919537851844","message":"Hi","ttl_seconds":1e999}', 422, "VALIDATION_ERROR"),
+        (b'{"chat_id":"919537851844","message":"Hi","ttl_seconds":Infinity}', 400, "BAD_REQUEST_ERROR"),
+        (b'{"chat_id":"919537851844","message":"Hi","ttl_seconds":NaN}', 400, "BAD_REQUEST_ERROR"),
+        (b'{"chat_id":"919537851844","message":"Hi","note":"caf\xe9"}', 400, "BAD_REQUEST_ERROR"),
+        (
+            b'{"chat_id":"919537851844","media":{"type":"image","filedata":"caf\xe9"}}',
+            400,
+            "BAD_REQUEST_ERROR",
+        ),
         (b'{"chat_id":5,', 400, "BAD_REQUEST_ERROR"),
         (b"[]", 422, "VALIDATION_ERROR"),
         (b"null", 422, "VALIDATION_ERROR"),
@@ -160,6 +170,14 @@ async def test_a_body_that_is_no_message_is_refused(gateway: World, raw: bytes, 
     answer = await gateway.http.post("/v1/message/send", content=raw, headers={"Content-Type": "application/json"})
     assert_refused(answer, status, code)
     await assert_nothing_stored(gateway)
+
+
+@pytest.mark.parametrize(("raw", "field"), [(b"1e999", "ttl_seconds"), (b"9" * 5000, "ttl_seconds")])
+async def test_a_number_beyond_all_bounds_is_refused_by_its_name(gateway: World, raw: bytes, field: str) -> None:
+    body = b'{"chat_id":"919537851844","message":"Hi","ttl_seconds":' + raw + b"}"
+    answer = await gateway.http.post("/v1/message/send", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
+    assert "python" not in answer.text.lower() and "sys." not in answer.text
 
 
 async def test_brackets_that_are_not_nested_or_stand_in_a_text_are_no_depth(gateway: World) -> None:

@@ -1,11 +1,14 @@
 """The same Idempotency-Key and request is the same thing made once, with the same answer."""
 
 import asyncio
+import base64
+import hashlib
 from typing import Any
 
 import httpx
 import pytest
 
+from heliograph.domain.moment import iso
 from tests.api.world import World
 
 BODY = {"chat_id": "919537851844", "message": "Your code is 42"}
@@ -33,6 +36,24 @@ async def test_a_replay_is_the_same_long_after_and_by_the_other_path(gateway: Wo
     again = await post(gateway, "/v1/messages/send")
     assert again.content == first.content
     assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_replay_is_the_same_when_the_message_could_not_be_accepted_any_more(gateway: World) -> None:
+    ends = iso(gateway.clock.now_us() + 60_000_000)
+    first = await post(gateway, body=BODY | {"expires_at": ends})
+    gateway.clock.now_s += 120
+    assert (await gateway.send(expires_at=ends)).status_code == 422
+    again = await post(gateway, body=BODY | {"expires_at": ends})
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_file_that_comes_with_the_key_of_another_request_is_not_stored(gateway: World) -> None:
+    assert (await post(gateway)).status_code == 200
+    file = {"type": "document", "filedata": base64.b64encode(b"a new file").decode(), "filename": "a.txt"}
+    refused = await post(gateway, body=BODY | {"media": file})
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["Idempotency-Key"])
+    assert not gateway.media.path(hashlib.sha256(b"a new file").hexdigest()).exists()
 
 
 async def test_requests_with_one_key_that_arrive_together_make_one_message(gateway: World) -> None:

@@ -1,5 +1,6 @@
 """Scheduled messages over HTTP, as contract 2.4 has them."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -28,6 +29,30 @@ async def test_a_message_for_later_is_made_shown_and_listed(gateway: World) -> N
     listed = (await gateway.http.get("/v1/message/scheduled")).json()
     assert (listed["from"], listed["to"], listed["count"]) == (1, 1, 1)
     assert listed["scheduled_messages"] == [made]
+
+
+async def test_a_key_makes_one_message_for_later_however_often_it_is_asked_for(gateway: World) -> None:
+    body = {"chat_id": "919537851844", "message": "Hi", "scheduled_at": at(gateway, 60)}
+    headers = {"Idempotency-Key": "later-1"}
+    first = await gateway.http.post("/v1/message/scheduled", json=body, headers=headers)
+    assert "idempotent-replayed" not in first.headers
+    other = await gateway.http.post("/v1/message/scheduled", json=body | {"message": "Ho"}, headers=headers)
+    assert (other.status_code, list(other.json()["fields"])) == (422, ["Idempotency-Key"])
+    gateway.clock.now_s += 3_600  # its time is over
+    again = await gateway.http.post("/v1/message/scheduled", json=body, headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 1
+
+
+async def test_requests_for_later_with_one_key_that_arrive_together_make_one(gateway: World) -> None:
+    body = {"chat_id": "919537851844", "message": "Hi", "scheduled_at": at(gateway, 3_600)}
+    headers = {"Idempotency-Key": "later-2"}
+    answers = await asyncio.gather(
+        *(gateway.http.post("/v1/message/scheduled", json=body, headers=headers) for _ in range(10))
+    )
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
+    assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 1
 
 
 async def test_it_becomes_a_message_and_an_occurrence(gateway: World) -> None:

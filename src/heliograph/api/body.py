@@ -5,6 +5,7 @@ is never unpacked. Nothing that a database cannot store (NUL, lone surrogates) c
 """
 
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ _NO_BRACKETS = bytes(one for one in range(256) if one not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SLICE = 65_536
 LONGEST_FIELD = 100  # longer keys are not shown back
+LONGEST_NUMBER = 308  # digits: what any number may have
 _DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
 
@@ -80,6 +82,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
         raise BadRequest(_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error, body) from None
+    if not body.isascii():
+        _refuse_other_encodings(body)  # what is skipped, because nobody asks for it, was not looked at
     if _may_be_deep(body) and _depth(body) > MAX_DEPTH:
         raise BadRequest(_DEEP)
     if b"\\u0000" in body:
@@ -161,13 +165,28 @@ def _not_json(error: Exception, body: bytes | bytearray) -> BadRequest | Invalid
     return BadRequest(f"The body is not JSON: {error}")
 
 
+def _refuse_other_encodings(body: bytes | bytearray) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8") from None
+
+
 def _look_for_unstorable(body: bytes | bytearray) -> None:
     try:
-        _refuse_unstorable(json.loads(body))
+        _refuse_unstorable(json.loads(body, parse_int=_whole, parse_constant=_no_number))
     except RecursionError:
         raise BadRequest(_DEEP) from None
-    except ValueError as error:  # not JSON, or a number of thousands of digits
+    except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+def _whole(text: str) -> float:
+    return int(text) if len(text) <= LONGEST_NUMBER else math.inf
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _refuse_unstorable(value: Any, field: str = "body") -> None:
@@ -176,6 +195,9 @@ def _refuse_unstorable(value: Any, field: str = "body") -> None:
             raise invalid(field, f"{field} holds a NUL character, which cannot be stored")
         if any("\ud800" <= char <= "\udfff" for char in value):
             raise invalid(field, f"{field} holds half of a surrogate pair, which is no character")
+    elif isinstance(value, float):
+        if math.isinf(value):
+            raise invalid(field, f"{field} holds a number that is too large")
     elif isinstance(value, list):
         for one in value:
             _refuse_unstorable(one, field)

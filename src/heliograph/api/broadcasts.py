@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from heliograph.api.acts import steering_of
 from heliograph.api.call import Call
-from heliograph.api.idempotency import REPLAYED, idempotency
+from heliograph.api.idempotency import headers_if, idempotency
 from heliograph.api.parse import (
     ExpiresAt,
     MediaBody,
@@ -157,7 +157,7 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     await slowly(let_go(wanted.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
     answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
-    headers = {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
+    headers = headers_if(replayed)
     return Answer(msgspec.json.encode(answer), headers=headers)
 
 

@@ -26,5 +26,9 @@ def idempotency(header: bytes | None, *, path: str, phone_id: str, body: bytes |
     return Idempotency(key, digest.digest())
 
 
+def headers_if(replayed: bool) -> dict[str, str]:
+    return {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
+
+
 def reused() -> Invalid:
     return invalid(FIELD, f"This {FIELD} was used for another request within the last 24 hours")

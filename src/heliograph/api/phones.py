@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from heliograph.api.call import Call
 from heliograph.api.credentials import changed_config, new_config
-from heliograph.api.idempotency import REPLAYED, idempotency
+from heliograph.api.idempotency import headers_if, idempotency
 from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.domain.chat import parse_number
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
@@ -98,7 +98,7 @@ async def create(call: Call) -> Answer:
     deps.wake.phones((row.phone_no,))
     health = await deps.intake.health(call.org_no, row.phone_no)
     details = phone_details(row, health, qr_code=_code(call, row))
-    headers = {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
+    headers = headers_if(replayed)
     return Answer(msgspec.json.encode(details), headers=headers)
 
 

@@ -9,8 +9,9 @@ from msgspec import Meta
 from heliograph.api.acts import page, refused, steering_of
 from heliograph.api.broadcasts import CLOCKS_DIFFER_S
 from heliograph.api.call import Call
+from heliograph.api.idempotency import headers_if, idempotency, reused
 from heliograph.api.parse import MediaBody, PollBody, Priority, SendBody, SendOptions, TtlSeconds, content_of
-from heliograph.api.route import PhoneUse, Query, route
+from heliograph.api.route import Answer, PhoneUse, Query, route
 from heliograph.api.schedule_change import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
 from heliograph.api.send import prepared
 from heliograph.api.terms import checked_ttl, lane_of
@@ -19,10 +20,12 @@ from heliograph.domain.chat import parse_chat_id
 from heliograph.domain.content import MAX_TEXT
 from heliograph.domain.errors import NotFound
 from heliograph.domain.ids import JobId, parse_job_id
-from heliograph.domain.job import PhoneRow
+from heliograph.domain.job import KeyReused, PhoneRow
 from heliograph.domain.moment import parse_future
 from heliograph.domain.schedule import Missed, Schedule
 from heliograph.domain.wire_broadcast import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
+
+PATH = "/v1/message/scheduled"
 
 
 class ScheduleBody(msgspec.Struct):
@@ -64,7 +67,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 @route(
     "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
-    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 413, 415),
+    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 413, 415), idempotent=True,
     description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
     example={
         "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
@@ -74,8 +77,14 @@ class Deleted(msgspec.Struct, frozen=True):
         },
     },
 )  # fmt: skip
-async def create(call: Call) -> ScheduleObject:
+async def create(call: Call) -> Answer:
     body, phone = call.decoded(ScheduleBody), call.the_phone
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
+    if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
+        # asked first: its time may be over today, and a file would be stored
+        if isinstance(earlier, KeyReused):
+            raise reused()
+        return _shown(earlier, phone, replayed=True)
     chat_id = parse_chat_id(body.chat_id)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
@@ -92,21 +101,28 @@ async def create(call: Call) -> ScheduleObject:
         )
     )
     content = await prepared(call.desk, phone, content, body.media, chat_id)
-    made = await steering_of(call).schedule(
-        Schedule(
-            org_no=phone.org_no,
-            schedule_no=call.deps.job_ids.make(),
-            phone_no=phone.phone_no,
-            chat_id=chat_id,
-            content=content,
-            first_at_us=first_us,
-            repeat=repeat,
-            lane=lane,
-            missed=missed,
-            lasts_s=lasts_s,
-        )
+    schedule = Schedule(
+        org_no=phone.org_no,
+        schedule_no=call.deps.job_ids.make(),
+        phone_no=phone.phone_no,
+        chat_id=chat_id,
+        content=content,
+        first_at_us=first_us,
+        repeat=repeat,
+        lane=lane,
+        missed=missed,
+        lasts_s=lasts_s,
     )
-    return schedule_object(made, phone)
+    if keyed is None:
+        return _shown(await steering_of(call).schedule(schedule), phone, replayed=False)
+    made = await steering_of(call).schedule_once(schedule, keyed)
+    if isinstance(made, KeyReused):
+        raise reused()
+    return _shown(made[0], phone, replayed=made[1])
+
+
+def _shown(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> Answer:
+    return Answer(msgspec.json.encode(schedule_object(schedule, phone)), headers=headers_if(replayed))
 
 
 _PAGE = (Query("limit", "How many", "integer", 1, 2000), Query("offset", "How many to leave out", "integer", 0))

@@ -1,9 +1,10 @@
 """POST /v1/message/send: a checked message goes into the queue.
 
 Promise: a 200 is given only after the store has committed and synced the job, and after the bytes of its file are on
-disk; a refusal has stored neither. `accept` is the one way in: the gate calls `send` directly for this path, with no
+disk; a refusal has queued nothing. `accept` is the one way in: the gate calls `send` directly for this path, with no
 routing in between; every other path that sends goes through Litestar.
-Weakness: a file whose message is then refused by the store stays in the media folder until it is pruned.
+Weakness: a file whose message the store itself refuses (its phone was deleted in this moment, its chat is suppressed,
+its key was taken by a request beside it) stays in the media folder until it is pruned.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from heliograph.api.auth import Caller
 from heliograph.api.body import check_encoding, decode
 from heliograph.api.call import Call, Desk, Head
 from heliograph.api.filedata import estimated_size, take_in
-from heliograph.api.idempotency import REPLAYED, idempotency, reused
+from heliograph.api.idempotency import headers_if, idempotency, reused
 from heliograph.api.parse import MediaBody, SendBody, content_of
 from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.api.terms import expiry_of, lane_of
@@ -67,6 +68,11 @@ async def accept(
     content = content_of(body)
     phone = await desk.phones.for_send(caller.key.org_no, head.phone)
     keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
+    if keyed is not None and (earlier := await deps.intake.replay(phone.org_no, keyed)) is not None:
+        # asked first: what follows may refuse today what was accepted then, and stores a file
+        if isinstance(earlier, KeyReused):
+            raise reused()
+        return earlier, phone
     now_us = deps.clock.now_us()
     lane = lane_of(body.priority)
     expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
@@ -209,11 +215,7 @@ async def check_media_url(desk: Desk, url: str) -> None:
 )  # fmt: skip
 async def send_message(call: Call) -> Answer:
     enqueued, call.phone = await send(call.desk, call.caller, call.head, call.body)
-    return Answer(answer_of(enqueued), headers=replay_headers(enqueued))
-
-
-def replay_headers(enqueued: Enqueued) -> dict[str, str]:
-    return {REPLAYED[0].decode(): REPLAYED[1].decode()} if enqueued.replayed else {}
+    return Answer(answer_of(enqueued), headers=headers_if(enqueued.replayed))
 
 
 def routes() -> list[HTTPRouteHandler]:

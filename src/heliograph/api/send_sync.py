@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from heliograph.api.body import check_encoding, decode
 from heliograph.api.call import Call
+from heliograph.api.idempotency import headers_if
 from heliograph.api.parse import SendBody
 from heliograph.api.route import Answer, PhoneUse, Query, route
-from heliograph.api.send import accept, replay_headers
+from heliograph.api.send import accept
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import queue_id, unique_id
 from heliograph.domain.job import Enqueued, Job, PhoneRow
@@ -66,7 +67,7 @@ async def send_message_sync(call: Call) -> Answer:
     limit_s = _sync_timeout(call, body)
     enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
-    return Answer(msgspec.json.encode(_sync_answer(enqueued, job, call.phone)), headers=replay_headers(enqueued))
+    return Answer(msgspec.json.encode(_sync_answer(enqueued, job, call.phone)), headers=headers_if(enqueued.replayed))
 
 
 def _sync_timeout(call: Call, body: SyncBody) -> float:

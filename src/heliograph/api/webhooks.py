@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.call import Call
-from heliograph.api.idempotency import REPLAYED, idempotency, reused
+from heliograph.api.idempotency import headers_if, idempotency, reused
 from heliograph.api.route import Answer, Query, route
 from heliograph.domain.errors import Invalid, NotFound, invalid
 from heliograph.domain.events import EVENT_NAMES
@@ -131,7 +131,7 @@ async def create(call: Call) -> Answer:
     key = desk.open_key(call.org_no, keys.current)
     rows = [shown(hook, key) for hook in hooks]
     encoded = msgspec.json.encode(rows if isinstance(body.integrationName, list) else rows[0])
-    return Answer(encoded, 201, headers={REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {})
+    return Answer(encoded, 201, headers=headers_if(replayed))
 
 
 @route("GET", "/webhooks/{id:str}", summary="A webhook", tag=TAG, answer=WebhookRow, errors=(404,))

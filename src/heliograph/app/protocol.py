@@ -10,10 +10,15 @@ Known weakness: this leans on uvicorn's httptools protocol from the inside; test
 that a new version still fits.
 """
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from heliograph.api.errors import body_of
+from heliograph.domain.errors import BadRequest
+
+MOST_DIGITS = 5  # of a length that may come the short way: up to 99,999
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -44,6 +49,7 @@ class Connection(HttpToolsProtocol):
             and cycle.more_body
             and not cycle.waiting_for_100_continue
             and not self.flow.write_paused
+            and not _is_large(scope["headers"])
         ):
             self._held = cycle
         else:
@@ -65,6 +71,14 @@ class Connection(HttpToolsProtocol):
         if not self._shortcut.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
             super()._start_asgi_task(held, self.app)
 
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused as everything is: in JSON."""
+        body = body_of(BadRequest(msg))
+        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        end = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(b"".join((STATUS_LINE[400], *lines, end, body)))
+        self.transport.close()
+
     def reply(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
         """The whole answer in one write."""
         if cycle.disconnected:
@@ -78,6 +92,11 @@ class Connection(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+
+def _is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
+    return any(name == b"content-length" and len(value) > MOST_DIGITS for name, value in headers)
 
 
 class _Reply:

@@ -8,11 +8,13 @@ from typing import Protocol
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import (
+    Enqueued,
     EnqueueResult,
     Event,
     Health,
     Idempotency,
     Job,
+    KeyReused,
     KeyRow,
     NewJob,
     NewPhone,
@@ -29,6 +31,10 @@ class Intake(Protocol):
         Calls that are under way at the same time share a commit. Raises Invalid, with nothing stored, for a message in
         the bulk lane to a chat on the organisation's suppression list.
         """
+        ...
+
+    async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
+        """What a message sent with this idempotency key was answered; None: the key is free."""
         ...
 
     async def job(self, org_no: int, handle: str) -> Job | None:

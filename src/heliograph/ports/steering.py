@@ -12,7 +12,7 @@ from heliograph.domain.broadcast import BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.csv_recipients import Recipient
 from heliograph.domain.explain import Explanation
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job
+from heliograph.domain.job import Idempotency, Job, KeyReused
 from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 
@@ -105,6 +105,14 @@ class Steering(Protocol):
     # -- schedules
 
     async def schedule(self, schedule: Schedule) -> Schedule: ...
+
+    async def schedule_once(self, schedule: Schedule, key: Idempotency) -> tuple[Schedule, bool] | KeyReused:
+        """As it is stored, and whether it is an earlier one that was made with this key."""
+        ...
+
+    async def scheduled(self, org_no: int, key: Idempotency) -> Schedule | KeyReused | None:
+        """What an earlier request with this key made; None: the key is free."""
+        ...
 
     async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None: ...
 

@@ -7,6 +7,7 @@ from typing import Literal
 from heliograph.domain.events import PHONE_CREATED, PHONE_RESTRICTED, PHONE_UPDATED
 from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
 from heliograph.domain.moment import iso
+from heliograph.store import keyed
 from heliograph.store.rows import key_of, org_of, phone_of
 from heliograph.store.told import told
 from heliograph.store.unit import Unit, batch, one, run
@@ -66,15 +67,13 @@ def create_phone(
 ) -> Unit[tuple[PhoneRow, bool] | Literal["reused"] | None]:
     """None: the number is taken. `reused`: the key stands for another request."""
     if idempotency is not None:
-        key, fingerprint = idempotency.key, idempotency.fingerprint.hex()
-        taken = yield from batch("idempotency_take", [(phone.org_no, key, fingerprint, None)], now=now_us)
-        if not taken:
-            earlier = yield from one("idempotency_find", org_no=phone.org_no, key=key)
-            if earlier["fingerprint"] != fingerprint or earlier["response"] is None:
+        earlier = yield from keyed.take(phone.org_no, idempotency, now_us)
+        if earlier is not None:
+            if not earlier.same or earlier.response is None:
                 return "reused"
-            row = yield from one("phone_by_no", org_no=phone.org_no, phone_no=int(earlier["response"]))
+            row = yield from one("phone_by_no", org_no=phone.org_no, phone_no=int(earlier.response))
             return phone_of(row), True
-    made = yield from one(
+    inserted = yield from one(
         "phone_insert",
         org_no=phone.org_no,
         phone_id=phone.phone_id,
@@ -85,13 +84,13 @@ def create_phone(
         config=phone.config,
         now=now_us,
     )
-    if made is None:
+    if inserted is None:
         if idempotency is not None:
-            yield from run("idempotency_release", org_no=phone.org_no, key=idempotency.key)
+            yield from keyed.release(phone.org_no, idempotency)
         return None
-    phone_no = made["phone_no"]
+    phone_no = inserted["phone_no"]
     if idempotency is not None:
-        yield from run("idempotency_made", org_no=phone.org_no, key=idempotency.key, response=str(phone_no))
+        yield from keyed.made(phone.org_no, idempotency, str(phone_no))
     yield from run("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
     sides = [(phone.org_no, phone_no, lane, side) for lane in (0, 1, 2) for side in (0, 1)]
     yield from batch("phone_queues_insert", sides)

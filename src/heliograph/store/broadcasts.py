@@ -14,9 +14,10 @@ from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refus
 from heliograph.domain.content import decode_content, encode_content
 from heliograph.domain.events import BROADCAST_COMPLETED
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Idempotency, Job
+from heliograph.domain.job import Job
 from heliograph.domain.states import Lane, State
 from heliograph.domain.template import fill
+from heliograph.store import keyed
 from heliograph.store.cancel import cancel_rows
 from heliograph.store.holds import hold, release_broadcast
 from heliograph.store.rows import job_of
@@ -30,9 +31,11 @@ _PAUSE_WORD = "broadcast:"
 def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
     """None: go on loading. A number: what an earlier request with this key made. `reused`, `busy`: refused."""
     if new.idempotency is not None:
-        found = yield from _take_key(new, new.idempotency, now_us)
-        if found is not None:
-            return found
+        earlier = yield from keyed.take(new.org_no, new.idempotency, now_us)
+        if earlier is not None and not earlier.same:
+            return "reused"
+        if earlier is not None:
+            return "busy" if earlier.response is None else JobId(int(earlier.response))
     yield from run(
         "broadcast_insert",
         org_no=new.org_no,
@@ -51,16 +54,6 @@ def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
     return None
 
 
-def _take_key(new: NewBroadcast, key: Idempotency, now_us: int) -> Unit["JobId | str | None"]:
-    row = (new.org_no, key.key, key.fingerprint.hex(), None)
-    if (yield from batch("idempotency_take", [row], now=now_us)):
-        return None
-    found = yield from one("idempotency_find", org_no=new.org_no, key=key.key)
-    if found is None or found["fingerprint"] != key.fingerprint.hex():
-        return "reused"
-    return "busy" if found["response"] is None else JobId(int(found["response"]))
-
-
 def load(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[None]:
     """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk."""
     yield from batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
@@ -70,8 +63,7 @@ def begin(new: NewBroadcast, total: int) -> Unit[bool]:
     """From here on it will be sent."""
     found = yield from one("broadcast_begin", org_no=new.org_no, broadcast_no=new.broadcast_no, total=total)
     if found is not None and new.idempotency is not None:
-        response = str(new.broadcast_no)
-        yield from run("idempotency_made", org_no=new.org_no, key=new.idempotency.key, response=response)
+        yield from keyed.made(new.org_no, new.idempotency, str(new.broadcast_no))
     return found is not None
 
 
@@ -79,7 +71,7 @@ def drop(new: NewBroadcast) -> Unit[None]:
     """A load that failed: its key is free again; its recipients are removed by the sweep."""
     yield from run("broadcast_drop", org_no=new.org_no, broadcast_no=new.broadcast_no)
     if new.idempotency is not None:
-        yield from run("idempotency_release", org_no=new.org_no, key=new.idempotency.key)
+        yield from keyed.release(new.org_no, new.idempotency)
 
 
 def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, why: str) -> Unit[bool]:

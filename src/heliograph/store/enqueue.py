@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from heliograph.domain.content import encode_content
-from heliograph.domain.ids import JobId
 from heliograph.domain.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneGone
+from heliograph.store import keyed
 from heliograph.store.lanes import INTAKE
-from heliograph.store.unit import Unit, batch, one, run
+from heliograph.store.unit import Unit, batch
 
 _Terms = tuple[int | None, int | None, int | None]  # expires at, broadcast, schedule
 _NO_TERMS: _Terms = (None, None, None)
@@ -33,7 +33,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
         if place is None:
             results[n] = PhoneGone()
             if job.idempotency:
-                yield from run("idempotency_release", org_no=org_no, key=job.idempotency.key)
+                yield from keyed.release(org_no, job.idempotency)
             continue
         seq, ahead = place
         place[0], place[1] = seq + 1, ahead + 1
@@ -111,14 +111,13 @@ def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_
 
 def _replay(job: NewJob) -> Unit[EnqueueResult]:
     assert job.idempotency is not None
-    found = yield from one("idempotency_find", org_no=job.org_no, key=job.idempotency.key)
-    if found is None or found["fingerprint"] != job.idempotency.fingerprint.hex() or found["job_id"] is None:
+    earlier = yield from keyed.find(job.org_no, job.idempotency)
+    if earlier is None or not earlier.same or earlier.job_id is None:
         return KeyReused()
-    position = found["position"]
-    if position is None:
+    if earlier.position is None:
         # the first request with this key is in this very batch and not numbered yet: let it run alone afterwards
         raise SameBatch(job.idempotency.key)
-    return Enqueued(JobId(found["job_id"]), position, replayed=True)
+    return Enqueued(earlier.job_id, earlier.position, replayed=True)
 
 
 class SameBatch(Exception):

@@ -12,6 +12,7 @@ import msgspec
 from heliograph.domain.hook import HookPatch, HookRow, Keys, NewHook
 from heliograph.domain.job import Idempotency
 from heliograph.ports.clock import Clock
+from heliograph.store import keyed
 from heliograph.store.store import Shell
 from heliograph.store.unit import Unit, batch, one, run
 
@@ -52,16 +53,14 @@ def create_hooks(
 ) -> Unit[tuple[list[HookRow], bool] | None]:
     """None: the idempotency key stands for another request. The key's answer holds the hooks' ids, never a secret."""
     if idempotency is not None:
-        key, fingerprint = idempotency.key, idempotency.fingerprint.hex()
-        if not (yield from batch("idempotency_take", [(org_no, key, fingerprint, None)], now=now_us)):
-            earlier = yield from one("idempotency_find", org_no=org_no, key=key)
-            if earlier["fingerprint"] != fingerprint or earlier["response"] is None:
+        earlier = yield from keyed.take(org_no, idempotency, now_us)
+        if earlier is not None:
+            if not earlier.same or earlier.response is None:
                 return None
-            ids = msgspec.json.decode(earlier["response"], type=list[str])
+            ids = msgspec.json.decode(earlier.response, type=list[str])
             found = {hook.hook_id: hook for hook in (yield from hooks_of(org_no))}
             return [found[each] for each in ids if each in found], True
-        response = msgspec.json.encode([hook.hook_id for hook in hooks]).decode()
-        yield from run("idempotency_made", org_no=org_no, key=key, response=response)
+        yield from keyed.made(org_no, idempotency, msgspec.json.encode([hook.hook_id for hook in hooks]).decode())
     yield from run("fanout_ensure", org_no=org_no)
     yield from run("fanout_hold", org_no=org_no)
     yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)

@@ -10,11 +10,12 @@ from typing import Any
 from heliograph.domain.content import decode_content, encode_content
 from heliograph.domain.events import SCHEDULE_MISSED
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued, NewJob
+from heliograph.domain.job import Enqueued, Idempotency, KeyReused, NewJob
 from heliograph.domain.moment import iso
 from heliograph.domain.recurrence import Every, Repeat, next_run
 from heliograph.domain.schedule import LATE_S, Missed, Occurrence, Schedule
 from heliograph.domain.states import Lane
+from heliograph.store import keyed
 from heliograph.store.enqueue import enqueue
 from heliograph.store.told import told
 from heliograph.store.unit import Unit, one, run
@@ -37,6 +38,26 @@ def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
     found = yield from get(schedule.org_no, schedule.schedule_no)
     assert found is not None
     return found
+
+
+def create_once(schedule: Schedule, key: Idempotency, now_us: int) -> Unit[tuple[Schedule, bool] | KeyReused]:
+    """As it is stored, and whether it is an earlier one that was made with this key."""
+    if (yield from keyed.take(schedule.org_no, key, now_us)) is not None:
+        earlier = yield from made_with(schedule.org_no, key)
+        return (earlier, True) if isinstance(earlier, Schedule) else KeyReused()
+    yield from keyed.made(schedule.org_no, key, str(schedule.schedule_no))
+    return (yield from create(schedule, now_us)), False
+
+
+def made_with(org_no: int, key: Idempotency) -> Unit[Schedule | KeyReused | None]:
+    """What an earlier request with this key made, though it may be deleted by now; None: the key is free."""
+    earlier = yield from keyed.find(org_no, key)
+    if earlier is None:
+        return None
+    row = None
+    if earlier.same and earlier.response is not None:
+        row = yield from one("schedule_by_no", org_no=org_no, schedule_no=int(earlier.response))
+    return KeyReused() if row is None else schedule_of(row)
 
 
 def get(org_no: int, schedule_no: JobId) -> Unit[Schedule | None]:

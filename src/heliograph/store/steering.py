@@ -8,7 +8,7 @@ from heliograph.domain.csv_recipients import Recipient
 from heliograph.domain.events import QUEUE_PAUSED, QUEUE_RESUMED
 from heliograph.domain.explain import Explanation, explain
 from heliograph.domain.ids import JobId, JobIds
-from heliograph.domain.job import Job
+from heliograph.domain.job import Idempotency, Job, KeyReused
 from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 from heliograph.ports.clock import Clock
@@ -139,6 +139,13 @@ class SteeringStore:
     async def schedule(self, schedule: Schedule) -> Schedule:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: schedules.create(schedule, now_us))
+
+    async def schedule_once(self, schedule: Schedule, key: Idempotency) -> tuple[Schedule, bool] | KeyReused:
+        now_us = self._clock.now_us()
+        return await self._shell.write(lambda: schedules.create_once(schedule, key, now_us))
+
+    async def scheduled(self, org_no: int, key: Idempotency) -> Schedule | KeyReused | None:
+        return await self._shell.read(lambda: schedules.made_with(org_no, key))
 
     async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None:
         return await self._shell.read(lambda: schedules.get(org_no, schedule_no))

@@ -12,11 +12,13 @@ import msgspec
 from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.ids import JobId, JobIds, bare_message_id, new_uuid, parse_job_id
 from heliograph.domain.job import (
+    Enqueued,
     EnqueueResult,
     Event,
     Health,
     Idempotency,
     Job,
+    KeyReused,
     KeyRow,
     NewJob,
     NewPhone,
@@ -28,7 +30,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, broadcast_list, broadcasts, cancel, leases, look, receipts, unwanted
+from heliograph.store import accounts, broadcast_list, broadcasts, cancel, keyed, leases, look, receipts, unwanted
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
@@ -74,6 +76,9 @@ class Store:
     def pressed(self) -> bool:
         """Whether callers wait for a transaction to take their message."""
         return self._gather.waiting >= PRESSED
+
+    async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
+        return await self.shell.read(lambda: keyed.queued(org_no, key))
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
