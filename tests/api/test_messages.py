@@ -109,4 +109,5 @@ async def test_send_sync_is_told_at_once_of_a_message_that_ended(gateway: World)
     again = await gateway.http.post("/v1/message/send-sync", json=body, params={"sync_timeout": "0"}, headers=headers)
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.json()["status"], again.json()["queue_id"]) == ("failed", first["queue_id"])
+    assert "status_description" not in first and "urged" in again.json()["status_description"]
     assert gateway.clock.now_s == began

@@ -19,9 +19,10 @@ from heliograph.api.send import accept
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import queue_id, unique_id
 from heliograph.domain.job import Enqueued, Job, PhoneRow
-from heliograph.domain.states import State
+from heliograph.domain.states import State, shown_status
 from heliograph.domain.wire import HINT
 from heliograph.domain.wire_message import MessageObject, message_object
+from heliograph.domain.words import describe
 
 SEND_SYNC = "/v1/message/send-sync"
 SYNC_TIMEOUT_S = 20.0
@@ -41,7 +42,9 @@ class SyncBody(SendBody):
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`status` sent: WhatsApp took it in time, here is the message. Otherwise as the ordinary answer."""
+    """`status` sent: WhatsApp took it in time, here is the message. Otherwise as the ordinary answer; failed, and pending
+    for an outcome that nobody knows yet, with the reason in words.
+    """
 
     status: str
     unique_id: str
@@ -49,6 +52,7 @@ class SyncAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     queue_id: str | None = None
     queue_position: int | None = None
     hint: str | None = None
+    status_description: str | None = None
 
 
 _decoder = msgspec.json.Decoder(SyncBody)
@@ -67,7 +71,7 @@ async def send_message_sync(call: Call) -> Answer:
     limit_s = _sync_timeout(call, body)
     enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
-    return Answer(msgspec.json.encode(_sync_answer(enqueued, job, call.phone)), headers=headers_if(enqueued.replayed))
+    return Answer(msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())), headers=headers_if(enqueued.replayed))
 
 
 def _sync_timeout(call: Call, body: SyncBody) -> float:
@@ -92,17 +96,18 @@ async def _ended(call: Call, enqueued: Enqueued, limit_s: float) -> Job | None:
         wait_s = min(wait_s * 1.5, SLOWEST_LOOK_S)
 
 
-def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow) -> SyncAnswer:
+def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow, now_us: int) -> SyncAnswer:
     name, unique = queue_id(enqueued.job_id), unique_id(enqueued.job_id)
     if job is not None and job.state is State.SENT:
         return SyncAnswer("sent", unique, message=message_object(job, phone), queue_id=name)
-    failed = job is not None and job.state in (State.FAILED, State.CANCELLED, State.EXPIRED)
+    stands = job is not None and job.state not in (State.QUEUED, State.SENDING)
     return SyncAnswer(
-        "failed" if failed else "queued",
+        shown_status(job.state, job.ack) if job is not None and stands else "queued",
         unique,
         queue_id=name,
         queue_position=enqueued.position,
         hint=HINT + name,
+        status_description=describe(job, now_us=now_us, phone=phone) if job is not None and stands else None,
     )
 
 
