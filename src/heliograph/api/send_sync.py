@@ -71,7 +71,10 @@ async def send_message_sync(call: Call) -> Answer:
     limit_s = _sync_timeout(call, body)
     enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
-    return Answer(msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())), headers=headers_if(enqueued.replayed))
+    return Answer(
+        msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())),
+        headers=headers_if(enqueued.replayed),
+    )
 
 
 def _sync_timeout(call: Call, body: SyncBody) -> float:
