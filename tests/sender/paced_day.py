@@ -48,7 +48,7 @@ class OneThread(SqliteShell):
     async def close(self) -> None:
         self._connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]]) -> T:
+    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         _settle(_commit(self._connection, [_Work(make, loop, future)]))

@@ -54,6 +54,22 @@ def test_any_fleet_comes_to_fair_shares_and_stays_there(alive: list[str], owners
     assert _round(owners, alive, dead) == owners
 
 
+@given(
+    alive=st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+    owners=st.lists(st.sampled_from([*NAMES, None]), max_size=40),
+)
+def test_no_two_senders_that_see_the_same_reach_for_one_phone(alive: list[str], owners: list[str | None]) -> None:
+    fleet = Fleet(
+        alive=True, beats=dict.fromkeys(NAMES, 5), leases=[Seen(1, n, each, 7) for n, each in enumerate(owners)]
+    )
+    watch = _watching(fleet, 100.0, set(NAMES) - set(alive))
+    plans = [plan(fleet, name, watch, now=100.0, ttl_s=TTL_S, sole=False) for name in alive]
+    taken = [one.phone_no for todo in plans for one in todo.take]
+    assert len(taken) == len(set(taken))
+    free = sum(owner not in alive for owner in owners)
+    assert len(taken) == free or any(todo.release for todo in plans)
+
+
 def test_a_sender_is_dead_only_when_its_beat_stood_still_for_a_whole_lease() -> None:
     lease = [Seen(1, 1, "bob", 3)]
     watch = Watch()

@@ -53,7 +53,7 @@ class Faulty:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def write(self, make: Callable[[], Unit[T]]) -> T:
+    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
         value = await self._call(self.inner.write, make)
         if self.lose > 0:
             self.lose -= 1

@@ -2,11 +2,13 @@
 by itself when it is back. A relay between the store and a real server plays the wire that breaks."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from heliograph.domain.errors import Unavailable
@@ -134,6 +136,76 @@ async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired
         assert await _refused(wired) < REFUSED_WITHIN_S
     wired.relay.flows.set()
     assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+async def test_callers_that_come_one_after_the_other_while_a_server_is_frozen_are_all_told_soon(wired: Wired) -> None:
+    async def send() -> float:
+        began = time.monotonic()
+        with contextlib.suppress(Unavailable):
+            await wired.store.enqueue(wired.desk.job("a"))
+        return time.monotonic() - began
+
+    calls = []
+    for n in range(700):
+        calls.append(asyncio.ensure_future(send()))
+        if n == 100:  # while messages are being stored
+            wired.relay.flows.clear()
+        await asyncio.sleep(0.01)
+    assert max(await asyncio.gather(*calls)) < REFUSED_WITHIN_S
+    wired.relay.flows.set()
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_else(
+    wired: Wired, postgres_url: str
+) -> None:
+    ended = False
+
+    async def client(name: str) -> list[object]:
+        heard: list[object] = []
+        while not ended:
+            got = await asyncio.gather(wired.store.enqueue(wired.desk.job(name)), return_exceptions=True)
+            heard.append(got[0])
+            await asyncio.sleep(0.001)
+        return heard
+
+    clients = [asyncio.ensure_future(client(f"c{n}")) for n in range(20)]
+    for _ in range(60):
+        await asyncio.sleep(0.03)
+        await _direct(postgres_url, CUT)
+    ended = True
+    async with asyncio.timeout(20):
+        heard = [each for told in await asyncio.gather(*clients) for each in told]
+    accepted = {each.job_id for each in heard if isinstance(each, Enqueued)}
+    assert [each for each in heard if not isinstance(each, Enqueued | Unavailable)] == []
+    stored = [row["job_id"] for row in await wired.desk.look("SELECT job_id FROM jobs")]
+    assert accepted <= set(stored)
+    bodies = [row["content"] for row in await wired.desk.look("SELECT content FROM jobs")]
+    assert len(bodies) == len(set(bodies)), "stored twice"
+
+
+async def test_a_time_of_read_only_ends_for_connections_that_began_in_it_too(wired: Wired, postgres_url: str) -> None:
+    name = urlsplit(postgres_url).path[1:]
+    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+    await wired.desk.change(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    wired.relay.cut()
+    for _ in range(3):
+        assert await _refused(wired) < REFUSED_WITHIN_S
+    await _direct(postgres_url, f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+async def _direct(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 async def test_many_callers_of_a_server_that_never_answers_are_all_told_soon(wired: Wired) -> None:

@@ -42,8 +42,8 @@ class SyncBody(SendBody):
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`status` sent: WhatsApp took it in time, here is the message. Otherwise as the ordinary answer; failed, and pending
-    for an outcome that nobody knows yet, with the reason in words.
+    """`status` sent: WhatsApp took it in time, here is the message. Otherwise as the ordinary answer; failed, and
+    pending for an outcome that nobody knows yet, with the reason in words.
     """
 
     status: str

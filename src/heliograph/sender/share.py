@@ -3,6 +3,7 @@
 Known weakness: all phones weigh the same, whatever they have to send.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,11 +46,15 @@ def plan(fleet: Fleet, me: str, watch: Watch, *, now: float, ttl_s: float, sole:
         for seen in fleet.leases
         if seen.owner is None or (seen.owner != me and (sole or watch.dead(seen.owner, now, ttl_s)))
     ]
-    # the first ones in the alphabet take the odd phones: all come to the same shares without talking
+    # the first ones in the alphabet take the odd phones, and each takes from behind what those before it lack: all come
+    # to the same shares without talking, and no two reach for one phone
     base, odd = divmod(len(fleet.leases), len(alive))
-    quota = base + (1 if alive.index(me) < odd else 0)
+    held = Counter(seen.owner for seen in fleet.leases)
+    lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
+    place = alive.index(me)
+    begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
     return Plan(
-        take=free[: max(quota - len(mine), 0)],
-        release=mine[quota:] if len(mine) > quota else [],
+        take=free[begin : begin + max(lack, 0)],
+        release=mine[lack:] if lack < 0 else [],
         dead=dead,
     )

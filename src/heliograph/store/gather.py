@@ -23,6 +23,7 @@ from heliograph.store.unit import Unit
 
 BATCH = 200
 UNDER_WAY = 2
+WITHIN_S = 3.5
 LOOK_S = 1.0  # the callers have waited for long
 
 Waiting = tuple[NewJob, "asyncio.Future[EnqueueResult]"]
@@ -62,11 +63,14 @@ class Gather:
         try:
             try:
                 faultpoint("enqueue.before")
-                results = await self._shell.write(batch.unit)
+                results = await self._shell.write(batch.unit, within_s=WITHIN_S)
                 faultpoint("enqueue.after")
                 group = batch.taken()
             except Unavailable as error:
-                await self._look_for(batch.taken(), error)
+                group = batch.taken()
+                self._refuse_waiting(error)
+                self._end(batch)
+                await self._look_for(group, error)
                 return
             except Exception as error:  # noqa: BLE001 - supervised: told to each caller, one by one
                 await self._one_by_one(batch.taken(), error)
@@ -75,13 +79,32 @@ class Gather:
                 if not future.done():
                     future.set_result(result)
         finally:
-            if self._last is batch:
-                self._last = None
-            self._under_way -= 1
-            self._flush()
+            self._end(batch)
+
+    def _end(self, batch: "_Batch") -> None:
+        """Another may begin."""
+        if batch.ended:
+            return
+        batch.ended = True
+        if self._last is batch:
+            self._last = None
+        self._under_way -= 1
+        self._flush()
+
+    def _refuse_waiting(self, error: Unavailable) -> None:
+        """Who stands behind a batch that could not be stored has waited as long as it, and is not kept for another."""
+        with contextlib.suppress(IndexError):
+            while True:
+                _, future = self._waiting.popleft()
+                if not future.done():
+                    future.set_exception(error)
 
     async def _one_by_one(self, group: list[Waiting], error: Exception) -> None:
+        found = await self._found(group)  # what went wrong may have come after the commit
         for job, future in group:
+            if job.job_id in found:
+                self._accept(job, future, found)
+                continue
             try:
                 result = await self._again(job, error)
             except Exception as raised:  # noqa: BLE001 - supervised: this caller's answer
@@ -93,6 +116,19 @@ class Gather:
 
     async def _look_for(self, group: list[Waiting], error: Unavailable) -> None:
         """The answer of the commit may have been lost: what is there was accepted, the rest was not."""
+        found = await self._found(group)
+        for job, future in group:
+            if job.job_id in found:
+                self._accept(job, future, found)
+            elif not future.done():
+                future.set_exception(error)
+
+    def _accept(self, job: NewJob, future: "asyncio.Future[EnqueueResult]", found: dict[JobId, int]) -> None:
+        if not future.done():
+            future.set_result(Enqueued(job.job_id, max(found[job.job_id] - 1, 0)))
+
+    async def _found(self, group: list[Waiting]) -> dict[JobId, int]:
+        """Those that are stored, with how many are not settled up to each; none, if the store does not say."""
 
         def there() -> Unit[dict[JobId, int]]:
             found: dict[JobId, int] = {}
@@ -102,16 +138,9 @@ class Gather:
             return found
 
         try:
-            found = await asyncio.wait_for(self._shell.read(there), LOOK_S)
-        except (Unavailable, TimeoutError):
-            found = {}  # callers ask again, and their idempotency keys tell
-        for job, future in group:
-            if future.done():
-                continue
-            if job.job_id in found:
-                future.set_result(Enqueued(job.job_id, max(found[job.job_id] - 1, 0)))
-            else:
-                future.set_exception(error)
+            return await asyncio.wait_for(self._shell.read(there), LOOK_S)
+        except Exception:  # noqa: BLE001 - supervised: callers ask again, and their idempotency keys tell
+            return {}
 
     async def _again(self, job: NewJob, error: Exception) -> EnqueueResult:
         """Once more alone, under a fresh key: two processes may have made the same one."""
@@ -129,11 +158,12 @@ class _Batch:
     The unit may be made in another thread: jobs are taken one by one, each by one taker only.
     """
 
-    __slots__ = ("_group", "_now_us", "_waiting")
+    __slots__ = ("_group", "_now_us", "_waiting", "ended")
 
     def __init__(self, waiting: "deque[Waiting]", clock: Clock) -> None:
         self._waiting = waiting
         self._group: list[Waiting] | None = None
+        self.ended = False
         # as of when it stood in line for the store: what is handed in later must not look older than this
         self._now_us = clock.now_us()
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
-from heliograph.store.migrate import TABLE, pending
+from heliograph.store.prepare import prepare
 from heliograph.store.statements import queries
 from heliograph.store.unit import Rows, Statement, Unit
 
@@ -35,7 +35,8 @@ _SETTINGS = "; ".join(
     for setting in (
         "statement_timeout = '3s'",
         "lock_timeout = '2s'",
-        "idle_in_transaction_session_timeout = '30s'",
+        # whoever stands still in a transaction lets go of its rows well before its lease ends
+        "idle_in_transaction_session_timeout = '4s'",
         "enable_seqscan = off",
         "enable_hashjoin = off",
         "enable_mergejoin = off",
@@ -47,15 +48,27 @@ _SETTINGS = "; ".join(
 )
 BEGIN = f"BEGIN; SET LOCAL synchronous_commit = on; {_SETTINGS}"
 BEGIN_READ = f"BEGIN READ ONLY; {_SETTINGS}"
-MIGRATION_LOCK = 0x48454C494F  # "HELIO"
-AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError, asyncio.TimeoutError)
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,  # a connection that broke in the middle of a word
+)
+NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
+# read-only, frozen in a transaction, a lock not given, a right taken away: what a person or a server changes again
+_FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
 _QUERIES = queries("postgresql")
 
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
     """asyncpg's part of the URL, and our own: `?statement_cache_size=0` for poolers that know no prepared
     statements."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise CannotStart(f"The database URL cannot be read: {error}.") from None
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     options: dict[str, Any] = {}
     for name, value in pairs:
@@ -94,7 +107,7 @@ class PostgresShell:
         self._pool: Any = None
 
     async def open(self, *, migrate: bool = True) -> None:
-        """Connects and brings the schema up to date, under a lock. Raises CannotStart."""
+        """Connects, brings the schema up to date under a lock, and looks whether it may be used. Raises CannotStart."""
         try:
             self._pool = await asyncio.wait_for(
                 asyncpg.create_pool(
@@ -102,19 +115,21 @@ class PostgresShell:
                 ),
                 CONNECT_S,
             )
-            await _migrate(self._pool, migrate)
+            async with self._pool.acquire() as connection:
+                await prepare(connection, allowed=migrate)
         except CannotStart:
             await self.close()
             raise
         except AWAY as error:
-            why = str(error).rstrip(".") or f"it did not answer within {CONNECT_S} s"
-            raise CannotStart(f"The database server cannot be reached: {why}.") from None
-        except asyncpg.InsufficientPrivilegeError as error:
             await self.close()
-            raise CannotStart(f"The database user lacks a right: {error}. Grant it CREATE on the schema.") from None
+            why = _line(error).rstrip(".") or f"it did not answer within {CONNECT_S} s"
+            raise CannotStart(f"The database server cannot be reached: {why}.") from None
+        except NO_STATEMENTS:
+            await self.close()
+            raise CannotStart(f"{POOLER}.") from None
         except (asyncpg.PostgresError, ValueError) as error:
             await self.close()
-            raise CannotStart(f"The database server refused: {error}.") from None
+            raise CannotStart(f"The database server refused: {_line(error).rstrip('.')}.") from None
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -133,9 +148,13 @@ class PostgresShell:
         finally:
             await connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]]) -> T:
+    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
         began = self._monotonic()
-        value = await self._run(make, BEGIN)
+        try:
+            async with asyncio.timeout(within_s):
+                value = await self._run(make, BEGIN)
+        except TimeoutError:
+            raise Unavailable("The database does not answer in time now.", retry_after_s=2) from None
         self._committed(self._monotonic() - began, 1)
         return value
 
@@ -172,8 +191,12 @@ class PostgresShell:
                     await connection.execute("COMMIT")
                     value: T = end.value
                     return value
-            except AWAY:
+            except (*AWAY, asyncio.CancelledError):
                 connection.terminate()  # whatever state it is in, the server rolls back
+                raise
+            except asyncpg.ReadOnlySQLTransactionError:
+                await self._pool.expire_connections()  # a session that began read-only stays so
+                connection.terminate()
                 raise
             except BaseException:
                 with contextlib.suppress(*AWAY, asyncpg.PostgresError):
@@ -186,35 +209,16 @@ async def _leave(_connection: Any) -> None:
     """Nothing to reset between two uses: all settings are local to a transaction."""
 
 
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _plain(error: asyncpg.PostgresError) -> Exception:
     """A server that goes away, is full or refuses for now becomes a refusal that may be tried again."""
     code: str = error.sqlstate or ""
-    if code.startswith(("08", "53", "57", "58")) or code in ("25006", "55P03"):
-        return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
+    if isinstance(error, NO_STATEMENTS):
+        return Unavailable(f"{POOLER}.", retry_after_s=2)
+    if code.startswith(("08", "53", "57", "58")) or code in _FOR_NOW:
+        return Unavailable(f"The database cannot write now ({_line(error)}).", retry_after_s=2)
     plain: Exception = error
     return plain
-
-
-async def _migrate(pool: Any, allowed: bool) -> None:
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '60s'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK, timeout=LONG_S)
-        there = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
-        if not there and allowed:
-            await connection.execute(TABLE)
-        rows = await connection.fetch("SELECT version, checksum, compatible FROM schema_migrations") if (
-            there or allowed
-        ) else []  # fmt: skip
-        todo = pending({row[0]: (row[1], row[2] == 1) for row in rows})
-        if todo and not allowed:
-            raise CannotStart("The database has no schema, or an older one: run `heliograph migrate`.")
-        for migration in todo:
-            for text in migration.statements("postgresql"):
-                await connection.execute(text, timeout=LONG_S)
-            await connection.execute(
-                "INSERT INTO schema_migrations VALUES ($1, $2, $3, $4, (extract(epoch FROM now()) * 1000000)::bigint)",
-                migration.version,
-                migration.name,
-                migration.checksum,
-                int(migration.compatible),
-            )

@@ -145,7 +145,7 @@ class SqliteShell:
         self._threads = []
         self._release_lock()
 
-    async def write(self, make: Callable[[], Unit[T]]) -> T:
+    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
         return await self._submit(self._writes, make)
 
     async def read(self, make: Callable[[], Unit[T]]) -> T:

@@ -116,3 +116,9 @@ WHERE org_no = :org_no AND phone_no = :phone_no
 -- Deleted phones that something still waits for: their deletion was cut off by a crash. One probe a phone.
 SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND EXISTS (
   SELECT 1 FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no AND l.head_job IS NOT NULL)
+
+-- name: rights_lacking
+-- only: postgresql
+-- What a database user may not do with our tables, asked once at the start.
+SELECT r.name, p.privilege FROM $rows(name text) CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p(privilege)
+WHERE to_regclass(r.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(r.name), p.privilege)
