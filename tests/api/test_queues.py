@@ -108,6 +108,18 @@ async def test_lists_and_health_are_of_the_phone_or_of_the_whole_organisation(ga
     assert answer.status_code == 404
 
 
+async def test_a_paused_phones_jobs_are_counted_once_in_every_scope(gateway: World) -> None:
+    await put_in(gateway, 3)
+    await gateway.http.post("/v1/phones/pause", json={"by": "Asha"})
+    for headers in ({}, {"x-phone": NUMBER}):
+        health = (await gateway.http.get("/v1/message/queues/health", headers=headers)).json()
+        assert (health["waiting"], health["paused"]) == (3, 3)
+        legacy = (await gateway.http.get("/v1/queue", headers=headers)).json()
+        assert (legacy["pending"], legacy["is_running"]) == (3, False)
+    await gateway.add_phone(gateway.org.org_no, "447700900002")
+    assert (await gateway.http.get("/v1/queue")).json()["is_running"] is True  # one of its phones runs
+
+
 @pytest.mark.parametrize("spelling", ["queue_ids", "queue_id"])
 @pytest.mark.parametrize("as_list", [True, False])
 async def test_named_jobs_are_purged_under_every_spelling(gateway: World, spelling: str, as_list: bool) -> None:
