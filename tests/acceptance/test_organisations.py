@@ -81,3 +81,14 @@ def test_a_revoked_key_of_one_stops_within_seconds_and_the_other_goes_on(server:
     server.command("keys", "revoke", prefix, "--org", "Second")
     until(lambda: server.call("GET", "/v1/phones/all", key=theirs).status == 401, limit_s=5, why="the key has ended")
     assert server.call("GET", "/v1/phones/all").status == 200
+
+
+def test_the_list_of_keys_tells_which_were_used(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        new_org(server)
+        assert server.call("GET", "/v1/phones").status == 200
+    keys = json.loads(server.command("keys", "list", "--json"))
+    assert [(key["org_name"], key["last_used_at"] is not None) for key in keys] == [
+        ("default", True),
+        ("Second", False),
+    ]

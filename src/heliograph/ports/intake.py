@@ -87,7 +87,11 @@ class Accounts(Protocol):
     async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None: ...
 
     async def key_by_digest(self, digest: bytes) -> KeyRow | None:
-        """None if unknown or revoked."""
+        """None if unknown or revoked. When a key was found is remembered until `write_key_uses`."""
+        ...
+
+    async def write_key_uses(self) -> None:
+        """Stores when keys were last found, if any was since the last time. Another process's later use stays."""
         ...
 
     async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:

@@ -33,9 +33,10 @@ FROM api_keys k JOIN orgs o ON o.org_no = k.org_no WHERE k.digest = :digest AND 
 UPDATE api_keys SET revoked_at = :now WHERE org_no = :org_no AND prefix = :prefix AND revoked_at IS NULL
 RETURNING key_no
 
--- name: key_used
--- When a key was last used; written at most once a minute for each key.
-UPDATE api_keys SET last_used_at = :now WHERE key_no = :key_no
+-- name: keys_used
+-- When keys were last used, as one process saw it: only ever forward.
+UPDATE api_keys SET last_used_at = r.used_at FROM $rows(key_no bigint, used_at bigint)
+WHERE api_keys.key_no = r.key_no AND coalesce(api_keys.last_used_at, 0) < r.used_at
 
 -- name: phone_insert
 -- A new phone.
