@@ -7,7 +7,7 @@ import pytest
 
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.ids import new_phone_id
-from heliograph.domain.job import Idempotency, NewPhone, PhonePatch
+from heliograph.domain.job import Idempotency, NewPhone, PhonePatch, PhoneRow
 from heliograph.ports.provider import Inbound
 from heliograph.store.postgresql import PostgresShell
 from heliograph.store.store import Store
@@ -136,6 +136,29 @@ async def test_a_patch_changes_what_it_names_and_leaves_the_rest(desk: Desk) -> 
     row = await desk.store.update_phone(desk.org_no, desk.phone_no, PhonePatch(pacing="linked-new"))
     assert row is not None
     assert (row.name, row.labels, row.pacing, row.config) == ("Front desk", ("a", "ü"), "linked-new", "{}")
+
+
+async def test_who_shares_a_network_is_told_its_own_devices_and_whether_others_have_some(desk: Desk) -> None:
+    async def share(org_no: int) -> tuple[tuple[str, ...] | None, bool]:
+        found = await desk.store.share(org_no, "simulator")
+        return found.devices, found.alone
+
+    async def add(org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
+        return (await desk.store.create_phone(NewPhone(org_no, new_phone_id(), number, provider)))[0]
+
+    other = await desk.store.create_org("another")
+    assert await share(desk.org_no) == (None, True)  # the whole network
+    assert await share(other.org_no) == ((), False)
+    await add(other.org_no, "447700900001", "cloud")
+    assert await share(desk.org_no) == (None, True)  # that one is not on this network
+    theirs = await add(other.org_no, "447700900002")
+    mine = await add(desk.org_no, "918888888888")
+    own = (desk.phone.phone_id, mine.phone_id)
+    assert await share(desk.org_no) == (own, False)
+    assert await share(other.org_no) == ((theirs.phone_id,), False)
+    await desk.store.delete_phone(other.org_no, theirs.phone_no, "api")
+    await desk.store.delete_phone(desk.org_no, mine.phone_no, "api")
+    assert await share(desk.org_no) == (own, True)  # what deleted phones sent is in the journal still
 
 
 async def test_the_first_connection_is_remembered(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from heliograph.domain.job import (
     PhonePatch,
     PhoneRow,
 )
+from heliograph.ports.network import Share
 
 
 class Intake(Protocol):
@@ -99,6 +100,12 @@ class Accounts(Protocol):
         ...
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
+
+    async def share(self, org_no: int, provider: str) -> Share:
+        """What of a provider's phones the organisation has: all, if no other ever had one; else its own, deleted ones
+        too, as a network may remember what they did.
+        """
+        ...
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""

@@ -27,6 +27,7 @@ from heliograph.domain.job import (
 from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.ports.network import Share
 from heliograph.ports.provider import Inbound
 from heliograph.store import accounts, broadcast_list, broadcasts, cancel, leases, look, receipts, unwanted
 from heliograph.store.advance import advance
@@ -187,6 +188,9 @@ class Store:
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]:
         return await self.shell.read(lambda: accounts.phones(org_no))
+
+    async def share(self, org_no: int, provider: str) -> Share:
+        return await self.shell.read(lambda: accounts.share(org_no, provider))
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))

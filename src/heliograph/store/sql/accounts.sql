@@ -58,6 +58,15 @@ SELECT r.org_no, r.phone_no, r.lane, r.side FROM $rows(org_no bigint, phone_no b
 SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no
 WHERE (:org_no = 0 OR p.org_no = :org_no) AND p.deleted_at IS NULL ORDER BY p.phone_no
 
+-- name: phones_of_others
+-- Whether other organisations have phones of a provider, or ever had.
+SELECT EXISTS (SELECT 1 FROM phones WHERE org_no <> :org_no AND provider = :provider) AS ever,
+  EXISTS (SELECT 1 FROM phones WHERE org_no <> :org_no AND provider = :provider AND deleted_at IS NULL) AS now
+
+-- name: phone_ids
+-- Of one organisation and provider, deleted or not.
+SELECT phone_id FROM phones WHERE org_no = :org_no AND provider = :provider ORDER BY phone_no
+
 -- name: phone_by_no
 -- One phone, deleted or not.
 SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no WHERE p.org_no = :org_no AND p.phone_no = :phone_no
