@@ -73,6 +73,28 @@ def test_the_same_number_in_both_is_two_phones(server: Server) -> None:
     assert [one["body"] for one in journal] == ["of the second"]
 
 
+def test_neither_does_anything_to_the_other_on_the_network(server: Server) -> None:
+    faults = {"receipts": False}
+    assert server.call("PUT", "/simulator/faults", faults).status == 200
+    theirs = new_org(server)
+    assert server.call("PUT", "/simulator/faults", faults).status == 200  # nobody else has a phone yet
+    server.call("POST", "/v1/phones/create", {"number": OTHER_NUMBER}, key=theirs)
+    mine = send(server, "of the first")
+    until(lambda: server.call("GET", "/simulator/messages").json(), why="sent")
+
+    def act(method: str, path: str, body: Any = None) -> int:
+        return server.call(method, f"/simulator{path}", body, key=theirs).status
+
+    assert act("POST", "/receipts", {"message_id": mine["unique_id"], "ack": 4}) == 404
+    assert act("POST", "/inbound", {"chat_id": CHAT, "body": "STOP", "to": NUMBER}) == 404
+    assert act("DELETE", "/messages") == 200
+    assert act("PUT", "/faults", {"offline": True}) == act("PUT", f"/contacts/{CHAT}", {"behaviour": "40"}) == 409
+    assert [one["ack"] for one in server.call("GET", "/simulator/messages").json()] == [1]
+    assert server.call("GET", "/v1/suppressions").json() == []
+    assert server.call("POST", "/simulator/receipts", {"message_id": mine["unique_id"], "ack": 4}).status == 200
+    until_read(server, mine["queue_id"], None)
+
+
 def test_a_revoked_key_of_one_stops_within_seconds_and_the_other_goes_on(server: Server) -> None:
     theirs = new_org(server)
     assert server.call("GET", "/v1/phones/all", key=theirs).status == 200
@@ -81,3 +103,14 @@ def test_a_revoked_key_of_one_stops_within_seconds_and_the_other_goes_on(server:
     server.command("keys", "revoke", prefix, "--org", "Second")
     until(lambda: server.call("GET", "/v1/phones/all", key=theirs).status == 401, limit_s=5, why="the key has ended")
     assert server.call("GET", "/v1/phones/all").status == 200
+
+
+def test_the_list_of_keys_tells_which_were_used(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        new_org(server)
+        assert server.call("GET", "/v1/phones").status == 200
+    keys = json.loads(server.command("keys", "list", "--json"))
+    assert [(key["org_name"], key["last_used_at"] is not None) for key in keys] == [
+        ("default", True),
+        ("Second", False),
+    ]

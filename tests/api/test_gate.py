@@ -73,7 +73,7 @@ async def _echo(scope: Any, _receive: Any, send: Any) -> None:
 
 
 async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_path: Path) -> None:
-    mounts = (Mount("/simulator", _echo, bearer=True), Mount("/socket.io", _echo))
+    mounts = (Mount("/simulator", _echo, provider="simulator"), Mount("/socket.io", _echo))
     async with world(tmp_path, mounts=mounts, dashboard=_echo) as gateway, gateway.client(None) as http:
         assert (await http.get("/simulator/messages")).status_code == 401
         assert (await gateway.http.get("/simulator/messages")).text == "GET /simulator/messages"

@@ -90,7 +90,7 @@ async def test_send_sync_takes_its_time_from_the_query_too_and_20_seconds_otherw
         assert seconds <= gateway.clock.now_s - began < seconds + 0.5
 
 
-@pytest.mark.parametrize("given", ["-1", "121", "nan", "soon", "inf"])
+@pytest.mark.parametrize("given", ["-1", "121", "nan", "soon", "inf", "1_0", " 5", "５"])
 async def test_a_sync_timeout_out_of_bounds_is_refused(gateway: World, given: str) -> None:
     body = {"chat_id": "919537851844", "message": "Hi"}
     answer = await gateway.http.post("/v1/message/send-sync", json=body, params={"sync_timeout": given})

@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 
 from heliograph.api import http as api_http
-from tests.api.world import World
+from tests.api.world import BODY_LIMIT, World
 
 
 async def document(gateway: World) -> Any:
@@ -38,12 +38,18 @@ async def test_each_operation_names_its_key_and_its_errors(gateway: World) -> No
     for methods in page["paths"].values():
         for operation in methods.values():
             answers = operation["responses"]
-            assert {"401", "422", "429", "500", "503"} <= set(answers)
+            assert {"401", "413", "422", "429", "500", "503"} <= set(answers)
             for status, answer in answers.items():
                 if int(status) >= 400:
                     schema = answer["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ErrorBody"}
                     assert answer["content"]["application/json"]["example"]["status"] == int(status)
+
+
+async def test_a_body_over_the_limit_is_refused_on_a_path_that_takes_none_as_the_page_says(gateway: World) -> None:
+    answer = await gateway.http.request("GET", "/v1/phones/all", content=b" " * (BODY_LIMIT + 1))
+    assert answer.status_code == 413
+    await check_answer(await document(gateway), "get", "/phones/all", 413, answer.json())
 
 
 async def test_every_reference_leads_somewhere(gateway: World) -> None:

@@ -86,7 +86,7 @@ async def test_pages_out_of_bounds_are_refused(gateway: World, name: str, value:
         assert answer.json()["fields"][name]["message"] == text
 
 
-@pytest.mark.parametrize("value", ["x", "1.5", "1e9", "\0", "٣x", "9" * 5000])
+@pytest.mark.parametrize("value", ["x", "1.5", "1e9", "\0", "٣x", "9" * 5000, "1_0", " 5", "5 ", "+5", "５", "٣"])
 async def test_a_page_that_is_no_number_is_refused(gateway: World, value: str) -> None:
     answer = await gateway.http.get("/v1/queue/jobs", params={"limit": value})
     assert (answer.status_code, list(answer.json()["fields"])) == (422, ["limit"])
@@ -106,6 +106,18 @@ async def test_lists_and_health_are_of_the_phone_or_of_the_whole_organisation(ga
         assert legacy == {"active": 0, "failed": 0, "completed": 0, "is_running": True, "pending": count}
     answer = await gateway.http.get("/v1/message/queues/health", headers={"x-phone": "447700900999"})
     assert answer.status_code == 404
+
+
+async def test_a_paused_phones_jobs_are_counted_once_in_every_scope(gateway: World) -> None:
+    await put_in(gateway, 3)
+    await gateway.http.post("/v1/phones/pause", json={"by": "Asha"})
+    for headers in ({}, {"x-phone": NUMBER}):
+        health = (await gateway.http.get("/v1/message/queues/health", headers=headers)).json()
+        assert (health["waiting"], health["paused"]) == (3, 3)
+        legacy = (await gateway.http.get("/v1/queue", headers=headers)).json()
+        assert (legacy["pending"], legacy["is_running"]) == (3, False)
+    await gateway.add_phone(gateway.org.org_no, "447700900002")
+    assert (await gateway.http.get("/v1/queue")).json()["is_running"] is True  # one of its phones runs
 
 
 @pytest.mark.parametrize("spelling", ["queue_ids", "queue_id"])
@@ -140,17 +152,53 @@ async def test_without_a_filter_everything_that_waits_is_purged(gateway: World) 
     assert (await gateway.http.post("/v1/message/queues/purge")).json()["queue_ids"] == []
 
 
-async def test_a_purge_of_no_jobs_is_not_a_purge_of_all(gateway: World) -> None:
+async def test_a_purge_of_jobs_that_are_not_there_takes_nothing_out(gateway: World) -> None:
     await put_in(gateway, 2)
-    bodies: list[dict[str, Any]] = [{"queue_ids": []}, {"queue_ids": ["nonsense"]}, {"queue_id": ""}]
-    for body in bodies:
+    for body in ({"queue_ids": ["nonsense"]}, {"queue_id": "5df4cb6d-9f2b-46b6-936e-8e6f4b1a5400"}):
         answer = (await gateway.http.post("/v1/message/queues/purge", json=body)).json()
         assert answer == {"purged": True, "mode": "queue_ids", "queue_ids": []}
     assert (await gateway.http.get("/v1/queue")).json()["pending"] == 2
 
 
-@pytest.mark.parametrize("body", [{"queue_ids": 5}, {"queue_ids": [5]}, {"broadcast_id": []}, [], "x"])
-async def test_a_purge_that_is_spelled_wrongly_takes_nothing_out(gateway: World, body: Any) -> None:
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"broadcast_id": ""}, "broadcast_id"), ({"broadcast_id": " "}, "broadcast_id"),
+        ({"broadcast_id": None}, "broadcast_id"), ({"broadcast_id": []}, "broadcast_id"),
+        ({"queue_ids": None}, "queue_ids"), ({"queue_ids": []}, "queue_ids"), ({"queue_ids": ""}, "queue_ids"),
+        ({"queue_ids": 5}, "queue_ids"), ({"queue_ids": [5]}, "queue_ids"), ({"queue_ids": [""]}, "queue_ids"),
+        ({"queue_id": None}, "queue_id"), ({"queue_id": ""}, "queue_id"), ({"queue_id": []}, "queue_id"),
+        ({"queueIds": ["a"]}, "queueIds"), ({"broadcast": "a"}, "broadcast"), ({"": "a"}, ""),
+        ({"queue_ids": ["a"], "chat_id": "9195"}, "chat_id"), ({"queue_ids": ["a"], "queue_id": None}, "queue_id"),
+    ],
+)  # fmt: skip
+async def test_a_filter_that_is_empty_or_unknown_takes_nothing_out(gateway: World, body: Any, field: str) -> None:
+    await put_in(gateway, 1)
+    for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
+        answer = await gateway.http.request(method, path, json=body)
+        assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
+    assert (await gateway.http.get("/v1/queue")).json()["pending"] == 1
+
+
+@pytest.mark.parametrize("name", ["queue_id", "queue_ids", "broadcast_id", "phone"])
+@pytest.mark.parametrize("value", ["5df4cb6d-9f2b-46b6-936e-8e6f4b1a5400", ""])
+async def test_a_filter_in_the_query_of_a_purge_takes_nothing_out(gateway: World, name: str, value: str) -> None:
+    await put_in(gateway, 1)
+    for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
+        answer = await gateway.http.request(method, path, params={name: value})
+        assert (answer.status_code, list(answer.json()["fields"])) == (422, [name])
+    assert (await gateway.http.get("/v1/queue")).json()["pending"] == 1
+
+
+async def test_a_purge_with_an_empty_phone_takes_nothing_out(gateway: World) -> None:
+    await put_in(gateway, 1)
+    answer = await gateway.http.post("/v1/message/queues/purge", headers={"x-phone": " "})
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, ["x-phone"])
+    assert (await gateway.http.get("/v1/queue")).json()["pending"] == 1
+
+
+@pytest.mark.parametrize("body", [[], "x", None])
+async def test_a_purge_whose_body_is_no_object_takes_nothing_out(gateway: World, body: Any) -> None:
     await put_in(gateway, 1)
     for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
         answer = await gateway.http.request(method, path, content=json.dumps(body))

@@ -193,3 +193,11 @@ def test_deleting_and_purging_ask_first_or_name_the_flag(server: Script, heliogr
     assert "Cancelled 2." in heliograph("purge", "--yes").out
     assert heliograph("purge", "a", "b").code == 0
     assert server.of("/v1/message/queues/purge")[-1].body == {"queue_ids": ["a", "b"]}
+
+
+def test_a_purge_of_an_empty_broadcast_or_phone_is_not_sent_as_a_purge_of_all(server: Script, heliograph: Run) -> None:
+    server.on("POST /v1/message/queues/purge", {"purged": True, "mode": "all", "queue_ids": []})
+    heliograph("purge", "--broadcast", "", "--yes")
+    assert server.of("/v1/message/queues/purge")[-1].body == {"broadcast_id": ""}
+    heliograph("purge", "--phone", "", "--yes")
+    assert server.of("/v1/message/queues/purge")[-1].headers["x-phone"] == ""

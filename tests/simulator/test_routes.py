@@ -100,6 +100,8 @@ async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
         "owed_page",
         "senders",
         "known_chat",
+        "last_writer",
+        "devices_of",
     )
     for name in names:
         plan = await net.network.journal.call(

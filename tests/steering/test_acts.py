@@ -57,6 +57,19 @@ async def test_a_paused_phone_says_so_once(world: World) -> None:
     assert not await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
 
 
+async def test_what_waits_on_a_paused_phone_is_counted_alike_for_the_phone_and_for_all(world: World) -> None:
+    for n in range(3):
+        await world.send(A, f"no {n}")
+    await world.steering.pause_phone(world.org_no, world.phone_no, "Asha")
+    for scope in (world.phone_no, None):
+        health = await world.store.health(world.org_no, scope)
+        assert (health.waiting, health.paused) == (3, 3)
+    await world.steering.resume_phone(world.org_no, world.phone_no, "Asha")
+    for scope in (world.phone_no, None):
+        health = await world.store.health(world.org_no, scope)
+        assert (health.waiting, health.paused) == (3, 0)
+
+
 async def test_a_message_that_waits_for_its_retry_goes_at_once_when_asked(world: World) -> None:
     job = await world.send(A)
     await world.step(1, RETRY)

@@ -5,10 +5,12 @@ import hashlib
 
 import pytest
 
-from heliograph.domain.errors import Conflict, Invalid
+from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.ids import new_phone_id
-from heliograph.domain.job import Idempotency, NewPhone, PhonePatch
+from heliograph.domain.job import Idempotency, NewPhone, PhonePatch, PhoneRow
 from heliograph.ports.provider import Inbound
+from heliograph.store.postgresql import PostgresShell
+from heliograph.store.store import Store
 from tests.store.world import Desk
 
 
@@ -35,6 +37,52 @@ async def test_an_organisation_revokes_only_its_own_keys(desk: Desk) -> None:
     assert await desk.store.revoke_key(desk.org_no, "hg_xyz") is None
     assert [key.name for key in await desk.store.keys(other.org_no)] == ["theirs"]
     assert await desk.store.keys(desk.org_no) == []
+
+
+def _away() -> PostgresShell:
+    """A database that cannot be reached: nobody has opened it."""
+    return PostgresShell("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+
+
+async def _last_use(desk: Desk) -> int | None:
+    [key] = await desk.store.keys(desk.org_no)
+    return key.last_used_at_us
+
+
+async def test_the_last_use_of_a_key_is_known_once_it_is_written(desk: Desk) -> None:
+    await desk.store.create_key(desk.org_no, "laptop", _digest("secret"), "hg_abc")
+    await desk.store.write_key_uses()
+    assert await _last_use(desk) is None
+    used = desk.clock.now_us()
+    await desk.store.key_by_digest(_digest("secret"))
+    desk.clock.turn(60)
+    assert await _last_use(desk) is None  # no request waits for it
+    await desk.store.write_key_uses()
+    assert await _last_use(desk) == used
+
+
+async def test_of_several_processes_the_latest_use_of_a_key_stays(desk: Desk) -> None:
+    await desk.store.create_key(desk.org_no, "laptop", _digest("secret"), "hg_abc")
+    slow = Store(desk.store.shell, desk.clock, desk.ids)
+    await slow.key_by_digest(_digest("secret"))
+    desk.clock.turn(60)
+    await desk.store.key_by_digest(_digest("secret"))
+    latest = desk.clock.now_us()
+    await desk.store.write_key_uses()
+    await slow.write_key_uses()
+    assert await _last_use(desk) == latest
+
+
+async def test_a_use_that_could_not_be_written_is_written_the_next_time(desk: Desk) -> None:
+    await desk.store.create_key(desk.org_no, "laptop", _digest("secret"), "hg_abc")
+    await desk.store.key_by_digest(_digest("secret"))
+    used = desk.clock.now_us()
+    there, desk.store.shell = desk.store.shell, _away()
+    with pytest.raises(Unavailable):
+        await desk.store.write_key_uses()
+    desk.store.shell = there
+    await desk.store.write_key_uses()
+    assert await _last_use(desk) == used
 
 
 async def test_a_number_belongs_to_one_phone_of_an_organisation(desk: Desk) -> None:
@@ -88,6 +136,29 @@ async def test_a_patch_changes_what_it_names_and_leaves_the_rest(desk: Desk) -> 
     row = await desk.store.update_phone(desk.org_no, desk.phone_no, PhonePatch(pacing="linked-new"))
     assert row is not None
     assert (row.name, row.labels, row.pacing, row.config) == ("Front desk", ("a", "ü"), "linked-new", "{}")
+
+
+async def test_who_shares_a_network_is_told_its_own_devices_and_whether_others_have_some(desk: Desk) -> None:
+    async def share(org_no: int) -> tuple[tuple[str, ...] | None, bool]:
+        found = await desk.store.share(org_no, "simulator")
+        return found.devices, found.alone
+
+    async def add(org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
+        return (await desk.store.create_phone(NewPhone(org_no, new_phone_id(), number, provider)))[0]
+
+    other = await desk.store.create_org("another")
+    assert await share(desk.org_no) == (None, True)  # the whole network
+    assert await share(other.org_no) == ((), False)
+    await add(other.org_no, "447700900001", "cloud")
+    assert await share(desk.org_no) == (None, True)  # that one is not on this network
+    theirs = await add(other.org_no, "447700900002")
+    mine = await add(desk.org_no, "918888888888")
+    own = (desk.phone.phone_id, mine.phone_id)
+    assert await share(desk.org_no) == (own, False)
+    assert await share(other.org_no) == ((theirs.phone_id,), False)
+    await desk.store.delete_phone(other.org_no, theirs.phone_no, "api")
+    await desk.store.delete_phone(desk.org_no, mine.phone_no, "api")
+    assert await share(desk.org_no) == (own, True)  # what deleted phones sent is in the journal still
 
 
 async def test_the_first_connection_is_remembered(desk: Desk) -> None:

@@ -198,7 +198,7 @@ def test_a_phone_is_connected_or_disconnected_and_says_more_beside() -> None:
 
 
 def test_the_legacy_health_counts_everything_that_has_not_started_as_pending() -> None:
-    shown = legacy_health(Health(waiting=1, active=2, completed=3, failed=4, delayed=5, paused=6), running=False)
+    shown = legacy_health(Health(waiting=7, active=2, completed=3, failed=4, delayed=5, paused=6), running=False)
     assert (shown.pending, shown.active, shown.completed, shown.failed, shown.is_running) == (12, 2, 3, 4, False)
 
 

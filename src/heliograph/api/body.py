@@ -19,6 +19,7 @@ Receive = Callable[[], Awaitable[Any]]
 
 _PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+_UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
 MAX_DEPTH = 32
 _NO_BRACKETS = bytes(one for one in range(256) if one not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -148,6 +149,9 @@ def _wrong_type(text: str, body: bytes | bytearray) -> Invalid | BadRequest:
     text = _PLACE.sub("", text)
     if missing := _MISSING.search(text):
         return invalid(missing["field"], f"{missing['field']} is missing")
+    if unknown := _UNKNOWN.search(text):
+        field = unknown["field"][:LONGEST_FIELD]
+        return invalid(field, f"{field} is not known here")
     names = [name for name in re.split(r"\.|\[.*?\]", path) if name]
     message = text.replace("`", "")
     return invalid(names[-1], f"{path}: {message}") if names else Invalid(f"Invalid body. {message}")

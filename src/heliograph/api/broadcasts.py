@@ -110,7 +110,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 @route(
     "POST", "/message/broadcast",
     summary="Send one message to many chats", tag="Broadcasts", phone=PhoneUse.REQUIRED, body=BroadcastBody,
-    answer=BroadcastAnswer, errors=(404, 409, 413, 415), idempotent=True,
+    answer=BroadcastAnswer, errors=(404, 409, 415), idempotent=True,
     description="Up to 100,000 chats in one call. A 200 means that the whole list is on disk. Single messages of the"
     " phone pass a broadcast; who asked not to be written to is left out.",
     example={

@@ -1,6 +1,7 @@
 """One request on its way to a handler: who calls, for which phone, with which body and query."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -16,6 +17,7 @@ from heliograph.domain.errors import NotFound, invalid
 from heliograph.domain.job import PhoneRow
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +104,28 @@ class Call:
             raise unknown_message()
         return text
 
-    def text(self, name: str) -> str | None:
-        """A query parameter; the last one wins, an empty one is absent."""
+    @property
+    def query(self) -> Mapping[str, str]:
         if self._query is None:
             query = self.query_string.decode("latin-1")
             self._query = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
-        value = self._query.get(name) or None
+        return self._query
+
+    def text(self, name: str) -> str | None:
+        """A query parameter; the last one wins, an empty one is absent."""
+        value = self.query.get(name) or None
         if value is not None and "\0" in value:
             raise invalid(name, f"{name} holds a NUL character")
         return value
 
     def number(self, name: str, convert: Callable[[str], T]) -> T | None:
+        """Plain digits only: `int` and `float` also take `1_0`, spaces around and digits of other scripts."""
         value = self.text(name)
         if value is None:
             return None
         try:
+            if not _NUMBER.fullmatch(value):
+                raise ValueError
             return convert(value)
         except ValueError:
             raise invalid(name, f"{name} must be a number", value) from None

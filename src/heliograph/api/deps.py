@@ -29,14 +29,15 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Another room's ASGI app under `path` (it sees the whole path). `bearer`: only for holders of an API key.
+    """Another room's ASGI app under `path` (it sees the whole path).
 
-    Behind the key, `scope["heliograph.devices"]` names the phones (phone_id) of the caller's organisation.
+    `provider`: a network of this provider's phones, for holders of an API key only; `scope["heliograph.share"]` is what
+    of it the caller has (ports.network.Share).
     """
 
     path: str
     app: AsgiApp
-    bearer: bool = False
+    provider: str | None = None
 
 
 def no_pairing_code(phone: PhoneRow) -> str | None:

@@ -56,8 +56,8 @@ class Gate:
         path = scope["path"]
         for mount in self._mounts:
             if path == mount.path or path.startswith(f"{mount.path}/"):
-                if mount.bearer and scope["type"] == "http":
-                    await _Exchange(self._desk, scope, receive, send_).run_mounted(mount.app)
+                if mount.provider is not None and scope["type"] == "http":
+                    await _Exchange(self._desk, scope, receive, send_).run_mounted(mount.app, mount.provider)
                 else:
                     await mount.app(scope, receive, send_)
                 return
@@ -109,15 +109,15 @@ class _Exchange:
                 await self._refuse(said)
         self._desk.deps.meter.answered(self._status)
 
-    async def run_mounted(self, app: AsgiApp) -> None:
-        """Another room's app behind the bearer key; it reads its body itself, and is told the caller's phones."""
+    async def run_mounted(self, app: AsgiApp, provider: str) -> None:
+        """Another room's app behind the bearer key; it reads its body itself, and is told what the caller has of it."""
         try:
             caller = await self._desk.keys.caller(self._head.authorization)
-            phones = await self._desk.deps.accounts.phones(caller.org_no)
+            share = await self._desk.deps.accounts.share(caller.org_no, provider)
         except Refusal as refusal:
             await self._refuse(refusal)
             return
-        self._scope["heliograph.devices"] = tuple(phone.phone_id for phone in phones)
+        self._scope["heliograph.share"] = share
         await app(self._scope, self._receive, self._send)
 
     async def _enter(self) -> None:

@@ -30,7 +30,8 @@ async def jobs(call: Call) -> Answer | list[Any]:
 )  # fmt: skip
 async def status(call: Call) -> LegacyHealth:
     health = await call.deps.intake.health(call.org_no, call.phone_no)
-    return legacy_health(health, running=call.phone is None or call.phone.paused_at_us is None)
+    phones = [call.phone] if call.phone is not None else await call.deps.accounts.phones(call.org_no)
+    return legacy_health(health, running=not phones or any(phone.paused_at_us is None for phone in phones))
 
 
 @route(

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from heliograph.api.body import LONGEST_FIELD
 from heliograph.api.call import Call
 from heliograph.api.route import Answer, PhoneUse, Query, route
 from heliograph.domain.errors import invalid
@@ -39,12 +40,15 @@ class JobFilter(msgspec.Struct):
     offset: Annotated[int | None, Meta(extra_json_schema={"minimum": 0})] = None
 
 
-class PurgeBody(msgspec.Struct):
-    """Nothing: everything that waits. `queue_id` and `queue_ids` are the same, one string or an array."""
+class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing: everything that waits. `queue_id` and `queue_ids` are the same, one string or an array.
 
-    queue_ids: str | list[str] | None = None
-    queue_id: str | list[str] | None = None
-    broadcast_id: str | None = None
+    A filter that is empty, null, misspelled or in the query is refused: it must never come to mean everything.
+    """
+
+    queue_ids: str | list[str] | UnsetType = UNSET
+    queue_id: str | list[str] | UnsetType = UNSET
+    broadcast_id: str | UnsetType = UNSET
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -108,19 +112,32 @@ async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callab
 
 
 def purge_wish(call: Call) -> tuple[str, list[JobId] | None, str | None]:
-    """Mode, jobs, broadcast_id; tolerant of every spelling in the contract (6.10)."""
+    """Mode, jobs, broadcast_id; takes every spelling in the contract (6.10), and no filter that names nothing."""
+    for name in call.query:
+        raise invalid(name[:LONGEST_FIELD], "A purge takes its filter in the body, and nothing in the query")
+    if call.head.phone is not None and not call.head.phone.strip():
+        raise invalid("x-phone", "x-phone is empty: name a phone, or leave the header out for all of them")
     body = call.decoded(PurgeBody)
-    names: list[str] = []
-    for given in (body.queue_ids, body.queue_id):
-        names += [given] if isinstance(given, str) else given or []
-    if len(names) > MOST_PURGED:
+    ids = [*_named("queue_ids", body.queue_ids), *_named("queue_id", body.queue_id)]
+    broadcast_ids = _named("broadcast_id", body.broadcast_id)
+    if len(ids) > MOST_PURGED:
         raise invalid("queue_ids", f"queue_ids may name at most {MOST_PURGED} jobs")
-    if body.queue_ids is not None or body.queue_id is not None:
-        found = (parse_job_id(name) for name in dict.fromkeys(names))
+    if ids:
+        found = (parse_job_id(name) for name in dict.fromkeys(ids))
         return "queue_ids", [job_id for job_id in found if job_id is not None], None
-    if body.broadcast_id:
-        return "broadcast_id", None, body.broadcast_id
+    if broadcast_ids:
+        return "broadcast_id", None, broadcast_ids[0]
     return "all", None, None
+
+
+def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
+    """What a filter names; empty only if it was left out."""
+    if given is UNSET:
+        return []
+    names = [given] if isinstance(given, str) else list(given)
+    if not names or not all(name.strip() for name in names):
+        raise invalid(field, f"{field} is empty: name what to take out, or leave it out to purge all that waits")
+    return names
 
 
 async def purge(call: Call) -> Purged:

@@ -67,7 +67,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 @route(
     "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
-    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 413, 415), idempotent=True,
+    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
     description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
     example={
         "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
@@ -155,7 +155,7 @@ async def one(call: Call) -> ScheduleObject:
 
 @route(
     "PATCH", "/message/scheduled/{scheduled_id:str}", summary="Change, pause or skip a scheduled message",
-    tag="Scheduled", body=ScheduleChange, answer=ScheduleObject, errors=(404, 409, 413, 415),
+    tag="Scheduled", body=ScheduleChange, answer=ScheduleObject, errors=(404, 409, 415),
 )  # fmt: skip
 async def change(call: Call) -> ScheduleObject:
     body = call.decoded(ScheduleChange)

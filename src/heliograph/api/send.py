@@ -206,7 +206,7 @@ async def check_media_url(desk: Desk, url: str) -> None:
     "POST", "/message/send", aliases=("/messages/send",),
     summary="Send a message", tag="Messages", phone=PhoneUse.REQUIRED, body=SendBody, answer=SendAnswer,
     description="Accepts a message into the queue: a text, a file, a poll or a reply. A 200 means that it is on disk.",
-    errors=(404, 413, 415), idempotent=True,
+    errors=(404, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi from Heliograph"},
     example_answer={
         "queue_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "queue_position": 0, "unique_id": "3EB05FC204C28E456D8596",

@@ -19,6 +19,7 @@ from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
 from heliograph.api.deps import ApiDeps, Mount, Readiness
 from heliograph.api.gate import Gate
 from heliograph.api.http import build_api
+from heliograph.api.key_uses import keep_key_uses
 from heliograph.app.sending import make_inbox, make_sender, open_providers
 from heliograph.app.stores import fleet_wake, open_store
 from heliograph.clock import SystemClock
@@ -117,6 +118,8 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             services["scheduler"] = keep_scheduled(steering, wake, clock, log.warning)
             services["expiry"] = keep_expired(steering, clock, log.warning)
             services["sweeper"] = keep_swept(steering, clock, days=settings.retention_days, log=log.warning)
+        if "api" in settings.roles:
+            services["key_uses"] = keep_key_uses(store, clock, log.warning)
         worker = None
         if "webhooks" in settings.roles:
             worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)

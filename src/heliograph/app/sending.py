@@ -91,7 +91,7 @@ async def _network(
             yield remote, ()
         return
     async with open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts) as inside:
-        yield inside, (Mount("/simulator", simulator_asgi(inside), bearer=True),)
+        yield inside, (Mount("/simulator", simulator_asgi(inside), provider=SimulatorProvider.name),)
 
 
 async def _alone() -> None:

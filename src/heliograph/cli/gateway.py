@@ -65,7 +65,7 @@ class Gateway:
 
     def _identity(self) -> dict[str, str]:
         known = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        return known | ({"x-phone": self._phone} if self._phone else {})
+        return known | ({} if self._phone is None else {"x-phone": self._phone})
 
     def _exchange(self, method: str, target: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         try:

@@ -10,7 +10,7 @@ _WORDS = {
     "waiting": "wait to be sent",
     "active": "are being sent, or their outcome is unknown",
     "delayed": "wait for their time",
-    "paused": "are paused",
+    "paused": "of those that wait do so on a paused phone",
     "completed": "were handed to WhatsApp",
     "failed": "failed, were cancelled or expired",
 }

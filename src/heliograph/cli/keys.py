@@ -42,7 +42,7 @@ def create(name: str, org: str | None, as_json: bool) -> int:
 @click.option("--org", metavar="ORG", help="Only this organisation's, by id or name.")
 @json_option
 def list_keys(org: str | None, as_json: bool) -> int:
-    """All keys: never the secret, only how it begins."""
+    """All keys: never the secret, only how it begins. A server writes once a minute which were used."""
 
     async def act(accounts: Accounts) -> list[KeyRow]:
         org_no = (await pick_org(accounts, org)).org_no if org else None

@@ -21,7 +21,7 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
     body: dict[str, object] = {}
     if queue_ids:
         body["queue_ids"] = list(queue_ids)
-    if broadcast_id:
+    if broadcast_id is not None:  # an empty one is refused by the server, not taken for all
         body["broadcast_id"] = broadcast_id
     if not body and not yes:
         counts = gateway.get("/message/queues/health")

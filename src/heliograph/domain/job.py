@@ -162,7 +162,7 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Counts of a phone, or of all phones of an organisation."""
+    """Counts of a phone, or of all phones of an organisation. `paused`: those of `waiting` whose phone is paused."""
 
     waiting: int = 0
     active: int = 0

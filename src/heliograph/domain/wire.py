@@ -89,6 +89,8 @@ class LegacyJob(msgspec.Struct, frozen=True):
 
 
 class HealthCounts(msgspec.Struct, frozen=True):
+    """`paused`: those of `waiting` whose phone is paused."""
+
     waiting: int
     active: int
     completed: int

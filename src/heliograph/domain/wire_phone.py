@@ -51,7 +51,9 @@ class PhoneDetails(PhoneObject, frozen=True, kw_only=True):
 
 
 class LegacyHealth(msgspec.Struct, frozen=True):
-    """The answer of GET /queue. `pending`: everything that has not started."""
+    """The answer of GET /queue. `pending`: everything that has not started, on paused phones too. `is_running`: the
+    phone, or one of the organisation's, is not paused.
+    """
 
     active: int
     failed: int
@@ -114,5 +116,5 @@ def legacy_health(health: Health, *, running: bool) -> LegacyHealth:
         failed=health.failed,
         completed=health.completed,
         is_running=running,
-        pending=health.waiting + health.delayed + health.paused,
+        pending=health.waiting + health.delayed,
     )

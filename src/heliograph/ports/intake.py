@@ -22,6 +22,7 @@ from heliograph.domain.job import (
     PhonePatch,
     PhoneRow,
 )
+from heliograph.ports.network import Share
 
 
 class Intake(Protocol):
@@ -93,7 +94,11 @@ class Accounts(Protocol):
     async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None: ...
 
     async def key_by_digest(self, digest: bytes) -> KeyRow | None:
-        """None if unknown or revoked."""
+        """None if unknown or revoked. When a key was found is remembered until `write_key_uses`."""
+        ...
+
+    async def write_key_uses(self) -> None:
+        """Stores when keys were last found, if any was since the last time. Another process's later use stays."""
         ...
 
     async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
@@ -101,6 +106,12 @@ class Accounts(Protocol):
         ...
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
+
+    async def share(self, org_no: int, provider: str) -> Share:
+        """What of a provider's phones the organisation has: all, if no other ever had one; else its own, deleted ones
+        too, as a network may remember what they did.
+        """
+        ...
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""

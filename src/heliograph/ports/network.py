@@ -4,6 +4,7 @@ The network speaks of devices: one login of a number (`phone_id`). It keeps what
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -51,6 +52,17 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     retry_after_s: float | None = None
     scope: Scope = Scope.CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of a network one organisation has. `devices` None: all there is. `alone`: nobody else has a device now."""
+
+    devices: tuple[str, ...] | None = None
+    alone: bool = True
+
+    def __contains__(self, device_id: str) -> bool:
+        return self.devices is None or device_id in self.devices
 
 
 class Line(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from heliograph.ports.network import Share
 from heliograph.simulator.network import SimulatedNetwork
 from heliograph.simulator.routes import MAX_BODY_BYTES, PREFIX, Reply, Request, Routes, refused, too_large
 
@@ -15,7 +16,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 def simulator_asgi(network: SimulatedNetwork) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Takes paths with or without /simulator before them, so that any way of mounting works.
 
-    `heliograph.devices` in the scope, from whoever checked the key: the phones whose messages may be seen.
+    `heliograph.share` in the scope, from whoever checked the key: what of the network the caller has.
     """
     routes = Routes(network)
 
@@ -28,8 +29,8 @@ def simulator_asgi(network: SimulatedNetwork) -> Callable[[Scope, Receive, Send]
             return
         path = PREFIX + scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(PREFIX)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        devices = scope.get("heliograph.devices")
-        await _answer(send, await routes.handle(Request(scope["method"], path, query, body, devices)))
+        share = scope.get("heliograph.share", Share())
+        await _answer(send, await routes.handle(Request(scope["method"], path, query, body, share)))
 
     return app
 

@@ -15,6 +15,7 @@ from heliograph.domain.content import MAX_TEXT
 from heliograph.domain.errors import NotFound, invalid
 from heliograph.domain.ids import bare_message_id
 from heliograph.domain.states import Ack
+from heliograph.ports.network import Share
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.simulator.behaviours import BEHAVIOURS, members
 from heliograph.simulator.journal import SQL
@@ -23,8 +24,10 @@ from heliograph.simulator.network import SimulatedNetwork
 _ACKS = sorted(ack for ack in Ack if ack != Ack.PENDING)
 
 
-async def write_to_phone(network: SimulatedNetwork, said: Mapping[str, Any]) -> dict[str, Any]:
-    """A person writes. `to`: the phone's number; else the phone that last wrote to the chat, else the only one."""
+async def write_to_phone(network: SimulatedNetwork, share: Share, said: Mapping[str, Any]) -> dict[str, Any]:
+    """A person writes to a phone of the caller's. `to`: its number; else the one that last wrote to the chat, else the
+    only one.
+    """
     chat_id = parse_chat_id(said.get("chat_id"))
     body = _text(said, "body")
     media = said.get("media")
@@ -45,13 +48,13 @@ async def write_to_phone(network: SimulatedNetwork, said: Mapping[str, Any]) -> 
         {name: value for name, value in said.items() if name not in ("chat_id", "body", "to", "message_id")},
     )
     number = parse_number(said["to"], "to") if "to" in said else None
-    devices, number = await network.journal.call(lambda db: _receivers(db, chat_id, number))
+    devices, number = await network.journal.call(lambda db: _receivers(db, share, chat_id, number))
     await _post(network, devices, "inbound", inbound)
     return {"message_id": inbound.message_id, "chat_id": chat_id, "to": number, "type": inbound.type, "body": body}
 
 
-async def give_receipt(network: SimulatedNetwork, wish: Mapping[str, Any]) -> dict[str, Any]:
-    """A receipt for a message of the journal. `ack` -1: refused after it was accepted, with `code` and `detail`."""
+async def give_receipt(network: SimulatedNetwork, share: Share, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """A receipt for a message of the caller's phones. `ack` -1: refused after acceptance, with `code` and `detail`."""
     given = _text(wish, "message_id")
     if not given:
         raise invalid("message_id", "message_id is missing")
@@ -65,7 +68,8 @@ async def give_receipt(network: SimulatedNetwork, wish: Mapping[str, Any]) -> di
     receipt = Receipt(ack, network.clock.now_us(), message_id, code=code or None, detail=detail or None)
 
     def note(db: sqlite3.Connection) -> list[str]:
-        found = db.execute(SQL["senders"], {"message_id": message_id}).fetchall()
+        rows = db.execute(SQL["senders"], {"message_id": message_id}).fetchall()
+        found = [(no, device_id) for no, device_id in rows if device_id in share]
         for no, _ in found:
             db.execute(SQL["hand_ack"], {"no": no, "ack": ack})
         return sorted({device_id for _, device_id in found})
@@ -95,31 +99,38 @@ async def set_contact(network: SimulatedNetwork, chat_id: str, wish: Mapping[str
     return {"chat_id": chat_id, "behaviour": behaviour or None}
 
 
-async def empty_journal(network: SimulatedNetwork) -> dict[str, Any]:
-    """Forgets every message, and all that was still to come of one."""
+async def empty_journal(network: SimulatedNetwork, share: Share) -> dict[str, Any]:
+    """Forgets every message of the caller's phones, and all that was still to come of one."""
+    own = _own(share)
 
     def empty(db: sqlite3.Connection) -> int:
         for name in ("empty_turns", "empty_post"):
-            db.execute(SQL[name])
-        return db.execute(SQL["empty_messages"]).rowcount
+            db.execute(SQL[name], own)
+        return db.execute(SQL["empty_messages"], own).rowcount
 
     deleted = await network.journal.call(empty)
-    network.forget_messages()
+    network.forget_messages(share)
     return {"deleted": deleted}
 
 
-def _receivers(db: sqlite3.Connection, chat_id: str, number: str | None) -> tuple[list[str], str]:
+def _receivers(db: sqlite3.Connection, share: Share, chat_id: str, number: str | None) -> tuple[list[str], str]:
+    own = _own(share)
     if number is None:
-        if last := db.execute(SQL["last_writer"], {"chat_id": chat_id}).fetchone():
+        if last := db.execute(SQL["last_writer"], own | {"chat_id": chat_id}).fetchone():
             return [last[0]], last[1]
-        known = db.execute(SQL["numbers"]).fetchall()
+        known = db.execute(SQL["numbers"], own).fetchall()
         if len(known) > 1:
             raise invalid("to", "There are several phones: name the number of one in to")
         number = known[0][0] if known else None
-    devices = db.execute(SQL["devices_of"], {"number": number}).fetchall()
+    devices = db.execute(SQL["devices_of"], own | {"number": number}).fetchall()
     if not devices or number is None:
         raise NotFound("No phone with this number has ever been connected", fields={"to": {"message": "unknown"}})
     return [row[0] for row in devices], number
+
+
+def _own(share: Share) -> dict[str, Any]:
+    """As the statements of the journal take it."""
+    return {"devices": None if share.devices is None else msgspec.json.encode(share.devices).decode()}
 
 
 async def _post(network: SimulatedNetwork, devices: list[str], kind: str, body: Inbound | Receipt) -> None:

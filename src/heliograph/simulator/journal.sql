@@ -94,7 +94,9 @@ SELECT json_extract(content, '$.body') FROM messages WHERE no = :no;
 SELECT 1 FROM messages WHERE chat_id = :chat_id AND number = :number LIMIT 1;
 
 -- name: last_writer
-SELECT device, number FROM messages WHERE chat_id = :chat_id ORDER BY no DESC LIMIT 1;
+SELECT device, number FROM messages
+WHERE chat_id = :chat_id AND (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices)))
+ORDER BY no DESC LIMIT 1;
 
 -- name: senders
 SELECT no, device FROM messages WHERE message_id = :message_id;
@@ -110,10 +112,11 @@ ON CONFLICT (message_id, number, chat_id) DO UPDATE SET times = times + 1 RETURN
 SELECT device, trouble, until_us FROM devices WHERE trouble IS NOT NULL;
 
 -- name: devices_of
-SELECT device FROM devices WHERE number = :number;
+SELECT device FROM devices
+WHERE number = :number AND (:devices IS NULL OR device IN (SELECT value FROM json_each(:devices)));
 
 -- name: numbers
-SELECT DISTINCT number FROM devices LIMIT 2;
+SELECT DISTINCT number FROM devices WHERE :devices IS NULL OR device IN (SELECT value FROM json_each(:devices)) LIMIT 2;
 
 -- name: see_device
 INSERT INTO devices (device, number) VALUES (:device, :number)
@@ -152,10 +155,12 @@ SELECT value FROM settings WHERE name = :name;
 INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 -- name: empty_messages
-DELETE FROM messages;
+DELETE FROM messages WHERE :devices IS NULL OR device IN (SELECT value FROM json_each(:devices));
 
 -- name: empty_turns
-DELETE FROM turns;
+-- Before its messages. A turn of a message that never came through stays, unless all go: it meets nobody else.
+DELETE FROM turns WHERE :devices IS NULL OR (message_id, number, chat_id) IN (
+  SELECT message_id, number, chat_id FROM messages WHERE device IN (SELECT value FROM json_each(:devices)));
 
 -- name: empty_post
-DELETE FROM post;
+DELETE FROM post WHERE :devices IS NULL OR device IN (SELECT value FROM json_each(:devices));

@@ -17,7 +17,7 @@ import msgspec
 
 from heliograph.domain.errors import CannotStart
 from heliograph.ports.clock import Chance, Clock
-from heliograph.ports.network import Answer, Device, Frame, Line, Word
+from heliograph.ports.network import Answer, Device, Frame, Line, Share, Word
 from heliograph.simulator.behaviours import (
     BEHAVIOURS,
     LOST_AFTER_S,
@@ -235,11 +235,12 @@ class SimulatedNetwork:
         for watch in self.watchers:
             watch(self.contacts)
 
-    def forget_messages(self) -> None:
+    def forget_messages(self, share: Share) -> None:
         """The journal was emptied: nothing that came from it may still fall due."""
-        self._schedule.forget_messages()
-        for session in self.sessions.values():
-            session.forget()
+        self._schedule.forget_messages(share)
+        for device_id, session in self.sessions.items():
+            if device_id in share:
+                session.forget()
 
     async def start(self, group: asyncio.TaskGroup) -> None:
         """Takes up where the network was: faults, contacts, devices in trouble, receipts still to come."""

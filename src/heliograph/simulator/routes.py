@@ -12,7 +12,8 @@ from urllib.parse import unquote
 import msgspec
 
 from heliograph.domain.chat import parse_chat_id, parse_number
-from heliograph.domain.errors import BadRequest, NotFound, PayloadTooLarge, Refusal, Unavailable, invalid
+from heliograph.domain.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, Refusal, Unavailable, invalid
+from heliograph.ports.network import Share
 from heliograph.simulator import hand
 from heliograph.simulator.faults import Faults, changed
 from heliograph.simulator.network import SimulatedNetwork
@@ -39,14 +40,14 @@ class MethodNotAllowed(Refusal):
 class Request:
     """`path` after the host, still with /simulator and its percent signs.
 
-    `devices`: whose messages may be seen, if not all: an organisation sees its own phones only.
+    `share`: an organisation sees and touches its own phones only.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    devices: tuple[str, ...] | None = None
+    share: Share = field(default_factory=Share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,25 @@ class Routes:
             raise MethodNotAllowed(f"{PREFIX}{path[:200]} takes {methods}")
         if len(request.body) > MAX_BODY_BYTES:
             raise too_large()
+        share = request.share
         match request.method, path:
             case "GET", "/messages":
-                return await self._messages(request.query, request.devices)
+                return await self._messages(request.query, share.devices)
             case "DELETE", "/messages":
-                return _json(await hand.empty_journal(self.network))
+                return _json(await hand.empty_journal(self.network, share))
             case "POST", "/inbound":
-                return _json(await hand.write_to_phone(self.network, _object(request.body)))
+                return _json(await hand.write_to_phone(self.network, share, _object(request.body)))
             case "POST", "/receipts":
-                return _json(await hand.give_receipt(self.network, _object(request.body)))
+                return _json(await hand.give_receipt(self.network, share, _object(request.body)))
             case "GET", "/faults":
                 return _json(self.network.faults)
+        if not share.alone:
+            raise Conflict(
+                "Contacts and faults hold for all phones of the simulated network, and another organisation has phones"
+                " on it. Whoever runs the gateway can run `heliograph simulator` apart, name it in"
+                " HELIOGRAPH_SIMULATOR_URL, and set them there."
+            )
+        match request.method, path:
             case "PUT", "/faults":
                 return _json(await self._set_faults(_object(request.body)))
             case "GET", "/contacts":

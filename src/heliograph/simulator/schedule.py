@@ -5,9 +5,10 @@ Nothing here needs to survive: what is owed stands in the journal, and is put ba
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
+from heliograph.ports.network import Share
 from heliograph.simulator.behaviours import Behaviour
 
 
@@ -46,6 +47,12 @@ class Schedule:
     def next_us(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
-    def forget_messages(self) -> None:
-        self._heap = [entry for entry in self._heap if not isinstance(entry[2], Group)]
+    def forget_messages(self, share: Share) -> None:
+        kept: list[tuple[int, int, Group | Callable[[], None]]] = []
+        for due_us, number, item in self._heap:
+            if not isinstance(item, Group):
+                kept.append((due_us, number, item))
+            elif left := [owed for owed in item.owed if owed.device_id not in share]:
+                kept.append((due_us, number, replace(item, owed=left)))
+        self._heap = kept
         heapq.heapify(self._heap)

@@ -7,6 +7,7 @@ from typing import Literal
 from heliograph.domain.events import PHONE_CREATED, PHONE_RESTRICTED, PHONE_UPDATED
 from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
 from heliograph.domain.moment import iso
+from heliograph.ports.network import Share
 from heliograph.store import keyed
 from heliograph.store.rows import key_of, org_of, phone_of
 from heliograph.store.told import told
@@ -100,6 +101,14 @@ def create_phone(
 
 def phones(org_no: int | None) -> Unit[list[PhoneRow]]:
     return [phone_of(row) for row in (yield from run("phones_all", org_no=org_no or 0))]
+
+
+def share(org_no: int, provider: str) -> Unit[Share]:
+    others = yield from one("phones_of_others", org_no=org_no, provider=provider)
+    if not others["ever"]:
+        return Share()
+    rows = yield from run("phone_ids", org_no=org_no, provider=provider)
+    return Share(tuple(row["phone_id"] for row in rows), alone=not others["now"])
 
 
 def phone(org_no: int, handle: str) -> Unit[PhoneRow | None]:

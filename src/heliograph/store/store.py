@@ -29,11 +29,12 @@ from heliograph.domain.job import (
 from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.ports.network import Share
 from heliograph.ports.provider import Inbound
 from heliograph.store import accounts, broadcast_list, broadcasts, cancel, keyed, leases, look, receipts, unwanted
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
-from heliograph.store.unit import Unit, run
+from heliograph.store.unit import Unit, batch, run
 
 T = TypeVar("T")
 PRESSED = 8  # callers
@@ -62,6 +63,7 @@ class Store:
     def __init__(self, shell: Shell, clock: Clock, ids: JobIds) -> None:
         self.shell = shell
         self._clock = clock
+        self._key_uses: dict[int, int] = {}  # by key_no, until they are written
         self._gather = Gather(shell, clock, ids)
 
     # -- intake
@@ -163,7 +165,20 @@ class Store:
         return await self.shell.write(lambda: accounts.revoke_key(org_no, prefix, now_us))
 
     async def key_by_digest(self, digest: bytes) -> KeyRow | None:
-        return await self.shell.read(lambda: accounts.key_by_digest(digest.hex()))
+        found = await self.shell.read(lambda: accounts.key_by_digest(digest.hex()))
+        if found is not None:
+            self._key_uses[found.key_no] = self._clock.now_us()
+        return found
+
+    async def write_key_uses(self) -> None:
+        uses, self._key_uses = self._key_uses, {}
+        if not uses:
+            return
+        try:
+            await self.shell.write(lambda: batch("keys_used", sorted(uses.items())))
+        except BaseException:
+            self._key_uses = uses | self._key_uses
+            raise
 
     async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
         now_us = self._clock.now_us()
@@ -180,6 +195,9 @@ class Store:
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]:
         return await self.shell.read(lambda: accounts.phones(org_no))
+
+    async def share(self, org_no: int, provider: str) -> Share:
+        return await self.shell.read(lambda: accounts.share(org_no, provider))
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))

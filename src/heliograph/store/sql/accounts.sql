@@ -33,9 +33,10 @@ FROM api_keys k JOIN orgs o ON o.org_no = k.org_no WHERE k.digest = :digest AND 
 UPDATE api_keys SET revoked_at = :now WHERE org_no = :org_no AND prefix = :prefix AND revoked_at IS NULL
 RETURNING key_no
 
--- name: key_used
--- When a key was last used; written at most once a minute for each key.
-UPDATE api_keys SET last_used_at = :now WHERE key_no = :key_no
+-- name: keys_used
+-- When keys were last used, as one process saw it: only ever forward.
+UPDATE api_keys SET last_used_at = r.used_at FROM $rows(key_no bigint, used_at bigint)
+WHERE api_keys.key_no = r.key_no AND coalesce(api_keys.last_used_at, 0) < r.used_at
 
 -- name: phone_insert
 -- A new phone.
@@ -56,6 +57,15 @@ SELECT r.org_no, r.phone_no, r.lane, r.side FROM $rows(org_no bigint, phone_no b
 -- The phones of one organisation, or of all when :org_no is 0.
 SELECT $columns(phone) FROM phones p JOIN orgs o ON o.org_no = p.org_no
 WHERE (:org_no = 0 OR p.org_no = :org_no) AND p.deleted_at IS NULL ORDER BY p.phone_no
+
+-- name: phones_of_others
+-- Whether other organisations have phones of a provider, or ever had.
+SELECT EXISTS (SELECT 1 FROM phones WHERE org_no <> :org_no AND provider = :provider) AS ever,
+  EXISTS (SELECT 1 FROM phones WHERE org_no <> :org_no AND provider = :provider AND deleted_at IS NULL) AS now
+
+-- name: phone_ids
+-- Of one organisation and provider, deleted or not.
+SELECT phone_id FROM phones WHERE org_no = :org_no AND provider = :provider ORDER BY phone_no
 
 -- name: phone_by_no
 -- One phone, deleted or not.

@@ -33,14 +33,16 @@ SELECT CAST(coalesce(sum(waiting + active), 0) AS BIGINT) AS waiting
 FROM queues WHERE org_no = :org_no AND phone_no = :phone_no AND lane = :lane
 
 -- name: counts_of_phone
--- From the counters: six rows.
-SELECT CAST(sum(waiting) AS BIGINT) AS waiting, CAST(sum(active) AS BIGINT) AS active,
-  CAST(sum(completed) AS BIGINT) AS completed, CAST(sum(failed) AS BIGINT) AS failed, CAST(sum(delayed) AS BIGINT) AS delayed,
-  CAST(0 AS BIGINT) AS paused
-FROM queues WHERE org_no = :org_no AND phone_no = :phone_no
+-- From the counters: six rows. `paused`: how many of those that wait do so on a paused phone.
+SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
+  CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
+  CAST(sum(q.delayed) AS BIGINT) AS delayed,
+  CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
+FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no
+WHERE q.org_no = :org_no AND q.phone_no = :phone_no
 
 -- name: counts_of_org
--- From the counters: six rows a phone; what waits on a paused phone is told apart.
+-- As counts_of_phone, over all phones of the organisation: six rows a phone.
 SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
   CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
   CAST(sum(q.delayed) AS BIGINT) AS delayed,
