@@ -23,6 +23,25 @@ async def test_a_message_is_found_by_each_of_its_ids(gateway: World) -> None:
         assert required in message
 
 
+async def test_a_message_to_a_group_has_one_id_wherever_it_is_shown(gateway: World) -> None:
+    group, http = "120363000000000100@g.us", gateway.http
+    sent = (await gateway.send(chat_id=group)).json()
+    short = f"true_{group}_{sent['unique_id']}"
+    full = f"{short}_{gateway.phone.number}@c.us"
+    for name in (sent["queue_id"], sent["unique_id"], short, full):
+        message = (await http.get(f"/v1/message/{quote(name, safe='')}")).json()
+        assert (message["message_id"], message["id"]["_serialized"]) == (full, full)
+        assert message["author"] == f"{gateway.phone.number}@c.us"
+        assert (await http.get(f"/v1/message/{quote(name, safe='')}/status")).json()["message_id"] == full
+        assert [job["message_id"] for job in (await http.get("/v1/message/queues", params={"queue_id": name})).json()]
+    assert [job["message_id"] for job in (await http.get("/v1/message/queues")).json()] == [full]
+    assert [job["message_id"] for job in (await http.get("/v1/queue/jobs")).json()] == [sent["unique_id"]]
+    sync = {"chat_id": group, "message": "Hi", "sync_timeout": 0}
+    unique = (await http.post("/v1/message/send-sync", json=sync)).json()["unique_id"]
+    message = (await http.get(f"/v1/message/{unique}")).json()
+    assert message["message_id"] == f"true_{group}_{unique}_{gateway.phone.number}@c.us"
+
+
 @pytest.mark.parametrize("path", ["/v1/message/{}/status", "/v1/messages/{}/status"])
 async def test_the_status_path_says_the_whole_ladder_with_an_integer_ack(gateway: World, path: str) -> None:
     sent = (await gateway.send()).json()

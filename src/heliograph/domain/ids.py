@@ -1,8 +1,9 @@
 """The ids of a message, all derived from one integer.
 
 A job has one stored key: a 63-bit integer, made in Python and ordered by time. `queue_id` (UUID v4 form), `unique_id`
-(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it, and can be read back to it. So a
-look-up by any of them is one search in the primary key, and no secondary index is paid for (ADR 0003).
+(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it (and of the message's chat and author),
+and can be read back to it. So a look-up by any of them is one search in the primary key, and no secondary index is paid
+for (ADR 0003).
 
 Source: contract section 1, "Id formats"; architecture, "Ids".
 """
@@ -83,10 +84,13 @@ def queue_id(job_id: JobId) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def message_id(job_id: JobId, chat_id: str, author: str | None = None) -> str:
-    """`true_<chat_id>_<unique_id>`; for groups `_<author>` at the end."""
+def message_id(chat_id: str, key: str, author: str | None, *, from_me: bool = True) -> str:
+    """`true_<chat_id>_<key>`, `false_…` of what a person wrote; for groups `_<author>` at the end.
+
+    `key`: the network's id of the message, or ours (`unique_id`) until it has one of its own.
+    """
     tail = f"_{author}" if author and chat_id.endswith("@g.us") else ""
-    return f"true_{chat_id}_{unique_id(job_id)}{tail}"
+    return f"{'true' if from_me else 'false'}_{chat_id}_{key}{tail}"
 
 
 def _from_unique(text: str) -> JobId | None:
