@@ -218,7 +218,7 @@ async def test_an_inbound_message_is_kept_once_whatever_it_holds(desk: Desk) -> 
     heard = [Inbound("M1", "a@c.us", "a@c.us", at, "chat", "a\u0000b 🚚", {"deep": ["\u0000"]})]
     assert await desk.store.inbound(desk.phone_no, desk.org_no, [*heard, *heard]) == 1
     assert await desk.store.inbound(desk.phone_no, desk.org_no, heard) == 0
-    assert await desk.store.known_message(desk.org_no, desk.phone_no, "M1")
+    assert await desk.store.quotable(desk.org_no, desk.phone_no, "M1") == "false_a@c.us_M1"
 
 
 async def test_all_receipts_of_a_hundred_messages_are_one_transaction(desk: Desk) -> None:

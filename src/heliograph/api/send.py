@@ -131,7 +131,7 @@ async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBo
         raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
     _check_kind(provider, _weighed(content, media), chat_id)
     if content.reply_to is not None:
-        await _check_reply(desk, phone, content.reply_to)
+        content = await _resolved(desk, phone, content, content.reply_to)
     if media is not None:
         content = await _with_file(desk, content, media, provider.capabilities.media_max_bytes)
         _check_kind(provider, content, chat_id)  # now its bytes have said of which type it is
@@ -156,12 +156,13 @@ def _check_kind(provider: Provider, content: Content, chat_id: str) -> None:
         raise invalid(refusal[0], refusal[1])
 
 
-async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:
-    intake = desk.deps.intake
-    if await intake.job(phone.org_no, reply_to) is not None:
-        return
-    if not await intake.known_message(phone.org_no, phone.phone_no, reply_to):
-        raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
+async def _resolved(desk: Desk, phone: PhoneRow, content: Content, named: str) -> Content:
+    """With the message_id of the message that is answered or reacted to: who is shown both can match them."""
+    found = await desk.deps.intake.quotable(phone.org_no, phone.phone_no, named)
+    if found is None:
+        field = "message_id" if content.type is Kind.REACTION else "reply_to"
+        raise invalid(field, f"{field} names no message that this phone sent or received", named)
+    return msgspec.structs.replace(content, reply_to=found)
 
 
 def not_queued(result: KeyReused | PhoneGone) -> Refusal:

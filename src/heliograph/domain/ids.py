@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Callable
 from typing import NewType
 
+from heliograph.domain.chat import is_group
+
 JobId = NewType("JobId", int)
 
 _EPOCH_US = 1_704_067_200_000_000  # 2024-01-01: 51 bits of microseconds last until 2095
@@ -89,7 +91,7 @@ def message_id(chat_id: str, key: str, author: str | None, *, from_me: bool = Tr
 
     `key`: the network's id of the message, or ours (`unique_id`) until it has one of its own.
     """
-    tail = f"_{author}" if author and chat_id.endswith("@g.us") else ""
+    tail = f"_{author}" if author and is_group(chat_id) else ""
     return f"{'true' if from_me else 'false'}_{chat_id}_{key}{tail}"
 
 
@@ -124,15 +126,28 @@ def parse_job_id(text: str) -> JobId | None:
 
 
 def bare_message_id(text: str) -> str:
-    """The provider's key inside a serialized id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form.
+    """The network's key inside a message_id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form."""
+    parts = _parts(text)
+    return text if parts is None else parts[2]
 
-    A provider's key may hold underscores itself; an author never does, and always an `@`.
-    """
+
+def may_name(text: str, chat_id: str, author: str | None, *, from_me: bool = True) -> bool:
+    """False: a message_id that says other than this of whose the message is and where. It may leave out the author."""
+    parts = _parts(text)
+    if parts is None:
+        return True
+    whose, chat, _, by = parts
+    return (whose == "true") is from_me and chat == chat_id and (by is None or (by == author and is_group(chat)))
+
+
+def _parts(text: str) -> tuple[str, str, str, str | None] | None:
+    """`true` or `false`, chat, key, author. A key may hold underscores; an author never does, and always an `@`."""
     parts = text.split("_", 2)
     if len(parts) < 3 or parts[0] not in ("true", "false"):
-        return text
-    key, _, author = parts[2].rpartition("_")
-    return key if key and "@" in author else parts[2]
+        return None
+    whose, chat, rest = parts
+    key, _, author = rest.rpartition("_")
+    return (whose, chat, key, author) if key and "@" in author else (whose, chat, rest, None)
 
 
 def new_phone_id() -> str:
