@@ -64,7 +64,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 @route(
     "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
-    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 413, 415),
+    phone=PhoneUse.OF_CHAT, body=ScheduleBody, answer=ScheduleObject, errors=(404, 413, 415),
     description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
     example={
         "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
@@ -75,8 +75,9 @@ class Deleted(msgspec.Struct, frozen=True):
     },
 )  # fmt: skip
 async def create(call: Call) -> ScheduleObject:
-    body, phone = call.decoded(ScheduleBody), call.the_phone
+    body = call.decoded(ScheduleBody)
     chat_id = parse_chat_id(body.chat_id)
+    phone = call.phone = await call.desk.phones.required(call.org_no, call.head.phone, chat_id)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
     missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)

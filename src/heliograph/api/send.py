@@ -65,7 +65,7 @@ async def accept(
     began = deps.clock.monotonic()
     chat_id = parse_chat_id(body.chat_id)
     content = content_of(body)
-    phone = await desk.phones.for_send(caller.key.org_no, head.phone)
+    phone = await desk.phones.for_send(caller.key.org_no, head.phone, chat_id)
     keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
     now_us = deps.clock.now_us()
     lane = lane_of(body.priority)
@@ -199,7 +199,7 @@ async def check_media_url(desk: Desk, url: str) -> None:
 
 @route(
     "POST", "/message/send", aliases=("/messages/send",),
-    summary="Send a message", tag="Messages", phone=PhoneUse.REQUIRED, body=SendBody, answer=SendAnswer,
+    summary="Send a message", tag="Messages", phone=PhoneUse.OF_CHAT, body=SendBody, answer=SendAnswer,
     description="Accepts a message into the queue: a text, a file, a poll or a reply. A 200 means that it is on disk.",
     errors=(404, 413, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi from Heliograph"},

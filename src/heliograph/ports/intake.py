@@ -102,6 +102,10 @@ class Accounts(Protocol):
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
 
+    async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
+        """Which of these phones have written to the chat or heard from it."""
+        ...
+
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         """By number (digits) or phone_id; None if unknown, deleted or another organisation's."""
         ...

@@ -52,6 +52,11 @@ def heard(org_no: int, phone_no: int, message_id: str) -> Unit[Row | None]:
     return found
 
 
+def phones_of_chat(org_no: int, phone_nos: Sequence[int], chat_id: str) -> Unit[set[int]]:
+    rows = yield from batch("phones_of_chat", [(org_no, phone_no, chat_id) for phone_no in phone_nos])
+    return {row["phone_no"] for row in rows}
+
+
 def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:
     # the fence waits for a transaction whose answer was lost: what it did is seen, or will never be
     yield from batch("fence", [(org_no, phone_no, token)])

@@ -186,6 +186,9 @@ class Store:
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))
 
+    async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
+        return await self.shell.read(lambda: look.phones_of_chat(org_no, phone_nos, chat_id))
+
     async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None:
         now_us = self._clock.now_us()
         labels = None if patch.labels is None else msgspec.json.encode(patch.labels).decode()
