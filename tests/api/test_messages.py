@@ -23,6 +23,25 @@ async def test_a_message_is_found_by_each_of_its_ids(gateway: World) -> None:
         assert required in message
 
 
+async def test_a_message_to_a_group_has_one_id_wherever_it_is_shown(gateway: World) -> None:
+    group, http = "120363000000000100@g.us", gateway.http
+    sent = (await gateway.send(chat_id=group)).json()
+    short = f"true_{group}_{sent['unique_id']}"
+    full = f"{short}_{gateway.phone.number}@c.us"
+    for name in (sent["queue_id"], sent["unique_id"], short, full):
+        message = (await http.get(f"/v1/message/{quote(name, safe='')}")).json()
+        assert (message["message_id"], message["id"]["_serialized"]) == (full, full)
+        assert message["author"] == f"{gateway.phone.number}@c.us"
+        assert (await http.get(f"/v1/message/{quote(name, safe='')}/status")).json()["message_id"] == full
+        assert [job["message_id"] for job in (await http.get("/v1/message/queues", params={"queue_id": name})).json()]
+    assert [job["message_id"] for job in (await http.get("/v1/message/queues")).json()] == [full]
+    assert [job["message_id"] for job in (await http.get("/v1/queue/jobs")).json()] == [sent["unique_id"]]
+    sync = {"chat_id": group, "message": "Hi", "sync_timeout": 0}
+    unique = (await http.post("/v1/message/send-sync", json=sync)).json()["unique_id"]
+    message = (await http.get(f"/v1/message/{unique}")).json()
+    assert message["message_id"] == f"true_{group}_{unique}_{gateway.phone.number}@c.us"
+
+
 @pytest.mark.parametrize("path", ["/v1/message/{}/status", "/v1/messages/{}/status"])
 async def test_the_status_path_says_the_whole_ladder_with_an_integer_ack(gateway: World, path: str) -> None:
     sent = (await gateway.send()).json()
@@ -35,11 +54,36 @@ async def test_the_status_path_says_the_whole_ladder_with_an_integer_ack(gateway
 
 async def test_a_reply_shows_what_it_quotes(gateway: World) -> None:
     first = (await gateway.send()).json()
-    second = (await gateway.send(reply_to=first["unique_id"])).json()
-    status = (await gateway.http.get(f"/v1/message/{second['unique_id']}/status")).json()
-    assert status["message"]["quoted_message_id"] == first["unique_id"]
-    message = (await gateway.http.get(f"/v1/message/{second['unique_id']}")).json()
-    assert (message["quoted_message_id"], message["has_quoted_msg"]) == (first["unique_id"], True)
+    full = (await gateway.http.get(f"/v1/message/{first['unique_id']}")).json()["message_id"]
+    for name in (first["unique_id"], first["unique_id"].lower(), first["queue_id"], full):
+        second = (await gateway.send(reply_to=name)).json()
+        status = (await gateway.http.get(f"/v1/message/{second['unique_id']}/status")).json()
+        assert status["message"]["quoted_message_id"] == full
+        message = (await gateway.http.get(f"/v1/message/{second['unique_id']}")).json()
+        assert (message["quoted_message_id"], message["has_quoted_msg"]) == (full, True)
+
+
+async def test_a_message_id_with_another_chat_or_author_names_nothing(gateway: World) -> None:
+    person, group, own = "919537851844@c.us", "120363000000000100@g.us", f"{gateway.phone.number}@c.us"
+    to_person = (await gateway.send()).json()["unique_id"]
+    to_group = (await gateway.send(chat_id=group)).json()["unique_id"]
+    wrong = [
+        f"true_99999999999@c.us_{to_person}",
+        f"true_{group}_{to_person}",
+        f"true_{person}_{to_person}_{own}",
+        f"false_{person}_{to_person}",
+        f"true_{person}_{to_group}_{own}",
+        f"true_{group}_{to_group}_{person}",
+        f"false_{group}_{to_group}_{own}",
+    ]
+    for name in wrong:
+        for path in ("", "/status", "/history", "/explain"):
+            assert (await gateway.http.get(f"/v1/message/{quote(name, safe='')}{path}")).status_code == 404, name
+        assert (await gateway.http.get("/v1/message/queues", params={"queue_id": name})).json() == []
+        assert (await gateway.http.get("/v1/queue/jobs", params={"queue_id": name})).json() == []
+        refused = await gateway.send(reply_to=name)
+        assert (refused.status_code, list(refused.json()["fields"])) == (422, ["reply_to"]), name
+    assert len(await gateway.jobs()) == 2
 
 
 async def test_the_history_begins_with_the_first_event_and_has_no_holes(gateway: World) -> None:

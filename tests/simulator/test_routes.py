@@ -174,6 +174,18 @@ async def test_a_receipt_by_hand_reaches_the_phone_and_the_journal(net: World) -
     assert [message["ack"] for message in await net.journal()] == [-1]
 
 
+async def test_a_receipt_by_hand_may_name_a_message_to_a_group_in_short_or_with_its_author(net: World) -> None:
+    await call(net, "PUT", "/faults", {"receipts": False})
+    group = "120363297269676566@g.us"
+    await net.send(group, unique_id=ID)
+    for n, name in enumerate((f"true_{group}_{ID}", f"true_{group}_{ID}_{net.phone.number}@c.us"), 3):
+        assert await call(net, "POST", "/receipts", {"message_id": name, "ack": n}) == (
+            200,
+            {"message_id": ID, "ack": n},
+        )
+    await net.until(lambda: net.sink.acks(ID) == [3, 4])
+
+
 async def test_an_acknowledgement_by_hand_ends_the_wait_for_it(net: World) -> None:
     task = asyncio.ensure_future(net.provider.send(net.request("12025550162@c.us", unique_id=ID)))
     await net.pass_time(1)

@@ -6,10 +6,12 @@ import pytest
 
 from heliograph.domain.broadcast import AHEAD, BroadcastRow, NewBroadcast, Refused, shown_state
 from heliograph.domain.content import Content, Kind
+from heliograph.domain.csv_recipients import recipient
 from heliograph.domain.errors import Conflict, Invalid
 from heliograph.domain.ids import JobId, queue_id
 from heliograph.domain.job import Idempotency
 from heliograph.domain.states import Lane, State
+from heliograph.domain.wire import serialized_id
 from heliograph.ports.engine import StartWish
 from tests.steering.world import FAILED, S, World, open_world, recipients
 
@@ -65,6 +67,25 @@ async def test_counts_follow_what_became_of_the_messages(world: World) -> None:
     row = await row_of(world, made)
     assert (row.sent, row.failed, row.pending) == (2, 1, 2)
     assert shown_state(row, world.clock.us) == "running"
+
+
+async def test_a_recipient_that_is_a_group_has_the_same_message_id_before_and_after_it_is_fed(world: World) -> None:
+    group = "120363297269676566@g.us"
+    made, _ = await world.steering.broadcast(new(world), [*recipients(1), recipient(group, {"name": "all"})])
+
+    async def ids() -> list[str]:
+        return [
+            serialized_id(job)
+            async for chunk in world.steering.broadcast_jobs(world.org_no, queue_id(made)) for job in chunk
+        ]  # fmt: skip
+
+    person, before = await ids()
+    assert person.startswith("true_9") and person.count("_") == 2
+    assert before.startswith(f"true_{group}_3EB0") and before.endswith("_919876543210@c.us")
+    found = await world.store.job(world.org_no, before)
+    assert found is not None and serialized_id(found) == before
+    await world.drain()
+    assert await ids() == [person, before]
 
 
 async def test_nothing_of_a_paused_broadcast_starts_and_resume_goes_on_where_it_stood(world: World) -> None:

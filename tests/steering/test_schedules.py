@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from heliograph.domain.broadcast import Refused
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.ids import JobId
 from heliograph.domain.recurrence import Every, Repeat
 from heliograph.domain.schedule import Missed, Schedule
-from tests.steering.world import S, World
+from heliograph.domain.wire import serialized_id
+from heliograph.domain.wire_broadcast import occurrence_object
+from tests.steering.world import SENT, S, World
 
 HOUR = 3_600 * S
 DAY = 24 * HOUR
@@ -24,6 +28,20 @@ def new(world: World, **given: object) -> Schedule:
 async def outcomes(world: World, number: JobId) -> list[str]:
     found = await world.steering.occurrences(world.org_no, number, limit=100, offset=0)
     return [one.outcome for one in reversed(found)]
+
+
+async def test_an_occurrence_names_its_message_as_every_other_place_does(world: World) -> None:
+    made = await world.steering.schedule(new(world, chat_id="120363297269676566@g.us"))
+    world.clock.us = made.first_at_us
+    await world.steering.run_schedules()
+    for verdict in (None, msgspec.structs.replace(SENT, provider_message_id="wamid.X")):
+        if verdict is not None:
+            await world.step(verdict=verdict)
+        (run,) = await world.steering.occurrences(world.org_no, made.schedule_no, limit=10, offset=0)
+        assert run.job_id is not None
+        shown = occurrence_object(run, made).message_id
+        assert shown == serialized_id(await world.job(run.job_id))
+        assert shown is not None and shown.endswith("_919876543210@c.us")
 
 
 async def test_a_single_run_comes_at_its_time_and_once(world: World) -> None:

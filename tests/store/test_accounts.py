@@ -184,4 +184,6 @@ async def test_two_organisations_never_see_each_other(desk: Desk) -> None:
     assert await desk.store.history(other.org_no, job_id) == []
     assert (await desk.store.health(other.org_no, None)).waiting == 0
     assert await desk.store.phones(other.org_no) == []
-    assert not await desk.store.known_message(other.org_no, desk.phone_no, "M1")
+    assert await desk.store.quotable(desk.org_no, desk.phone_no, "M1") == "false_a@c.us_M1"
+    assert await desk.store.quotable(other.org_no, desk.phone_no, "M1") is None
+    assert await desk.store.quotable(other.org_no, desk.phone_no, unique_id(job_id)) is None

@@ -20,6 +20,16 @@ async def test_an_accepted_message_waits_with_its_first_event(desk: Desk) -> Non
     assert (event.n, event.kind, event.before, event.after, event.actor) == (1, "queued", None, "queued", "api")
 
 
+async def test_a_message_to_a_group_keeps_the_number_that_its_phone_had(desk: Desk) -> None:
+    other = await another_phone(desk, "447700900001")
+    group = "120363297269676566@g.us"
+    jobs = [other.job("a"), other.job(chat_id=group), desk.job(), desk.job(chat_id=group, expires_at_us=2**60)]
+    await asyncio.gather(*(desk.store.enqueue(job) for job in jobs))
+    await desk.change("UPDATE phones SET number = number || '0'")
+    authors = [(await desk.get(job.job_id)).author for job in jobs]
+    assert authors == [None, "447700900001@c.us", None, "919876543210@c.us"]
+
+
 async def test_chats_keep_their_order_while_many_are_written_to_at_once(desk: Desk) -> None:
     accepted: dict[tuple[str, int], list[int]] = {}
 

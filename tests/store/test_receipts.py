@@ -213,12 +213,26 @@ async def test_a_person_who_wrote_is_no_new_chat_even_to_what_waits_already(desk
     assert not started.new_chat
 
 
+async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_heard_from_it(desk: Desk) -> None:
+    other = await another_phone(desk, "447700900001")
+    both = [desk.phone_no, other.phone_no]
+    await desk.put("a")
+    assert await desk.store.phones_of_chat(desk.org_no, both, "a@c.us") == set(), "it waits, and may be refused"
+    await desk.send()
+    assert await desk.store.phones_of_chat(desk.org_no, both, "a@c.us") == {desk.phone_no}
+    heard = [Inbound("M1", "a@c.us", "a@c.us", desk.clock.now_us(), "chat", "hello")]
+    await other.store.inbound(other.phone_no, desk.org_no, heard)
+    assert await desk.store.phones_of_chat(desk.org_no, both, "a@c.us") == set(both)
+    assert await desk.store.phones_of_chat(desk.org_no + 1, both, "a@c.us") == set()
+    assert await desk.store.phones_of_chat(desk.org_no, both, "b@c.us") == set()
+
+
 async def test_an_inbound_message_is_kept_once_whatever_it_holds(desk: Desk) -> None:
     at = desk.clock.now_us()
     heard = [Inbound("M1", "a@c.us", "a@c.us", at, "chat", "a\u0000b 🚚", {"deep": ["\u0000"]})]
     assert await desk.store.inbound(desk.phone_no, desk.org_no, [*heard, *heard]) == 1
     assert await desk.store.inbound(desk.phone_no, desk.org_no, heard) == 0
-    assert await desk.store.known_message(desk.org_no, desk.phone_no, "M1")
+    assert await desk.store.quotable(desk.org_no, desk.phone_no, "M1") == "false_a@c.us_M1"
 
 
 async def test_all_receipts_of_a_hundred_messages_are_one_transaction(desk: Desk) -> None:

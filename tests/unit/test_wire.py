@@ -6,12 +6,15 @@ import msgspec
 import pytest
 
 from heliograph.domain.content import Content, Kind, Media, Poll
+from heliograph.domain.hook import InboundRow
 from heliograph.domain.ids import JobId, message_id, queue_id, unique_id
 from heliograph.domain.job import Event, Health, Job, PhoneRow
 from heliograph.domain.states import Lane, State
 from heliograph.domain.wire import history_event, iso, job_status, legacy_job, queue_job
+from heliograph.domain.wire_inbound import inbound_object
 from heliograph.domain.wire_message import message_object
 from heliograph.domain.wire_phone import label_id, legacy_health, phone_details, phone_object
+from heliograph.domain.wire_reaction import reaction_object
 from heliograph.domain.words import describe
 from tests.changed import replace
 
@@ -23,6 +26,7 @@ JOB = Job(
     performed_by="api", provider_message_id=None, author=None, events=1, queued_at_us=NOW, started_at_us=None,
     sent_at_us=None, delivered_at_us=None, read_at_us=None, settled_at_us=None,
 )  # fmt: skip
+KEY, GROUP = unique_id(JOB.job_id), "120363297269676566@g.us"
 PHONE = PhoneRow(
     phone_no=1, org_no=1, org_id="org", phone_id="phone-abcdefghijklmnop", number="919876543210", provider="simulator",
     name="Support", image="", labels=("vip", "India"), state="connected", state_detail="", state_at_us=NOW,
@@ -131,7 +135,11 @@ def test_the_legacy_shape_is_bullmqs() -> None:
 
 def test_the_new_shape_has_the_serialized_id_and_iso_times() -> None:
     shown = queue_job(job(State.SENT, 2, attempts=1, sent_at_us=NOW + 2_832_000), now_us=NOW)
-    assert shown.message_id == message_id(JOB.job_id, JOB.chat_id) == f"true_{JOB.chat_id}_{unique_id(JOB.job_id)}"
+    assert (
+        shown.message_id
+        == message_id(JOB.chat_id, unique_id(JOB.job_id), None)
+        == f"true_{JOB.chat_id}_{unique_id(JOB.job_id)}"
+    )
     assert shown.message == {"body": "Hello", "type": "chat"}
     assert shown.timeline == {"queued_at": "2026-04-01T14:23:21.279Z", "sent_at": "2026-04-01T14:23:24.111Z"}
     assert shown.performed_by == "api"
@@ -146,7 +154,23 @@ def test_a_providers_own_id_becomes_the_message_id_and_ours_stays_the_unique_id(
 
 def test_a_group_message_names_its_author() -> None:
     group = job(State.SENT, 1, chat_id="120363297269676566@g.us", author="919876543210@c.us")
-    assert message_object(group, PHONE).message_id.endswith("_919876543210@c.us")
+    shown = message_object(group, replace(PHONE, number="447700900001"))
+    full = f"true_120363297269676566@g.us_{unique_id(JOB.job_id)}_919876543210@c.us"
+    assert (shown.message_id, shown.id._serialized, shown.author) == (full, full, "919876543210@c.us")
+    assert queue_job(group, now_us=NOW).message_id == job_status(group, now_us=NOW).message_id == full
+    own = replace(group, provider_message_id="wamid.X")
+    assert message_object(own, PHONE).message_id == "true_120363297269676566@g.us_wamid.X_919876543210@c.us"
+
+
+@pytest.mark.parametrize("named", [KEY, f"true_{GROUP}_{KEY}", f"true_{GROUP}_{KEY}_919876543210@c.us"])
+def test_what_a_person_answers_or_reacts_to_is_named_by_its_message_id(named: str) -> None:
+    def row(**raw: Any) -> InboundRow:
+        return InboundRow("3A01", GROUP, "919537851844@c.us", "chat", "👍", NOW, raw)
+
+    full = f"true_{GROUP}_{KEY}_919876543210@c.us"
+    assert inbound_object(row(quoted_message_id=named), PHONE).quoted_message_id == full
+    assert reaction_object(row(reacted_to=named), PHONE).message_id == full
+    assert inbound_object(row(quoted_message_id="3A99"), PHONE).quoted_message_id == "3A99", "whose it is, is unknown"
 
 
 def test_the_message_object_has_ack_as_a_string_and_every_id() -> None:

@@ -45,6 +45,23 @@ async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> Non
     assert bodies[0]["event"] == bodies[0]["event_type"] == "message.created"
 
 
+async def test_every_event_of_a_message_to_a_group_has_the_id_that_names_its_author(gateway: World) -> None:
+    group, own = "120363000000000100@g.us", f"{gateway.lease.phone.number}@c.us"
+    async with receiving() as receiver, working(gateway) as worker:
+        await gateway.hook(receiver.url, "message.created", "message.read", "reaction.created")
+        job_id = await gateway.enqueue(group)
+        await gateway.whole_way(job_id)
+        thumb = Inbound(
+            "3A01", group, "919537851844@c.us", 5_000_000, "reaction", "👍", {"reacted_to": unique_id(job_id)}
+        )
+        await gateway.store.inbound(gateway.lease.phone.phone_no, gateway.org.org_no, [thumb])
+        worker.wake()
+        await until(lambda: len(receiver.got) == 4)
+    shown = [got.body["data"] for got in receiver.got if got.body["data"].get("from_me", True)]
+    assert {data["message_id"] for data in shown} == {f"true_{group}_{unique_id(job_id)}_{own}"}
+    assert len(shown) == 3 and {data["author"] for data in shown if "author" in data} == {own}
+
+
 async def test_a_delivery_verifies_with_the_organisations_key(gateway: World) -> None:
     async with receiving() as receiver, working(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")

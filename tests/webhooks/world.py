@@ -139,7 +139,8 @@ class World:
 
     async def enqueue(self, chat: str = "919537851844", text: str = "Hi") -> JobId:
         job_id = self.ids.make()
-        job = NewJob(job_id, self.org.org_no, self.lease.phone.phone_no, f"{chat}@c.us", Content(Kind.TEXT, text))
+        chat_id = chat if "@" in chat else f"{chat}@c.us"
+        job = NewJob(job_id, self.org.org_no, self.lease.phone.phone_no, chat_id, Content(Kind.TEXT, text))
         result = await self.store.enqueue(job)
         assert isinstance(result, Enqueued)
         return job_id

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
+from heliograph.domain.chat import is_group
 from heliograph.domain.errors import Invalid, NotFound, Unauthorized
 from heliograph.domain.job import KeyRow, PhoneRow
 from heliograph.ports.clock import Clock
@@ -118,19 +119,22 @@ class Phones:
         self._known: dict[tuple[int, bytes | None], tuple[float, PhoneRow]] = {}
         self._asked: set[tuple[int, bytes | None]] = set()
 
-    async def for_send(self, org_no: int, header: bytes | None) -> PhoneRow:
+    async def for_send(self, org_no: int, header: bytes | None, chat_id: str) -> PhoneRow:
         """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
         if (remembered := self.remembered(org_no, header)) is not None:
             return remembered
         name = (org_no, header)
         self._asked.add(name)
         try:
-            found = await self.required(org_no, header)
+            named = await self._named_or_all(org_no, header)
         except NotFound:
             self._known.pop(name, None)
             raise
         finally:
             self._asked.discard(name)
+        if len(named) != 1:
+            return await self._of_group(org_no, named, chat_id)
+        [found] = named
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
@@ -145,14 +149,27 @@ class Phones:
         left_s = found[0] - self._clock.monotonic()
         return found[1] if left_s > AHEAD_S or (left_s > 0 and name in self._asked) else None
 
-    async def required(self, org_no: int, header: bytes | None) -> PhoneRow:
-        """The phone of x-phone; without the header the organisation's only phone, else Invalid."""
+    async def required(self, org_no: int, header: bytes | None, chat_id: str | None = None) -> PhoneRow:
+        """The phone of x-phone. Without the header the organisation's only phone, or the only one that knows the group
+        that is written to; else Invalid.
+        """
+        found = await self._named_or_all(org_no, header)
+        return found[0] if len(found) == 1 else await self._of_group(org_no, found, chat_id)
+
+    async def _named_or_all(self, org_no: int, header: bytes | None) -> list[PhoneRow]:
         if header is not None and header.strip():
-            return await self.named(org_no, header)
-        phones = await self._accounts.phones(org_no)
-        if len(phones) == 1:
-            return phones[0]
+            return [await self.named(org_no, header)]
+        return await self._accounts.phones(org_no)
+
+    async def _of_group(self, org_no: int, phones: list[PhoneRow], chat_id: str | None) -> PhoneRow:
         message = "Missing Header: {x-phone}"
+        if phones and chat_id is not None and is_group(chat_id):
+            known = await self._accounts.phones_of_chat(org_no, [phone.phone_no for phone in phones], chat_id)
+            if len(known) == 1:
+                return next(phone for phone in phones if phone.phone_no in known)
+            how_many = f"{len(known)} phones" if known else "no phone"
+            message += f". It may be left out for a group that one phone knows; {how_many} of this organisation"
+            message += " sent to this group or heard from it"
         raise Invalid(message, fields={"x-phone": {"message": message, "value": None}})
 
     async def optional(self, org_no: int, header: bytes | None) -> PhoneRow | None:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from heliograph.domain.content import Kind
 from heliograph.domain.errors import invalid
 
+MAX_ID = 300
 MAX_NAME = 1_000
 MAX_EMOJI = 32
 MAX_CONTACTS = 50
@@ -96,7 +97,7 @@ def _contact(body: ContactBody) -> dict[str, Any]:
 
 
 def reaction(body: ReactionBody) -> Extension:
-    if not body.message_id:
+    if not body.message_id or len(body.message_id) > MAX_ID:
         raise invalid("message_id", "reaction.message_id must name the message it is for")
     if len(body.emoji) > MAX_EMOJI:
         raise invalid("emoji", "reaction.emoji must be one emoji, or empty to take the reaction back")

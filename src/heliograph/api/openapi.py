@@ -40,7 +40,10 @@ _EXAMPLE_ERROR = {
 _DESCRIPTION = """A self-hosted gateway that sends WhatsApp messages: on disk before it says yes, in order, once.
 
 Authenticate with `Authorization: Bearer <key>`. Say which phone sends by the header `x-phone` (number or phone_id);
-it may be left out when the organisation has one phone. A 200 on a send means that the message is committed to disk."""
+it may be left out when the organisation has one phone, and in a message to a group that only one of its phones has sent
+to or heard from. A 200 on a send means that the message is committed to disk."""
+
+_PHONE = "Number (digits, country code first) or phone_id. May be left out if there is one phone."
 
 
 def abouts(handlers: Iterable[HTTPRouteHandler]) -> list[About]:
@@ -128,7 +131,8 @@ def _parameters(about: About) -> list[dict[str, Any]]:
 
 def _phone_header(use: PhoneUse) -> dict[str, Any]:
     text = {
-        PhoneUse.REQUIRED: "Number (digits, country code first) or phone_id. May be left out if there is one phone.",
+        PhoneUse.REQUIRED: _PHONE,
+        PhoneUse.OF_CHAT: f"{_PHONE[:-1]}, and for a group that only one of the phones has sent to or heard from.",
         PhoneUse.OPTIONAL: "Number or phone_id. Without it: the whole organisation.",
         PhoneUse.NONE: "",
     }[use]

@@ -20,7 +20,7 @@ MAX_POLL_NAME = 255
 MAX_POLL_OPTION = 100
 MAX_POLL_OPTIONS = 12
 MAX_FILENAME = 255
-MAX_ID = 300
+MAX_POLL_ID = 300
 MAX_URL = 2048
 
 MEDIA_TYPES = {
@@ -94,7 +94,10 @@ class SendBody(msgspec.Struct):
     message: Annotated[str | None, Meta(extra_json_schema={"maxLength": MAX_TEXT})] = None
     media: MediaBody | None = None
     poll: PollBody | None = None
-    reply_to: str | None = None
+    reply_to: Annotated[
+        str | None,
+        Meta(description="The message that is answered, by any of its ids: one that this phone sent or received"),
+    ] = None
     options: SendOptions | None = None
     location: LocationBody | None = None
     contacts: list[ContactBody] | None = None
@@ -155,7 +158,7 @@ def _extension(body: SendBody) -> Content | None:
         first = next(iter(found[0].extra))
         raise invalid(others[0], f"A {first} is a message of its own: send {others[0]} in another")
     one = found[0]
-    reply_to = _reply_to(one.reply_to or body.reply_to)
+    reply_to = one.reply_to or _reply_to(body.reply_to)
     return Content(type=one.kind, body=one.body, reply_to=reply_to, extra=one.extra)
 
 
@@ -167,7 +170,7 @@ def _nothing_to_send() -> Invalid:
 def _reply_to(text: str | None) -> str | None:
     if not text:
         return None
-    if len(text) > MAX_ID:
+    if len(text) > extension.MAX_ID:
         raise invalid("reply_to", "reply_to must be the message_id of a message")
     return text
 
@@ -206,8 +209,8 @@ def _poll(body: PollBody) -> Poll:
     if len({option.strip() for option in options}) < len(options):
         raise invalid("pollOptions", "poll.pollOptions must not name the same option twice")
     chosen = body.options or PollOptions()
-    if chosen.pollId is not None and len(chosen.pollId) > MAX_ID:
-        raise invalid("pollId", f"poll.options.pollId may have at most {MAX_ID} characters")
+    if chosen.pollId is not None and len(chosen.pollId) > MAX_POLL_ID:
+        raise invalid("pollId", f"poll.options.pollId may have at most {MAX_POLL_ID} characters")
     return Poll(
         name=body.pollName,
         options=tuple(options),

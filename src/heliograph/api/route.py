@@ -27,11 +27,14 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 
 class PhoneUse(Enum):
-    """Whether x-phone matters. REQUIRED: the header, or the only phone of the organisation."""
+    """Whether x-phone matters. REQUIRED: the header, or the only phone of the organisation. OF_CHAT: that too, or the
+    only phone that knows the group which is written to; the handler finds it, as it knows the chat.
+    """
 
     NONE = "none"
     OPTIONAL = "optional"
     REQUIRED = "required"
+    OF_CHAT = "of_chat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 @route(
     "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
-    phone=PhoneUse.REQUIRED, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
+    phone=PhoneUse.OF_CHAT, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
     description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
     example={
         "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
@@ -78,14 +78,15 @@ class Deleted(msgspec.Struct, frozen=True):
     },
 )  # fmt: skip
 async def create(call: Call) -> Answer:
-    body, phone = call.decoded(ScheduleBody), call.the_phone
+    body = call.decoded(ScheduleBody)
+    chat_id = parse_chat_id(body.chat_id)
+    phone = call.phone = await call.desk.phones.required(call.org_no, call.head.phone, chat_id)
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
     if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
         # asked first: its time may be over today, and a file would be stored
         if isinstance(earlier, KeyReused):
             raise reused()
         return _shown(earlier, phone, replayed=True)
-    chat_id = parse_chat_id(body.chat_id)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
     missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)

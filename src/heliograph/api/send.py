@@ -66,7 +66,7 @@ async def accept(
     began = deps.clock.monotonic()
     chat_id = parse_chat_id(body.chat_id)
     content = content_of(body)
-    phone = await desk.phones.for_send(caller.key.org_no, head.phone)
+    phone = await desk.phones.for_send(caller.key.org_no, head.phone, chat_id)
     keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
     if keyed is not None and (earlier := await deps.intake.replay(phone.org_no, keyed)) is not None:
         # asked first: what follows may refuse today what was accepted then, and stores a file
@@ -137,7 +137,7 @@ async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBo
         raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
     _check_kind(provider, _weighed(content, media), chat_id)
     if content.reply_to is not None:
-        await _check_reply(desk, phone, content.reply_to)
+        content = await _resolved(desk, phone, content, content.reply_to)
     if media is not None:
         content = await _with_file(desk, content, media, provider.capabilities.media_max_bytes)
         _check_kind(provider, content, chat_id)  # now its bytes have said of which type it is
@@ -162,12 +162,13 @@ def _check_kind(provider: Provider, content: Content, chat_id: str) -> None:
         raise invalid(refusal[0], refusal[1])
 
 
-async def _check_reply(desk: Desk, phone: PhoneRow, reply_to: str) -> None:
-    intake = desk.deps.intake
-    if await intake.job(phone.org_no, reply_to) is not None:
-        return
-    if not await intake.known_message(phone.org_no, phone.phone_no, reply_to):
-        raise invalid("reply_to", "reply_to names no message that this phone sent or received", reply_to)
+async def _resolved(desk: Desk, phone: PhoneRow, content: Content, named: str) -> Content:
+    """With the message_id of the message that is answered or reacted to: who is shown both can match them."""
+    found = await desk.deps.intake.quotable(phone.org_no, phone.phone_no, named)
+    if found is None:
+        field = "message_id" if content.type is Kind.REACTION else "reply_to"
+        raise invalid(field, f"{field} names no message that this phone sent or received", named)
+    return msgspec.structs.replace(content, reply_to=found)
 
 
 def not_queued(result: KeyReused | PhoneGone) -> Refusal:
@@ -204,7 +205,7 @@ async def check_media_url(desk: Desk, url: str) -> None:
 
 @route(
     "POST", "/message/send", aliases=("/messages/send",),
-    summary="Send a message", tag="Messages", phone=PhoneUse.REQUIRED, body=SendBody, answer=SendAnswer,
+    summary="Send a message", tag="Messages", phone=PhoneUse.OF_CHAT, body=SendBody, answer=SendAnswer,
     description="Accepts a message into the queue: a text, a file, a poll or a reply. A 200 means that it is on disk.",
     errors=(404, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi from Heliograph"},

@@ -1,8 +1,9 @@
 """The ids of a message, all derived from one integer.
 
 A job has one stored key: a 63-bit integer, made in Python and ordered by time. `queue_id` (UUID v4 form), `unique_id`
-(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it, and can be read back to it. So a
-look-up by any of them is one search in the primary key, and no secondary index is paid for (ADR 0003).
+(`3EB0` + 18 hex, WhatsApp's own form) and `message_id` are pure functions of it (and of the message's chat and author),
+and can be read back to it. So a look-up by any of them is one search in the primary key, and no secondary index is paid
+for (ADR 0003).
 
 Source: contract section 1, "Id formats"; architecture, "Ids".
 """
@@ -13,6 +14,8 @@ import threading
 import uuid
 from collections.abc import Callable
 from typing import NewType
+
+from heliograph.domain.chat import is_group
 
 JobId = NewType("JobId", int)
 
@@ -83,10 +86,13 @@ def queue_id(job_id: JobId) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def message_id(job_id: JobId, chat_id: str, author: str | None = None) -> str:
-    """`true_<chat_id>_<unique_id>`; for groups `_<author>` at the end."""
-    tail = f"_{author}" if author and chat_id.endswith("@g.us") else ""
-    return f"true_{chat_id}_{unique_id(job_id)}{tail}"
+def message_id(chat_id: str, key: str, author: str | None, *, from_me: bool = True) -> str:
+    """`true_<chat_id>_<key>`, `false_…` of what a person wrote; for groups `_<author>` at the end.
+
+    `key`: the network's id of the message, or ours (`unique_id`) until it has one of its own.
+    """
+    tail = f"_{author}" if author and is_group(chat_id) else ""
+    return f"{'true' if from_me else 'false'}_{chat_id}_{key}{tail}"
 
 
 def _from_unique(text: str) -> JobId | None:
@@ -120,15 +126,28 @@ def parse_job_id(text: str) -> JobId | None:
 
 
 def bare_message_id(text: str) -> str:
-    """The provider's key inside a serialized id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form.
+    """The network's key inside a message_id `true_<chat>_<key>[_<author>]`; the text itself if it has no such form."""
+    parts = _parts(text)
+    return text if parts is None else parts[2]
 
-    A provider's key may hold underscores itself; an author never does, and always an `@`.
-    """
+
+def may_name(text: str, chat_id: str, author: str | None, *, from_me: bool = True) -> bool:
+    """False: a message_id that says other than this of whose the message is and where. It may leave out the author."""
+    parts = _parts(text)
+    if parts is None:
+        return True
+    whose, chat, _, by = parts
+    return (whose == "true") is from_me and chat == chat_id and (by is None or (by == author and is_group(chat)))
+
+
+def _parts(text: str) -> tuple[str, str, str, str | None] | None:
+    """`true` or `false`, chat, key, author. A key may hold underscores; an author never does, and always an `@`."""
     parts = text.split("_", 2)
     if len(parts) < 3 or parts[0] not in ("true", "false"):
-        return text
-    key, _, author = parts[2].rpartition("_")
-    return key if key and "@" in author else parts[2]
+        return None
+    whose, chat, rest = parts
+    key, _, author = rest.rpartition("_")
+    return (whose, chat, key, author) if key and "@" in author else (whose, chat, rest, None)
 
 
 def new_phone_id() -> str:

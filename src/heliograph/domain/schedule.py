@@ -51,7 +51,9 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A run that was due at `at_us`. `outcome`: queued, late, skipped, missed or refused. `state`: of its message."""
+    """A run that was due at `at_us`. `outcome`: queued, late, skipped, missed or refused. From `chat_id` on: of its
+    message, while there is one.
+    """
 
     schedule_no: JobId
     at_us: int
@@ -63,3 +65,5 @@ class Occurrence:
     state: str | None = None
     detail: str | None = None
     delivered_at_us: int | None = None
+    provider_message_id: str | None = None
+    author: str | None = None

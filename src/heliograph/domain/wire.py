@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.chat import is_group
 from heliograph.domain.content import MEDIA_KINDS, Content, Kind
-from heliograph.domain.ids import message_id as own_message_id
+from heliograph.domain.ids import message_id
 from heliograph.domain.ids import queue_id as own_queue_id
 from heliograph.domain.ids import unique_id as own_unique_id
 from heliograph.domain.job import Event, Health, Job, PhoneRow
@@ -135,10 +134,7 @@ def bare_id(job: Job) -> str:
 
 def serialized_id(job: Job) -> str:
     """`true_<chat_id>_<key>`; for groups `_<author>` at the end."""
-    if job.provider_message_id is None:
-        return own_message_id(job.job_id, job.chat_id, job.author)
-    tail = f"_{job.author}" if job.author and is_group(job.chat_id) else ""
-    return f"true_{job.chat_id}_{job.provider_message_id}{tail}"
+    return message_id(job.chat_id, bare_id(job), job.author)
 
 
 def timeline(job: Job) -> dict[str, str]:

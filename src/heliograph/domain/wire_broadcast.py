@@ -7,7 +7,7 @@ import msgspec
 from heliograph.domain.broadcast import BroadcastRow, shown_state
 from heliograph.domain.content import Content
 from heliograph.domain.explain import Explanation
-from heliograph.domain.ids import message_id, queue_id
+from heliograph.domain.ids import message_id, queue_id, unique_id
 from heliograph.domain.job import PhoneRow
 from heliograph.domain.moment import iso
 from heliograph.domain.recurrence import in_words, repeat_config
@@ -153,7 +153,7 @@ class OccurrenceObject(msgspec.Struct, frozen=True):
 
 
 def occurrence_object(run: Occurrence, schedule: Schedule | None) -> OccurrenceObject:
-    """`is_success` None: its message is still on its way."""
+    """`is_success` None: its message is still on its way. `message_id` None: there is none, or none any more."""
     chat_id = run.chat_id or ("" if schedule is None else schedule.chat_id)
     success = {"sent": True, "failed": False, "expired": False, "cancelled": False}.get(run.state or "")
     if run.job_id is None:
@@ -163,7 +163,7 @@ def occurrence_object(run: Occurrence, schedule: Schedule | None) -> OccurrenceO
         scheduled_id=queue_id(run.schedule_no),
         chat_id=chat_id,
         sent_message_id=None if run.job_id is None else queue_id(run.job_id),
-        message_id=None if run.job_id is None else message_id(run.job_id, chat_id),
+        message_id=_message_id(run),
         is_success=success,
         remarks=run.remarks or run.detail or "",
         delivered_at=_iso(run.delivered_at_us),
@@ -171,6 +171,12 @@ def occurrence_object(run: Occurrence, schedule: Schedule | None) -> OccurrenceO
         due_at=iso(run.at_us),
         outcome=run.outcome,
     )
+
+
+def _message_id(run: Occurrence) -> str | None:
+    if run.job_id is None or run.chat_id is None:
+        return None
+    return message_id(run.chat_id, run.provider_message_id or unique_id(run.job_id), run.author)
 
 
 class BlockerObject(msgspec.Struct, frozen=True):

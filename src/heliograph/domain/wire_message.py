@@ -121,7 +121,7 @@ def message_object(job: Job, phone: PhoneRow) -> MessageObject:
         chat_id=job.chat_id,
         from_=sender,
         to=job.chat_id,
-        author=sender if is_group(job.chat_id) else None,
+        author=job.author,
         sender_phone=sender,
         performed_by=job.performed_by,
         message_type=wire_type(job.content),

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from heliograph.domain.chat import is_group
 from heliograph.domain.hook import InboundRow
+from heliograph.domain.ids import bare_message_id, message_id
 from heliograph.domain.job import PhoneRow
 from heliograph.domain.wire import iso
 from heliograph.domain.wire_message import MessageKey
@@ -33,7 +33,7 @@ def reaction_object(given: InboundRow, phone: PhoneRow) -> ReactionObject:
     own_id = f"{phone.number}@c.us"
     named = given.raw.get("reacted_to") or (given.raw.get("reaction") or {}).get("message_id")
     # people react to what the phone sent them; of what they wrote themselves no network tells us
-    target = _key(named, given.chat_id, own_id, from_me=True) if isinstance(named, str) else None
+    target = _key(bare_message_id(named), given.chat_id, own_id, from_me=True) if isinstance(named, str) else None
     return ReactionObject(
         reaction_id=given.message_id,
         message_id=None if target is None else target._serialized,
@@ -54,6 +54,5 @@ def reaction_object(given: InboundRow, phone: PhoneRow) -> ReactionObject:
 
 
 def _key(bare: str, chat_id: str, author: str, *, from_me: bool) -> MessageKey:
-    tail = f"_{author}" if is_group(chat_id) else ""
-    whole = f"{'true' if from_me else 'false'}_{chat_id}_{bare}{tail}"
+    whole = message_id(chat_id, bare, author, from_me=from_me)
     return MessageKey(id=bare, fromMe=from_me, remote=chat_id, _serialized=whole)

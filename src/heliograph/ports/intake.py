@@ -39,11 +39,17 @@ class Intake(Protocol):
         ...
 
     async def job(self, org_no: int, handle: str) -> Job | None:
-        """By queue_id, unique_id, message_id, or an id the provider gave (alias). O(1)."""
+        """By queue_id, unique_id, message_id, or an id the provider gave (alias). O(1).
+
+        A message_id with another chat or author names nothing; to a group it may leave out the author.
+        """
         ...
 
-    async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
-        """Whether a person wrote this message to the phone. Own messages are found by `job`. O(1)."""
+    async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
+        """The message_id, as it is now, of a message that this phone sent or received; None: there is none. O(1).
+
+        By any id that `job` takes, or the message_id or bare id of what a person wrote to the phone.
+        """
         ...
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
@@ -111,6 +117,10 @@ class Accounts(Protocol):
         """What of a provider's phones the organisation has: all, if no other ever had one; else its own, deleted ones
         too, as a network may remember what they did.
         """
+        ...
+
+    async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
+        """Which of these phones have written to the chat or heard from it."""
         ...
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:

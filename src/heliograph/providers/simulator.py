@@ -102,7 +102,8 @@ class SimulatorProvider:
 
     def refuses(self, content: Content, chat_id: str) -> tuple[str, str] | None:
         if content.type not in _KINDS:
-            return "message", f"A simulator phone cannot send messages of type {content.type.value}."
+            field = content.type.value  # the kinds it lacks are named like the fields that hold them
+            return field, f"A simulator phone cannot send messages of type {field}."
         return None
 
     async def shutdown(self) -> None:

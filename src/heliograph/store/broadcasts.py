@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.chat import is_group
 from heliograph.domain.content import decode_content, encode_content
 from heliograph.domain.events import BROADCAST_COMPLETED
 from heliograph.domain.ids import JobId
@@ -155,10 +156,11 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
         each["job_id"]: job_of(each)
         for each in (yield from batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.fed]))
     }
+    author = (yield from _author(row)) if any(is_group(each["chat_id"]) for each in found) else None
     jobs = []
     for each in found:
         if each["n"] >= row.fed:
-            jobs.append(_unfed(row, each, now_us))
+            jobs.append(_unfed(row, each, author if is_group(each["chat_id"]) else None, now_us))
         elif (job := fed.get(each["job_id"])) is not None:
             jobs.append(job)
     return jobs, found[-1]["n"] + 1 if len(found) == limit else None
@@ -175,12 +177,19 @@ def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
             if one_of is None:
                 break
             if one_of["job_id"] == job_id:
-                return _unfed(row, one_of, now_us)
+                author = (yield from _author(row)) if is_group(one_of["chat_id"]) else None
+                return _unfed(row, one_of, author, now_us)
             low, high = (middle + 1, high) if one_of["job_id"] < job_id else (low, middle)
     return None
 
 
-def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
+def _author(row: BroadcastRow) -> Unit[str | None]:
+    """Of its messages to groups."""
+    phone = yield from one("phone_by_no", org_no=row.org_no, phone_no=row.phone_no)
+    return None if phone is None else f"{phone['number']}@c.us"
+
+
+def _unfed(row: BroadcastRow, recipient: Any, author: str | None, now_us: int) -> Job:
     """As it will be. No events; its `seq` is its place in the list."""
     state = State.QUEUED
     if row.state == "cancelled":
@@ -194,7 +203,7 @@ def _unfed(row: BroadcastRow, recipient: Any, now_us: int) -> Job:
         attempts=0, starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
         not_before_us=row.scheduled_at_us if state is State.SCHEDULED else None, expires_at_us=row.expires_at_us,
         broadcast_no=row.broadcast_no, schedule_no=None, performed_by=row.performed_by, provider_message_id=None,
-        author=None, events=0, queued_at_us=row.created_at_us, started_at_us=None, sent_at_us=None,
+        author=author, events=0, queued_at_us=row.created_at_us, started_at_us=None, sent_at_us=None,
         delivered_at_us=None, read_at_us=None, settled_at_us=row.ended_at_us if state is State.CANCELLED else None,
     )  # fmt: skip
 

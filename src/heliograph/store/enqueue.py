@@ -6,7 +6,9 @@ Promise: after the commit each job has its place in the order, its event and (if
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from heliograph.domain.chat import is_group
 from heliograph.domain.content import encode_content
+from heliograph.domain.ids import JobId
 from heliograph.domain.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneGone
 from heliograph.store import keyed
 from heliograph.store.lanes import INTAKE
@@ -26,6 +28,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     terms: dict[int, _Terms] = {}
     answers: list[tuple[int, str, int]] = []
     heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
+    to_groups: list[tuple[int, JobId]] = []
     for n in fresh:
         job = jobs[n]
         org_no, job_id, phone_no, chat_id, lane = job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane)
@@ -47,6 +50,8 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             terms[job_id] = (job.expires_at_us, job.broadcast_no, job.schedule_no)
         if (head := (org_no, phone_no, chat_id, lane)) not in heads:
             heads[head] = (seq, job_id)
+        if is_group(chat_id):
+            to_groups.append((org_no, job_id))
         if job.idempotency:
             answers.append((org_no, job.idempotency.key, ahead))
     yield from batch("jobs_enqueue", _Whole(rows, terms), now=now_us)  # PostgreSQL's, which then is done with these
@@ -56,6 +61,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             yield from batch("jobs_insert", wide, actor=actor, now=now_us)
         else:
             yield from batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
+    yield from batch("jobs_author", to_groups)
     yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
     for actor, theirs in rows.items():
         yield from batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)

@@ -7,7 +7,7 @@ from heliograph.domain.job import Event, Health, Job
 from heliograph.domain.pacing import PaceRow
 from heliograph.store.lanes import on_the_way_of
 from heliograph.store.rows import event_of, job_of
-from heliograph.store.unit import Unit, batch, one, run
+from heliograph.store.unit import Row, Unit, batch, one, run
 
 _TOP = 2**63 - 1
 
@@ -47,9 +47,14 @@ def health(org_no: int, phone_no: int | None) -> Unit[Health]:
     return Health(*(count or 0 for count in row))
 
 
-def known_message(org_no: int, phone_no: int, message_id: str) -> Unit[bool]:
-    found = yield from one("known_message", org_no=org_no, phone_no=phone_no, message_id=message_id)
-    return found is not None
+def heard(org_no: int, phone_no: int, message_id: str) -> Unit[Row | None]:
+    found: Row | None = yield from one("message_heard", org_no=org_no, phone_no=phone_no, message_id=message_id)
+    return found
+
+
+def phones_of_chat(org_no: int, phone_nos: Sequence[int], chat_id: str) -> Unit[set[int]]:
+    rows = yield from batch("phones_of_chat", [(org_no, phone_no, chat_id) for phone_no in phone_nos])
+    return {row["phone_no"] for row in rows}
 
 
 def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:

@@ -113,6 +113,8 @@ def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> 
             row["state"],
             row["detail"],
             row["delivered_at"],
+            row["provider_message_id"],
+            row["author"],
         )
         for row in rows
     ]

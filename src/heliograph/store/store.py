@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from heliograph.domain.errors import Conflict, invalid
-from heliograph.domain.ids import JobId, JobIds, bare_message_id, new_uuid, parse_job_id
+from heliograph.domain.ids import JobId, JobIds, bare_message_id, may_name, message_id, new_uuid, parse_job_id
 from heliograph.domain.job import (
     Enqueued,
     EnqueueResult,
@@ -27,6 +27,7 @@ from heliograph.domain.job import (
     PhoneRow,
 )
 from heliograph.domain.pacing import PaceRow
+from heliograph.domain.wire import bare_id, serialized_id
 from heliograph.ports.clock import Clock
 from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
 from heliograph.ports.network import Share
@@ -90,7 +91,7 @@ class Store:
         if found is None and job_id is not None:
             now_us = self._clock.now_us()
             found = await self.shell.read(lambda: broadcasts.unfed(org_no, job_id, now_us))
-        return found
+        return found if found is not None and may_name(handle, found.chat_id, found.author) else None
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
         return await self.shell.read(lambda: look.jobs(org_no, phone_no, limit=limit, offset=offset))
@@ -107,8 +108,16 @@ class Store:
     async def health(self, org_no: int, phone_no: int | None) -> Health:
         return await self.shell.read(lambda: look.health(org_no, phone_no))
 
-    async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
-        return await self.shell.read(lambda: look.known_message(org_no, phone_no, bare_message_id(message_id)))
+    async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
+        job = await self.job(org_no, handle)
+        if job is not None and job.phone_no == phone_no:
+            return serialized_id(job)
+        # of another phone, perhaps written to this one
+        key = bare_message_id(handle) if job is None else bare_id(job)
+        row = await self.shell.read(lambda: look.heard(org_no, phone_no, key))
+        if row is None or (job is None and not may_name(handle, row["chat_id"], row["author"], from_me=False)):
+            return None
+        return message_id(row["chat_id"], key, row["author"], from_me=False)
 
     async def purge(
         self,
@@ -201,6 +210,9 @@ class Store:
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
         return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))
+
+    async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
+        return await self.shell.read(lambda: look.phones_of_chat(org_no, phone_nos, chat_id))
 
     async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None:
         now_us = self._clock.now_us()

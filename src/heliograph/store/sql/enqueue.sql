@@ -82,6 +82,12 @@ SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.con
 FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
   expires_at bigint, broadcast_no bigint, schedule_no bigint)
 
+-- name: jobs_author
+-- Whose a message to a group is: the number that its phone has now. The message's id names it for good.
+UPDATE jobs SET author = (
+  SELECT p.number || '@c.us' FROM phones p WHERE p.phone_no = jobs.phone_no AND p.org_no = jobs.org_no)
+FROM $rows(org_no bigint, job_id bigint) WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
+
 -- name: lanes_feed
 -- only: sqlite
 -- A lane without work gets this head; one with work stays as it is, but is locked until we commit.

@@ -57,6 +57,11 @@ FROM phones p JOIN jobs j ON j.org_no = p.org_no AND j.job_id = (
   AND l.class = :class AND l.lane = :lane AND l.status = 'ready' ORDER BY l.head_seq LIMIT 1)
 WHERE p.deleted_at IS NULL
 
--- name: known_message
--- Whether a person wrote a message with this bare id to the phone.
-SELECT 1 AS found FROM inbound WHERE org_no = :org_no AND phone_no = :phone_no AND message_id = :message_id
+-- name: message_heard
+-- In which chat, and who, if a person wrote a message with this bare id to the phone.
+SELECT chat_id, author FROM inbound WHERE org_no = :org_no AND phone_no = :phone_no AND message_id = :message_id
+
+-- name: phones_of_chat
+-- Which of these phones have written to the chat or heard from it.
+SELECT c.phone_no FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
+ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id

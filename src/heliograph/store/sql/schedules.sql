@@ -51,7 +51,8 @@ ON CONFLICT (org_no, schedule_no, at) DO NOTHING
 
 -- name: schedule_runs
 -- Newest first, with what became of their messages.
-SELECT r.at, r.outcome, r.job_id, r.remarks, r.created_at, j.state, j.detail, j.delivered_at, j.chat_id
+SELECT r.at, r.outcome, r.job_id, r.remarks, r.created_at, j.state, j.detail, j.delivered_at, j.chat_id,
+  j.provider_message_id, j.author
 FROM schedule_runs r LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 WHERE r.org_no = :org_no AND r.schedule_no = :schedule_no ORDER BY r.at DESC LIMIT :limit OFFSET :offset
 
