@@ -153,8 +153,8 @@ async def test_what_arrives_before_the_store_begins_shares_its_transaction(desk:
     made: list[int] = []
     write = desk.store.shell.write
 
-    async def counted(make: Any) -> Any:
-        results = await write(make)
+    async def counted(make: Any, **given: Any) -> Any:
+        results = await write(make, **given)
         made.append(len(results))
         return results
 

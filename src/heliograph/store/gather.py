@@ -14,7 +14,7 @@ import msgspec
 
 from heliograph.domain.errors import Refusal, Unavailable
 from heliograph.domain.ids import JobId, JobIds
-from heliograph.domain.job import Enqueued, EnqueueResult, NewJob
+from heliograph.domain.job import Enqueued, EnqueueResult, Job, NewJob
 from heliograph.ports.clock import Clock
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store import look
@@ -133,7 +133,8 @@ class Gather:
         def there() -> Unit[dict[JobId, int]]:
             found: dict[JobId, int] = {}
             for job, _ in group:
-                if (row := (yield from look.job(job.org_no, job.job_id, ""))) is not None:
+                row = yield from look.job(job.org_no, job.job_id, "")
+                if row is not None and _same(row, job):
                     found[job.job_id] = yield from look.ahead(row)
             return found
 
@@ -150,6 +151,11 @@ class Gather:
         fresh = msgspec.structs.replace(job, job_id=self._ids.make())
         results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
         return results[0]
+
+
+def _same(row: Job, job: NewJob) -> bool:
+    """Not another process's, which made the same key."""
+    return (row.phone_no, row.chat_id, row.content.body) == (job.phone_no, job.chat_id, job.content.body)
 
 
 class _Batch:
