@@ -76,6 +76,16 @@ def test_a_second_process_on_the_same_file(tmp_path: Path) -> None:
     assert "belongs to another heliograph process" in line
 
 
+def test_a_second_process_on_the_same_file_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link" / "other.db"
+    link.parent.mkdir()
+    with running_server(tmp_path, phone="919876543210", port=0):
+        link.symlink_to(tmp_path / "heliograph.db")
+        line = start(link.parent, "--port", "0", "--database-url", "sqlite:///other.db")
+    assert "belongs to another heliograph process (pid " in line
+    assert list(link.parent.iterdir()) == [link]
+
+
 def test_a_server_that_takes_the_call_and_never_answers(tmp_path: Path) -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ To add a setting, add a field. Its name is HELIOGRAPH_ and the field's name in c
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,9 +200,9 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file; None on PostgreSQL."""
+        """The database file itself, where a link leads to; None on PostgreSQL."""
         scheme, _, rest = self.database_url.partition(":///")
-        return Path(rest) if scheme == "sqlite" else None
+        return Path(os.path.realpath(rest)) if scheme == "sqlite" else None
 
     @property
     def _beside(self) -> Path:

@@ -1,26 +1,25 @@
 """The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
 
 Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
-back to its own savepoint and harms no other in its group. One process owns the file, by a lock file beside it.
+back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
 Weakness: a very long unit holds up all others; none may scan a backlog.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.lock_file import check_names, real_path, take_lock
 from heliograph.store.migrate import TABLE, pending
 from heliograph.store.statements import Query, queries
 from heliograph.store.unit import Rows, Statement, Unit
@@ -103,7 +102,7 @@ class SqliteShell:
     def __init__(
         self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float], *, lock: bool = True
     ) -> None:
-        self._path = path
+        self._path = real_path(path)
         self._committed = committed
         self._monotonic = monotonic
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -115,7 +114,9 @@ class SqliteShell:
 
     async def open(self, *, migrate: bool = True) -> None:
         """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
-        self._take_lock()
+        check_names(self._path)
+        if self._lock:
+            self._lock_file = take_lock(self._path)
         try:
             writer = connect(self._path)
             _migrate(writer, migrate, self._path)
@@ -196,31 +197,6 @@ class SqliteShell:
                 connection.execute("COMMIT")
             _answer([(work, value, error)])
         connection.close()
-
-    def _take_lock(self) -> None:
-        if not self._lock:
-            return
-        if self._path == ":memory:":
-            raise CannotStart("An in-memory database would lose messages: name a file.")
-        path = Path(self._path)
-        if not path.parent.is_dir():
-            raise CannotStart(f"The folder {path.parent} of the database does not exist.")
-        try:
-            handle = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise CannotStart(f"The lock file {self._path}.lock cannot be written: {error.strerror}.") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise CannotStart(
-                f"The database {self._path} belongs to another heliograph process (pid {holder}): "
-                "stop it first, or use PostgreSQL for several processes."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        self._lock_file = handle
 
     def _release_lock(self) -> None:
         if self._lock_file is not None:
