@@ -1,16 +1,21 @@
-"""Whose a database file is: a lock file beside it, which the system frees when its process ends.
+"""Before a database file is opened: whose it is, by a lock file beside it, and whether there is room to write.
 
 Promise: one process at a time, by whatever symbolic link it names the file; a kill leaves nothing to clean up.
 Known weakness: a file of several names (hard links) is refused at the start, but not when a name is added later. SQLite
 keeps its log beside the name it was opened by: after a kill, another name would not find what was committed last.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
+import shutil
+import sqlite3
 from pathlib import Path
 
 from heliograph.domain.errors import CannotStart
+
+_NO_ROOM_BYTES = 65_536
 
 
 def real_path(path: str) -> str:
@@ -65,6 +70,16 @@ def disk_full(path: str) -> CannotStart:
     return CannotStart(
         f"The disk is full: {path} cannot be written. Make room in {Path(path).parent}, then start again."
     )
+
+
+def is_full(path: str, error: sqlite3.Error) -> bool:
+    """SQLite names a full disk, unless it is the log's index that finds no room: then it says only "I/O error"."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code != sqlite3.SQLITE_IOERR:
+        return code == sqlite3.SQLITE_FULL
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(Path(path).parent).free < _NO_ROOM_BYTES
+    return False
 
 
 def _unwritten(name: str, error: OSError) -> CannotStart:

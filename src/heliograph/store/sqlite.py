@@ -19,7 +19,7 @@ import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
-from heliograph.store.lock_file import check_names, real_path, take_lock
+from heliograph.store.lock_file import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.migrate import TABLE, pending
 from heliograph.store.statements import Query, queries
 from heliograph.store.unit import Rows, Statement, Unit
@@ -123,6 +123,8 @@ class SqliteShell:
             readers = [connect(self._path, read_only=True) for _ in range(READERS)]
         except sqlite3.Error as error:
             self._release_lock()
+            if is_full(self._path, error):
+                raise disk_full(self._path) from None
             raise CannotStart(f"The database {self._path} cannot be opened: {error}.") from None
         except CannotStart:
             self._release_lock()
@@ -277,5 +279,6 @@ def _migrate(connection: sqlite3.Connection, allowed: bool, path: str) -> None:
             )
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
         raise
