@@ -92,6 +92,7 @@ class PostgresShell:
         self._committed = committed
         self._monotonic = monotonic
         self._pool: Any = None
+        self.trouble: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connects and brings the schema up to date, under a lock. Raises CannotStart."""
@@ -135,7 +136,11 @@ class PostgresShell:
 
     async def write(self, make: Callable[[], Unit[T]]) -> T:
         began = self._monotonic()
-        value = await self._run(make, BEGIN)
+        try:
+            value = await self._run(make, BEGIN)
+        except Unavailable as refusal:
+            self.trouble = refusal.message
+            raise
         self._committed(self._monotonic() - began, 1)
         return value
 

@@ -108,6 +108,7 @@ class SqliteShell:
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self.trouble: str | None = None
         self._lock = lock
         self._lock_file: int | None = None
         self._closed = False
@@ -181,11 +182,15 @@ class SqliteShell:
                     break
                 group.append(more)
             began = self._monotonic()
-            _answer(_commit(connection, group))
+            _answer(_commit(connection, group, self._refused))
             self._committed(self._monotonic() - began, len(group))
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
+
+    def _refused(self, error: BaseException) -> None:
+        if isinstance(error, Unavailable):
+            self.trouble = error.message
 
     def _read(self, connection: sqlite3.Connection) -> None:
         while (work := self._reads.get()) is not None:
@@ -209,8 +214,13 @@ class SqliteShell:
 _Result = tuple[_Work, Any, BaseException | None]
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]:
-    """One transaction for the whole group; those that fail alone fail alone."""
+def _unheard(_error: BaseException) -> None: ...
+
+
+def _commit(
+    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _unheard
+) -> list[_Result]:
+    """One transaction for the whole group; those that fail alone fail alone, and `refused` hears of them."""
     results: list[_Result] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -223,6 +233,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]
                     raise
                 connection.execute("ROLLBACK TO unit")
                 results.append((work, None, _plain(raised)))
+                refused(_plain(raised))
             connection.execute("RELEASE unit")
         faultpoint("commit.before")
         connection.execute("COMMIT")
@@ -231,6 +242,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]
         with contextlib.suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        refused(_plain(raised))
         return [(work, None, _plain(raised)) for work in group]
     return results
 

@@ -41,9 +41,13 @@ _STEP = 2000  # rows that go in one transaction
 
 
 class Shell(Protocol):
-    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`."""
+    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`.
+
+    `trouble`: why a write was refused, until `pulse.py` finds that one goes through again.
+    """
 
     dialect: str
+    trouble: str | None
 
     async def open(self, *, migrate: bool = True) -> None: ...
 
