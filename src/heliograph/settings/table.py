@@ -82,7 +82,11 @@ class Settings:
         secret=True,
     )
     url: str | None = _setting(
-        None, parse.http_url, "url", "Where commands that speak HTTP find the server.", shown="http://HOST:PORT"
+        None,
+        parse.http_url,
+        "url",
+        "Where commands that speak HTTP find the server; also its address in links for people.",
+        shown="http://HOST:PORT",
     )
     simulator_phone: str = _setting(
         "919876543210",
