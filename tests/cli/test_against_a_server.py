@@ -110,6 +110,40 @@ def test_keys_and_organisations_are_made_beside_a_running_server(
     assert [row["name"] for row in json.loads(heliograph("orgs", "list", "--json").out)][-1] == "Second"
 
 
+def test_an_organisation_has_a_name_and_nobody_else_has_it(server: Server, heliograph: Run) -> None:
+    for nameless in ("", "  "):
+        said = heliograph("orgs", "add", nameless)
+        assert (said.code, said.out) == (2, "")
+        assert "needs a name" in said.err
+    assert heliograph("orgs", "add", "Beta").code == 0
+    again = heliograph("orgs", "add", "Beta")
+    assert (again.code, again.out) == (9, "")
+    assert "Beta already" in again.err
+    assert heliograph("keys", "create", "second", "--org", "Beta").code == 0
+
+
+@pytest.mark.parametrize(
+    "args", [("keys", "list"), ("orgs", "list"), ("keys", "create", "x"), ("keys", "revoke", "hg_abcdefgh")]
+)
+def test_a_command_in_the_wrong_folder_makes_no_database_and_says_where_it_looked(
+    args: tuple[str, ...], tmp_path: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = heliograph(*args)
+    assert (said.code, said.out) == (1, "")
+    assert f"there is no database {tmp_path / 'heliograph.db'}" in said.err
+    assert "HELIOGRAPH_DATABASE_URL=sqlite:///FILE" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_organisation_may_be_made_before_the_first_start(
+    tmp_path: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert heliograph("orgs", "add", "First").code == 0
+    assert "First" in heliograph("orgs", "list").out
+
+
 def test_a_login_link_opens_the_page_once(server: Server, heliograph: Run) -> None:
     import urllib.error
     import urllib.request

@@ -143,7 +143,10 @@ class Store:
 
     async def create_org(self, name: str) -> OrgRow:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        made = await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        if made is None:
+            raise Conflict(f"There is an organisation named {name} already.")
+        return made
 
     async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
         """Fills an empty database; whether the key was made now."""

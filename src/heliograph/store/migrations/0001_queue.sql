@@ -5,7 +5,7 @@
 CREATE TABLE orgs (
   org_no $identity,
   org_id TEXT NOT NULL UNIQUE,
-  name TEXT NOT NULL,
+  name TEXT NOT NULL UNIQUE,
   hooks BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL
 );
