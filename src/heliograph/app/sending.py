@@ -137,6 +137,7 @@ def make_sender(
         approve_after_s=settings.approve_after_seconds,
         log=log.info,
         warn=log.warning,
+        debug=log.debug if settings.log_level == "debug" else None,
     )
     sender = Sender(deps)
     if fleet is not None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from heliograph.domain.ids import JobId
 from heliograph.ports.engine import Fleet
 from heliograph.ports.provider import SessionState
-from heliograph.sender.attempt import Attempt
+from heliograph.sender.attempt import Attempt, ToldAttempt
 from heliograph.sender.inflow import Inflow
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import Owned
@@ -35,10 +35,12 @@ class Sender:
         self._org_rate = OrgRate(deps.org_per_second)
         self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
         self._places: dict[int, int] = {}  # phone_no → shard
+        plain = Attempt(deps.prepare, deps.store.network_id)
+        attempt = plain if deps.debug is None else ToldAttempt(plain, deps.debug)
         self._shards = [
             Shard(
                 deps.store,
-                Attempt(deps.prepare, deps.store.network_id),
+                attempt,
                 deps.clock,
                 limits=deps.limits,
                 meter=deps.meter,

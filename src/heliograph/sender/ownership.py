@@ -62,6 +62,7 @@ class SenderDeps:
     approve_after_s: float = 0.0
     log: Callable[..., None]  # what happens
     warn: Callable[..., None]  # what goes wrong
+    debug: Callable[..., None] | None = None  # each attempt, if somebody wants to see it
 
 
 class Ownership:

@@ -20,7 +20,7 @@ from heliograph.ports.engine import Advanced, Engine, Settlement, Started, Start
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
-from heliograph.sender.attempt import Attempt, Ended
+from heliograph.sender.attempt import Attempt, Ended, ToldAttempt
 from heliograph.sender.holds import Holds
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
@@ -42,7 +42,7 @@ class Shard:
     def __init__(
         self,
         store: Engine,
-        attempt: Attempt,
+        attempt: Attempt | ToldAttempt,
         clock: Clock,
         *,
         limits: Limits,
