@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli.demo.server import running_server
+from tests.full_disk import fill
 
 pytestmark = pytest.mark.timeout(120)
 WITHIN_S = 20  # seconds on a machine that is busy with other tests; about one when it is not
@@ -74,6 +75,33 @@ def test_a_second_process_on_the_same_file(tmp_path: Path) -> None:
     with running_server(tmp_path, phone="919876543210", port=0):
         line = start(tmp_path, "--port", "0", "--database-url", f"sqlite:///{tmp_path / 'heliograph.db'}")
     assert "belongs to another heliograph process" in line
+
+
+def test_a_second_process_on_the_same_file_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link" / "other.db"
+    link.parent.mkdir()
+    with running_server(tmp_path, phone="919876543210", port=0):
+        link.symlink_to(tmp_path / "heliograph.db")
+        line = start(link.parent, "--port", "0", "--database-url", "sqlite:///other.db")
+    assert "belongs to another heliograph process (pid " in line
+    assert list(link.parent.iterdir()) == [link]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_is_named(there: bool, small_disk: Path) -> None:
+    if there:
+        with running_server(small_disk, phone="919876543210", port=0):
+            pass
+    fill(small_disk)
+    line = start(small_disk, "--port", "0")
+    assert "The disk is full" in line
+    assert f"Make room in {small_disk}" in line
+
+
+def test_a_disk_with_too_little_room_for_the_schema_is_named(small_disk: Path) -> None:
+    filler = fill(small_disk)
+    os.truncate(filler, filler.stat().st_size - 100_000)
+    assert "The disk is full" in start(small_disk, "--port", "0")
 
 
 def test_a_server_that_takes_the_call_and_never_answers(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from heliograph.cli.demo.server import Server, running_server
 from tests.cli.conftest import Said
+from tests.full_disk import fill
 
 Run = Callable[..., Said]
 PHONE = "919876543210"
@@ -109,6 +110,40 @@ def test_keys_and_organisations_are_made_beside_a_running_server(
     assert [row["name"] for row in json.loads(heliograph("orgs", "list", "--json").out)][-1] == "Second"
 
 
+def test_an_organisation_has_a_name_and_nobody_else_has_it(server: Server, heliograph: Run) -> None:
+    for nameless in ("", "  "):
+        said = heliograph("orgs", "add", nameless)
+        assert (said.code, said.out) == (2, "")
+        assert "needs a name" in said.err
+    assert heliograph("orgs", "add", "Beta").code == 0
+    again = heliograph("orgs", "add", "Beta")
+    assert (again.code, again.out) == (9, "")
+    assert "Beta already" in again.err
+    assert heliograph("keys", "create", "second", "--org", "Beta").code == 0
+
+
+@pytest.mark.parametrize(
+    "args", [("keys", "list"), ("orgs", "list"), ("keys", "create", "x"), ("keys", "revoke", "hg_abcdefgh")]
+)
+def test_a_command_in_the_wrong_folder_makes_no_database_and_says_where_it_looked(
+    args: tuple[str, ...], tmp_path: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = heliograph(*args)
+    assert (said.code, said.out) == (1, "")
+    assert f"there is no database {tmp_path / 'heliograph.db'}" in said.err
+    assert "HELIOGRAPH_DATABASE_URL=sqlite:///FILE" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_organisation_may_be_made_before_the_first_start(
+    tmp_path: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert heliograph("orgs", "add", "First").code == 0
+    assert "First" in heliograph("orgs", "list").out
+
+
 def test_a_login_link_opens_the_page_once(server: Server, heliograph: Run) -> None:
     import urllib.error
     import urllib.request
@@ -126,6 +161,37 @@ def test_doctor_finds_a_healthy_gateway_healthy(server: Server, heliograph: Run)
     found = {row["name"]: row for row in json.loads(heliograph("doctor", "--json").out)}
     for name in ("settings", "sqlite", "folder", "disk", "database", "server", "clock"):
         assert found[name]["level"] == "ok", found[name]
+
+
+@pytest.mark.parametrize(
+    ("key", "level", "said"), [(None, "warn", "is not set"), ("another_key_0123456", "warn", "does not know the key")]
+)
+def test_doctor_says_that_the_key_is_absent_or_refused(
+    key: str | None, level: str, said: str, server: Server, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {row["name"]: row["level"] for row in json.loads(heliograph("doctor", "--json").out)}["api key"] == "ok"
+    monkeypatch.delenv("HELIOGRAPH_API_KEY")
+    if key:
+        monkeypatch.setenv("HELIOGRAPH_API_KEY", key)
+    found = {row["name"]: row for row in json.loads(heliograph("doctor", "--json").out)}["api key"]
+    assert found["level"] == level
+    assert said in found["said"]
+    assert "keys create" in found["fix"]
+
+
+def test_doctor_calls_a_full_disk_a_failed_check_and_looks_at_the_rest(
+    small_disk: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_disk)
+    fill(small_disk)
+    said = heliograph("doctor", "--json")
+    assert said.code == 1
+    found = {row["name"]: row for row in json.loads(said.out)}
+    assert found["disk"]["level"] == "bad"
+    assert "cannot be written: No space left on device" in found["disk"]["said"]
+    assert "Make room" in found["disk"]["fix"]
+    assert {"database", "port"} <= found.keys()
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def test_doctor_names_a_wrong_setting_and_what_to_do(heliograph: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,27 @@ def test_why_says_the_sentence_and_draws_the_recorder_with_its_gaps(server: Scri
     assert f"unique_id   {UNIQUE_ID}" in said.out
 
 
+def test_why_tells_the_time_of_a_receipt_that_is_older_than_the_settlement_beside_it(
+    server: Script, heliograph: Run
+) -> None:
+    server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("read", "Read by recipient."))
+    base = {"before": None, "after": "sent", "ack": 0, "actor": "api", "reason": None, "detail": None, "attempt": 2}
+    settled = "2026-04-01T14:23:35.264Z"
+    server.on(
+        f"GET /v1/message/{QUEUE_ID}/history",
+        [
+            base | {"n": 1, "at": "2026-04-01T14:23:21.000Z", "kind": "queued"},
+            base | {"n": 2, "at": settled, "kind": "sent"},
+            base | {"n": 3, "at": settled, "kind": "receipt", "ack": 3, "network_at": "2026-04-01T14:23:31.215Z"},
+            base | {"n": 4, "at": settled, "kind": "receipt", "ack": 4, "network_at": "2026-04-01T14:23:35.000Z"},
+        ],
+    )
+    lines = heliograph("why", QUEUE_ID).out.splitlines()
+    assert any(line.endswith("+14.264 s  ●  accepted by WhatsApp") for line in lines)
+    assert any(line.endswith("+14.264 s  ●  delivered  at the network: +10.215 s") for line in lines)
+    assert any(line.endswith("+14.264 s  ●  read") for line in lines)
+
+
 def test_why_names_what_holds_a_message_back_and_when_it_will_go(server: Script, heliograph: Run) -> None:
     server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("queued", "Waits.", attempts=0))
     server.on(f"GET /v1/message/{QUEUE_ID}/history", [])

@@ -46,6 +46,7 @@ class Faulty:
     lost: int = 0
     frozen: bool = False  # the process stands still: its calls neither happen nor end
     dialect: str = ""
+    trouble: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
         await self.inner.open(migrate=migrate)
@@ -150,6 +151,7 @@ class World:
             prepare=prepare,
             freed=freed,
             log=log,
+            warn=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
         member = Member(name, sender, shell, provider)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.domain.content import Content, Kind
+from heliograph.domain.errors import CannotStart
 from heliograph.domain.outcome import Accepted, NotSent, SessionDown
 from heliograph.ports.network import Frame
 from heliograph.ports.provider import Phone, Receipt, SessionState
@@ -225,6 +226,17 @@ async def test_a_journal_that_cannot_be_written_takes_nothing_until_it_can(
         assert isinstance(await net.send(ANYONE, unique_id=ID), NotSent)
     assert await net.send(ANYONE, unique_id=ID) == Accepted()
     assert [message["transmissions"] for message in await net.journal()] == [1]
+
+
+async def test_a_journal_is_one_process_s_by_whatever_link_it_is_named(
+    net: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LOCK_WAIT_S", 0.0)
+    link = tmp_path / "link.db"
+    link.symlink_to(net.path)
+    with pytest.raises(CannotStart, match="in use by another process"):
+        async with world(link):
+            pass
 
 
 async def test_what_goes_wrong_beside_the_network_comes_out_as_it_is(tmp_path: Path) -> None:

@@ -85,6 +85,12 @@ async def test_a_use_that_could_not_be_written_is_written_the_next_time(desk: De
     assert await _last_use(desk) == used
 
 
+async def test_a_name_belongs_to_one_organisation_also_when_two_take_it_at_once(desk: Desk) -> None:
+    made = await asyncio.gather(*(desk.store.create_org("Beta") for _ in range(4)), return_exceptions=True)
+    assert sorted(isinstance(one, Conflict) for one in made) == [False, True, True, True]
+    assert [org.name for org in await desk.store.orgs()].count("Beta") == 1
+
+
 async def test_a_number_belongs_to_one_phone_of_an_organisation(desk: Desk) -> None:
     again = NewPhone(desk.org_no, new_phone_id(), desk.phone.number, "simulator")
     with pytest.raises(Conflict):

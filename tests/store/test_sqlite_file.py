@@ -1,6 +1,7 @@
 """What only a file can suffer: a full disk, a torn log, a second writer; and that a commit is synced."""
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
@@ -58,6 +59,28 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
 async def test_a_second_writer_is_refused_with_the_pid_of_the_first(desk: Desk) -> None:
     with pytest.raises(CannotStart, match=r"belongs to another heliograph process \(pid \d+\)"):
         await make_shell(desk.where, desk.clock).open()
+
+
+async def test_a_second_writer_is_refused_by_whatever_link_it_comes(desk: Desk, tmp_path: Path) -> None:
+    assert isinstance(desk.where, Path)
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(desk.where)
+    with pytest.raises(CannotStart, match=r"belongs to another heliograph process \(pid \d+\)"):
+        await make_shell(link, desk.clock).open()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["link.db"]
+
+
+@pytest.mark.parametrize("lock", [True, False])
+async def test_a_file_of_two_names_is_not_opened_because_the_log_lies_beside_one_of_them(
+    lock: bool, desk: Desk, tmp_path: Path
+) -> None:
+    assert isinstance(desk.where, Path)
+    second = tmp_path / "second.db"
+    os.link(desk.where, second)
+    with pytest.raises(CannotStart, match="has 2 names"):
+        await SqliteShell(str(second), lambda _seconds, _units: None, lambda: 0.0, lock=lock).open()
+    assert not list(tmp_path.glob("second.db?*"))
 
 
 async def test_a_full_disk_refuses_and_all_goes_on_when_there_is_room(

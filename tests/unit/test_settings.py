@@ -201,3 +201,11 @@ def test_the_reference_page_and_the_help_come_from_the_table() -> None:
     for row in setting_rows():
         assert row.name in settings_help()
     assert len(setting_rows()) == len(dataclasses.fields(Settings))
+
+
+def test_files_lie_beside_the_database_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "there" / "main.db")
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'link.db'}")
+    assert settings.sqlite_path == tmp_path / "there" / "main.db"
+    assert settings.journal_path == tmp_path / "there" / "main-simulator.db"
+    assert settings.media_path == tmp_path / "there" / "main-media"

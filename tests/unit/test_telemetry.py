@@ -155,6 +155,17 @@ async def test_metrics_answer_while_the_store_does_not() -> None:
     assert ("heliograph_jobs", "waiting") not in seen
 
 
+async def test_a_store_that_refuses_writes_is_not_up_though_it_can_be_read() -> None:
+    async def backlog() -> Backlog:
+        return Backlog(waiting=7)
+
+    meter = Meters()
+    meter.watch(backlog, lambda: False)
+    seen = values(await meter.render())
+    assert seen["heliograph_store_up",] == 0
+    assert seen["heliograph_jobs", "waiting"] == 7
+
+
 async def test_reasons_cannot_grow_the_page_without_bound() -> None:
     meter = Meters()
     for number in range(MAX_LABELS * 2):

@@ -10,7 +10,7 @@ from heliograph.domain.hook import InboundRow
 from heliograph.domain.ids import JobId, message_id, queue_id, unique_id
 from heliograph.domain.job import Event, Health, Job, PhoneRow
 from heliograph.domain.states import Lane, State
-from heliograph.domain.wire import history_event, iso, job_status, legacy_job, queue_job
+from heliograph.domain.wire import history_events, iso, job_status, legacy_job, queue_job
 from heliograph.domain.wire_inbound import inbound_object
 from heliograph.domain.wire_message import message_object
 from heliograph.domain.wire_phone import label_id, legacy_health, phone_details, phone_object
@@ -228,8 +228,31 @@ def test_the_legacy_health_counts_everything_that_has_not_started_as_pending() -
 
 def test_an_event_reads_with_its_time_and_cause() -> None:
     event = Event(JOB.job_id, 2, NOW, "retry", "sending", "queued", 0, 1, 7, "sender", "network", "away")
-    shown = msgspec.to_builtins(history_event(event))
-    assert shown == {
+    assert msgspec.to_builtins(history_events([event])) == [{
         "n": 2, "at": "2026-04-01T14:23:21.279Z", "kind": "retry", "before": "sending", "after": "queued", "ack": 0,
-        "attempt": 1, "actor": "sender", "reason": "network", "detail": "away",
-    }  # fmt: skip
+        "attempt": 1, "actor": "sender", "reason": "network", "detail": "away", "network_at": None,
+    }]  # fmt: skip
+
+
+def test_a_history_never_runs_backwards_and_keeps_the_networks_own_times() -> None:
+    """A receipt for the first transmission of an id, told after the second one was settled."""
+    sent = Event(JOB.job_id, 5, NOW + 14_264_000, "sent", "sending", "sent", 1, 2, 7, "engine")
+    delivered = Event(JOB.job_id, 6, NOW + 10_215_000, "receipt", "sent", "sent", 3, 2, 7, "network")
+    played = Event(JOB.job_id, 7, NOW + 15_000_000, "receipt", "sent", "sent", 5, 2, 7, "network")
+    shown = history_events([sent, delivered, played])
+    assert [event.at for event in shown] == [iso(NOW + us) for us in (14_264_000, 14_264_000, 15_000_000)]
+    assert [event.network_at for event in shown] == [None, iso(NOW + 10_215_000), None]
+
+
+def test_a_timeline_never_runs_backwards() -> None:
+    shown = job_status(
+        job(
+            State.SENT, 4, started_at_us=NOW + 14_000_000, sent_at_us=NOW + 14_264_000, settled_at_us=NOW + 14_264_000,
+            delivered_at_us=NOW + 10_215_000, read_at_us=NOW + 10_515_000,
+        ),
+        now_us=NOW,
+    ).timeline  # fmt: skip
+    assert shown["delivered_at"] == shown["sent_at"] == shown["sending_at"] == iso(NOW + 10_215_000)
+    assert shown["read_at"] == iso(NOW + 10_515_000)
+    rounded = job_status(job(State.SENT, 3, sent_at_us=NOW + 5, delivered_at_us=NOW - 279_000), now_us=NOW).timeline
+    assert set(rounded.values()) == {iso(NOW)}

@@ -3,6 +3,7 @@
 Source: contract section 1 ("Error body") and "Client quirks" 1; interface, "HTTP".
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -44,6 +45,15 @@ def body_of(refusal: Refusal) -> bytes:
         "fields": refusal.fields,
     }
     return msgspec.json.encode(shown | refusal.extra)
+
+
+def told(refusal: Refusal, method: str, path: str) -> Refusal:
+    """A line in the log for those who ask for all (debug): which request was refused, never what it held."""
+    if _log.is_enabled_for(logging.DEBUG):
+        _log.debug(
+            "refused", method=method, path=path, status=refusal.status, code=refusal.code, fields=[*refusal.fields]
+        )
+    return refusal
 
 
 def headers_of(refusal: Refusal) -> Headers:

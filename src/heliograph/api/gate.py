@@ -14,7 +14,7 @@ from heliograph.api.auth import Caller
 from heliograph.api.body import ClientGone, read_body
 from heliograph.api.call import Call, Desk, Head
 from heliograph.api.deps import AsgiApp, Mount
-from heliograph.api.errors import Headers, body_of, defect, from_status, headers_of
+from heliograph.api.errors import Headers, body_of, defect, from_status, headers_of, told
 from heliograph.api.idempotency import REPLAYED
 from heliograph.api.ratelimit import Standing
 from heliograph.api.send import SEND, answer_of, send
@@ -170,6 +170,7 @@ class _Exchange:
         return headers
 
     async def _refuse(self, refusal: Refusal) -> None:
+        told(refusal, self._scope.get("method", ""), self._scope["path"])
         await self._answer(refusal.status, body_of(refusal), [*self._headers(), *headers_of(refusal)])
 
     async def _answer(self, status: int, body: bytes, headers: Headers) -> None:

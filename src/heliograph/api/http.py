@@ -36,7 +36,7 @@ from heliograph.api.auth import Keys, Phones
 from heliograph.api.call import Desk
 from heliograph.api.deps import ApiDeps, AsgiApp
 from heliograph.api.docs_page import POLICY, page
-from heliograph.api.errors import defect, from_status
+from heliograph.api.errors import defect, from_status, told
 from heliograph.api.gate import Gate, nobody
 from heliograph.api.openapi import document
 from heliograph.api.ratelimit import RateLimit
@@ -92,10 +92,10 @@ def _limit(deps: ApiDeps) -> RateLimit:
     return RateLimit(deps.rate_limit_per_second, deps.clock)
 
 
-def _not_routed(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """404 and 405 of Litestar's routing, in the contract's shape."""
     text = "There is nothing at this path; see /docs" if error.status_code == 404 else error.detail
-    response = refused(from_status(error.status_code, text))
+    response = refused(told(from_status(error.status_code, text), request.method, request.url.path))
     if allowed := (error.headers or {}).get("allow"):
         response.headers["allow"] = allowed
     return response

@@ -10,7 +10,7 @@ from heliograph.api.call import Call, unknown_message
 from heliograph.api.route import PhoneUse, route
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.states import State
-from heliograph.domain.wire import HistoryEvent, JobStatus, history_event, job_status
+from heliograph.domain.wire import HistoryEvent, JobStatus, history_events, job_status
 from heliograph.domain.wire_message import MessageObject, message_object
 
 _ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percent-encoded)."
@@ -46,7 +46,7 @@ async def status(call: Call) -> JobStatus:
 )  # fmt: skip
 async def history(call: Call) -> list[HistoryEvent]:
     job, _ = await _found(call, "message_id")
-    return [history_event(event) for event in await call.deps.intake.history(call.org_no, job.job_id)]
+    return history_events(await call.deps.intake.history(call.org_no, job.job_id))
 
 
 async def _found(call: Call, name: str) -> tuple[Job, PhoneRow]:

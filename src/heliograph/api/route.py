@@ -19,7 +19,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from heliograph.api.call import Call
-from heliograph.api.errors import body_of, headers_of
+from heliograph.api.errors import body_of, headers_of, told
 from heliograph.domain.errors import Refusal
 
 JSON = "application/json"
@@ -99,7 +99,7 @@ def route(
             try:
                 return as_response(await _called(handler, call, said), said.status)
             except Refusal as refusal:
-                return refused(refusal)
+                return refused(told(refusal, request.method, request.url.path))
 
         return HTTPRouteHandler(
             [path, *aliases],

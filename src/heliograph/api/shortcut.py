@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from heliograph.api.auth import Caller
 from heliograph.api.body import check_encoding
 from heliograph.api.call import Desk
-from heliograph.api.errors import body_of, defect, headers_of
+from heliograph.api.errors import body_of, defect, headers_of, told
 from heliograph.api.ratelimit import Standing
-from heliograph.api.send import answer_of, not_queued, quick_job
+from heliograph.api.send import SEND, answer_of, not_queued, quick_job
 from heliograph.api.trace import Traces
 from heliograph.domain.errors import Refusal
 from heliograph.domain.job import Enqueued, EnqueueResult, PhoneRow
@@ -118,6 +118,7 @@ class _Exchange:
         shortcut.answered(200)
 
     def refuse(self, refusal: Refusal) -> None:
+        told(refusal, "POST", SEND)
         lines = self._shortcut.lines(self._caller, self._standing) + _listed(headers_of(refusal))
         self._answer(refusal.status, lines, body_of(refusal))
         self._shortcut.answered(refusal.status)

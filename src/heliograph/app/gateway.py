@@ -43,6 +43,7 @@ from heliograph.store.backlog import BacklogReader
 from heliograph.store.cloud import StoredInbox
 from heliograph.store.files import FileStore
 from heliograph.store.outbox import OutboxStore
+from heliograph.store.pulse import keep_pulse
 from heliograph.store.replays import WebhookStore
 from heliograph.store.steering import SteeringStore
 from heliograph.store.store import Store
@@ -82,14 +83,14 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 hear()
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
-        meters.watch(BacklogReader(store.shell, clock))
+        meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.trouble is None)
         secret = await _seed(settings, store)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
         providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
-        services: dict[str, Any] = {}
+        services: dict[str, Any] = {"pulse": keep_pulse(store.shell, clock)}
         sender = None
         fleet = fleet_wake(settings, store, clock)
         stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
@@ -146,7 +147,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         async def ready() -> Readiness:
             try:
                 await store.orgs()
-                database = "ok"
+                database = store.shell.trouble or "ok"
             except Refusal as problem:
                 database = problem.message
             leased = sender is None or sender.ready

@@ -136,6 +136,8 @@ def make_sender(
         hold=lambda org_no, phone_no, why: steering.pause_phone(org_no, phone_no, "gateway", why),
         approve_after_s=settings.approve_after_seconds,
         log=log.info,
+        warn=log.warning,
+        debug=log.debug if settings.log_level == "debug" else None,
     )
     sender = Sender(deps)
     if fleet is not None:

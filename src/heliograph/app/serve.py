@@ -122,8 +122,11 @@ def _listen(settings: Settings) -> socket.socket:
 def _say_where(settings: Settings, listener: socket.socket, running: Gateway) -> None:
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = settings.url or f"http://{host}:{port}"
-    out = [f"Heliograph {version('heliograph')} listens on {url}"]
+    here = f"http://{host}:{port}"
+    url = settings.url or here  # what people open
+    out = [f"Heliograph {version('heliograph')} listens on {here}"]
+    if url != here:
+        out.append(f"  public    {url}   (HELIOGRAPH_URL)")
     if running.login_path:
         out.append(f"  page      {url}{running.login_path}   (once, within 15 minutes)")
     if running.new_secret:

@@ -13,9 +13,19 @@ from heliograph.settings import load_settings
 T = TypeVar("T")
 
 
-def with_accounts(act: Callable[[Accounts], Awaitable[T]]) -> T:
-    """Opens the database that the settings name, does it, and closes. Works beside a running server."""
+def with_accounts(act: Callable[[Accounts], Awaitable[T]], *, make: bool = False) -> T:
+    """Opens the database that the settings name, does it, and closes. Works beside a running server.
+
+    `make`: a SQLite file that is not there is made; otherwise the command was called in the wrong folder.
+    """
     settings = load_settings(os.environ)
+    path = settings.sqlite_path
+    if path is not None and not make and not path.exists():
+        raise Failed(
+            f"there is no database {path}.",
+            why="Call this in the folder of the server, or name its file: HELIOGRAPH_DATABASE_URL=sqlite:///FILE",
+            todo="`heliograph serve` makes a new one.",
+        )
 
     async def run() -> T:
         from heliograph.app.stores import open_accounts

@@ -1,6 +1,7 @@
 """What `heliograph doctor` looks at. Each check gives what it saw, and how to mend it."""
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,12 +55,10 @@ def machine_checks(settings: Settings) -> Iterator[Finding]:
 
 def server_checks(settings: Settings) -> Iterator[Finding]:
     """What the server says, if one answers; otherwise whether its port is free."""
-    parts = urlsplit(settings.server_url)
-    host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
-    answer = _ask(host, port, "/readyz") if parts.scheme == "http" else None
+    answer = _ask(settings.server_url, "/readyz")
     if answer is None:
         yield (
-            _port(host, port)
+            _port(settings.host, settings.port)
             if settings.url is None
             else Finding(
                 "server", "warn", f"No answer from {settings.server_url}.", "Start it, or correct HELIOGRAPH_URL."
@@ -75,11 +74,25 @@ def server_checks(settings: Settings) -> Iterator[Finding]:
         said = f"Something else answers at {settings.server_url} (status {status})."
         yield Finding("server", "bad", said, "Choose another port with HELIOGRAPH_PORT.")
         return
+    yield from _key(settings)
     skew_s = abs(parsedate_to_datetime(date).timestamp() - time.time()) if date else 0.0
     if skew_s > _SKEW_S:
         yield Finding("clock", "bad", f"Server and this machine differ by {skew_s:.0f} s.", "Run a time service (NTP).")
     else:
         yield Finding("clock", "ok", "Server and this machine agree.")
+
+
+def _key(settings: Settings) -> Iterator[Finding]:
+    """Whether commands that speak HTTP would be let in. A hint: the gateway itself needs none."""
+    fix = "Set it to a key of this server; `heliograph keys create NAME` makes one."
+    if settings.api_key is None:
+        yield Finding("api key", "warn", "HELIOGRAPH_API_KEY is not set: send, jobs, why … would be refused.", fix)
+        return
+    answer = _ask(settings.server_url, "/v1/message/queues/health", settings.api_key)
+    if answer is not None and answer[0] == 401:
+        yield Finding("api key", "warn", "The server does not know the key in HELIOGRAPH_API_KEY.", fix)
+    elif answer is not None and answer[0] == 200:
+        yield Finding("api key", "ok", "The server takes it.")
 
 
 def _python() -> Finding:
@@ -131,19 +144,33 @@ def _folder(folder: Path) -> Finding:
 
 def _sync(folder: Path) -> Finding:
     """Every accepted message waits for one of these."""
-    took = []
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".heliograph-doctor-") as file:
-        for _ in range(30):
-            file.write(b"x" * 4096)
-            file.flush()
-            begun = time.perf_counter()
-            os.fsync(file.fileno())
-            took.append(time.perf_counter() - begun)
+    try:
+        took = _synced_writes(folder)
+    except OSError as problem:
+        said = f"A file of 120 kB in {folder.absolute()} cannot be written: {problem.strerror}."
+        return Finding("disk", "bad", said, "Make room there: until then sends are answered with 503.")
     median_s = statistics.median(took)
     said = f"A synced write takes {median_s * 1000:.2f} ms."
     if median_s > _SLOW_SYNC_S:
         return Finding("disk", "warn", said, "Sends wait for it: a faster disk answers faster.")
     return Finding("disk", "ok", said)
+
+
+def _synced_writes(folder: Path) -> list[float]:
+    """Seconds each."""
+    took = []
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".heliograph-doctor-")
+    try:
+        os.unlink(name)  # nothing is left behind, whatever ends us
+        for _ in range(30):
+            begun = time.perf_counter()
+            if os.write(handle, b"x" * 4096) < 4096:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(handle)
+            took.append(time.perf_counter() - begun)
+    finally:
+        os.close(handle)
+    return took
 
 
 def _port(host: str, port: int) -> Finding:
@@ -157,10 +184,14 @@ def _port(host: str, port: int) -> Finding:
     return Finding("port", "ok", f"{host}:{port} is free; no server runs there now.")
 
 
-def _ask(host: str, port: int, path: str) -> tuple[int, str, str] | None:
-    connection = HTTPConnection(host, port, timeout=3)
+def _ask(url: str, path: str, key: str | None = None) -> tuple[int, str, str] | None:
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=3)
     try:
-        connection.request("GET", path)
+        connection.request(
+            "GET", parts.path.rstrip("/") + path, headers={"Authorization": f"Bearer {key}"} if key else {}
+        )
         response = connection.getresponse()
         return response.status, response.getheader("Date", ""), response.read(4096).decode(errors="replace")
     except (OSError, HTTPException):

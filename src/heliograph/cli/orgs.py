@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from heliograph.cli.accounts import with_accounts
-from heliograph.cli.exits import Exit
+from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.output import json_option, note, put, table
 from heliograph.domain.api_key import new_key
 from heliograph.domain.job import OrgRow
@@ -23,12 +23,16 @@ def orgs() -> None:
 def add(name: str, as_json: bool) -> int:
     """Make an organisation called NAME and print its first key, this once."""
 
+    name = name.strip()
+    if not name:
+        raise Failed("an organisation needs a name.", todo="heliograph orgs add NAME", code=Exit.USAGE)
+
     async def act(accounts: Accounts) -> tuple[OrgRow, str]:
         row, made = await accounts.create_org(name), new_key()
         await accounts.create_key(row.org_no, "first", made.digest, made.prefix)
         return row, made.secret
 
-    row, secret = with_accounts(act)
+    row, secret = with_accounts(act, make=True)
     if as_json:
         put(_shape(row) | {"key": secret})
     else:

@@ -123,7 +123,7 @@ def recorder(events: list[dict[str, Any]]) -> list[Any]:
     lines: list[Any] = []
     first = before = None
     for event in events:
-        at = datetime.fromisoformat(str(event["at"]).replace("Z", "+00:00"))
+        at = _time(event["at"])
         if first is None or before is None:
             first = before = at
             left = at.astimezone().strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03d}"
@@ -137,7 +137,7 @@ def recorder(events: list[dict[str, Any]]) -> list[Any]:
         line = Text.assemble((f"{left:>12}", "bright_black"), "  ", ("●", tone), "  ", (_words(event), "default"))
         if event.get("detail"):
             line.append(f": {event['detail']}", "default")
-        if small := _small(event):
+        if small := _small(event, first):
             line.append(f"  {small}", "bright_black")
         lines.append(line)
     return lines
@@ -150,8 +150,16 @@ def _words(event: dict[str, Any]) -> str:
     return _KINDS.get(kind, kind.replace("_", " ")).format(attempt=event.get("attempt") or 1)
 
 
-def _small(event: dict[str, Any]) -> str:
+def _time(text: object) -> datetime:
+    return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+
+
+def _small(event: dict[str, Any], first: datetime) -> str:
     parts = [str(event["reason"])] if event.get("reason") else []
+    if event.get("network_at"):
+        network_at = _time(event["network_at"])
+        if (_time(event["at"]) - network_at).total_seconds() > _GAP_S:  # less is how a network rounds
+            parts.append(f"at the network: {(network_at - first).total_seconds():+.3f} s")
     if event.get("actor") and event["actor"] not in _MACHINERY:
         parts.append(f"by {event['actor']}")
     return " · ".join(parts)

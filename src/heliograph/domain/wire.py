@@ -7,6 +7,7 @@ Weakness: a receipt is kept as one ladder for each message, so `delivered_count`
 all of its members have it, and 0 before.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,7 +100,10 @@ class HealthCounts(msgspec.Struct, frozen=True):
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):
-    """One change of one job, numbered from 1 without holes. An extension."""
+    """One change of one job, numbered from 1 without holes. An extension.
+
+    `at` never runs backwards. `network_at`: a receipt's own time, where that is before what was written down first.
+    """
 
     n: int
     at: str
@@ -111,6 +115,7 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     actor: str
     reason: str | None
     detail: str | None
+    network_at: str | None = None
 
 
 def iso(at_us: int) -> str:
@@ -138,7 +143,10 @@ def serialized_id(job: Job) -> str:
 
 
 def timeline(job: Job) -> dict[str, str]:
-    """The stamps that exist so far, in ISO form."""
+    """The stamps that exist so far, in ISO form.
+
+    What was delivered had been sent: a receipt that is older than the last attempt was for an earlier one.
+    """
     ended = {State.FAILED: "failed_at", State.CANCELLED: "cancelled_at", State.EXPIRED: "expired_at"}.get(job.state)
     stamps = {
         "queued_at": job.queued_at_us,
@@ -148,6 +156,10 @@ def timeline(job: Job) -> dict[str, str]:
         "delivered_at": job.delivered_at_us,
         "read_at": job.read_at_us,
     }
+    later = None
+    for name in ("read_at", "delivered_at", "sent_at", "sending_at"):
+        if (at := stamps[name]) is not None:
+            stamps[name] = later = max(at if later is None else min(at, later), job.queued_at_us)
     if ended:
         stamps[ended] = job.settled_at_us
     return {name: iso(at) for name, at in stamps.items() if at is not None}
@@ -277,19 +289,32 @@ def health_counts(health: Health) -> HealthCounts:
     )
 
 
-def history_event(event: Event) -> HistoryEvent:
-    return HistoryEvent(
-        n=event.n,
-        at=iso(event.at_us),
-        kind=event.kind,
-        before=event.before,
-        after=event.after,
-        ack=event.ack,
-        attempt=event.attempt,
-        actor=event.actor,
-        reason=event.reason,
-        detail=event.detail,
-    )
+def history_events(events: Sequence[Event]) -> list[HistoryEvent]:
+    """In the order in which they were written down.
+
+    A receipt may be older than the event before it: it came for an earlier transmission of the same id, and waited for
+    the settlement; or the network's clock shows whole seconds.
+    """
+    shown = []
+    at_us = 0
+    for event in events:
+        at_us = max(at_us, event.at_us)
+        shown.append(
+            HistoryEvent(
+                n=event.n,
+                at=iso(at_us),
+                kind=event.kind,
+                before=event.before,
+                after=event.after,
+                ack=event.ack,
+                attempt=event.attempt,
+                actor=event.actor,
+                reason=event.reason,
+                detail=event.detail,
+                network_at=iso(event.at_us) if event.at_us < at_us else None,
+            )
+        )
+    return shown
 
 
 def has_media(content: Content) -> bool:

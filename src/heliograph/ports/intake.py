@@ -87,7 +87,9 @@ class Intake(Protocol):
 
 
 class Accounts(Protocol):
-    async def create_org(self, name: str) -> OrgRow: ...
+    async def create_org(self, name: str) -> OrgRow:
+        """Conflict if the name is taken: commands name an organisation by it."""
+        ...
 
     async def orgs(self) -> list[OrgRow]: ...
 

@@ -7,7 +7,7 @@ import msgspec
 
 from heliograph.domain.content import Content
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, unique_id
+from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
 from heliograph.domain.job import Outgoing
 from heliograph.domain.outcome import NotSent, Outcome
 from heliograph.ports.engine import Settlement
@@ -61,6 +61,22 @@ class Attempt:
         if ours is None:
             return bare_message_id(reply_to)
         return await self._network_id(org_no, ours) or unique_id(ours)
+
+
+class ToldAttempt:
+    """As `Attempt`, with a line in the log before and after each: for those who ask for all (debug)."""
+
+    def __init__(self, attempt: Attempt, debug: Callable[..., None]) -> None:
+        self._attempt = attempt
+        self._debug = debug
+
+    async def make(self, owned: Owned, job: Outgoing, *, ours: Callable[[], bool]) -> Outcome | None:
+        told = {"queue_id": queue_id(job.job_id), "phone": owned.row.phone_id, "attempt": job.attempts}
+        self._debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **told)
+        outcome = await self._attempt.make(owned, job, ours=ours)
+        how = "not_made" if outcome is None else type(outcome).__name__.lower()
+        self._debug("attempt_ended", outcome=how, code=getattr(outcome, "code", None), **told)
+        return outcome
 
 
 class Ended(msgspec.Struct, frozen=True):

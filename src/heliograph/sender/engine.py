@@ -11,7 +11,7 @@ from dataclasses import replace
 from heliograph.domain.ids import JobId
 from heliograph.ports.engine import Fleet
 from heliograph.ports.provider import SessionState
-from heliograph.sender.attempt import Attempt
+from heliograph.sender.attempt import Attempt, ToldAttempt
 from heliograph.sender.inflow import Inflow
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import Owned
@@ -35,10 +35,12 @@ class Sender:
         self._org_rate = OrgRate(deps.org_per_second)
         self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
         self._places: dict[int, int] = {}  # phone_no → shard
+        plain = Attempt(deps.prepare, deps.store.network_id)
+        attempt = plain if deps.debug is None else ToldAttempt(plain, deps.debug)
         self._shards = [
             Shard(
                 deps.store,
-                Attempt(deps.prepare, deps.store.network_id),
+                attempt,
                 deps.clock,
                 limits=deps.limits,
                 meter=deps.meter,
@@ -49,7 +51,7 @@ class Sender:
                 changed=self._read_again,
                 pressed=deps.pressed,
                 trip=self._pause,
-                log=deps.log,
+                warn=deps.warn,
             )
             for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
         ]
@@ -61,7 +63,7 @@ class Sender:
             under_way=self._under_way,
             changed=self._session,
             pressed=deps.pressed,
-            log=deps.log,
+            warn=deps.warn,
         )
         self._own.sink = self.inflow
 
@@ -111,7 +113,7 @@ class Sender:
             try:
                 await self._look_once()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away
-                self._deps.log("look_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.warn("look_failed", error=f"{type(error).__name__}: {error}")
 
     async def _look_once(self) -> None:
         deps = self._deps
@@ -200,7 +202,7 @@ class Sender:
     def _pause(self, owned: Owned, why: str) -> None:
         """Nothing more starts from this moment; the store and people learn of it right after."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
-        self._deps.log("phone_paused", phone=owned.row.phone_id, why=why)
+        self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
         self._own.spawn(self._hold(owned, why))
 
     async def _hold(self, owned: Owned, why: str) -> None:
@@ -209,7 +211,7 @@ class Sender:
             try:
                 await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
-                self._deps.log("pause_not_written", error=f"{type(error).__name__}: {error}")
+                self._deps.warn("pause_not_written", error=f"{type(error).__name__}: {error}")
                 await self._deps.clock.sleep(LOOK_S)
             else:
                 return

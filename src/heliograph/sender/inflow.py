@@ -45,7 +45,7 @@ class Inflow:
         under_way: Callable[[JobId], bool],
         changed: Callable[[int, SessionState], None],
         pressed: Callable[[], bool],
-        log: Callable[..., None],
+        warn: Callable[..., None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -54,7 +54,7 @@ class Inflow:
         self._under_way = under_way
         self._changed = changed
         self._pressed = pressed
-        self._log = log
+        self._warn = warn
         self._waiting: list[tuple[int, Receipt, _Waiting]] = []
         self._wake = asyncio.Event()
 
@@ -88,7 +88,7 @@ class Inflow:
             try:
                 await self._store_some()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the receipts stay and are tried again
-                self._log("receipts_failed", error=f"{type(error).__name__}: {error}")
+                self._warn("receipts_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
             if self._waiting:
                 self._wake.set()

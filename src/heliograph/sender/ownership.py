@@ -60,7 +60,9 @@ class SenderDeps:
     freed: Callable[[], Awaitable[None]]
     hold: Callable[[int, int, str], Awaitable[object]] = _not_held  # org_no, phone_no, why: pauses the phone
     approve_after_s: float = 0.0
-    log: Callable[..., None]
+    log: Callable[..., None]  # what happens
+    warn: Callable[..., None]  # what goes wrong
+    debug: Callable[..., None] | None = None  # each attempt, if somebody wants to see it
 
 
 class Ownership:
@@ -101,7 +103,7 @@ class Ownership:
             try:
                 await self._beat()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
-                self._deps.log("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.warn("heartbeat_failed", error=f"{type(error).__name__}: {error}")
             wait_s = self._deps.lease_s / 3
             await pause(self._soon, self._deps.clock, wait_s if self.joined else min(wait_s, 0.5))
 
@@ -116,7 +118,7 @@ class Ownership:
             await self._deps.store.forget(self._deps.owner)
             await self._deps.freed()
         except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
-            self._deps.log("release_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.warn("release_failed", error=f"{type(error).__name__}: {error}")
 
     async def _beat(self) -> None:
         deps = self._deps
@@ -274,7 +276,7 @@ class Ownership:
 
     def _drop_all(self, why: str) -> None:
         if self.phones:
-            self._deps.log("phones_dropped", why=why, phones=len(self.phones))
+            self._deps.warn("phones_dropped", why=why, phones=len(self.phones))
         for owned in list(self.phones.values()):
             self.drop(owned)
 
@@ -306,7 +308,7 @@ class Ownership:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - supervised: one phone's trouble is not the others'
-            self._deps.log("phone_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.warn("phone_failed", error=f"{type(error).__name__}: {error}")
 
 
 def _seen(owned: Owned) -> Seen:

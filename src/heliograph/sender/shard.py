@@ -20,7 +20,7 @@ from heliograph.ports.engine import Advanced, Engine, Settlement, Started, Start
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
-from heliograph.sender.attempt import Attempt, Ended
+from heliograph.sender.attempt import Attempt, Ended, ToldAttempt
 from heliograph.sender.holds import Holds
 from heliograph.sender.org_rate import OrgRate
 from heliograph.sender.owned import FOREVER, Owned
@@ -42,7 +42,7 @@ class Shard:
     def __init__(
         self,
         store: Engine,
-        attempt: Attempt,
+        attempt: Attempt | ToldAttempt,
         clock: Clock,
         *,
         limits: Limits,
@@ -54,7 +54,7 @@ class Shard:
         changed: Callable[[Owned], None],
         pressed: Callable[[], bool],
         trip: Callable[[Owned, str], None],
-        log: Callable[..., None],
+        warn: Callable[..., None],
     ) -> None:
         self._store = store
         self._attempt = attempt
@@ -69,7 +69,7 @@ class Shard:
         self._changed = changed
         self._pressed = pressed
         self._trip = trip
-        self._log = log
+        self._warn = warn
         self.phones: dict[int, Owned] = {}
         self.in_flight: dict[JobId, Owned] = {}
         self._hot: set[int] = set()
@@ -130,7 +130,7 @@ class Shard:
                     # what ends meanwhile shares the next transaction
                     await self._clock.sleep(self._rest_s(self._clock.monotonic() - began))
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
-                self._log("sender_round_failed", error=f"{type(error).__name__}: {error}")
+                self._warn("sender_round_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
                 self._hot.update(self.phones)
                 self._wake.set()
@@ -296,7 +296,7 @@ class Shard:
             self._landed(one.job.job_id, owned)
             raise
         except Exception as error:  # noqa: BLE001 - supervised: a defect in a provider must not stop the phone
-            self._log("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
+            self._warn("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
             outcome = Unknown("provider_failed", "The provider's code failed during the attempt.")
         if outcome is None:
             owned.history.settle(self._clock.monotonic())

@@ -7,6 +7,7 @@ To add a setting, add a field. Its name is HELIOGRAPH_ and the field's name in c
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,11 @@ class Settings:
         secret=True,
     )
     url: str | None = _setting(
-        None, parse.http_url, "url", "Where commands that speak HTTP find the server.", shown="http://HOST:PORT"
+        None,
+        parse.http_url,
+        "url",
+        "Where commands that speak HTTP find the server; also its address in links for people.",
+        shown="http://HOST:PORT",
     )
     simulator_phone: str = _setting(
         "919876543210",
@@ -199,9 +204,9 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file; None on PostgreSQL."""
+        """The database file itself, where a link leads to; None on PostgreSQL."""
         scheme, _, rest = self.database_url.partition(":///")
-        return Path(rest) if scheme == "sqlite" else None
+        return Path(os.path.realpath(rest)) if scheme == "sqlite" else None
 
     @property
     def _beside(self) -> Path:

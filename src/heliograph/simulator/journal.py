@@ -9,6 +9,7 @@ when the log is very long. Weakness: a read right after a burst of 100,000 messa
 import asyncio
 import contextlib
 import functools
+import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -268,7 +269,9 @@ class Journal:
 
 def _locked(path: Path) -> sqlite3.Connection:
     """Holds a lock beside the file for as long as it is open; a kill gives it up. Raises JournalInUse."""
-    lock = sqlite3.connect(f"{path}-lock", isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S)
+    lock = sqlite3.connect(
+        f"{os.path.realpath(path)}-lock", isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S
+    )
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:

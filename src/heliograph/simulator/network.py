@@ -291,7 +291,9 @@ async def open_network(
                 " HELIOGRAPH_SIMULATOR_JOURNAL to a file of its own."
             )
         except sqlite3.Error as error:
-            raised = CannotStart(f"The journal of the simulated network, {path}, cannot be used: {error}")
+            raised = CannotStart(
+                f"The journal of the simulated network, {path}, cannot be used: {error}. Is there room?"
+            )
         except BaseException as error:  # noqa: BLE001 - raised again below, outside of the group
             raised = error
         finally:

@@ -16,8 +16,10 @@ from heliograph.store.unit import Unit, batch, one, run
 SEED_LOCK = 0x48454C494F5345  # "HELIOSE"
 
 
-def create_org(org_id: str, name: str, now_us: int) -> Unit[OrgRow]:
-    return org_of((yield from one("org_insert", org_id=org_id, name=name, now=now_us)))
+def create_org(org_id: str, name: str, now_us: int) -> Unit[OrgRow | None]:
+    """None: the name is taken."""
+    row = yield from one("org_insert", org_id=org_id, name=name, now=now_us)
+    return None if row is None else org_of(row)
 
 
 def seed(org_id: str, digest: str, prefix: str, phone: NewPhone | None, now_us: int) -> Unit[bool]:

@@ -105,6 +105,7 @@ class PostgresShell:
         self._committed = committed
         self._monotonic = monotonic
         self._pool: Any = None
+        self.trouble: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connects, brings the schema up to date under a lock, and looks whether it may be used. Raises CannotStart."""
@@ -154,7 +155,11 @@ class PostgresShell:
             async with asyncio.timeout(within_s):
                 value = await self._run(make, BEGIN)
         except TimeoutError:
-            raise Unavailable("The database does not answer in time now.", retry_after_s=2) from None
+            self.trouble = "The database does not answer in time now."
+            raise Unavailable(self.trouble, retry_after_s=2) from None
+        except Unavailable as refusal:
+            self.trouble = refusal.message
+            raise
         self._committed(self._monotonic() - began, 1)
         return value
 

@@ -1,26 +1,25 @@
 """The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
 
 Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
-back to its own savepoint and harms no other in its group. One process owns the file, by a lock file beside it.
+back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
 Weakness: a very long unit holds up all others; none may scan a backlog.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.lock_file import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.migrate import TABLE, pending
 from heliograph.store.statements import Query, queries
 from heliograph.store.unit import Rows, Statement, Unit
@@ -103,25 +102,30 @@ class SqliteShell:
     def __init__(
         self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float], *, lock: bool = True
     ) -> None:
-        self._path = path
+        self._path = real_path(path)
         self._committed = committed
         self._monotonic = monotonic
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self.trouble: str | None = None
         self._lock = lock
         self._lock_file: int | None = None
         self._closed = False
 
     async def open(self, *, migrate: bool = True) -> None:
         """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
-        self._take_lock()
+        check_names(self._path)
+        if self._lock:
+            self._lock_file = take_lock(self._path)
         try:
             writer = connect(self._path)
             _migrate(writer, migrate, self._path)
             readers = [connect(self._path, read_only=True) for _ in range(READERS)]
         except sqlite3.Error as error:
             self._release_lock()
+            if is_full(self._path, error):
+                raise disk_full(self._path) from None
             raise CannotStart(f"The database {self._path} cannot be opened: {error}.") from None
         except CannotStart:
             self._release_lock()
@@ -178,11 +182,15 @@ class SqliteShell:
                     break
                 group.append(more)
             began = self._monotonic()
-            _answer(_commit(connection, group))
+            _answer(_commit(connection, group, self._refused))
             self._committed(self._monotonic() - began, len(group))
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
+
+    def _refused(self, error: BaseException) -> None:
+        if isinstance(error, Unavailable):
+            self.trouble = error.message
 
     def _read(self, connection: sqlite3.Connection) -> None:
         while (work := self._reads.get()) is not None:
@@ -197,31 +205,6 @@ class SqliteShell:
             _answer([(work, value, error)])
         connection.close()
 
-    def _take_lock(self) -> None:
-        if not self._lock:
-            return
-        if self._path == ":memory:":
-            raise CannotStart("An in-memory database would lose messages: name a file.")
-        path = Path(self._path)
-        if not path.parent.is_dir():
-            raise CannotStart(f"The folder {path.parent} of the database does not exist.")
-        try:
-            handle = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise CannotStart(f"The lock file {self._path}.lock cannot be written: {error.strerror}.") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise CannotStart(
-                f"The database {self._path} belongs to another heliograph process (pid {holder}): "
-                "stop it first, or use PostgreSQL for several processes."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        self._lock_file = handle
-
     def _release_lock(self) -> None:
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -231,8 +214,13 @@ class SqliteShell:
 _Result = tuple[_Work, Any, BaseException | None]
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]:
-    """One transaction for the whole group; those that fail alone fail alone."""
+def _unheard(_error: BaseException) -> None: ...
+
+
+def _commit(
+    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _unheard
+) -> list[_Result]:
+    """One transaction for the whole group; those that fail alone fail alone, and `refused` hears of them."""
     results: list[_Result] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -245,6 +233,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]
                     raise
                 connection.execute("ROLLBACK TO unit")
                 results.append((work, None, _plain(raised)))
+                refused(_plain(raised))
             connection.execute("RELEASE unit")
         faultpoint("commit.before")
         connection.execute("COMMIT")
@@ -253,6 +242,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Result]
         with contextlib.suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        refused(_plain(raised))
         return [(work, None, _plain(raised)) for work in group]
     return results
 
@@ -301,5 +291,6 @@ def _migrate(connection: sqlite3.Connection, allowed: bool, path: str) -> None:
             )
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
         raise

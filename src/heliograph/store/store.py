@@ -43,9 +43,13 @@ _STEP = 2000  # rows that go in one transaction
 
 
 class Shell(Protocol):
-    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`."""
+    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`.
+
+    `trouble`: why a write was refused, until `pulse.py` finds that one goes through again.
+    """
 
     dialect: str
+    trouble: str | None
 
     async def open(self, *, migrate: bool = True) -> None: ...
 
@@ -152,7 +156,10 @@ class Store:
 
     async def create_org(self, name: str) -> OrgRow:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        made = await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        if made is None:
+            raise Conflict(f"There is an organisation named {name} already.")
+        return made
 
     async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
         """Fills an empty database; whether the key was made now."""

@@ -1,8 +1,8 @@
 """The counters that `/metrics` shows.
 
 Promise: counting costs well under 2 µs a message, and never raises. Figures are this process's since it started, but
-for the backlog, which is read from the store when somebody asks; when the store cannot answer, `heliograph_store_up` is
-0 and the other figures still come.
+for the backlog, which is read from the store when somebody asks; when the store does not answer or refuses writes,
+`heliograph_store_up` is 0 and the other figures still come.
 Known weakness: a restart begins at 0, as Prometheus expects.
 """
 
@@ -63,6 +63,7 @@ class Meters:
 
     def __init__(self, backlog: Callable[[], Awaitable[Backlog]] | None = None) -> None:
         self._read_backlog = backlog
+        self._writes: Callable[[], bool] = lambda: True
         self._accepted = 0
         self._receipts = 0
         self._accept_s = Spread(_SHORT_S)
@@ -110,15 +111,15 @@ class Meters:
     def lease(self, change: str, phones: int = 1) -> None:
         self._leases.add((change,), phones)
 
-    def watch(self, backlog: Callable[[], Awaitable[Backlog]]) -> None:
-        """Where the backlog is read from, once the store is open."""
-        self._read_backlog = backlog
+    def watch(self, backlog: Callable[[], Awaitable[Backlog]], writes: Callable[[], bool]) -> None:
+        """Where the backlog is read from, once the store is open, and whether it takes writes."""
+        self._read_backlog, self._writes = backlog, writes
 
     async def render(self) -> bytes:
         """The page of `GET /metrics`, of type CONTENT_TYPE."""
         try:
             self._backlog = await self._read_backlog() if self._read_backlog else None
-            self._store_up = 1
+            self._store_up = int(self._writes())
         except Unavailable:
             self._backlog, self._store_up = None, 0
         return generate_latest(self._registry)
@@ -148,7 +149,7 @@ class Meters:
     def _standing(self) -> Iterable[Metric]:
         if self._read_backlog is None:
             return
-        yield GaugeMetricFamily("heliograph_store_up", "1 = the store answered just now.", self._store_up)
+        yield GaugeMetricFamily("heliograph_store_up", "1 = the store answers, and takes writes.", self._store_up)
         now = self._backlog
         if now is None:
             return

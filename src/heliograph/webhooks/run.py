@@ -1,6 +1,9 @@
 """One run: consecutive deliveries of a stream, posted one after another until one fails."""
 
+import logging
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from heliograph.domain.delivery import ATTEMPT_LIMIT_S, KEEP_BYTES, PARK_AFTER_TRIES, wait_s
 from heliograph.domain.hook import Attempt, Delivery
@@ -12,6 +15,8 @@ from heliograph.webhooks import outcome
 from heliograph.webhooks.envelope import Envelopes
 from heliograph.webhooks.outcome import attempt_of
 from heliograph.webhooks.signing import SigningKeys, signature_headers
+
+_log = structlog.get_logger("webhooks")
 
 
 class Runner:
@@ -54,6 +59,8 @@ class Runner:
             ended = self._judge(run, item, tried, body)
             done.append(ended)
             self._meter.delivery(tried.outcome, tried.took_ms / 1000)
+            if _log.is_enabled_for(logging.DEBUG):
+                _log.debug("webhook_tried", **_named(item, tried))
             if tried.delivered:
                 delivered += 1
                 continue
@@ -99,3 +106,16 @@ class Runner:
 
     def _wait(self, was: Delivery, tried: outcome.Attempt) -> float | None:
         return wait_s(was.tries + 1, self._schedule, jitter=self._jitter(), retry_after_s=tried.retry_after_s)
+
+
+def _named(item: Claimed, tried: outcome.Attempt) -> dict[str, object]:
+    """For the log: no body, and of the URL the host, because a path may hold a secret."""
+    return {
+        "delivery": item.delivery.delivery_id,
+        "about": item.delivery.event,
+        "host": item.url.split("/")[2],
+        "attempt": item.delivery.attempts + 1,
+        "outcome": tried.outcome,
+        "status": tried.status,
+        "took_ms": tried.took_ms,
+    }

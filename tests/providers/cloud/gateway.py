@@ -193,6 +193,7 @@ async def gateway(
                 freed=nobody,
                 hold=nobody,
                 log=lambda event, **more: logged.append((event, more)),
+                warn=lambda event, **more: logged.append((event, more)),
             )
         )
         service = InboxService(

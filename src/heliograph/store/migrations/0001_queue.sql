@@ -1,11 +1,11 @@
 -- The queue: organisations, phones, jobs, lanes, counters, events, leases.
 -- $identity, $fill(n), $clustered, $row, $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so that
--- all tables but the small ones (orgs, api_keys, senders) can be distributed by organisation.
+-- all tables but the small ones (orgs, api_keys, senders, pulse) can be distributed by organisation.
 
 CREATE TABLE orgs (
   org_no $identity,
   org_id TEXT NOT NULL UNIQUE,
-  name TEXT NOT NULL,
+  name TEXT NOT NULL UNIQUE,
   hooks BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL
 );
@@ -227,3 +227,10 @@ CREATE TABLE inbound (
 );
 CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned = 0;
 CREATE INDEX inbound_age ON inbound (created_at) WHERE fanned = 1;
+
+-- one row: what is written to see whether writing works again
+CREATE TABLE pulse (
+  no INT PRIMARY KEY,
+  at BIGINT NOT NULL,
+  filler TEXT NOT NULL
+);

@@ -6,8 +6,9 @@
 SELECT pg_advisory_xact_lock(:lock)
 
 -- name: org_insert
--- A new organisation.
-INSERT INTO orgs (org_id, name, created_at) VALUES (:org_id, :name, :now) RETURNING org_no, org_id, name, created_at
+-- A new organisation; none if its name is taken.
+INSERT INTO orgs (org_id, name, created_at) VALUES (:org_id, :name, :now) ON CONFLICT (name) DO NOTHING
+RETURNING org_no, org_id, name, created_at
 
 -- name: orgs_all
 -- All organisations.
