@@ -105,8 +105,9 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
         key = (job.org_no, job.phone_no, job.chat_id, int(job.lane))
         if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0:
             heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
+    # all that is written, in one order: who enqueues behind a lane that ends waits, or was seen
+    yield from batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
     yield from batch("lanes_set", sorted(heads))
-    yield from batch("lanes_lock", sorted(rest))  # who enqueues behind a lane that ends waits, or was seen
     yield from relink(rest)
     for key, how in rest.items():
         if how.not_before_us is not None:
