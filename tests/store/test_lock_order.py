@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from heliograph.ports.engine import Settlement, StartWish
+from heliograph.store import accounts, steer
+from heliograph.store.advance import advance
 from heliograph.store.enqueue import enqueue
-from tests.store.stepwise import deadlocks, locked, waits
+from tests.store.stepwise import Stepwise, deadlocks, locked, waits
 from tests.store.world import SENT, Desk, make_shell, open_desk, retry
 
 ROUNDS = 150
@@ -87,3 +89,30 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
 
     await asyncio.gather(call(), call(), own())
     await others.close()
+
+
+async def test_deleting_a_phone_and_its_owners_word_wait_in_one_order(desk: Desk) -> None:
+    said = accounts.phone_state(
+        desk.org_no, desk.phone_no, desk.token, state="connected", detail="", now_us=desk.clock.now_us()
+    )
+    say = await (await Stepwise.begin(desk.where, said)).until("fence")
+    gone = await waits(desk.where, desk.store.delete_phone(desk.org_no, desk.phone_no, "ada"))
+    assert await say.end()
+    assert await gone
+
+
+async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order(desk: Desk) -> None:
+    """A person asks that it is tried now; meanwhile it fell due by itself, was started and ends."""
+    await desk.put("a")
+    (a,) = await desk.start()
+    await desk.settle(a, retry(2.0))
+    now_us = desk.clock.now_us()
+    asked = steer.retry_now(desk.org_no, [a.job.job_id], "ada", now_us)
+    hurry = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
+    desk.clock.turn(3)
+    (again,) = await desk.start()
+    settle = await Stepwise.begin(desk.where, advance([desk.settlement(again, SENT)], [], desk.clock.now_us()))
+    await settle.until("jobs_sent")
+    late = await waits(desk.where, hurry.end())
+    assert (await settle.end()).settled == [True]
+    assert await late == {a.job.job_id: "sent"}
