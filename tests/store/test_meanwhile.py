@@ -10,11 +10,12 @@ from heliograph.domain.csv_recipients import recipient
 from heliograph.domain.job import Enqueued
 from heliograph.domain.states import State
 from heliograph.ports.engine import StartWish
-from heliograph.store import cancel, holds, steer
+from heliograph.ports.provider import Inbound
+from heliograph.store import cancel, holds, receipts, steer
 from heliograph.store.advance import advance
 from heliograph.store.steering import SteeringStore
 from tests.store.stepwise import Stepwise, waits
-from tests.store.world import REFUSED, Desk, open_desk
+from tests.store.world import REFUSED, SENT, Desk, open_desk
 
 DAY_US = 86_400_000_000
 
@@ -85,3 +86,27 @@ async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(d
     last = await desk.put("a")
     assert await desk.send() == last
     assert (await desk.get(last)).state is State.SENT
+
+
+async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a_known_chat(desk: Desk) -> None:
+    await desk.put("a")
+    (a,) = await desk.start()
+    ended = advance([desk.settlement(a, SENT)], [], desk.clock.now_us())
+    settle = await (await Stepwise.begin(desk.where, ended)).until("lanes_drop")
+    second = await waits(desk.where, desk.put("a"))
+    await settle.end()
+    assert [one.job.job_id for one in await desk.start(new_limit=0)] == [await second]
+
+
+async def test_a_person_who_writes_while_the_first_message_to_them_is_settled_waits_for_it(desk: Desk) -> None:
+    await desk.put("a")
+    (a,) = await desk.start()
+    ended = advance([desk.settlement(a, SENT)], [], desk.clock.now_us())
+    settle = await (await Stepwise.begin(desk.where, ended)).until("jobs_sent")
+    at_us = desk.clock.now_us()
+    said = Inbound("M1", "a@c.us", "a@c.us", at_us, "chat", "hello")
+    heard = await Stepwise.begin(desk.where, receipts.keep_inbound(desk.org_no, desk.phone_no, [said], at_us))
+    await heard.until("lanes_known")
+    ending = await waits(desk.where, settle.end())
+    assert await heard.end() == 1
+    await ending

@@ -15,7 +15,7 @@ from heliograph.domain.job import Event, Outgoing
 from heliograph.domain.states import Class, Lane
 from heliograph.domain.verdict import unreadable
 from heliograph.ports.engine import ALL_LANES, Settlement, Started, StartWish
-from heliograph.store.lanes import Counts, LaneKey, Relink, relink
+from heliograph.store.lanes import Counts, LaneKey, Relink, chats_known, relink
 from heliograph.store.moved import Moved
 from heliograph.store.rows import event_row, outgoing_of, readable
 from heliograph.store.settle import Freed, lane_of, settle
@@ -102,7 +102,8 @@ def start(this: Round, freed: Freed) -> Unit[Idle]:
     for row in (yield from batch("lanes_due", this.due(), now=this.now_us, limit=DUE_AT_ONCE)):
         freed[row[0], row[1], row[2], row[3]] = Relink()
     yield from _onward(this, freed)
-    chosen, later = _choose(this, (yield from _line(this)))
+    line = yield from _line(this)
+    chosen, later = _choose(this, line, (yield from _known(this, line)))
     # a chat whose time has not come is put aside once, when it is met
     yield from batch("lanes_set", sorted(later))
     for row in later:
@@ -127,6 +128,7 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
     yield from batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
     yield from batch("lanes_set", sorted(heads))
     yield from relink(rest)
+    yield from chats_known(sorted(key[:3] for key, how in freed.items() if how.known), this.now_us)
     for key, how in rest.items():
         if how.not_before_us is not None:
             this.waits(key[1], how.not_before_us)
@@ -162,9 +164,18 @@ def _line(this: Round) -> Unit[Rows]:
     return (yield from batch("candidates", phones, limit=most))
 
 
-def _choose(this: Round, found: Rows) -> tuple[list[_Head], list[tuple[Any, ...]]]:
+def _known(this: Round, line: Rows) -> Unit[set[tuple[int, str]]]:
+    """Of the lanes that say that their chat is new, the chats that are not: they became known while they were fed.
+    Only for phones where it matters.
+    """
+    counted = {no for no, wish in this.wanted.items() if wish.paced or wish.new_limit < wish.limit}
+    new = sorted({(row[0], row[1], row[2]) for row in line if row[4] == Class.NEW and row[1] in counted})
+    return {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", new))}
+
+
+def _choose(this: Round, found: Rows, known: set[tuple[int, str]]) -> tuple[list[_Head], list[tuple[Any, ...]]]:
     """Of each phone the first heads by lane and age, one for each chat, of the classes it may send to now; and the
-    lanes that have to wait, for `lanes_set`.
+    lanes that have to wait, for `lanes_set`. `known`: chats that are not new, whatever their lanes say.
     """
     left = dict(this.left)
     new_left = {phone_no: wish.new_limit for phone_no, wish in this.wanted.items()}
@@ -179,6 +190,8 @@ def _choose(this: Round, found: Rows) -> tuple[list[_Head], list[tuple[Any, ...]
         if wish.gate is not None and (until_us := wish.gate(chat_id, this.now_us)) is not None:
             later.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "delayed", until_us, None, None))
             continue
+        if chat in known:
+            class_ = int(Class.KNOWN)
         is_new = class_ == Class.NEW
         if left[phone_no] > 0 and (not is_new or new_left[phone_no] > 0):
             left[phone_no] -= 1

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
 from heliograph.domain.states import Ack, State
-from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, on_their_way, relink, tally
+from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, chats_known, on_their_way, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, run
 
@@ -74,7 +74,7 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
             detail = f"Marked as arrived by {actor}."
             counts.add(place, active=-1, completed=1)
             counts.broadcast(org_no, job["broadcast_no"], sent=1)
-            yield from batch("chats_known", [lane[:3]], now=now_us)
+            yield from chats_known([lane[:3]], now_us)
         case Resolution.AGAIN:
             state, attempts, ack = State.QUEUED, 0, job["ack"]
             detail = f"Sent again by {actor}."
