@@ -12,6 +12,7 @@ from tests.api.world import World
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
 FAILED = Verdict(State.FAILED, "failed", "gone", "Not on WhatsApp.")
+RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
 SENT = Verdict(State.SENT, "sent", ack=1)
 
 
@@ -76,6 +77,16 @@ async def test_a_failed_message_is_sent_again_and_a_sent_one_is_not(gateway: Wor
     await settle_next(gateway, SENT)
     refused = await gateway.http.post(f"/v1/message/{name}/retry")
     assert refused.status_code == 409 and refused.json()["fields"]["state"]["value"] == "sent"
+
+
+async def test_a_message_that_waits_behind_another_cannot_go_at_once_and_says_why(gateway: World) -> None:
+    first, second = await send(gateway), await send(gateway)
+    await settle_next(gateway, RETRY)
+    refused = await gateway.http.post(f"/v1/message/{second}/retry")
+    assert refused.status_code == 409 and refused.json()["fields"]["state"]["value"] == "queued"
+    assert "not the next of its chat" in refused.json()["message"]
+    some = await gateway.http.post("/v1/message/queues/retry", json={"queue_ids": [first, second]})
+    assert some.json() == {"retried": 1}
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("arrived", "sent"), ("again", "queued"), ("give_up", "failed")])

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from heliograph.domain.ids import unique_id
+from heliograph.domain.outcome import Outcome, Scope, Throttled
 from heliograph.domain.states import State
-from heliograph.ports.provider import Receipt
+from heliograph.ports.faultpoint import Point, arm
+from heliograph.ports.provider import Receipt, SendRequest
 from tests.sender.world import World, sending
 
 
@@ -257,3 +259,33 @@ async def test_a_provider_that_fails_is_an_unknown_outcome_and_the_phone_goes_on
     job_id = await world.put("00")
     job = await world.until_state(job_id, State.SENT)
     assert (job.attempts, member.said("provider_failed")) == (2, 1)
+
+
+async def test_a_wait_that_was_asked_for_as_the_store_went_away_is_written_when_it_is_back(world: World) -> None:
+    member = await world.join()
+
+    async def wait(_request: SendRequest) -> Outcome:
+        arm(goes_away)
+        return Throttled("slow_down", "Wait.", 3600.0, Scope.PHONE)
+
+    def goes_away(point: Point) -> None:
+        """After the transaction that settles it, before the wait is written."""
+        if point == "send.after":
+            arm(lambda point: setattr(member.shell, "away", point == "settle.after" or member.shell.away))
+
+    member.provider.send = wait  # type: ignore[method-assign, assignment]
+    try:
+        asked = await world.put("a")
+        member.sender.phones([world.phone.phone_no])
+        await world.clock.forward(3)
+    finally:
+        arm(lambda _point: None)
+    assert member.shell.away
+    member.shell.away = False
+    assert (await world.get(asked)).reason == "slow_down"
+
+    async def told() -> bool:
+        row = await world.store.phone_row(world.phone.org_no, world.phone.phone_no)
+        return row is not None and row.hold_until_us is not None
+
+    await world.clock.until(told, limit_s=5)

@@ -79,6 +79,18 @@ async def test_a_message_that_waits_for_its_retry_goes_at_once_when_asked(world:
     assert await kinds(world, job.job_id) == ["queued", "started", "retry", "moved", "started", "sent"]
 
 
+async def test_only_the_next_message_of_a_chat_that_is_not_paused_goes_at_once(world: World) -> None:
+    first, second = await world.send(A), await world.send(A)
+    assert await world.steering.retry_now(world.org_no, [first.job_id], "Asha") == {}  # it goes anyway
+    await world.step(1, RETRY)
+    both = [second.job_id, first.job_id]
+    assert await world.steering.retry_now(world.org_no, both, "Asha") == {second.job_id: "queued"}
+    assert await kinds(world, second.job_id) == ["queued"]
+    await world.steering.pause_chat(world.org_no, world.phone_no, A, "Asha")
+    assert await world.step(1) == []
+    assert await world.steering.retry_now(world.org_no, [first.job_id], "Asha") == {first.job_id: "queued"}
+
+
 async def test_a_failed_message_is_put_back_behind_the_others_with_its_ids(world: World) -> None:
     first = await world.send(A)
     await world.step(1, FAILED)

@@ -3,7 +3,10 @@
 import asyncio
 import random
 
+import pytest
+
 from heliograph.domain.states import Lane
+from heliograph.store import steer
 from heliograph.store.unit import batch
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
@@ -97,3 +100,20 @@ async def test_a_lane_whose_head_is_no_waiting_message_mends_itself(desk: Desk) 
     await desk.store.shell.write(lambda: batch("lanes_set", rows))
     assert await desk.start() == []
     assert [one.job.job_id for one in await desk.start()] == [waiting]
+
+
+@pytest.mark.parametrize("how", ["sent", "receipt", "arrived"])
+async def test_what_waits_in_another_lane_of_a_chat_is_to_a_known_one_once_the_first_has_arrived(
+    desk: Desk, how: str
+) -> None:
+    await desk.put("a", lane=Lane.URGENT)
+    normal = await desk.put("a")
+    first = await desk.send(SENT if how == "sent" else uncertain(None))
+    assert how == "sent" or await desk.start(new_limit=0) == []
+    if how == "receipt":
+        await desk.receipt(first, 1)
+    if how == "arrived":
+        now_us, arrived = desk.clock.now_us(), steer.Resolution.ARRIVED
+        await desk.store.shell.write(lambda: steer.resolve(desk.org_no, first, arrived, "ada", now_us))
+    (one,) = await desk.start(new_limit=0)
+    assert (one.job.job_id, one.new_chat) == (normal, False)

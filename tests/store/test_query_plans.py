@@ -37,12 +37,12 @@ def _words(text: str) -> frozenset[str]:
 
 # run for each request, round, receipt or look: held to all rules of this page
 HOT = _words("""
-    aliases_insert candidates chats_heard chats_known counts_of_phone events_climbed events_insert events_moved
-    events_queued events_sent events_started fence fence_now history_of_job idempotency_answer idempotency_find
-    idempotency_made idempotency_release idempotency_take inbound_insert intake_advance intake_lock interrupted
-    job_by_id job_of_alias jobs_author jobs_by_alias jobs_by_id jobs_cancel jobs_enqueue jobs_expire jobs_insert
-    jobs_insert_plain jobs_named jobs_of_org jobs_of_phone jobs_onward jobs_orphan jobs_sent jobs_settle jobs_start
-    lanes_busy_of_phone lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
+    aliases_insert candidates chats_among chats_heard chats_known counts_of_phone events_climbed events_insert
+    events_moved events_queued events_sent events_started fence fence_now history_of_job idempotency_answer
+    idempotency_find idempotency_made idempotency_release idempotency_take inbound_insert intake_advance intake_lock
+    interrupted job_by_id job_of_alias jobs_author jobs_by_alias jobs_by_id jobs_cancel jobs_enqueue jobs_expire
+    jobs_insert jobs_insert_plain jobs_named jobs_of_org jobs_of_phone jobs_onward jobs_orphan jobs_sent jobs_settle
+    jobs_start lanes_busy_of_phone lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
     lanes_of_new_chats lanes_on_their_way lanes_set lanes_waiting_for leases_release leases_take message_heard
     orphans_keep orphans_take owners_lock phones_now phones_of_chat purge_named queues_count queues_count_alike
     receipts_apply receipts_climb receipts_jobs receipts_lock waiting_in_lanes waiting_now

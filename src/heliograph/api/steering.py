@@ -19,7 +19,7 @@ from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.ids import JobId, parse_job_id, queue_id
 from heliograph.domain.job import Job
 from heliograph.domain.moment import iso, parse_moment
-from heliograph.domain.states import shown_status
+from heliograph.domain.states import State, shown_status
 from heliograph.domain.wire import QueueJob, queue_job
 from heliograph.domain.wire_broadcast import ExplanationObject, explanation_object
 
@@ -131,12 +131,18 @@ async def cancel(call: Call) -> QueueJob:
 
 @route(
     "POST", "/message/{message_id:str}/retry", summary="Try a waiting message now, or a failed one again", body=ByBody,
-    description="A failed message goes to the end of its queue, with the same ids.", **_ONE,
+    description="A failed message goes to the end of its queue, with the same ids. One that waits for its turn: 409.",
+    **_ONE,
 )  # fmt: skip
 async def retry(call: Call) -> QueueJob:
     job = await _job(call)
     steering = steering_of(call)
     done = await steering.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
+    if State.QUEUED in done.values():
+        message = (
+            "The message is not the next of its chat, or the chat is paused: its explanation says what it waits for"
+        )
+        raise Conflict(message, fields={"state": {"message": message, "value": State.QUEUED.value}})
     if done:
         raise await _elsewhere(call, job)
     return await _after(call, job)

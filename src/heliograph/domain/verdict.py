@@ -98,6 +98,12 @@ NEVER_TRIED = Verdict(
 )
 
 
+def unreadable(*, maybe_sent: bool) -> Verdict:
+    """The verdict on a message that was started and whose stored content cannot be read: nothing was tried."""
+    state, kind = (State.UNCERTAIN, "uncertain") if maybe_sent else (State.FAILED, "failed")
+    return Verdict(state, kind, "unreadable", "Its stored content cannot be read.", maybe_sent=maybe_sent)
+
+
 def interrupted(*, starts: int, honours_client_id: bool, limits: Limits) -> Verdict:
     """The verdict on an attempt whose process died or lost its lease before the answer was stored."""
     if starts >= POISON_STARTS:

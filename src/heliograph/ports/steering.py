@@ -145,7 +145,9 @@ class Steering(Protocol):
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]: ...
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
-        """What waits for a retry goes at once, what failed is put back. Gives the refused, with their states."""
+        """What waits for a retry goes at once, what failed is put back. Gives the refused, with their states: `queued`
+        waits for something else (its turn, a person who paused its chat).
+        """
         ...
 
     async def retry_failed(self, org_no: int, phone_no: int, since_us: int, actor: str) -> int:

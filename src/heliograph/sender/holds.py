@@ -42,9 +42,11 @@ class Holds:
         owned.hold_until = max(owned.hold_until, until)
 
     async def write(self) -> None:
-        """What is new since the last time; refused writes are a former owner's and are dropped."""
-        unwritten, self._unwritten = self._unwritten, {}
-        for (phone_no, new_chats_only), (owned, until, why) in unwritten.items():
+        """What is not on disk yet; what the store cannot take now stays for the next time. Refused writes are a former
+        owner's and are dropped.
+        """
+        for key, said in list(self._unwritten.items()):
+            (phone_no, new_chats_only), (owned, until, why) = key, said
             left_us = round((until - self._clock.monotonic()) * 1e6)
             await self._store.hold_phone(
                 owned.row.org_no,
@@ -54,3 +56,5 @@ class Holds:
                 new_chats_only=new_chats_only,
                 reason=why,
             )
+            if self._unwritten.get(key) is said:
+                del self._unwritten[key]

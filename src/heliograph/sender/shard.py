@@ -193,6 +193,7 @@ class Shard:
                 else:
                     owned.due_at = now  # there may be work; look again when the phone may send
         if not ended and not wishes:
+            await self._holds.write()  # what the store could not take when it was said
             return False
         starting = [owned for wish in wishes if (owned := self.phones.get(wish.phone_no)) is not None]
         for owned in starting:

@@ -157,6 +157,7 @@ def update_phone(
 
 
 def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
+    yield from batch("owners_lock", [(org_no, phone_no)])
     if (yield from one("phone_delete", org_no=org_no, phone_no=phone_no, now=now_us)) is None:
         return False
     yield from run("phone_lease_delete", org_no=org_no, phone_no=phone_no)

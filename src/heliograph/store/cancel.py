@@ -114,7 +114,7 @@ def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
 def prune_old(kind: str, before_us: int, limit: int) -> Unit[int]:
     """Removes up to `limit` of `idempotency`, `orphans` or `inbound`."""
     rows = yield from run(f"{kind}_old", before=before_us, limit=limit)
-    yield from batch(f"{kind}_drop", sorted(tuple(row) for row in rows))
+    yield from batch(f"{kind}_drop", sorted(tuple(row) for row in rows), before=before_us)
     return len(rows)
 
 

@@ -46,7 +46,7 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
     keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.lane)) for job in waiting))
     lanes = {(row["phone_no"], row["chat_id"], row["lane"]): row for row in (yield from batch("explain_lanes", keys))}
     bare = [key[:3] for key in keys if key[1:] not in lanes]  # recipients that are no jobs yet
-    known = {(row["phone_no"], row["chat_id"]) for row in (yield from batch("explain_known", bare))}
+    known = {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", bare))}
     behind = yield from _behind(waiting, lanes)
     fed = yield from _fed(waiting)
     sentences = []

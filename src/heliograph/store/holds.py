@@ -19,6 +19,7 @@ def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us:
 
 def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
     """False: it was not stopped."""
+    yield from batch("owners_lock", [(org_no, phone_no)])  # who puts its lanes aside now is waited for
     if (yield from one("hold_drop", org_no=org_no, phone_no=phone_no, what=f"chat:{chat_id}")) is None:
         return False
     found = yield from run("lanes_held_of_chat", org_no=org_no, phone_no=phone_no, chat_id=chat_id)
@@ -27,6 +28,7 @@ def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
 
 
 def release_broadcast(org_no: int, phone_no: int, broadcast_no: int) -> Unit[None]:
+    yield from batch("owners_lock", [(org_no, phone_no)])
     yield from run("hold_drop", org_no=org_no, phone_no=phone_no, what=f"broadcast:{broadcast_no}")
     yield from _ready((yield from run("lanes_held_of_broadcast", org_no=org_no, broadcast_no=broadcast_no)))
 

@@ -93,6 +93,16 @@ def on_the_way_of(org_no: int, phone_no: int) -> Unit[list[JobId]]:
     return (yield from on_their_way([(row[0], row[1], row[2], row[3]) for row in lanes]))
 
 
+def chats_known(chats: Sequence[tuple[int, int, str]], now_us: int) -> Unit[None]:
+    """These chats are no new ones any more, and what waits for them does not count as such.
+
+    A lane that a caller feeds at this very moment keeps its class: it cannot see us yet. Whoever has to hold new chats
+    back looks at the chat once more.
+    """
+    yield from batch("chats_known", chats, now=now_us)
+    yield from batch("lanes_known", chats)
+
+
 class Relink:
     """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message that
     was sent just now; `known`: which was the first to its chat. `since`: nothing of the lane waits before this place,

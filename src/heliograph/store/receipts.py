@@ -15,7 +15,7 @@ from heliograph.domain.safety import start_word, stop_word
 from heliograph.domain.states import Ack, State, climbed
 from heliograph.ports.engine import Applied, PhoneReceipts
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.store.lanes import ENGINE, Counts, LaneKey, Relink, relink, tally
+from heliograph.store.lanes import ENGINE, Counts, LaneKey, Relink, chats_known, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch
 
@@ -142,11 +142,10 @@ def climb(
     yield from rungs.write()
     yield from batch("receipts_apply", updates, now=now_us)
     lanes: dict[LaneKey, Relink] = {
-        (r[0], r[1], r[2], r[3]): Relink(known=(r[0], r[1], r[2]) in known)
-        for r in (yield from batch("lanes_waiting_for", sorted(freed)))
+        (r[0], r[1], r[2], r[3]): Relink() for r in (yield from batch("lanes_waiting_for", sorted(freed)))
     }
     yield from relink(lanes)
-    yield from batch("chats_known", known, now=now_us)
+    yield from chats_known(sorted(set(known)), now_us)
     yield from batch("aliases_insert", aliases)
     return changed, early
 
@@ -257,7 +256,7 @@ def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us
     heard = sorted({(org_no, phone_no, row["chat_id"]) for row in new})
     waiting = [(r[0], r[1], r[2], r[3]) for r in (yield from batch("lanes_of_new_chats", heard))]
     yield from batch("lanes_lock", sorted(waiting))
-    yield from batch("lanes_known", sorted(waiting))
+    yield from batch("lanes_known", heard)
     yield from batch("chats_heard", heard, now=now_us)
     yield from _heed(org_no, [m for m in messages if m.message_id in {row["message_id"] for row in new}], now_us)
     return len(new)

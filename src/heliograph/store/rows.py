@@ -3,18 +3,27 @@
 Weakness: positions, not names, for speed; the shared `$columns` lists in `sql/` and these functions change together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from heliograph.domain.content import decode_content
+from heliograph.domain.content import Content, Kind, decode_content
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event, Job, KeyRow, OrgRow, Outgoing, PhoneRow
 from heliograph.domain.states import Lane, State
 
 _STATES = {state.value: state for state in State}
 _LANES = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+_NOTHING = Content(Kind.TEXT)
+
+
+def readable(content: str) -> Content:
+    """For people: a message that cannot be read, which nobody sends, is shown without words."""
+    try:
+        return decode_content(content)
+    except msgspec.DecodeError:
+        return _NOTHING
 
 
 def job_of(row: Iterable[Any]) -> Job:
@@ -25,18 +34,18 @@ def job_of(row: Iterable[Any]) -> Job:
         started_at, sent_at, delivered_at, read_at, settled_at, *_,
     ) = row  # fmt: skip
     return Job(
-        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode_content(content), attempts, starts,
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, readable(content), attempts, starts,
         maybe_sent == 1, broadcast_no, queued_at, _STATES[state], ack, reason, detail, not_before, expires_at,
         schedule_no, performed_by, provider_message_id, author, events, started_at, sent_at, delivered_at, read_at,
         settled_at,
     )  # fmt: skip
 
 
-def outgoing_of(row: Iterable[Any]) -> Outgoing:
-    """From `$columns(started)`."""
+def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> Outgoing:
+    """From `$columns(started)`. Raises DecodeError for a message that cannot be read, unless `decode` does not."""
     job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = row
     return Outgoing(
-        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode_content(content), attempts, starts,
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode(content), attempts, starts,
         maybe_sent == 1, broadcast_no, queued_at,
     )  # fmt: skip
 

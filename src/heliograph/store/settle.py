@@ -30,7 +30,7 @@ def settle(
     is_plain = [_is_plain(s) for s in settlements]
     plain, others = yield from _write(settlements, is_plain, now_us)
     done = plain | others
-    known, aliases = [], []
+    aliases = []
     for s, simple in zip(settlements, is_plain, strict=True):
         job, verdict = s.job, s.verdict
         if job.job_id not in done or job.job_id in settled or (job.job_id in plain) != simple:
@@ -45,8 +45,6 @@ def settle(
         if sent:
             counts.add(place, active=-1, completed=1)
             counts.broadcast(job.org_no, job.broadcast_no, sent=1)
-            if s.new_chat:
-                known.append((job.org_no, job.phone_no, job.chat_id))
         elif verdict.state is State.FAILED:
             counts.add(place, active=-1, failed=1)
             counts.broadcast(job.org_no, job.broadcast_no, failed=1)
@@ -58,7 +56,6 @@ def settle(
         known_now, sent_now = s.new_chat and sent, job.job_id if sent else None
         freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=known_now, sent=sent_now)
     yield from moved.settled(now_us)  # a job that goes back may start again below
-    yield from batch("chats_known", known, now=now_us)
     yield from batch("aliases_insert", aliases)
     return settled, freed
 

@@ -8,14 +8,17 @@ Promise: a message past its expiry, or stopped by a person, is not started; each
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Event
+from heliograph.domain.job import Event, Outgoing
 from heliograph.domain.states import Class, Lane
-from heliograph.ports.engine import ALL_LANES, Started, StartWish
-from heliograph.store.lanes import Counts, LaneKey, Relink, relink
+from heliograph.domain.verdict import unreadable
+from heliograph.ports.engine import ALL_LANES, Settlement, Started, StartWish
+from heliograph.store.lanes import Counts, LaneKey, Relink, chats_known, relink
 from heliograph.store.moved import Moved
-from heliograph.store.rows import event_row, outgoing_of
-from heliograph.store.settle import Freed
+from heliograph.store.rows import event_row, outgoing_of, readable
+from heliograph.store.settle import Freed, lane_of, settle
 from heliograph.store.unit import Rows, Unit, batch
 
 GATED = 50  # heads that are looked at where chats may have to wait
@@ -47,6 +50,7 @@ class Round:
         self.due_us: Idle = {phone_no: standing[phone_no][1] for phone_no in self.wanted}
         # phones whose ready lanes must be looked at
         self.in_line = {phone_no for phone_no in self.wanted if standing[phone_no][0]}
+        self.unreadable: dict[JobId, Settlement] = {}
         self._paced: list[tuple[int, int, str, int]] = []
 
     def due(self) -> list[tuple[int, int]]:
@@ -60,18 +64,31 @@ class Round:
             before_us = self.due_us[phone_no]
             self.due_us[phone_no] = until_us if before_us is None else min(before_us, until_us)
 
-    def begin(self, row: Any, *, new_chat: bool) -> Started:
+    def begin(self, row: Any, *, new_chat: bool) -> Outgoing:
         """A job that was started just now, from `$columns(started)`."""
-        job = outgoing_of(row)
+        try:
+            job = outgoing_of(row)
+        except msgspec.DecodeError:
+            return self._cannot_read(row)
         wish = self.wanted[job.phone_no]
-        started = Started(job, wish.token, new_chat=new_chat)
-        self.started.append(started)
+        self.started.append(Started(job, wish.token, new_chat=new_chat))
         self.left[job.phone_no] -= 1
-        self.counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
-        self.moved.started.append((job.job_id,))
+        self._count(job)
         if wish.paced:
             self._paced.append((job.org_no, job.phone_no, job.chat_id, int(new_chat)))
-        return started
+        return job
+
+    def _count(self, job: Outgoing) -> None:
+        self.counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
+        self.moved.started.append((job.job_id,))
+
+    def _cannot_read(self, row: Any) -> Outgoing:
+        """It is not given to anybody: it ends in this transaction, and its chat goes on."""
+        job = outgoing_of(row, readable)
+        token = self.wanted[job.phone_no].token
+        self.unreadable[job.job_id] = Settlement(job, token, token, unreadable(maybe_sent=job.maybe_sent))
+        self._count(job)
+        return job
 
     def note_pace(self) -> Unit[None]:
         """The starts of phones that have a pace to keep."""
@@ -85,12 +102,14 @@ def start(this: Round, freed: Freed) -> Unit[Idle]:
     for row in (yield from batch("lanes_due", this.due(), now=this.now_us, limit=DUE_AT_ONCE)):
         freed[row[0], row[1], row[2], row[3]] = Relink()
     yield from _onward(this, freed)
-    chosen, later = _choose(this, (yield from _line(this)))
+    line = yield from _line(this)
+    chosen, later = _choose(this, line, (yield from _known(this, line)))
     # a chat whose time has not come is put aside once, when it is met
     yield from batch("lanes_set", sorted(later))
     for row in later:
         this.waits(row[1], row[7])
     yield from _begin(this, chosen)
+    yield from _end_unreadable(this)
     yield from this.note_pace()
     this.started.sort(key=lambda one: (one.job.lane, one.job.seq))
     return (yield from _idle(this))
@@ -101,13 +120,15 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
     direct = sorted((key[0], how.sent, this.wanted[key[1]].token) for key, how in _direct(this, freed))
     rest, heads = dict(freed), []
     for row in (yield from batch("jobs_onward", direct, now=this.now_us, held=int(this.held))):
-        job = this.begin(row, new_chat=False).job
-        key = (job.org_no, job.phone_no, job.chat_id, int(job.lane))
-        if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0:
+        job = this.begin(row, new_chat=False)
+        key = lane_of(job)
+        if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0 or job.job_id in this.unreadable:
             heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
+    # all that is written, in one order: who enqueues behind a lane that ends waits, or was seen
+    yield from batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
     yield from batch("lanes_set", sorted(heads))
-    yield from batch("lanes_lock", sorted(rest))  # who enqueues behind a lane that ends waits, or was seen
     yield from relink(rest)
+    yield from chats_known(sorted(key[:3] for key, how in freed.items() if how.known), this.now_us)
     for key, how in rest.items():
         if how.not_before_us is not None:
             this.waits(key[1], how.not_before_us)
@@ -143,9 +164,18 @@ def _line(this: Round) -> Unit[Rows]:
     return (yield from batch("candidates", phones, limit=most))
 
 
-def _choose(this: Round, found: Rows) -> tuple[list[_Head], list[tuple[Any, ...]]]:
+def _known(this: Round, line: Rows) -> Unit[set[tuple[int, str]]]:
+    """Of the lanes that say that their chat is new, the chats that are not: they became known while they were fed.
+    Only for phones where it matters.
+    """
+    counted = {no for no, wish in this.wanted.items() if wish.paced or wish.new_limit < wish.limit}
+    new = sorted({(row[0], row[1], row[2]) for row in line if row[4] == Class.NEW and row[1] in counted})
+    return {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", new))}
+
+
+def _choose(this: Round, found: Rows, known: set[tuple[int, str]]) -> tuple[list[_Head], list[tuple[Any, ...]]]:
     """Of each phone the first heads by lane and age, one for each chat, of the classes it may send to now; and the
-    lanes that have to wait, for `lanes_set`.
+    lanes that have to wait, for `lanes_set`. `known`: chats that are not new, whatever their lanes say.
     """
     left = dict(this.left)
     new_left = {phone_no: wish.new_limit for phone_no, wish in this.wanted.items()}
@@ -160,6 +190,8 @@ def _choose(this: Round, found: Rows) -> tuple[list[_Head], list[tuple[Any, ...]
         if wish.gate is not None and (until_us := wish.gate(chat_id, this.now_us)) is not None:
             later.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "delayed", until_us, None, None))
             continue
+        if chat in known:
+            class_ = int(Class.KNOWN)
         is_new = class_ == Class.NEW
         if left[phone_no] > 0 and (not is_new or new_left[phone_no] > 0):
             left[phone_no] -= 1
@@ -185,6 +217,16 @@ def _begin(this: Round, chosen: list[_Head]) -> Unit[None]:
     if heads:
         yield from _left(this, list(heads.values()))
         this.in_line.update(head[1] for head in heads.values())
+
+
+def _end_unreadable(this: Round) -> Unit[None]:
+    """Their lanes are locked, and stand as busy."""
+    if not this.unreadable:
+        return
+    yield from this.moved.write(this.now_us)  # their starts, before what comes after
+    _, freed = yield from settle(list(this.unreadable.values()), this.now_us, this.counts, this.moved)
+    yield from relink(freed)
+    this.in_line.update(key[1] for key in freed)
 
 
 def _left(this: Round, heads: list[_Head]) -> Unit[None]:

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Event
 from heliograph.domain.states import Ack, State
-from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, on_their_way, relink, tally
+from heliograph.store.lanes import INTAKE, Counts, LaneKey, Relink, chats_known, on_their_way, relink, tally
 from heliograph.store.rows import event_row
 from heliograph.store.unit import Unit, batch, run
 
@@ -25,24 +25,25 @@ class Resolution(StrEnum):
 
 
 def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused, with states."""
+    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused, with states;
+    `queued`: its turn has not come, so that there is nothing to try.
+    """
     found = {JobId(row["job_id"]): row for row in (yield from _look(org_no, job_ids))}
     waiting = [row for row in found.values() if row["state"] == State.QUEUED]
     failed = [row for row in found.values() if row["state"] == State.FAILED]
     refused = {job: str(row["state"]) for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
     refused |= {job: "unknown" for job in job_ids if job not in found}
-    if failed:
-        refused |= yield from _put_back(org_no, failed, actor, now_us)
-    if waiting:
-        yield from _hurry(org_no, waiting, actor, now_us)
+    yield from _before_lanes(org_no, failed + waiting)
+    yield from batch("lanes_lock", _lanes(org_no, failed + waiting))
+    refused |= yield from _put_back(org_no, failed, actor, now_us)
+    refused |= yield from _hurry(org_no, waiting, actor, now_us)
     return refused
 
 
 def put_back(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
     """Failed messages back to the end of the queue; gives those that were moved."""
     rows = [row for row in (yield from _look(org_no, job_ids)) if row["state"] == State.FAILED]
-    if not rows:
-        return []
+    yield from _before_lanes(org_no, rows)
     refused = yield from _put_back(org_no, rows, actor, now_us)
     return [JobId(row["job_id"]) for row in rows if JobId(row["job_id"]) not in refused]
 
@@ -73,7 +74,7 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
             detail = f"Marked as arrived by {actor}."
             counts.add(place, active=-1, completed=1)
             counts.broadcast(org_no, job["broadcast_no"], sent=1)
-            yield from batch("chats_known", [lane[:3]], now=now_us)
+            yield from chats_known([lane[:3]], now_us)
         case Resolution.AGAIN:
             state, attempts, ack = State.QUEUED, 0, job["ack"]
             detail = f"Sent again by {actor}."
@@ -126,11 +127,14 @@ def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
     return sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
 
 
+def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
+    """The locks that come before those of lanes and jobs."""
+    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
+    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+
+
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
     """Gives those that were not failed any more under the lock."""
-    places = sorted({(org_no, row["phone_no"], row["lane"]) for row in rows})
-    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from batch("intake_lock", [(*place, INTAKE) for place in places])
     seqs = yield from _places(org_no, rows)
     opened = {
         (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
@@ -138,7 +142,7 @@ def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit
     yield from batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
     yield from batch("lanes_lock", sorted(opened))
     jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
-    refused = {JobId(job["job_id"]): str(job["state"]) for job in jobs if job["state"] != State.FAILED}
+    refused = _elsewhere(rows, jobs, State.FAILED)
     jobs = [job for job in jobs if job["state"] == State.FAILED]
     changes, counts = [], Counts()
     for job in jobs:
@@ -180,25 +184,39 @@ def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) ->
     return found
 
 
-def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[None]:
-    """A message that waits for its retry, or whose chat was told to wait, goes at once."""
-    yield from batch("lanes_lock", _lanes(org_no, rows))
+def _elsewhere(rows: Sequence[Any], locked: Sequence[Any], expected: State) -> dict[JobId, str]:
+    """Those of these that are in another state now, or pruned."""
+    states = {JobId(job["job_id"]): str(job["state"]) for job in locked}
+    found = {JobId(row["job_id"]): states.get(JobId(row["job_id"]), "unknown") for row in rows}
+    return {job_id: state for job_id, state in found.items() if state != expected}
+
+
+def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """A message that waits for its retry, or whose chat was told to wait, goes at once. Gives those that do not: they
+    stand behind others, or are held by a person, or are elsewhere by now.
+    """
     keys = [(org_no, r["phone_no"], r["chat_id"], r["lane"], r["job_id"]) for r in rows]
     jobs = {job["job_id"]: job for job in (yield from batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
+    refused = _elsewhere(rows, list(jobs.values()), State.QUEUED)
     lanes: dict[LaneKey, Relink] = {}
-    changes, told = [], []
+    changes, told, goes = [], [], set(refused)
     for row in (yield from batch("lanes_because_of", sorted(keys))):
-        job = jobs[row["job_id"]]
-        if row["status"] != "delayed" or row["head_job"] != job["job_id"] or job["state"] != State.QUEUED:
+        job_id = JobId(row["job_id"])
+        if job_id in refused or row["head_job"] != job_id or row["status"] not in ("ready", "delayed"):
             continue
-        if row["waits_for"] is not None and row["waits_for"] != job["job_id"]:
+        if row["waits_for"] is not None and row["waits_for"] != job_id:
             continue  # an uncertain message stands before it: that one must be resolved
+        goes.add(job_id)
+        if row["status"] == "ready":
+            continue  # its wait is over already
+        job = jobs[job_id]
         lanes[row[0], row[1], row[2], row[3]] = Relink()
-        changes.append((org_no, job["job_id"], State.QUEUED, None, job["attempts"], None, None, job["ack"]))
+        changes.append((org_no, job_id, State.QUEUED, None, job["attempts"], None, None, job["ack"]))
         told.append(job)
     steered = yield from batch("jobs_steer", changes, now=now_us)
     yield from _tell(org_no, told, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us)
     yield from relink(lanes)
+    return refused | {JobId(row["job_id"]): str(State.QUEUED) for row in rows if row["job_id"] not in goes}
 
 
 def _tell(

@@ -123,6 +123,11 @@ SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT)
 FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
 ON CONFLICT (org_no, phone_no, chat_id) DO NOTHING
 
+-- name: chats_among
+-- Those of these chats that their phone has written to, or heard from.
+SELECT c.phone_no, c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
+ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
+
 -- name: aliases_insert
 -- Ids that a provider gave; the first stays.
 INSERT INTO aliases (org_no, alias, job_id) SELECT r.org_no, r.alias, r.job_id

@@ -58,11 +58,11 @@ ORDER BY not_before LIMIT :limit
 
 -- name: lanes_due
 -- only: postgresql
--- Lanes whose wait is over, at most :limit for each phone; one that another transaction holds is left for later.
+-- Lanes whose wait is over, at most :limit for each phone. Not locked here: that is done in their order, with all others.
 SELECT l.* FROM $rows(org_no bigint, phone_no bigint) CROSS JOIN LATERAL (
   SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l
   WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.status = 'delayed' AND l.not_before <= :now
-  ORDER BY l.not_before LIMIT :limit /*lock skip*/) AS l
+  ORDER BY l.not_before LIMIT :limit) AS l
 
 -- name: candidates
 -- only: sqlite

@@ -83,13 +83,13 @@ SELECT org_no, key FROM idempotency WHERE created_at < :before LIMIT :limit
 -- name: idempotency_drop
 -- only: sqlite
 -- each: org_no, key
--- The keys found before.
-DELETE FROM idempotency WHERE org_no = :org_no AND key = :key
+-- The keys found before; not one that was dropped and used anew meanwhile.
+DELETE FROM idempotency WHERE org_no = :org_no AND key = :key AND created_at < :before
 
 -- name: idempotency_drop
 -- only: postgresql
--- The keys found before.
-DELETE FROM idempotency WHERE (org_no, key) IN (
+-- The keys found before; not one that was dropped and used anew meanwhile.
+DELETE FROM idempotency WHERE created_at < :before AND (org_no, key) IN (
   SELECT r.org_no, r.key FROM $rows(org_no bigint, key text))
 
 -- name: orphans_old

@@ -91,11 +91,15 @@ FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
 ON CONFLICT (org_no, phone_no, chat_id) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
 
 -- name: lanes_of_new_chats
--- Lanes of these chats that were fed before the chat was known.
+-- only: postgresql
+-- Lanes of these chats that were fed before the chat was known, to be locked.
 SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM lanes l JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id WHERE l.class = 1
 
 -- name: lanes_known
--- Their chat is known now.
-UPDATE lanes SET class = 0 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
-WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+-- Lanes of these chats, which are known now; one that another transaction holds is left as it is.
+UPDATE lanes SET class = 0 FROM (
+  SELECT l.org_no, l.phone_no, l.chat_id, l.lane FROM $rows(org_no bigint, phone_no bigint, chat_id text)
+  CROSS JOIN lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.class = 1
+  /*lock skip of l*/) AS k
+WHERE lanes.org_no = k.org_no AND lanes.phone_no = k.phone_no AND lanes.chat_id = k.chat_id AND lanes.lane = k.lane

@@ -98,11 +98,6 @@ SELECT l.phone_no, l.chat_id, l.lane, l.status, l.class, l.not_before, l.waits_f
 FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
 JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
 
--- name: explain_known
--- Those of many chats that the phone has written to, or heard from.
-SELECT c.phone_no, c.chat_id FROM $rows(org_no bigint, phone_no bigint, chat_id text)
-JOIN chats c ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
-
 -- name: explain_behind
 -- Of many, the earlier messages of the same chat and lane, up to :most: each is read.
 SELECT r.job_id, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.org_no = r.org_no AND j.phone_no = r.phone_no
@@ -183,11 +178,6 @@ SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_
 -- By chat id.
 SELECT chat_id, reason, actor, created_at FROM suppressions WHERE org_no = :org_no AND chat_id > :after
 ORDER BY chat_id LIMIT :limit
-
--- name: chats_among
--- Those of these chats that the phone has written to, or heard from.
-SELECT c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
-ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
 
 -- name: suppress_many
 -- Who asked not to be written to.
