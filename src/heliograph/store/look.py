@@ -47,6 +47,21 @@ def health(org_no: int, phone_no: int | None) -> Unit[Health]:
     return Health(*(count or 0 for count in row))
 
 
+def health_of_phones(org_no: int) -> Unit[dict[int, Health]]:
+    rows = yield from run("counts_of_phones", org_no=org_no)
+    return {
+        row["phone_no"]: Health(
+            waiting=row["waiting"],
+            active=row["active"],
+            completed=row["completed"],
+            failed=row["failed"],
+            delayed=row["delayed"],
+            uncertain=max(row["active"] - row["sending"], 0),
+        )
+        for row in rows
+    }
+
+
 def known_message(org_no: int, phone_no: int, message_id: str) -> Unit[bool]:
     found = yield from one("known_message", org_no=org_no, phone_no=phone_no, message_id=message_id)
     return found is not None

@@ -103,6 +103,9 @@ class Store:
     async def health(self, org_no: int, phone_no: int | None) -> Health:
         return await self.shell.read(lambda: look.health(org_no, phone_no))
 
+    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+        return await self.shell.read(lambda: look.health_of_phones(org_no))
+
     async def known_message(self, org_no: int, phone_no: int, message_id: str) -> bool:
         return await self.shell.read(lambda: look.known_message(org_no, phone_no, bare_message_id(message_id)))
 
