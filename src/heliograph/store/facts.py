@@ -34,6 +34,9 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     """`in_flight`: how many the phone's provider sends at once."""
     found = yield from one("phone_by_no", org_no=job.org_no, phone_no=job.phone_no)
     phone = None if found is None else phone_of(found)
+    if job.state is State.UNCERTAIN:
+        since = yield from one("explain_uncertain_since", org_no=job.org_no, job_id=job.job_id)
+        return Facts(job=job, now_us=now_us, phone=phone, uncertain_since_us=None if since is None else since["at"])
     if job.state is not State.QUEUED or phone is None:
         return Facts(job=job, now_us=now_us, phone=phone)
     where = {"org_no": job.org_no, "phone_no": job.phone_no}
@@ -158,13 +161,17 @@ def history_of(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
 
 
 def _speed(job: Job) -> Unit[tuple[float, float | None]]:
-    """Of the messages that went last: seconds of an attempt, and seconds from one to the next (None: too few)."""
+    """Of the messages that went last: seconds of an attempt, and seconds from one to the next while there was work
+    (None: too few).
+    """
     head = yield from one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
     below = job.job_id if head is None or head["head_job"] is None else min(head["head_job"], job.job_id)
     rows = yield from run("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
-    sent = sorted(row["sent_at"] for row in rows if row["sent_at"])
-    each = (sent[-1] - sent[0]) / 1e6 / (len(sent) - 1) if len(sent) >= ENOUGH else None
+    sent = sorted((row["sent_at"], row["queued_at"]) for row in rows if row["sent_at"])
+    # from one to the next while there was work: of a message that came later, from when it came
+    gaps = [at - max(before, queued) for (before, _), (at, queued) in zip(sent, sent[1:], strict=False)]
+    each = sum(gaps) / 1e6 / len(gaps) if len(sent) >= ENOUGH else None
     return (sum(took) / len(took) if took else SEND_S), each
 
 
