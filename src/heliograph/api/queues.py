@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from heliograph.api.call import Call
 from heliograph.api.route import Answer, PhoneUse, Query, route
+from heliograph.api.terms import By, performer
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import JobId, parse_job_id, queue_id
 from heliograph.domain.job import Job
@@ -45,6 +46,7 @@ class PurgeBody(msgspec.Struct):
     queue_ids: str | list[str] | None = None
     queue_id: str | list[str] | None = None
     broadcast_id: str | None = None
+    by: By = None
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -107,9 +109,8 @@ async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callab
     yield b"[]" if before == b"[" else b"]"
 
 
-def purge_wish(call: Call) -> tuple[str, list[JobId] | None, str | None]:
+def purge_wish(body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
     """Mode, jobs, broadcast_id; tolerant of every spelling in the contract (6.10)."""
-    body = call.decoded(PurgeBody)
     names: list[str] = []
     for given in (body.queue_ids, body.queue_id):
         names += [given] if isinstance(given, str) else given or []
@@ -124,8 +125,11 @@ def purge_wish(call: Call) -> tuple[str, list[JobId] | None, str | None]:
 
 
 async def purge(call: Call) -> Purged:
-    mode, job_ids, broadcast_id = purge_wish(call)
-    gone = await call.deps.intake.purge(call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id)
+    body = call.decoded(PurgeBody)
+    mode, job_ids, broadcast_id = purge_wish(body)
+    gone = await call.deps.intake.purge(
+        call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id, actor=performer(body.by)
+    )
     return Purged(True, mode, [queue_id(job_id) for job_id in gone])
 
 
