@@ -8,7 +8,7 @@ import click
 
 from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import Gateway, connect, segment
-from heliograph.cli.jobs import summary
+from heliograph.cli.jobs import job_state, summary
 from heliograph.cli.ladder import STYLES, seconds_text
 from heliograph.cli.output import clock_time, console, json_option, put
 from heliograph.domain.glyphs import look, shown_number
@@ -81,7 +81,7 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
     from rich.text import Text
 
     out = console()
-    shown = look(str(status["status"]))
+    shown = look(job_state(status))
     head = Text.assemble(
         (f"{shown.glyph} {shown.word}", f"bold {STYLES[shown.tone]}"),
         "  to ",

@@ -5,6 +5,7 @@ Weakness: how many stand before it is counted from the order of arrival: message
 the number too small for a while.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from heliograph.domain.errors import Invalid
@@ -170,7 +171,7 @@ def _speed(job: Job) -> Unit[tuple[float, float | None]]:
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
     sent = sorted((row["sent_at"], row["queued_at"]) for row in rows if row["sent_at"])
     # from one to the next while there was work: of a message that came later, from when it came
-    gaps = [at - max(before, queued) for (before, _), (at, queued) in zip(sent, sent[1:], strict=False)]
+    gaps = [at - max(before, queued) for (before, _), (at, queued) in pairwise(sent)]
     each = sum(gaps) / 1e6 / len(gaps) if len(sent) >= ENOUGH else None
     return (sum(took) / len(took) if took else SEND_S), each
 
