@@ -155,9 +155,9 @@ def _uncertain(facts: Facts) -> Explanation:
     job, since_us = facts.job, facts.uncertain_since_us
     since = "" if since_us is None else f" Since {clock_time(since_us, facts.now_us)}."
     text = with_detail(
-        "WhatsApp may have taken it, but did not answer; it is not sent again unless a person asks for it", job.detail
+        "It may have been sent, and nobody knows; it is not sent again unless a person asks for it", job.detail
     )
-    action = f"Look at the chat, then say: heliograph queue resolve {queue_id(job.job_id)} arrived, again or give-up"
+    action = f"Look at the chat, then: heliograph queue resolve {queue_id(job.job_id)} arrived (or again, or give-up)"
     return Explanation(text, (Blocker("uncertain", text + since, None, action),))
 
 

@@ -2,7 +2,7 @@
 
 Promise: reads a bounded number of rows, however long the queue is.
 Weakness: how many stand before it is counted from the order of arrival: messages of other chats that went ahead make
-the number too small for a while.
+the number too small for a while, and messages whose own chats wait are counted though they may go later.
 """
 
 from itertools import pairwise
