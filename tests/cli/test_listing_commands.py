@@ -173,7 +173,10 @@ def test_why_names_what_holds_a_message_back_and_when_it_will_go(server: Script,
 def test_why_and_jobs_have_the_same_word_for_what_was_cancelled(server: Script, heliograph: Run) -> None:
     ended = {"cancelled_at": "2026-04-01T14:23:22Z"}
     server.on("POST /v1/message/queues", [listed("failed", attempts=0, **ended)])
-    server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("failed", "Purged before it was sent.", **ended))
+    server.on(
+        f"GET /v1/message/{QUEUE_ID}/status",
+        status_of("failed", "Purged before it was sent.", cancelled_at=ended["cancelled_at"]),
+    )
     server.on(f"GET /v1/message/{QUEUE_ID}/history", [])
     assert "– cancelled" in heliograph("jobs").out
     assert heliograph("why", QUEUE_ID).out.startswith("– cancelled  to")

@@ -152,7 +152,7 @@ def test_an_uncertain_message_says_since_when_and_by_which_command_it_is_settled
         ("offline", "The phone is offline.", "Waits: the phone is offline."),
         ("logged_out", "The phone was logged out. Restart it to connect again.", "Waits: the phone is logged out."),
         ("replaced", "Another connection took this phone's place. Restart the phone.",
-         "Waits: another connection took the phone's place."),
+         "Waits: the phone's connection was taken over, another took its place."),
         ("unauthorized", "The token expired.",
          "Waits: WhatsApp refuses the phone's credentials; a person must renew them: The token expired."),
     ],

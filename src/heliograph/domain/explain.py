@@ -99,7 +99,7 @@ _PHONE = {
     "offline": ("the phone is offline", "Check the phone's connection; it is retried by itself."),
     "logged_out": ("the phone is logged out", "Restart it, to connect it again: heliograph phones restart {number}"),
     "replaced": (
-        "another connection took the phone's place",
+        "the phone's connection was taken over, another took its place",
         "Restart the phone: heliograph phones restart {number}",
     ),
     "restricted": ("WhatsApp has restricted the phone", "Wait; write to fewer new chats."),
