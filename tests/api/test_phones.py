@@ -104,6 +104,21 @@ async def test_a_restart_is_an_empty_204_and_reaches_the_owner(gateway: World, w
     assert gateway.woken.seen == [gateway.phone.phone_no]
 
 
+async def test_the_list_of_phones_tells_how_much_waits_on_each(gateway: World) -> None:
+    other = await gateway.add_phone(gateway.org.org_no, "447700900123")
+    for _ in range(3):
+        await gateway.http.post(
+            "/v1/message/send", json={"chat_id": "919537851844", "message": "Hi"}, headers={"x-phone": NUMBER}
+        )
+    await gateway.http.post("/v1/phones/pause", headers={"x-phone": other.phone_id})
+    listed = {one["number"]: one["queue_status"] for one in (await gateway.http.get("/v1/phones/all")).json()}
+    idle = {"active": 0, "failed": 0, "completed": 0, "is_running": True, "pending": 0}
+    assert listed == {
+        NUMBER: {"message": idle | {"pending": 3}},
+        "447700900123": {"message": idle | {"is_running": False}},
+    }
+
+
 async def test_a_deleted_phone_is_gone_and_its_waiting_messages_end(gateway: World) -> None:
     sent = (await gateway.send()).json()
     assert (await gateway.http.delete("/v1/phones/delete")).status_code == 204

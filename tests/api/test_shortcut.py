@@ -83,6 +83,7 @@ async def test_nothing_is_taken_for_a_key_or_phone_that_is_not_remembered(gatewa
         {"chat_id": "919537851844", "message": "x" * 65_537},
         {"chat_id": "919537851844", "poll": {"pollName": "?", "pollOptions": ["one"]}},
         {"chat_id": "919537851844", "message": "Hi", "priority": "soon"},
+        {"chat_id": "919537851844", "message": "Hi", "by": "A\nB"},
         {"chat_id": "919537851844", "message": "Hi", "ttl_seconds": -1},
         {"chat_id": "919537851844", "message": "Hi", "expires_at": "2001-01-01T00:00:00Z"},
         {"chat_id": "919537851844", "message": "Hi", "reply_to": "nothing"},

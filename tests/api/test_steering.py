@@ -204,6 +204,7 @@ async def test_bulk_messages_to_who_said_stop_are_refused_and_others_go(gateway:
         refused = await gateway.http.post(path, json=body, headers={"Idempotency-Key": path})
         assert refused.status_code == 422
         assert "on the suppression list since" in refused.json()["fields"]["chat_id"]["message"]
+        assert refused.json()["reason"] == "suppressed"  # what is only wrong has none
         assert "STOP, by them" in refused.json()["message"]
     assert len(await gateway.jobs()) == count
     again = await gateway.http.post("/v1/message/send", json=body, headers=keyed)

@@ -1,13 +1,16 @@
 """Commands that show what is there: tables for people, the API's own JSON for programs."""
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from heliograph.cli.gateway import person
 from heliograph.cli.jobs import Form
-from heliograph.cli.output import unmarked
 from tests.cli.conftest import QUEUE_ID, UNIQUE_ID, Said, Script, columns, error, status_of
 
 Run = Callable[..., Said]
@@ -24,6 +27,15 @@ PHONE = {
 def listed(state: str, attempts: int = 1, **stamps: str) -> dict[str, Any]:
     job = status_of(state, "Successfully submitted.", attempts=attempts, **stamps)
     return {name: value for name, value in job.items() if name not in ("ack", "delivered_count", "read_count")}
+
+
+def drawn(grid: Any, width: int) -> list[str]:
+    """As a terminal so wide would show it."""
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(grid)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert all(cell_len(line) <= width for line in lines)
+    return lines
 
 
 def test_jobs_shows_state_number_and_why(server: Script, heliograph: Run) -> None:
@@ -59,7 +71,10 @@ def test_watching_without_a_terminal_prints_each_change_once(
     server: Script, heliograph: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.on(
-        "POST /v1/message/queues", [listed("queued", attempts=0)], [listed("queued", attempts=0)], [listed("sent")]
+        "POST /v1/message/queues",
+        [listed("queued", attempts=0)],
+        [listed("queued", attempts=0)],
+        [listed("sent", read_at="2026-04-01T14:23:22Z")],
     )
     naps = []
 
@@ -71,18 +86,20 @@ def test_watching_without_a_terminal_prints_each_change_once(
     monkeypatch.setattr("heliograph.cli.jobs.time.sleep", nap)
     said = heliograph("jobs", "--watch")
     assert said.code == 130
-    assert [line[1] for line in columns(said.out)] == ["queued", "sent"]
+    assert [line[1] for line in columns(said.out)] == ["waiting", "read"]
+    assert said.out.rstrip().endswith("Read by recipient.")  # as `jobs` has it
 
 
-@pytest.mark.parametrize("width", [80, 100, 120, 150, 170, 200])
+@pytest.mark.parametrize("width", [54, 60, 70, 80, 100, 120, 150, 170, 200])
 def test_the_table_fits_a_terminal_of_any_width_and_its_id_is_whole(width: int) -> None:
     job = listed("failed", attempts=4)
     job |= {"chat_id": "120363297269676566@g.us", "status_description": "Many words. " * 20}
     job["message"]["body"] = "A long text " * 20
-    form = Form(width)
-    cells = [unmarked(cell) for cell in form.row(job)]
-    assert sum(map(len, cells)) + 3 * (len(cells) - 1) <= width
-    assert cells[-1] in (QUEUE_ID, UNIQUE_ID)
+    (head, _rule, line, *more) = drawn(Form(width).table([job]), width)
+    assert more == []
+    assert {"To", "State"} <= set(head.split())
+    assert "✗ failed" in line
+    assert line.split()[-1] in (QUEUE_ID, UNIQUE_ID)
 
 
 def test_what_nobody_knows_is_not_shown_as_being_sent(server: Script, heliograph: Run) -> None:
@@ -174,6 +191,38 @@ def test_why_names_what_holds_a_message_back_and_when_it_will_go(server: Script,
     assert json.loads(heliograph("why", QUEUE_ID, "--json").out)["explain"] == explained
 
 
+def test_why_and_jobs_have_the_same_word_for_what_was_cancelled(server: Script, heliograph: Run) -> None:
+    ended = {"cancelled_at": "2026-04-01T14:23:22Z"}
+    server.on("POST /v1/message/queues", [listed("failed", attempts=0, **ended)])
+    server.on(
+        f"GET /v1/message/{QUEUE_ID}/status",
+        status_of("failed", "Purged before it was sent.", cancelled_at=ended["cancelled_at"]),
+    )
+    server.on(f"GET /v1/message/{QUEUE_ID}/history", [])
+    assert "– cancelled" in heliograph("jobs").out
+    assert heliograph("why", QUEUE_ID).out.startswith("– cancelled  to")
+
+
+def test_the_list_of_phones_tells_how_much_waits(server: Script, heliograph: Run) -> None:
+    counts = {"active": 3, "failed": 1, "completed": 5, "is_running": True, "pending": 1204}
+    server.on("GET /v1/phones/all", [PHONE | {"queue_status": {"message": counts}}])
+    assert "1,204" in heliograph("phones", "list").out
+
+
+def test_a_new_phone_is_not_called_ready_while_it_is_connecting(server: Script, heliograph: Run) -> None:
+    server.on("POST /v1/phones/create", PHONE | {"phone_state": "connecting"}, PHONE | {"phone_state": "connected"})
+    assert "is being connected" in heliograph("phones", "add").err
+    assert "is ready to send" in heliograph("phones", "add").err
+
+
+def test_acts_name_their_phone(server: Script, heliograph: Run) -> None:
+    act = {"at": "2026-04-01T14:23:22Z", "by": "Asha", "act": "pause", "what": "phone", "detail": "", "phone_id": "p"}
+    server.on("GET /v1/queue/acts", [act | {"number": "12025550121"}, act | {"number": None, "what": "chat:1@c.us"}])
+    _, first, second = heliograph("queue", "acts").out.splitlines()
+    assert "pause  +1 202-555-0121  phone" in first
+    assert "–" in second
+
+
 def test_why_of_an_unknown_message_is_exit_3(server: Script, heliograph: Run) -> None:
     server.on("GET /v1/message/nope/status", error(404, "NOT_FOUND_ERROR", "No such message."), status=404)
     said = heliograph("why", "nope", "--json")
@@ -213,12 +262,12 @@ def test_deleting_and_purging_ask_first_or_name_the_flag(server: Script, heliogr
     assert heliograph("phones", "delete", "919876543210", "--yes").code == 0
     assert "Cancelled 2." in heliograph("purge", "--yes").out
     assert heliograph("purge", "a", "b").code == 0
-    assert server.of("/v1/message/queues/purge")[-1].body == {"queue_ids": ["a", "b"]}
+    assert server.of("/v1/message/queues/purge")[-1].body == {"queue_ids": ["a", "b"]} | person()
 
 
 def test_a_purge_of_an_empty_broadcast_or_phone_is_not_sent_as_a_purge_of_all(server: Script, heliograph: Run) -> None:
     server.on("POST /v1/message/queues/purge", {"purged": True, "mode": "all", "queue_ids": []})
     heliograph("purge", "--broadcast", "", "--yes")
-    assert server.of("/v1/message/queues/purge")[-1].body == {"broadcast_id": ""}
+    assert server.of("/v1/message/queues/purge")[-1].body == {"broadcast_id": ""} | person()
     heliograph("purge", "--phone", "", "--yes")
     assert server.of("/v1/message/queues/purge")[-1].headers["x-phone"] == ""

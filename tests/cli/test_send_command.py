@@ -1,6 +1,7 @@
 """`heliograph send`: what it asks of the server, and that its exit code tells the truth."""
 
 import base64
+import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ def test_send_prints_the_queue_id_and_nothing_else_on_standard_output(server: Sc
     said = heliograph("send", "12025550100", "Hello", "--phone", "919876543210", "--idempotency-key", "order-1")
     assert (said.code, said.out) == (0, f"{QUEUE_ID}\n")
     asked = server.asked[0]
-    assert asked.body == {"chat_id": "12025550100", "message": "Hello"}
+    assert asked.body == {"chat_id": "12025550100", "message": "Hello", "by": getpass.getuser()}
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert asked.headers["x-phone"] == "919876543210"
     assert asked.headers["idempotency-key"] == "order-1"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.cli.gateway import person
 from tests.cli.conftest import QUEUE_ID, Said, Script, error, status_of
 
 Run = Callable[..., Said]
@@ -145,7 +146,7 @@ def test_a_schedule_is_listed_changed_and_deleted(server: Script, heliograph: Ru
     server.on(f"PATCH /v1/message/scheduled/{ID}", SCHEDULE)
     for act, body in (("skip", {"skip_next": True}), ("pause", {"paused": True}), ("resume", {"paused": False})):
         assert heliograph("schedule", act, ID).code == 0
-        assert server.asked[-1].body == body
+        assert server.asked[-1].body == body | person()
     said = heliograph("schedule", "resume", ID).out
     assert "2026-04-01" in said and ":23" in said, "a day ahead or a year: the hour belongs to it"
     server.on(f"PATCH /v1/message/scheduled/{ID}", SCHEDULE | {"skip_next": True})

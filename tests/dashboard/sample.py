@@ -98,13 +98,14 @@ class Store:
     def __init__(self, phones: list[PhoneRow] = PHONES, jobs: list[Job] = JOBS) -> None:
         self.phone_rows = phones
         self.job_rows = jobs
-        self.counts = Health(waiting=1284, active=1, completed=20_412, failed=14) if jobs else Health()
+        first = Health(waiting=212, active=3, completed=20_412, failed=14, uncertain=2)
+        self.counts = {1: first, 2: Health(waiting=1072)} if jobs else {}
         self.asked = 0
 
-    async def health(self, org_no: int, phone_no: int | None) -> Health:
+    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
         assert org_no == 1
         self.asked += 1
-        return self.counts if phone_no is None else Health(waiting=1072 if phone_no == 2 else 0)
+        return self.counts
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]:
         assert org_no == 1

@@ -182,10 +182,10 @@ async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Bro
 
 
 async def test_a_database_that_is_away_is_said_so(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(_self: Store, _org_no: int, _phone_no: int | None) -> Health:
+    async def away(_self: Store, _org_no: int) -> dict[int, Health]:
         raise Unavailable("The disk is full.")
 
     await browser.go("GET", browser.app.login_path(1))
-    monkeypatch.setattr(Store, "health", away)
+    monkeypatch.setattr(Store, "health_of_phones", away)
     assert await browser.go("GET", "/") == 503
     assert "The disk is full." in browser.text

@@ -8,6 +8,7 @@ import pytest
 from heliograph.dashboard.html import el
 from heliograph.dashboard.page import broken_page, live, login_page, page
 from heliograph.dashboard.snapshot import Snapshot, Watcher
+from heliograph.domain.job import Health
 from tests.dashboard.sample import FrozenClock, Store
 
 STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "static"
@@ -24,7 +25,21 @@ async def busy() -> str:
 
 async def test_the_sentence_comes_first_and_names_what_needs_a_person(busy: str) -> None:
     sentence = re.sub(r"<[^>]+>", "", busy[busy.index("<h1") : busy.index("</h1>")])
-    assert sentence == "1,284 messages are waiting, 1 on its way. 20,412 sent. 14 not sent. 1 phone needs you."
+    assert sentence == (
+        "1,284 messages are waiting, 1 on its way. 2 uncertain. 20,412 sent. 14 not sent. 1 phone needs you."
+    )
+
+
+async def test_what_a_person_must_settle_is_not_said_to_be_on_its_way() -> None:
+    store = Store()
+    store.counts = {1: Health(active=4, uncertain=4), 3: Health(active=2, uncertain=2)}
+    markup = str(live(await look(store), "http://127.0.0.1:8080"))
+    assert "on their way" not in markup
+    assert '<span class="uncertain">6 uncertain</span>' in markup
+    assert re.findall(r'data-label="(on the way|uncertain)">(\d+)<', markup) == [
+        ("on the way", "0"), ("uncertain", "4"), ("on the way", "0"), ("uncertain", "0"),
+        ("on the way", "0"), ("uncertain", "2"),
+    ]  # fmt: skip
 
 
 async def test_every_state_has_its_word_its_glyph_and_its_reason(busy: str) -> None:

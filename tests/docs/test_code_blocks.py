@@ -36,6 +36,16 @@ async def server(tmp_path: Path) -> AsyncIterator[Program]:
         yield program
 
 
+def test_a_request_that_follows_a_start_waits_until_the_server_listens() -> None:
+    """As pasted, the request is made while the server is still starting."""
+    for page in PAGES:
+        for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
+            started = re.search(r"(make|heliograph) serve.* &$", block, flags=re.MULTILINE)
+            for line in block[started.end() :].splitlines() if started else ():
+                if line.startswith("curl "):
+                    assert "--retry-connrefused" in line and re.search(r"--retry \d\d ", line), f"{page}: {line}"
+
+
 def test_the_pages_show_how_to_send() -> None:
     assert {page.name for page, line in CASES if "/v1/message/send" in line} >= {"README.md"}
 
@@ -54,8 +64,10 @@ async def test_a_request_of_a_page_is_answered(page: Path, line: str, server: Pr
                 body = next(rest)
             case "-X":
                 method = next(rest)
-            case "-s" | "-sS" | "-N":
+            case "-s" | "-sS" | "-N" | "--retry-connrefused":
                 continue
+            case "--retry" | "--retry-delay":
+                next(rest)
             case _:
                 url = word
     async with (

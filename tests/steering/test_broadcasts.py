@@ -294,6 +294,7 @@ async def test_chats_that_wait_for_their_morning_do_not_keep_the_others_from_the
 
 
 async def test_a_recipient_explains_its_turn_before_it_is_fed(world: World) -> None:
+    await world.store.phone_state(world.org_no, world.phone_no, world.lease.token, state="connected", detail="")
     made, _ = await world.steering.broadcast(new(world, delay_s=3.0), recipients(100))
     await world.steering.feed()
     jobs = [job async for chunk in world.steering.broadcast_jobs(world.org_no, queue_id(made)) for job in chunk]

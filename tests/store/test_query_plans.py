@@ -49,7 +49,7 @@ HOT = _words("""
 """)
 # one narrow row a phone or a sender, all of them wanted
 WHOLE = _words("""
-    counts_of_org leases_seen senders_seen oldest_waiting
+    counts_of_org counts_of_phones leases_seen senders_seen oldest_waiting
 """)
 # a table of a few rows, one for each process; or no table at all
 SMALL = _words("""

@@ -5,7 +5,7 @@ import pytest
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.explain import Facts, Hold, Wait, explain
 from heliograph.domain.forecast import PLAYED, eta, eta_new, steady_s
-from heliograph.domain.ids import JobId
+from heliograph.domain.ids import JobId, queue_id
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.pacing import PRESETS, History, Policy, next_start
 from heliograph.domain.states import Lane, State
@@ -137,10 +137,36 @@ def test_each_state_has_its_sentence_and_lists_say_the_same(job: Job, sentence: 
     assert describe(job, now_us=NOW, phone=PHONE) == sentence
 
 
-def test_an_uncertain_message_says_what_can_be_done() -> None:
-    found = explain(facts(job=replace(JOB, state=State.UNCERTAIN, started_at_us=NOW)))
-    assert found.blockers[0].code == "uncertain" and found.blockers[0].action
+def test_an_uncertain_message_says_since_when_and_by_which_command_it_is_settled() -> None:
+    job = replace(JOB, state=State.UNCERTAIN, started_at_us=NOW - 20 * S)
+    found = explain(facts(job=job, uncertain_since_us=NOW))
+    assert found.blockers[0].code == "uncertain"
+    assert f"heliograph queue resolve {queue_id(job.job_id)} arrived" in (found.blockers[0].action or "")
     assert "Since 14:16:40 UTC" in found.blockers[0].text
+    assert "Since" not in explain(facts(job=job)).blockers[0].text
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "sentence"),
+    [
+        ("offline", "The phone is offline.", "Waits: the phone is offline."),
+        ("logged_out", "The phone was logged out. Restart it to connect again.", "Waits: the phone is logged out."),
+        ("replaced", "Another connection took this phone's place. Restart the phone.",
+         "Waits: the phone's connection was taken over, another took its place."),
+        ("unauthorized", "The token expired.",
+         "Waits: WhatsApp refuses the phone's credentials; a person must renew them: The token expired."),
+    ],
+)  # fmt: skip
+def test_what_a_provider_says_in_our_own_words_is_not_said_twice(state: str, detail: str, sentence: str) -> None:
+    found = explain(facts(phone=replace(PHONE, state=state, state_detail=detail)))
+    assert found.sentence == sentence
+    assert found.blockers[0].action
+
+
+def test_nobody_knows_when_a_phone_that_is_connecting_will_send() -> None:
+    found = explain(facts(phone=replace(PHONE, state="connecting"), ahead=1))
+    assert [b.code for b in found.blockers] == ["phone_connecting", "behind"]
+    assert found.eta_us is None
 
 
 def test_without_a_policy_the_forecast_is_the_queue_at_the_speed_of_sending() -> None:

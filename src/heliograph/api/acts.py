@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from heliograph.api.call import Call
+from heliograph.api.terms import By, performer
 from heliograph.domain.broadcast import Refused
 from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.ports.steering import Steering
@@ -30,15 +31,12 @@ def page(call: Call, usual: int, most: int) -> tuple[int, int]:
 class ByBody(msgspec.Struct):
     """`by`: who does it, for the history; `api` otherwise. `reason`: shown to whoever asks."""
 
-    by: Annotated[str | None, Meta(extra_json_schema={"maxLength": 100})] = None
+    by: By = None
     reason: Annotated[str | None, Meta(extra_json_schema={"maxLength": 500})] = None
 
 
 def actor_of(body: ByBody) -> str:
-    who = (body.by or "").strip()
-    if len(who) > 100 or not who.isprintable():
-        raise invalid("by", "by may have at most 100 printable characters")
-    return who or "api"
+    return performer(body.by)
 
 
 def reason_of(body: ByBody) -> str:

@@ -28,7 +28,7 @@ from heliograph.api.parse import (
 from heliograph.api.recipients import Steps, Wanted, from_csv, is_null, let_go, listed, slowly
 from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.api.send import check_kind, check_recipient, prepared
-from heliograph.api.terms import expiry_of, lane_of
+from heliograph.api.terms import By, expiry_of, lane_of, performer
 from heliograph.domain.broadcast import NewBroadcast
 from heliograph.domain.content import MAX_TEXT
 from heliograph.domain.errors import invalid
@@ -87,6 +87,7 @@ class BroadcastBody(msgspec.Struct):
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
+    by: By = None
     dry_run: Annotated[bool, Meta(description="Check and show what would be sent, and send nothing")] = False
 
 
@@ -129,7 +130,7 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     scheduled_us = None
     if body.scheduled_at is not None:
         scheduled_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
-    lane = lane_of(body.priority, Lane.BULK)
+    lane, by = lane_of(body.priority, Lane.BULK), performer(body.by)
     expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
@@ -150,6 +151,7 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
         lane=lane,
         scheduled_at_us=scheduled_us,
         expires_at_us=expires_us,
+        performed_by=by,
         idempotency=keyed,
     )
     total = len(wanted.recipients)

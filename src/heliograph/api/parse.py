@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from heliograph.api import extension
 from heliograph.api.extension import ContactBody, Interactive, LocationBody, ReactionBody, TemplateBody
-from heliograph.api.terms import LANES
+from heliograph.api.terms import LANES, By
 from heliograph.domain.content import MAX_TEXT, Content, Kind, Media, Poll
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.media_type import ANY, is_mimetype
@@ -107,6 +107,7 @@ class SendBody(msgspec.Struct):
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
+    by: By = None
 
 
 def content_of(body: SendBody) -> Content:

@@ -14,9 +14,16 @@ from heliograph.api.route import Answer, PhoneUse, route
 from heliograph.domain.chat import parse_number
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
 from heliograph.domain.ids import new_phone_id
-from heliograph.domain.job import NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.job import Health, NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.policy_text import parse_policy, policy_text
-from heliograph.domain.wire_phone import PhoneDetails, PhoneObject, phone_details, phone_object
+from heliograph.domain.wire_phone import (
+    ListedPhone,
+    PhoneDetails,
+    PhoneObject,
+    listed_phone,
+    phone_details,
+    phone_object,
+)
 
 CREATE = "/v1/phones/create"
 MOST_LABELS = 100
@@ -62,9 +69,11 @@ async def phone(call: Call) -> PhoneObject:
     return shown(call, call.the_phone)
 
 
-@route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[PhoneObject])
-async def phones(call: Call) -> list[PhoneObject]:
-    return [shown(call, row) for row in await call.deps.accounts.phones(call.org_no)]
+@route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[ListedPhone])
+async def phones(call: Call) -> list[ListedPhone]:
+    counts = await call.deps.intake.health_of_phones(call.org_no)
+    rows = await call.deps.accounts.phones(call.org_no)
+    return [listed_phone(row, counts.get(row.phone_no, Health()), qr_code=_code(call, row)) for row in rows]
 
 
 @route(

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from heliograph.api.body import LONGEST_FIELD
 from heliograph.api.call import Call
 from heliograph.api.route import Answer, PhoneUse, Query, route
+from heliograph.api.terms import By, performer
 from heliograph.domain.errors import invalid
 from heliograph.domain.ids import JobId, parse_job_id, queue_id
 from heliograph.domain.job import Job
@@ -49,6 +50,7 @@ class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
     queue_ids: str | list[str] | UnsetType = UNSET
     queue_id: str | list[str] | UnsetType = UNSET
     broadcast_id: str | UnsetType = UNSET
+    by: By = None
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -111,13 +113,12 @@ async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callab
     yield b"[]" if before == b"[" else b"]"
 
 
-def purge_wish(call: Call) -> tuple[str, list[JobId] | None, str | None]:
+def purge_wish(call: Call, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
     """Mode, jobs, broadcast_id; takes every spelling in the contract (6.10), and no filter that names nothing."""
     for name in call.query:
         raise invalid(name[:LONGEST_FIELD], "A purge takes its filter in the body, and nothing in the query")
     if call.head.phone is not None and not call.head.phone.strip():
         raise invalid("x-phone", "x-phone is empty: name a phone, or leave the header out for all of them")
-    body = call.decoded(PurgeBody)
     ids = [*_named("queue_ids", body.queue_ids), *_named("queue_id", body.queue_id)]
     broadcast_ids = _named("broadcast_id", body.broadcast_id)
     if len(ids) > MOST_PURGED:
@@ -141,8 +142,11 @@ def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
 
 
 async def purge(call: Call) -> Purged:
-    mode, job_ids, broadcast_id = purge_wish(call)
-    gone = await call.deps.intake.purge(call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id)
+    body = call.decoded(PurgeBody)
+    mode, job_ids, broadcast_id = purge_wish(call, body)
+    gone = await call.deps.intake.purge(
+        call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id, actor=performer(body.by)
+    )
     return Purged(True, mode, [queue_id(job_id) for job_id in gone])
 
 

@@ -11,6 +11,7 @@ from heliograph.api.broadcasts import CLOCKS_DIFFER_S
 from heliograph.api.call import Call
 from heliograph.api.parse import MediaBody, PollBody, SendBody, content_of
 from heliograph.api.send import prepared
+from heliograph.api.terms import By, performer
 from heliograph.domain.content import MAX_TEXT, Content
 from heliograph.domain.errors import invalid
 from heliograph.domain.job import PhoneRow
@@ -48,6 +49,7 @@ class ScheduleChange(msgspec.Struct):
     paused: Annotated[bool | UnsetType, Meta(description="true pauses, false resumes")] = UNSET
     is_paused: Annotated[bool | UnsetType, Meta(description="The same as paused")] = UNSET
     missed_policy: MissedPolicy = None
+    by: By = None
 
 
 def repeat_of(is_repeat: bool, config: RepeatBody | None, first_us: int) -> Repeat | None:
@@ -88,6 +90,7 @@ async def change_of(
     next_us = next_run(first_us, repeat, None if first_us > now_us else now_us) if moved else None
     if moved and next_us is None:
         raise invalid("scheduled_at", "The schedule would never run again: give a scheduled_at that is to come")
+    by = performer(body.by)
     pause = body.paused if body.paused is not UNSET else body.is_paused
 
     def how(now: Schedule) -> Schedule:
@@ -97,7 +100,7 @@ async def change_of(
         if body.skip_next is not UNSET:
             wanted = replace(wanted, skip_next=body.skip_next)
         if pause is True and now.paused_at_us is None:
-            wanted = replace(wanted, paused_at_us=now_us, paused_by="api")
+            wanted = replace(wanted, paused_at_us=now_us, paused_by=by)
         if pause is False and now.paused_at_us is not None:
             wanted = _resumed(wanted, now_us)
         return wanted

@@ -14,7 +14,7 @@ from heliograph.api.parse import MediaBody, PollBody, Priority, SendBody, SendOp
 from heliograph.api.route import Answer, PhoneUse, Query, route
 from heliograph.api.schedule_change import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
 from heliograph.api.send import prepared
-from heliograph.api.terms import checked_ttl, lane_of
+from heliograph.api.terms import By, checked_ttl, lane_of, performer
 from heliograph.domain.broadcast import Refused
 from heliograph.domain.chat import parse_chat_id
 from heliograph.domain.content import MAX_TEXT
@@ -41,6 +41,7 @@ class ScheduleBody(msgspec.Struct):
     missed_policy: MissedPolicy = None
     priority: Priority = None
     ttl_seconds: TtlSeconds = None
+    by: By = None
 
 
 class ScheduleList(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ async def create(call: Call) -> Answer:
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
     missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
+    by = performer(body.by)
     content = content_of(
         SendBody(
             chat_id=chat_id,
@@ -113,6 +115,7 @@ async def create(call: Call) -> Answer:
         lane=lane,
         missed=missed,
         lasts_s=lasts_s,
+        performed_by=by,
     )
     if keyed is None:
         return _shown(await steering_of(call).schedule(schedule), phone, replayed=False)

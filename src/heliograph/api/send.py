@@ -19,7 +19,7 @@ from heliograph.api.filedata import estimated_size, take_in
 from heliograph.api.idempotency import headers_if, idempotency, reused
 from heliograph.api.parse import MediaBody, SendBody, content_of
 from heliograph.api.route import Answer, PhoneUse, route
-from heliograph.api.terms import expiry_of, lane_of
+from heliograph.api.terms import expiry_of, lane_of, performer
 from heliograph.domain.chat import parse_chat_id, test_suffix
 from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import NotFound, Refusal, invalid
@@ -76,6 +76,7 @@ async def accept(
     now_us = deps.clock.now_us()
     lane = lane_of(body.priority)
     expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
+    by = performer(body.by)
     content = await prepared(desk, phone, content, body.media, chat_id)
     job = NewJob(
         job_id=deps.job_ids.make(),
@@ -84,6 +85,7 @@ async def accept(
         chat_id=chat_id,
         content=content,
         lane=lane,
+        performed_by=by,
         expires_at_us=expires_at_us,
         idempotency=keyed,
     )
@@ -124,6 +126,7 @@ def quick_job(desk: Desk, phone: PhoneRow, idempotency_key: bytes | None, raw: b
         chat_id=chat_id,
         content=content,
         lane=lane_of(body.priority),
+        performed_by=performer(body.by),
         expires_at_us=expires_at_us,
         idempotency=keyed,
     )

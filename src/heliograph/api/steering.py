@@ -17,11 +17,12 @@ from heliograph.domain.broadcast import Refused
 from heliograph.domain.chat import parse_chat_id
 from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.ids import JobId, parse_job_id, queue_id
-from heliograph.domain.job import Job
+from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.moment import iso, parse_moment
 from heliograph.domain.states import State, shown_status
 from heliograph.domain.wire import QueueJob, queue_job
 from heliograph.domain.wire_broadcast import ExplanationObject, explanation_object
+from heliograph.ports.steering import Act
 
 MOST = 2_000
 
@@ -96,11 +97,15 @@ def _what(text: str) -> str:
 
 
 class ActObject(msgspec.Struct, frozen=True):
+    """`phone_id` and `number`: the phone that it was done to, if any."""
+
     at: str
     by: str
     act: str
     what: str
     detail: str
+    phone_id: str | None
+    number: str | None
 
 
 @route(
@@ -110,7 +115,16 @@ class ActObject(msgspec.Struct, frozen=True):
 async def acts(call: Call) -> list[ActObject]:
     limit, _ = page(call, 100, 1000)
     found = await steering_of(call).acts(call.org_no, limit=limit)
-    return [ActObject(iso(act.at_us), act.actor, act.act, act.what, act.detail) for act in found]
+    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
+    for phone_no in {act.phone_no for act in found if act.phone_no is not None} - phones.keys():
+        if (deleted := await call.deps.accounts.phone_row(call.org_no, phone_no)) is not None:
+            phones[phone_no] = deleted
+    return [_act(act, None if act.phone_no is None else phones.get(act.phone_no)) for act in found]
+
+
+def _act(act: Act, phone: PhoneRow | None) -> ActObject:
+    name, number = (None, None) if phone is None else (phone.phone_id, phone.number)
+    return ActObject(iso(act.at_us), act.actor, act.act, act.what, act.detail, name, number)
 
 
 _ONE: dict[str, Any] = {

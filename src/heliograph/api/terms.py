@@ -1,11 +1,30 @@
-"""On which terms a message goes: its lane and its end, as fields that every sending body may have (extensions)."""
+"""On which terms a message goes: its lane, its end and in whose name, as fields that every sending body may have."""
+
+from typing import Annotated
+
+from msgspec import Meta
 
 from heliograph.domain.errors import invalid
 from heliograph.domain.moment import parse_moment
 from heliograph.domain.states import Lane
 
 MAX_TTL_S = 365 * 86_400.0
+API = "api"
+By = Annotated[
+    str | None,
+    Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
+]
 LANES = {"urgent": Lane.URGENT, "normal": Lane.NORMAL, "bulk": Lane.BULK}
+
+
+def performer(by: str | None) -> str:
+    """The name that is kept with what was done. Raises Invalid."""
+    if by is None:
+        return API
+    who = by.strip()
+    if len(who) > 100 or not who.isprintable():
+        raise invalid("by", "by may have at most 100 printable characters")
+    return who or API
 
 
 def lane_of(priority: str | None, usual: Lane = Lane.NORMAL) -> Lane:

@@ -4,7 +4,6 @@ Promise: the same command run again within a day is the same broadcast: it goes 
 is wrong with the file is named by row and column, and then nothing is sent.
 """
 
-import getpass
 import hashlib
 import sys
 import time
@@ -14,10 +13,11 @@ from typing import Any
 import click
 
 from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.gateway import Gateway, connect, segment
-from heliograph.cli.output import clock_time, json_option, note, one_line, phone_option, put, table
+from heliograph.cli.gateway import Gateway, connect, person, segment
+from heliograph.cli.output import clock_time, escape, json_option, note, one_line, phone_option, put
 from heliograph.cli.progress import Progress
 from heliograph.cli.send import media_part
+from heliograph.cli.tables import table
 
 EVERY_S = 0.3
 ENDED = ("completed", "cancelled")
@@ -86,7 +86,16 @@ def send(
         return Exit.OK
     said = repr(sorted((name, value) for name, value in body.items() if name != "csv")).encode()
     key = hashlib.sha256(raw + said + (str(time.time_ns()).encode() if again else b"")).hexdigest()[:32]
-    answer = gateway.post("/message/broadcast", body, headers={"Idempotency-Key": f"broadcast-{key}"})
+    try:
+        answer = gateway.post("/message/broadcast", body | person(), headers={"Idempotency-Key": f"broadcast-{key}"})
+    except Failed as problem:
+        if "Idempotency-Key" not in problem.fields:
+            raise
+        raise Failed(
+            "somebody else has sent the same within the last 24 hours: nothing was sent.",
+            todo="`heliograph broadcast list` shows it; --again sends it once more.",
+            code=Exit.CONFLICT,
+        ) from None
     name = str(answer["broadcast_id"])
     if no_wait:
         put(answer) if as_json else click.echo(name)
@@ -175,7 +184,7 @@ def list_(phone: str | None, as_json: bool) -> int:
             f"{row['sent_chats']:,}",
             f"{row['failed_chats']:,}",
             f"{row['pending_chats']:,}",
-            one_line(row["message_payload"]["body"], 40),
+            escape(one_line(row["message_payload"]["body"])),
             row["broadcast_id"],
         ]
         for row in found
@@ -184,14 +193,14 @@ def list_(phone: str | None, as_json: bool) -> int:
         ["Time", "State", "Chats", "Sent", "Failed", "Left", "Message", "broadcast_id"],
         rows,
         right=("Chats", "Sent", "Failed", "Left"),
+        free={"Message": 60},
+        spare=("Message", "Time", "Left", "Failed", "Sent", "Chats"),
     )
     return Exit.OK
 
 
 def _act(act: str, broadcast_id: str, as_json: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = connect().post(
-        f"/message/broadcast/{segment(broadcast_id)}/{act}", {"by": getpass.getuser()}
-    )
+    answer: dict[str, Any] = connect().post(f"/message/broadcast/{segment(broadcast_id)}/{act}", person())
     if as_json:
         put(answer)
     return answer

@@ -1,5 +1,6 @@
 """How a command ends: the numbers scripts rely on, never renumbered. Source: interface, "The program"."""
 
+from collections.abc import Collection
 from enum import IntEnum
 
 
@@ -33,14 +34,20 @@ MEANINGS = {
 
 
 class Failed(Exception):
-    """A command cannot go on: what happened, why, and what to do, each a line of its own."""
+    """A command cannot go on: what happened, why, and what to do, each a line of its own.
 
-    def __init__(self, what: str, *, why: str = "", todo: str = "", code: Exit = Exit.FAILED) -> None:
+    `fields`: which the server named.
+    """
+
+    def __init__(
+        self, what: str, *, why: str = "", todo: str = "", code: Exit = Exit.FAILED, fields: Collection[str] = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.todo = todo
         self.code = code
+        self.fields = fields
 
     def lines(self) -> list[str]:
         return [f"heliograph: {self.what}", *(f"  {one}" for one in (self.why, self.todo) if one)]

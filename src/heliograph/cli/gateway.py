@@ -5,6 +5,7 @@ Promise: whatever goes wrong becomes `Failed` with what to do; a request that wa
 
 import json
 import os
+from collections.abc import Collection
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,9 +13,22 @@ from urllib.parse import quote, urlencode, urlsplit
 import click
 
 from heliograph.cli.exits import Exit, Failed
+from heliograph.domain.glyphs import shown_number
 from heliograph.settings import load_settings
 
 TIMEOUT_S = 30.0
+_NO_PHONE = "Missing Header: {x-phone}"
+_PHONES = 5  # are named where one is to be chosen
+# what shows the things that a path is about, its longest beginning counts
+_SHOWN_BY = {
+    "/": "`heliograph jobs`",
+    "/message/broadcast": "`heliograph broadcast list`",
+    "/queue/broadcast": "`heliograph broadcast list`",
+    "/message/scheduled": "`heliograph schedule list`",
+    "/suppressions": "`heliograph queue suppress list`",
+    "/webhooks": "`heliograph webhooks list`",
+    "/phones": "`heliograph phones list`",
+}
 
 
 class Gateway:
@@ -56,8 +70,18 @@ class Gateway:
         status, raw = self._exchange(method, target, data, sent)
         answer = _parsed(raw)
         if status >= 400:
-            raise refused(status, answer)
+            problem = refused(status, answer, path)
+            raise self._which_phone() if problem.what == _NO_PHONE else problem
         return answer
+
+    def _which_phone(self) -> Failed:
+        """A header that is missing, as what a person can do about it."""
+        numbers = [shown_number(str(phone["org_phone"])) for phone in self.get("/phones/all")]
+        if not numbers:
+            return Failed("there is no phone yet.", todo="Add one: heliograph phones add", code=Exit.USAGE)
+        shown = ", ".join(numbers[:_PHONES]) + (f" and {len(numbers) - _PHONES} more" if numbers[_PHONES:] else "")
+        todo = f"Add --phone NUMBER. There are {shown}."
+        return Failed("there are several phones: which one?", todo=todo, code=Exit.USAGE)
 
     def probe(self, path: str) -> tuple[int, bytes]:
         """Status and body of a path outside `/v1`, whatever the status."""
@@ -99,8 +123,19 @@ def segment(handle: str) -> str:
     return quote(handle, safe="")
 
 
-def refused(status: int, answer: Any) -> Failed:
-    """The server's error body as what, why and what to do."""
+def person() -> dict[str, str]:
+    """Who types, as the body of what is done says it; nothing where the machine has no name for them."""
+    import getpass
+
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return {}
+    return {"by": name} if name.isprintable() and len(name) <= 100 else {}
+
+
+def refused(status: int, answer: Any, path: str = "/") -> Failed:
+    """The server's error body as what, why and what to do; `path`: what was asked for."""
     from heliograph.cli.main import exit_for_status
 
     body = answer if isinstance(answer, dict) else {}
@@ -110,11 +145,17 @@ def refused(status: int, answer: Any) -> Failed:
     why = " ".join(cause for cause in causes if cause and cause not in message)
     todo = {
         401: "Set HELIOGRAPH_API_KEY to a key of this server; `heliograph keys create NAME` makes one.",
-        404: "`heliograph jobs` and `heliograph phones list` show what is there.",
+        404: f"{_shown_by(path, fields)} shows what is there.",
         429: "Wait a moment, then try again.",
         503: "The server will go on by itself when the cause is gone. Try again in a few seconds.",
     }.get(status, "")
-    return Failed(message, why=why, todo=todo, code=exit_for_status(status))
+    code = Exit.REFUSED if body.get("reason") == "suppressed" else exit_for_status(status)
+    return Failed(message, why=why, todo=todo, code=code, fields=tuple(fields))
+
+
+def _shown_by(path: str, fields: Collection[str]) -> str:
+    sought = "/phones" if "x-phone" in fields else path
+    return _SHOWN_BY[max((start for start in _SHOWN_BY if sought.startswith(start)), key=len)]
 
 
 def _parsed(raw: bytes) -> Any:

@@ -10,23 +10,13 @@ import click
 from heliograph.cli.exits import Exit
 from heliograph.cli.gateway import Gateway, connect, segment
 from heliograph.cli.ladder import STYLES
-from heliograph.cli.output import (
-    clock_time,
-    console,
-    escape,
-    json_option,
-    mark,
-    one_line,
-    phone_option,
-    put,
-    rich_table,
-    table,
-)
+from heliograph.cli.output import clock_time, console, escape, json_option, mark, one_line, phone_option, put
+from heliograph.cli.tables import GAP, rich_table, table
 from heliograph.domain.glyphs import listed_status, look, shown_number
 
-_PLAIN_WIDTHS = (40, 60)
 _WIDTHS = {"Time": 12, "To": 20, "State": 12, "Try": 3, "queue_id": 36, "unique_id": 22}
-_GAP = 3  # between columns
+_SHORT_TO = 15  # a number, mostly
+_ENOUGH = {"Message": 40, "Time": 24, "Try": 16, "Why": 14}  # left for words, or the column makes room for them
 _EVERY_S = 0.5
 _RECEIPTS = {"delivered": "Delivered to recipient.", "read": "Read by recipient."}
 
@@ -55,8 +45,11 @@ def jobs(phone: str | None, state: str | None, broadcast_id: str | None, limit: 
     if not found and sys.stdout.isatty():
         click.echo('Nothing here yet. Try: heliograph send 12025550100 "Hello" --wait read')
         return Exit.OK
-    form = Form(console().width if sys.stdout.isatty() else None)
-    table(form.columns, [form.row(job) for job in _refined(gateway, found)], right=("Try",))
+    if sys.stdout.isatty():
+        form = Form(console().width)
+        console().print(form.table(_refined(gateway, found)))
+        return Exit.OK
+    table(_COLUMNS, [list(_cells(job).values()) for job in _refined(gateway, found)], right=("Try",))
     return Exit.OK
 
 
@@ -72,38 +65,55 @@ def job_state(job: dict[str, Any]) -> str:
     return listed_status(job["status"], stamps=stamps, attempts=int(job.get("attempts", 0)))
 
 
-class Form:
-    """The table's columns for a terminal of `width`; None = no terminal, and nothing is left out.
+_COLUMNS = ("Time", "To", "Message", "State", "Try", "Why", "queue_id")
 
-    Where it is narrow the short unique_id takes the queue_id's place (commands take either), then the message goes.
+
+def _cells(job: dict[str, Any]) -> dict[str, str]:
+    shown = look(job_state(job))
+    return {
+        "Time": clock_time((job.get("timeline") or {}).get("queued_at")),
+        "To": shown_number(job["chat_id"]),
+        "Message": escape(one_line(summary(job))),
+        "State": mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
+        "Try": str(job.get("attempts", 0)),
+        "Why": escape(one_line(_reason(job))),
+        "queue_id": job["queue_id"],
+    }
+
+
+class Form:
+    """The table's columns for a terminal of `width`: each message is a line.
+
+    Where it is narrow the short unique_id takes the queue_id's place (commands take either); then the message goes, the
+    time, the attempts and the reason, and at last a long number is cut: the state and the id are whole.
     """
 
-    def __init__(self, width: int | None) -> None:
-        self._id = "queue_id" if width is None or width >= 170 else "unique_id"
-        self._message, self._why = _PLAIN_WIDTHS
-        self.columns = ["Time", "To", "Message", "State", "Try", "Why", self._id]
-        if width is None:
-            return
-        for name in ("Message", "Time"):
-            left = width - sum(_WIDTHS.get(one, 0) + _GAP for one in self.columns)
-            if left < (40 if name == "Message" else 10):
+    def __init__(self, width: int) -> None:
+        self._id = "queue_id" if width >= 160 else "unique_id"
+        self.columns = [*_COLUMNS[:-1], self._id]
+        for name, enough in _ENOUGH.items():
+            if self._left(width) < enough:
                 self.columns.remove(name)
-        left = width - sum(_WIDTHS.get(one, 0) + _GAP for one in self.columns)
-        self._message = left * 2 // 5 if "Message" in self.columns else 0
-        self._why = max(left - self._message, 10)
+        left = self._left(width)
+        self.widths = {name: _WIDTHS.get(name, 0) for name in self.columns}
+        if "Why" in self.columns:
+            message = left * 2 // 5 if "Message" in self.columns else 0
+            self.widths |= {"Message": message} if message else {}
+            self.widths["Why"] = left - message
+        else:
+            self.widths["To"] = max(min(_WIDTHS["To"] + left, _WIDTHS["To"]), _SHORT_TO)
+
+    def _left(self, width: int) -> int:
+        """For the words of messages and reasons."""
+        return width - sum(_WIDTHS.get(name, 0) for name in self.columns) - GAP * (len(self.columns) - 1)
 
     def row(self, job: dict[str, Any]) -> list[str]:
-        shown = look(job_state(job))
-        cells = {
-            "Time": clock_time((job.get("timeline") or {}).get("queued_at")),
-            "To": one_line(shown_number(job["chat_id"]), 20),
-            "Message": escape(one_line(summary(job), self._message)),
-            "State": mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
-            "Try": str(job.get("attempts", 0)),
-            "Why": escape(one_line(_reason(job), self._why)),
-            self._id: mark(job[self._id], "bright_black"),
-        }
+        cells = _cells(job) | {self._id: mark(job[self._id], "bright_black")}
         return [cells[name] for name in self.columns]
+
+    def table(self, found: list[dict[str, Any]]) -> Any:
+        cut = {name: width for name, width in self.widths.items() if name in ("To", "Message", "Why")}
+        return rich_table(self.widths, [self.row(job) for job in found], right=("Try",), free=cut)
 
 
 def _refined(gateway: Gateway, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -136,12 +146,13 @@ def _watch(gateway: Gateway, wish: dict[str, Any], state: str | None, as_json: b
         return _watch_table(gateway, wish, state)
     seen: dict[str, tuple[str, str]] = {}
     while True:
-        for job in reversed(_ask(gateway, wish, state)):
-            now = (job_state(job), str(job.get("status_description")))
+        found = _ask(gateway, wish, state)
+        for job in reversed(found if as_json else _refined(gateway, found)):
+            now = (job_state(job), _reason(job))
             if seen.get(job["queue_id"]) != now:
                 seen[job["queue_id"]] = now
-                line = json.dumps(job, ensure_ascii=False) if as_json else f"{job['queue_id']}  {now[0]:<10} {now[1]}"
-                click.echo(line)
+                line = f"{job['queue_id']}  {look(now[0]).word:<10} {now[1]}"
+                click.echo(json.dumps(job, ensure_ascii=False) if as_json else line)
         sys.stdout.flush()
         time.sleep(_EVERY_S)
 
@@ -158,7 +169,7 @@ def _watch_table(gateway: Gateway, wish: dict[str, Any], state: str | None) -> i
         said = "  ".join(f"{health.get(name, 0):,} {name}" for name in ("waiting", "active", "completed", "failed"))
         return Group(
             Text(said, "bold"),
-            rich_table(form.columns, [form.row(job) for job in _refined(gateway, found)], right=("Try",)),
+            form.table(_refined(gateway, found)),
         )
 
     with Live(frame(), console=console(), screen=False, auto_refresh=False) as live:

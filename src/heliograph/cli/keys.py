@@ -6,7 +6,8 @@ import click
 
 from heliograph.cli.accounts import pick_org, with_accounts
 from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.output import json_option, note, put, table
+from heliograph.cli.output import escape, json_option, note, put
+from heliograph.cli.tables import table
 from heliograph.domain.api_key import new_key
 from heliograph.domain.job import KeyRow
 from heliograph.ports.intake import Accounts
@@ -56,15 +57,17 @@ def list_keys(org: str | None, as_json: bool) -> int:
         ("Name", "Begins", "Organisation", "Made", "Last used", "State"),
         [
             (
-                row.name,
+                escape(row.name),
                 row.prefix,
-                row.org_name,
+                escape(row.org_name),
                 _when(row.created_at_us),
                 _when(row.last_used_at_us),
                 f"revoked {_when(row.revoked_at_us)}" if row.revoked_at_us else "valid",
             )
             for row in rows
         ],
+        free={"Name": 40, "Organisation": 40},
+        spare=("Made", "Organisation", "Last used"),
     )
     return Exit.OK
 

@@ -6,7 +6,8 @@ import click
 
 from heliograph.cli.accounts import with_accounts
 from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.output import json_option, note, put, table
+from heliograph.cli.output import escape, json_option, note, put
+from heliograph.cli.tables import table
 from heliograph.domain.api_key import new_key
 from heliograph.domain.job import OrgRow
 from heliograph.ports.intake import Accounts
@@ -54,7 +55,10 @@ def list_orgs(as_json: bool) -> int:
     if as_json:
         put([_shape(row) for row in rows])
         return Exit.OK
-    table(("Name", "org_id", "Made"), [(row.name, row.org_id, _made(row)[:10]) for row in rows])
+    table(
+        ("Name", "org_id", "Made"), [(escape(row.name), row.org_id, _made(row)[:10]) for row in rows],
+        free={"Name": 60}, spare=("Made",),
+    )  # fmt: skip
     return Exit.OK
 
 

@@ -1,11 +1,11 @@
-"""How commands show things: tables for people, JSON for programs, notes on standard error.
+"""How commands show things: cells for people, JSON for programs, notes on standard error.
 
 Promise: nothing but data reaches standard output; no colour when it is not a terminal or NO_COLOR is set.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,34 +34,6 @@ def console(*, err: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=err, highlight=False, soft_wrap=False)
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Aligned columns; on a terminal with a quiet head. Cells may hold rich markup made by `mark`."""
-    found = [list(row) for row in rows]
-    if sys.stdout.isatty():
-        console().print(rich_table(columns, found, right=right))
-        return
-    plain = [list(columns), *([unmarked(cell) for cell in row] for row in found)]
-    widths = [max(len(row[at]) for row in plain) for at in range(len(columns))]
-    for row in plain:
-        cells = [
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(columns, row, widths, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
-
-
-def rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    grid = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1), border_style="dim")
-    for name in columns:
-        grid.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        grid.add_row(*row)
-    return grid
 
 
 def escape(text: str) -> str:
@@ -97,6 +69,7 @@ def exact_time(iso: str | None) -> str:
     return datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
-def one_line(text: str, width: int = 40) -> str:
+def one_line(text: str, width: int | None = None) -> str:
+    """Without its line breaks; cut where a width is given."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= width else flat[: width - 1] + "…"
+    return flat if width is None or len(flat) <= width else flat[: width - 1] + "…"

@@ -10,7 +10,8 @@ from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import connect
 from heliograph.cli.ladder import STYLES
 from heliograph.cli.lazy import LazyGroup
-from heliograph.cli.output import json_option, mark, note, put, table
+from heliograph.cli.output import escape, json_option, mark, note, put
+from heliograph.cli.tables import table
 from heliograph.domain.glyphs import phone_look, shown_number
 
 # commands of single providers, taken from their own file where that is part of this version
@@ -37,6 +38,8 @@ def list_phones(as_json: bool) -> int:
         ("Phone", "Number", "State", "Provider", "Waiting", "phone_id"),
         [_row(one) for one in found],
         right=("Waiting",),
+        free={"Phone": 60},
+        spare=("Provider", "phone_id", "Phone"),
     )
     return Exit.OK
 
@@ -47,7 +50,7 @@ def _row(phone: dict[str, Any]) -> list[str]:
         int(one.get("pending", 0)) for one in (phone.get("queue_status") or {}).values() if isinstance(one, dict)
     )
     return [
-        str(phone.get("phone_name") or "–"),
+        escape(str(phone.get("phone_name") or "–")),
         shown_number(str(phone.get("org_phone", ""))),
         mark(f"{shown.glyph} {shown.word}", STYLES[shown.tone]),
         str(phone.get("provider") or phone.get("library") or ""),
@@ -84,9 +87,9 @@ def add(ctx: click.Context, provider: str, number: str | None, name: str | None,
         put(row)
     else:
         click.echo(row["phone_id"])
-        note(
-            f"{shown_number(str(row['org_phone']))} is ready to send: heliograph send TO TEXT --phone {row['phone_id']}"
-        )
+        ready = phone_state(row) == "connected"
+        said = "is ready to send" if ready else "is being connected, and takes messages already"
+        note(f"{shown_number(str(row['org_phone']))} {said}: heliograph send TO TEXT --phone {row['phone_id']}")
     return Exit.OK
 
 

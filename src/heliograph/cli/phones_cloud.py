@@ -14,7 +14,8 @@ import click
 
 from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import connect
-from heliograph.cli.output import json_option, mark, note, put, table
+from heliograph.cli.output import escape, json_option, mark, note, put
+from heliograph.cli.tables import table
 
 _SECRET = {"token": "Access token", "app_secret": "App secret"}
 WEBHOOK_PATH = "/providers/cloud/webhook"
@@ -50,8 +51,8 @@ def add(number: str, name: str | None, credentials: str | None, as_json: bool, *
         return Exit.OK
     click.echo(row["phone_id"])
     note(f"Now give Meta the webhook: callback URL https://YOUR-HOST{WEBHOOK_PATH}, field `messages`,")
-    if made:
-        note(f"verify token {config['verify_token']} (shown this once).")
+    token = f"{config['verify_token']} (shown this once)" if made else "as it stands in your credentials"
+    note(f"verify token {token}.")
     note(f"Then look at it all: heliograph phones check {row['phone_id']}")
     return Exit.OK
 
@@ -85,10 +86,14 @@ def check(phone: str, as_json: bool) -> int:
         put(found)
     else:
         rows = [
-            [mark("✓ ok", "green") if one["ok"] else mark("✗ look", "red"), str(one["name"]), str(one["detail"])]
+            [
+                mark("✓ ok", "green") if one["ok"] else mark("✗ look", "red"),
+                str(one["name"]),
+                escape(str(one["detail"])),
+            ]
             for one in found["checks"]
         ]
-        table(("", "What", "Found"), rows)
+        table(("", "What", "Found"), rows, free={"Found": 400})
         for one in found["checks"]:
             if not one["ok"] and one["advice"]:
                 note(f"{one['name']}: {one['advice']}")

@@ -5,8 +5,10 @@ import sys
 import click
 
 from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.gateway import connect
-from heliograph.cli.output import json_option, phone_option, put
+from heliograph.cli.gateway import Gateway, connect, person, segment
+from heliograph.cli.output import json_option, note, phone_option, put
+
+_LOOKED_AT = 20  # of the ids that were not cancelled
 
 
 @click.command()
@@ -33,9 +35,22 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
         typed = click.prompt(f"This cancels {waiting:,} messages. Type the number to go on", err=True)
         if typed.replace(",", "").strip() != str(waiting):
             raise Failed("nothing was cancelled.", code=Exit.REFUSED)
-    answer = gateway.post("/message/queues/purge", body)
+    if broadcast_id:
+        gateway.get("/queue/broadcast", broadcast_id=broadcast_id)  # one that is not there is told
+    answer = gateway.post("/message/queues/purge", body | person())
     if as_json:
         put(answer)
     else:
         click.echo(f"Cancelled {len(answer.get('queue_ids', [])):,}.")
+    if len(answer.get("queue_ids", [])) < len(set(queue_ids)):
+        _tell_of_others(gateway, [name for name in dict.fromkeys(queue_ids) if name not in answer["queue_ids"]])
     return Exit.OK
+
+
+def _tell_of_others(gateway: Gateway, names: list[str]) -> None:
+    """Those that were not cancelled: they are past it, or there are none such."""
+    past = 0
+    for name in names[:_LOOKED_AT]:
+        past += gateway.get(f"/message/{segment(name)}/status")["timeline"].get("cancelled_at") is None
+    if past:
+        note("What has started or has ended already is left alone: `heliograph why QUEUE_ID` shows where it is.")

@@ -1,13 +1,14 @@
 """`heliograph queue`: steer what waits. Every act is kept with your name."""
 
-import getpass
 from typing import Any
 
 import click
 
 from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.gateway import Gateway, connect, segment
-from heliograph.cli.output import clock_time, json_option, phone_option, put, table
+from heliograph.cli.gateway import Gateway, connect, person, segment
+from heliograph.cli.output import clock_time, escape, json_option, phone_option, put
+from heliograph.cli.tables import table
+from heliograph.domain.glyphs import shown_number
 
 
 @click.group()
@@ -23,7 +24,7 @@ def queue() -> None:
 
 
 def _by(reason: str | None = None) -> dict[str, str]:
-    return {"by": getpass.getuser()} | ({"reason": reason} if reason else {})
+    return person() | ({"reason": reason} if reason else {})
 
 
 @queue.command()
@@ -64,7 +65,8 @@ def holds(phone: str | None, as_json: bool) -> int:
     if as_json:
         put(found)
         return Exit.OK
-    table(["What", "By", "Since", "Why"], [[h["what"], h["by"], clock_time(h["at"]), h["reason"]] for h in found])
+    rows = [[h["what"], escape(h["by"]), clock_time(h["at"]), escape(h["reason"])] for h in found]
+    table(["What", "By", "Since", "Why"], rows, free={"Why": 500, "By": 100}, spare=("Since", "By", "Why"))
     return Exit.OK
 
 
@@ -77,9 +79,19 @@ def acts(limit: int, as_json: bool) -> int:
     if as_json:
         put(found)
         return Exit.OK
-    table(["Time", "By", "Did", "What", "Why"], [
-        [clock_time(act["at"]), act["by"], act["act"], act["what"], act["detail"]] for act in found
-    ])  # fmt: skip
+    rows = [
+        [
+            clock_time(act["at"]),
+            escape(act["by"]),
+            act["act"],
+            shown_number(act["number"] or "–"),
+            act["what"],
+            escape(act["detail"]),
+        ]
+        for act in found
+    ]
+    names = ["Time", "By", "Did", "Phone", "What", "Why"]
+    table(names, rows, free={"Why": 500, "By": 100}, spare=("Why", "Time"))
     return Exit.OK
 
 
@@ -152,7 +164,8 @@ def suppress_list(as_json: bool) -> int:
     if as_json:
         put(found)
         return Exit.OK
-    table(["Chat", "Why", "By", "Since"], [[s["chat_id"], s["reason"], s["by"], clock_time(s["at"])] for s in found])
+    rows = [[s["chat_id"], escape(s["reason"]), escape(s["by"]), clock_time(s["at"])] for s in found]
+    table(["Chat", "Why", "By", "Since"], rows, free={"Why": 500, "By": 100}, spare=("Since", "By"))
     return Exit.OK
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from heliograph.cli.exits import Exit
-from heliograph.cli.gateway import connect, segment
-from heliograph.cli.output import exact_time, json_option, note, one_line, phone_option, put, table
+from heliograph.cli.gateway import connect, person, segment
+from heliograph.cli.output import escape, exact_time, json_option, note, one_line, phone_option, put
 from heliograph.cli.send import media_part
+from heliograph.cli.tables import table
 from heliograph.domain.glyphs import shown_number
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -66,7 +67,7 @@ def add(
         raise click.UsageError("--step, --on, --until and --zone belong to --every.")
     if missed:
         body["missed_policy"] = missed
-    answer = connect(phone).post("/message/scheduled", body)
+    answer = connect(phone).post("/message/scheduled", body | person())
     if as_json:
         put(answer)
     else:
@@ -92,13 +93,18 @@ def list_(phone: str | None, limit: int, as_json: bool) -> int:
             exact_time(row["next_at"]),
             f"{row['status']}, skips next" if row["skip_next"] else row["status"],
             shown_number(row["chat_id"]),
-            one_line(row["message_payload"]["message"], 30),
+            escape(one_line(row["message_payload"]["message"])),
             row["recurrence"],
             row["scheduled_id"],
         ]
         for row in found
     ]
-    table(["Next", "State", "To", "Message", "Repeats", "scheduled_id"], rows)
+    table(
+        ["Next", "State", "To", "Message", "Repeats", "scheduled_id"],
+        rows,
+        free={"Message": 60, "Repeats": 80},
+        spare=("Message", "Repeats", "State", "To"),
+    )
     return Exit.OK
 
 
@@ -111,13 +117,17 @@ def runs(scheduled_id: str, as_json: bool) -> int:
     if as_json:
         put(found)
         return Exit.OK
-    rows = [[exact_time(run["due_at"]), run["outcome"], run["sent_message_id"] or "", run["remarks"]] for run in found]
-    table(["Due", "Outcome", "queue_id", "Remarks"], rows)
+    rows = [
+        [exact_time(run["due_at"]), run["outcome"], run["sent_message_id"] or "", escape(run["remarks"])]
+        for run in found
+    ]
+    names = ["Due", "Outcome", "queue_id", "Remarks"]
+    table(names, rows, free={"Remarks": 200}, spare=("Remarks", "Outcome"))
     return Exit.OK
 
 
 def _change(scheduled_id: str, body: dict[str, Any], as_json: bool) -> int:
-    answer = connect().call("PATCH", f"/message/scheduled/{segment(scheduled_id)}", body=body)
+    answer = connect().call("PATCH", f"/message/scheduled/{segment(scheduled_id)}", body=body | person())
     if as_json:
         put(answer)
     else:

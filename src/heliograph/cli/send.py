@@ -12,7 +12,7 @@ import click
 
 from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.follow import Climb, follow
-from heliograph.cli.gateway import connect
+from heliograph.cli.gateway import connect, person
 from heliograph.cli.output import json_option, note, phone_option, put
 
 
@@ -84,6 +84,7 @@ def send(
         body["priority"] = priority
     if ttl_s is not None:
         body["ttl_seconds"] = ttl_s
+    body |= person()
     gateway = connect(phone)
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     answer = gateway.post("/message/send", body, headers=headers)

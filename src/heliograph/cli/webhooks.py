@@ -7,7 +7,8 @@ import click
 
 from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import Gateway, connect, segment
-from heliograph.cli.output import clock_time, json_option, mark, note, one_line, put, table
+from heliograph.cli.output import clock_time, escape, json_option, mark, note, one_line, put
+from heliograph.cli.tables import table
 
 TEST_WAIT_S = 20.0
 LOOK_EACH_S = 0.2
@@ -32,7 +33,8 @@ def list_webhooks(as_json: bool) -> int:
         note("There are no webhooks yet: heliograph webhooks add URL EVENT…")
     table(
         ("Webhook", "Event", "URL", "Health"),
-        [[row["id"][:8], row["integration_name"], one_line(row["hook_url"], 60), _health(row)] for row in rows],
+        [[row["id"][:8], row["integration_name"], escape(row["hook_url"]), _health(row)] for row in rows],
+        free={"URL": 200, "Health": 200},
     )
     return Exit.OK
 
@@ -40,7 +42,7 @@ def list_webhooks(as_json: bool) -> int:
 def _health(row: dict[str, Any]) -> str:
     word = str(row.get("health", ""))
     said = "" if word == "ok" else f": {row.get('health_description', '')}"
-    return mark(one_line(word + said, 70), _STATE.get(word, ""))
+    return mark(one_line(word + said), _STATE.get(word, ""))
 
 
 @webhooks.command()
@@ -152,6 +154,7 @@ def deliveries(webhook: str, delivery: str | None, state: str | None, limit: int
             for row in rows
         ],
         right=("Tries",),
+        spare=("Next try", "Tries", "Made", "Outcome"),
     )
     return Exit.OK
 

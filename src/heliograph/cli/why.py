@@ -8,7 +8,7 @@ import click
 
 from heliograph.cli.exits import Exit, Failed
 from heliograph.cli.gateway import Gateway, connect, segment
-from heliograph.cli.jobs import summary
+from heliograph.cli.jobs import job_state, summary
 from heliograph.cli.ladder import STYLES, seconds_text
 from heliograph.cli.output import clock_time, console, json_option, put
 from heliograph.domain.glyphs import look, shown_number
@@ -20,7 +20,7 @@ _KINDS = {
     "throttled": "WhatsApp asks to wait",
     "held": "held: the phone cannot send",
     "recovered": "taken up again after the sender stopped",
-    "uncertain": "no answer: it may have been sent",
+    "uncertain": "uncertain: it may have been sent",
     "sent": "accepted by WhatsApp",
     "failed": "failed",
     "cancelled": "cancelled",
@@ -81,7 +81,7 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
     from rich.text import Text
 
     out = console()
-    shown = look(str(status["status"]))
+    shown = look(job_state(status))
     head = Text.assemble(
         (f"{shown.glyph} {shown.word}", f"bold {STYLES[shown.tone]}"),
         "  to ",
@@ -107,7 +107,8 @@ def _blockers(explained: dict[str, Any] | None) -> list[str]:
     """What holds it back, the most decisive first, what a person can do, and when it will go."""
     lines = []
     for at, one in enumerate((explained or {}).get("blockers") or (), 1):
-        until = f" (until {clock_time(one['until'])})" if one.get("until") else ""
+        ends = clock_time(one.get("until"))
+        until = f" (until {ends})" if ends and ends not in one.get("text", "") else ""
         lines.append(f"  {at}. {one.get('text', '')}{until}")
         if one.get("action"):
             lines.append(f"     → {one['action']}")

@@ -69,7 +69,7 @@ def live(snapshot: Snapshot, address: str) -> Element:
 
 
 def sentence(snapshot: Snapshot) -> list[Child]:
-    """`3 messages are waiting, 1 on its way. 20 sent. 14 not sent. 1 phone needs you.`"""
+    """`3 messages are waiting, 1 on its way. 2 uncertain. 20 sent. 14 not sent. 1 phone needs you.`"""
     health = snapshot.health
     waiting = health.waiting
     said: list[Child] = [
@@ -77,11 +77,14 @@ def sentence(snapshot: Snapshot) -> list[Child]:
         if not waiting
         else group(el("b", f"{waiting:,} message{_s(waiting)}"), f" {_are(waiting)} waiting")
     ]
-    if health.active:
-        said.append(f", {health.active:,} on {_its(health.active)} way")
+    sending = health.active - health.uncertain
+    if sending:
+        said.append(f", {sending:,} on {_its(sending)} way")
     if health.delayed:
         said.append(f", {health.delayed:,} {_are(health.delayed)} scheduled")
     said.append(". ")
+    if health.uncertain:
+        said += [el("span", f"{health.uncertain:,} uncertain", class_="uncertain"), ". "]
     if health.completed:
         said.append(f"{health.completed:,} sent. ")
     if health.failed:
@@ -108,9 +111,8 @@ def _phones(snapshot: Snapshot) -> Element:
     rows = [_phone(phone) for phone in snapshot.phones]
     more = el("p", f"and {snapshot.more_phones:,} more", class_="mute") if snapshot.more_phones else None
     none = el("p", "No phone yet: ", el("code", "heliograph phones add --provider simulator"), class_="mute")
-    head = el(
-        "tr", el("th", "Phone"), el("th", "State"), el("th", "Waiting", class_="n"), el("th", "On the way", class_="n")
-    )
+    numbers = [el("th", name, class_="n") for name in ("Waiting", "On the way", "Uncertain")]
+    head = el("tr", el("th", "Phone"), el("th", "State"), *numbers)
     grid = el("table", el("thead", head), el("tbody", *rows), class_="phones")
     body = (grid, more) if rows else (none,)
     return el("section", el("h2", "Phones"), *body, id="phones")
@@ -130,6 +132,7 @@ def _phone(phone: PhoneLine) -> Element:
         ),
         el("td", f"{phone.waiting:,}", class_="n", data_label="waiting"),
         el("td", f"{phone.sending:,}", class_="n", data_label="on the way"),
+        el("td", f"{phone.uncertain:,}", class_="n", data_label="uncertain"),
         id=f"p-{phone.phone_id}",
     )
 

@@ -1,8 +1,8 @@
 """What the page shows, read from the store in one go and shared by all who look within half a second."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 from heliograph.domain.ids import unique_id
 from heliograph.domain.job import Health, Job, PhoneRow
@@ -28,6 +28,7 @@ class PhoneLine:
     detail: str
     waiting: int
     sending: int
+    uncertain: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Snapshot:
 class Watcher:
     """Reads snapshots. `said`: the sentences of many jobs, as `explain` says them; None: of what the rows tell.
 
-    Known weakness: with very many phones only the first are asked for their counts.
+    Known weakness: of very many phones only the first are shown.
     """
 
     def __init__(self, intake: Intake, accounts: Accounts, clock: Clock, said: Said | None = None) -> None:
@@ -80,9 +81,9 @@ class Watcher:
             return fresh
 
     async def _read(self, org_no: int) -> Snapshot:
-        health = await self._intake.health(org_no, None)
+        counts = await self._intake.health_of_phones(org_no)
         rows = await self._accounts.phones(org_no)
-        lines = [self._phone_line(row, await self._intake.health(org_no, row.phone_no)) for row in rows[:MOST_PHONES]]
+        lines = [self._phone_line(row, counts.get(row.phone_no, Health())) for row in rows[:MOST_PHONES]]
         jobs = await self._intake.jobs(org_no, None, limit=MOST_JOBS)
         by_no = {row.phone_no: row for row in rows}
         sentences = await (self._told(jobs, by_no) if self._said is None else self._said(jobs))
@@ -92,7 +93,7 @@ class Watcher:
         names = [org.name for org in await self._accounts.orgs() if org.org_no == org_no]
         return Snapshot(
             org_name=names[0] if names else "",
-            health=health,
+            health=together(counts.values()),
             phones=tuple(lines),
             more_phones=max(len(rows) - MOST_PHONES, 0),
             messages=tuple(messages),
@@ -111,7 +112,8 @@ class Watcher:
             state=state,
             detail=detail,
             waiting=health.waiting,
-            sending=health.active,
+            sending=health.active - health.uncertain,
+            uncertain=health.uncertain,
         )
 
     async def _told(self, jobs: Sequence[Job], phones: Mapping[int, PhoneRow]) -> Sequence[str]:
@@ -134,6 +136,14 @@ class Watcher:
             attempts=job.attempts,
             phone=(phone.name or phone.number) if phone else "deleted phone",
         )
+
+
+def together(counts: Iterable[Health]) -> Health:
+    """Of all phones."""
+    total = Health()
+    for one in counts:
+        total = Health(*(mine + theirs for mine, theirs in zip(astuple(total), astuple(one), strict=True)))
+    return total
 
 
 def message_state(job: Job) -> str:

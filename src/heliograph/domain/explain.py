@@ -6,10 +6,12 @@ Facts that were not looked up are None, and then nothing is said of them; the re
 Weakness: the moment is a forecast by the pace and the queue as they stand; a throttle or a pause is not foreseen.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from heliograph.domain.ids import queue_id
 from heliograph.domain.job import Job, PhoneRow
 from heliograph.domain.states import Ack, State
 
@@ -46,7 +48,9 @@ MOST_AHEAD = 100
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`ahead`: others of the phone that go first; `ahead_in_chat`: of the same chat and lane, not counted beyond
+    """`uncertain_since_us`: of an uncertain message.
+
+    `ahead`: others of the phone that go first; `ahead_in_chat`: of the same chat and lane, not counted beyond
     MOST_AHEAD and one.
 
     `unowned`: no sender process has the phone. `waits_for_until_us`: an earlier message of the chat is uncertain.
@@ -56,6 +60,7 @@ class Facts:
     job: Job
     now_us: int
     phone: PhoneRow | None = None
+    uncertain_since_us: int | None = None
     ahead: int | None = None
     ahead_in_chat: int | None = None
     unowned: bool = False
@@ -92,8 +97,11 @@ class Explanation:
 _PHONE = {
     "connecting": ("the phone is connecting", None),
     "offline": ("the phone is offline", "Check the phone's connection; it is retried by itself."),
-    "logged_out": ("the phone is logged out, and must be connected again", "Connect the phone again, then restart it."),
-    "replaced": ("the phone's connection was taken over elsewhere; restart the phone", "Restart the phone."),
+    "logged_out": ("the phone is logged out", "Restart it, to connect it again: heliograph phones restart {number}"),
+    "replaced": (
+        "the phone's connection was taken over, another took its place",
+        "Restart the phone: heliograph phones restart {number}",
+    ),
     "restricted": ("WhatsApp has restricted the phone", "Wait; write to fewer new chats."),
     "unauthorized": (
         "WhatsApp refuses the phone's credentials; a person must renew them",
@@ -123,7 +131,7 @@ def explain(facts: Facts) -> Explanation:
         case State.SENDING:
             return Explanation(f"Being sent, attempt {max(job.attempts, 1)}.")
         case State.UNCERTAIN:
-            return _uncertain(job, now_us)
+            return _uncertain(facts)
         case State.SENT:
             return Explanation(RUNGS.get(Ack(max(job.ack, 0)), SUBMITTED))
         case State.FAILED:
@@ -143,13 +151,13 @@ def _scheduled(facts: Facts) -> Explanation:
     return Explanation(text, (Blocker("scheduled", text, at_us),), at_us)
 
 
-def _uncertain(job: Job, now_us: int) -> Explanation:
-    since_us = job.started_at_us
-    since = "" if since_us is None else f" Since {clock_time(since_us, now_us)}."
+def _uncertain(facts: Facts) -> Explanation:
+    job, since_us = facts.job, facts.uncertain_since_us
+    since = "" if since_us is None else f" Since {clock_time(since_us, facts.now_us)}."
     text = with_detail(
-        "WhatsApp may have taken it, but did not answer; it is not sent again unless a person asks for it", job.detail
+        "It may have been sent, and nobody knows; it is not sent again unless a person asks for it", job.detail
     )
-    action = "Look at the chat, then say: it arrived, send it again, or give it up."
+    action = f"Look at the chat, then: heliograph queue resolve {queue_id(job.job_id)} arrived (or again, or give-up)"
     return Explanation(text, (Blocker("uncertain", text + since, None, action),))
 
 
@@ -207,8 +215,9 @@ def _of_phone(phone: PhoneRow, now_us: int, hold: Hold | None) -> Iterator[Block
         yield Blocker("phone_held", text, phone.hold_until_us)
     elif found := _PHONE.get(phone.state):
         said, action = found
-        detail = f": {phone.state_detail}" if phone.state_detail else ""
-        yield Blocker(f"phone_{phone.state}", as_sentence(f"Waits: {said}{detail}"), None, action)
+        advice = None if action is None else action.format(number=phone.number)
+        detail = f": {phone.state_detail}" if adds(phone.state_detail, f"{said} {advice}") else ""
+        yield Blocker(f"phone_{phone.state}", as_sentence(f"Waits: {said}{detail}"), None, advice)
 
 
 def _held(code: str, what: str, hold: Hold, now_us: int, action: str) -> Blocker:
@@ -250,17 +259,29 @@ def _paced(wait: Wait, now_us: int) -> Blocker:
 
 
 _QUEUE = ("behind", "behind_in_chat", "pacing")
-_OPEN_ENDED = (*_QUEUE, "phone_connecting")
 
 
 def _eta(facts: Facts, blockers: tuple[Blocker, ...]) -> int | None:
-    """None where somebody must act first."""
-    if any(b.until_us is None and b.code not in _OPEN_ENDED for b in blockers) or facts.forecast_s is None:
+    """None where somebody must act first, or a phone must come up: nobody knows how long that takes."""
+    if any(b.until_us is None and b.code not in _QUEUE for b in blockers) or facts.forecast_s is None:
         return None
     if facts.forecast_s == float("inf"):
         return None
     paced_us = facts.now_us + round(facts.forecast_s * 1_000_000)
     return max([paced_us, *(b.until_us for b in blockers if b.until_us is not None)])
+
+
+def adds(detail: str, said: str) -> bool:
+    """Whether a provider's words tell more than our own, by the words in them that bear a meaning.
+
+    >>> adds("The phone is offline.", "the phone is offline"), adds("no network", "the phone is offline")
+    (False, True)
+    """
+    return not _stems(detail) <= _stems(said)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:7] for word in re.findall(r"\w+", text.lower()) if len(word) > 4}
 
 
 def with_detail(start: str, detail: str | None) -> str:

@@ -162,7 +162,10 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Counts of a phone, or of all phones of an organisation. `paused`: those of `waiting` whose phone is paused."""
+    """Counts of a phone, or of all phones of an organisation. `paused`: those of `waiting` whose phone is paused.
+
+    `uncertain`: those of `active` that a person or a receipt must settle; counted only where each phone is asked for.
+    """
 
     waiting: int = 0
     active: int = 0
@@ -170,6 +173,7 @@ class Health:
     failed: int = 0
     delayed: int = 0
     paused: int = 0
+    uncertain: int = 0
 
 
 @dataclass(frozen=True, slots=True)

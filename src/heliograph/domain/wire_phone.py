@@ -36,6 +36,12 @@ class PhoneObject(msgspec.Struct, frozen=True, kw_only=True):
     hold_until: str | None
 
 
+class ListedPhone(PhoneObject, frozen=True, kw_only=True):
+    """An element of GET /phones/all: with how much waits, an extension."""
+
+    queue_status: dict[str, dict[str, Any]]
+
+
 class PhoneDetails(PhoneObject, frozen=True, kw_only=True):
     """The whole row, as POST /phones/create gives it."""
 
@@ -66,12 +72,22 @@ def phone_object(phone: PhoneRow, *, qr_code: str | None = None) -> PhoneObject:
     return PhoneObject(**_shared(phone, qr_code))
 
 
+def listed_phone(phone: PhoneRow, health: Health, *, qr_code: str | None = None) -> ListedPhone:
+    return ListedPhone(**_shared(phone, qr_code), queue_status=_queue_status(phone, health))
+
+
 def phone_details(phone: PhoneRow, health: Health, *, qr_code: str | None = None) -> PhoneDetails:
-    counts: dict[str, Any] = msgspec.to_builtins(legacy_health(health, running=phone.paused_at_us is None))
     down_at = None if phone.state == "connected" else iso(phone.state_at_us)
     return PhoneDetails(
-        **_shared(phone, qr_code), last_disconnect=down_at, library=phone.provider, queue_status={"message": counts}
+        **_shared(phone, qr_code),
+        last_disconnect=down_at,
+        library=phone.provider,
+        queue_status=_queue_status(phone, health),
     )
+
+
+def _queue_status(phone: PhoneRow, health: Health) -> dict[str, dict[str, Any]]:
+    return {"message": msgspec.to_builtins(legacy_health(health, running=phone.paused_at_us is None))}
 
 
 def _shared(phone: PhoneRow, qr_code: str | None) -> dict[str, Any]:

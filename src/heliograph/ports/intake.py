@@ -70,6 +70,10 @@ class Intake(Protocol):
         """From counters: no scan."""
         ...
 
+    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+        """By phone_no, with how many are uncertain; a phone that nothing was sent by may be absent."""
+        ...
+
     async def purge(
         self,
         org_no: int,

@@ -2,9 +2,10 @@
 
 Promise: reads a bounded number of rows, however long the queue is.
 Weakness: how many stand before it is counted from the order of arrival: messages of other chats that went ahead make
-the number too small for a while.
+the number too small for a while, and messages whose own chats wait are counted though they may go later.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from heliograph.domain.errors import Invalid
@@ -34,6 +35,9 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     """`in_flight`: how many the phone's provider sends at once."""
     found = yield from one("phone_by_no", org_no=job.org_no, phone_no=job.phone_no)
     phone = None if found is None else phone_of(found)
+    if job.state is State.UNCERTAIN:
+        since = yield from one("explain_uncertain_since", org_no=job.org_no, job_id=job.job_id)
+        return Facts(job=job, now_us=now_us, phone=phone, uncertain_since_us=None if since is None else since["at"])
     if job.state is not State.QUEUED or phone is None:
         return Facts(job=job, now_us=now_us, phone=phone)
     where = {"org_no": job.org_no, "phone_no": job.phone_no}
@@ -158,13 +162,17 @@ def history_of(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
 
 
 def _speed(job: Job) -> Unit[tuple[float, float | None]]:
-    """Of the messages that went last: seconds of an attempt, and seconds from one to the next (None: too few)."""
+    """Of the messages that went last: seconds of an attempt, and seconds from one to the next while there was work
+    (None: too few).
+    """
     head = yield from one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
     below = job.job_id if head is None or head["head_job"] is None else min(head["head_job"], job.job_id)
     rows = yield from run("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
-    sent = sorted(row["sent_at"] for row in rows if row["sent_at"])
-    each = (sent[-1] - sent[0]) / 1e6 / (len(sent) - 1) if len(sent) >= ENOUGH else None
+    sent = sorted((row["sent_at"], row["queued_at"]) for row in rows if row["sent_at"])
+    # from one to the next while there was work: of a message that came later, from when it came
+    gaps = [at - max(before, queued) for (before, _), (at, queued) in pairwise(sent)]
+    each = sum(gaps) / 1e6 / len(gaps) if len(sent) >= ENOUGH else None
     return (sum(took) / len(took) if took else SEND_S), each
 
 

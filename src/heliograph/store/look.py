@@ -57,6 +57,21 @@ def phones_of_chat(org_no: int, phone_nos: Sequence[int], chat_id: str) -> Unit[
     return {row["phone_no"] for row in rows}
 
 
+def health_of_phones(org_no: int) -> Unit[dict[int, Health]]:
+    rows = yield from run("counts_of_phones", org_no=org_no)
+    return {
+        row["phone_no"]: Health(
+            waiting=row["waiting"],
+            active=row["active"],
+            completed=row["completed"],
+            failed=row["failed"],
+            delayed=row["delayed"],
+            uncertain=max(row["active"] - row["sending"], 0),
+        )
+        for row in rows
+    }
+
+
 def interrupted(org_no: int, phone_no: int, token: int) -> Unit[list[tuple[Job, int]]]:
     # the fence waits for a transaction whose answer was lost: what it did is seen, or will never be
     yield from batch("fence", [(org_no, phone_no, token)])

@@ -210,7 +210,7 @@ def _decide(
     if may_settle and top >= Ack.SENT:
         after = State.SENT
         first = min((r.at_us for r in receipts if r.ack >= Ack.SENT), default=now_us)
-        detail = "A receipt came for the attempt whose answer was lost."
+        detail = "A receipt came: WhatsApp has taken it."
         steps.append(("resolved", "sent", max(ack, 1), None, detail, first))
         ack = max(ack, 1)
     if after is State.SENT and top > ack:

@@ -123,6 +123,9 @@ class Store:
             return None
         return message_id(row["chat_id"], key, row["author"], from_me=False)
 
+    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+        return await self.shell.read(lambda: look.health_of_phones(org_no))
+
     async def purge(
         self,
         org_no: int,

@@ -11,6 +11,8 @@ from heliograph.domain.moment import iso
 from heliograph.domain.states import Lane
 from heliograph.store.unit import Unit, one
 
+SUPPRESSED = "suppressed"
+
 
 def may_be_unwanted(job: NewJob) -> bool:
     """Of these alone the list is looked at before they are queued: broadcasts and schedules look at it themselves."""
@@ -30,4 +32,6 @@ def refusal(job: NewJob) -> Unit[Invalid | None]:
         f"chat_id is on the suppression list since {iso(found['created_at'])} ({why}): no bulk message is sent to it."
         " Give another priority if this person waits for the message, or take the chat off the list"
     )
-    return invalid("chat_id", text, job.chat_id)
+    refused = invalid("chat_id", text, job.chat_id)
+    refused.extra["reason"] = SUPPRESSED  # by which a program tells it from what is wrong with the request
+    return refused

@@ -49,6 +49,14 @@ SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) 
   CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
 FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no WHERE q.org_no = :org_no
 
+-- name: counts_of_phones
+-- The same of each phone of an organisation. Of what is active, as many are being sent as lanes are busy; nobody knows of the rest.
+SELECT q.phone_no, CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
+  CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
+  CAST(sum(q.delayed) AS BIGINT) AS delayed, (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
+  AND l.phone_no + 0 = q.phone_no AND l.status = 'busy') AS sending
+FROM queues q WHERE q.org_no = :org_no GROUP BY q.phone_no
+
 -- name: oldest_waiting
 -- When the oldest startable or delayed head of each phone was queued: one index probe a phone and class.
 SELECT p.org_no, p.phone_no, j.queued_at

@@ -117,9 +117,16 @@ SELECT count(*) AS ahead FROM (SELECT 1 FROM jobs WHERE org_no = :org_no AND pho
   AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.lane = :lane) ORDER BY seq LIMIT :most) AS earlier
 
 -- name: explain_queue
--- For each lane of the phone: accepted and not settled, and the next place in the order.
-SELECT lane, CAST(sum(waiting + active) AS BIGINT) AS open_now, CAST(max(next_seq) AS BIGINT) AS next_seq
-FROM queues WHERE org_no = :org_no AND phone_no = :phone_no GROUP BY lane
+-- For each lane of the phone: what waits or is being sent, and the next place in the order. What is uncertain is active too,
+-- but nothing goes behind it, its own chat for a while aside: so not the active are counted, but the busy lanes.
+SELECT q.lane, CAST(sum(q.waiting) AS BIGINT) + (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
+  AND l.phone_no + 0 = :phone_no AND l.status = 'busy' AND l.lane = q.lane) AS open_now,
+  CAST(max(q.next_seq) AS BIGINT) AS next_seq
+FROM queues q WHERE q.org_no = :org_no AND q.phone_no = :phone_no GROUP BY q.lane
+
+-- name: explain_uncertain_since
+-- When a message last became uncertain: of its few events.
+SELECT at FROM events WHERE org_no = :org_no AND job_id = :job_id AND kind = 'uncertain' ORDER BY n DESC LIMIT 1
 
 -- name: explain_owner
 -- Whose the phone is.
@@ -140,8 +147,8 @@ SELECT min(head_job) AS head_job FROM (
 
 -- name: explain_speed
 -- The phone's last sent messages among those made before a key: how long one takes.
-SELECT started_at, sent_at FROM (
-  SELECT phone_no, state, started_at, sent_at FROM jobs WHERE org_no = :org_no AND job_id < :below
+SELECT queued_at, started_at, sent_at FROM (
+  SELECT phone_no, state, queued_at, started_at, sent_at FROM jobs WHERE org_no = :org_no AND job_id < :below
   ORDER BY job_id DESC LIMIT 500) AS late WHERE phone_no = :phone_no AND state = 'sent' LIMIT 400
 
 -- name: pace_insert
