@@ -1,7 +1,10 @@
 """Feeding broadcasts: the next recipients become jobs, in order, a few hundred ahead of what is sent.
 
 Promise: the cursor moves in the transaction that makes the jobs, and only for the one who read it there: whatever
-crashes when, and however many senders feed, no recipient is repeated or left out.
+crashes when, and however many senders feed, no recipient is repeated or left out. What cannot start soon keeps no other
+recipient from its turn.
+Known weakness: chats that waited together (for their morning, for the day's new chats) then go at the phone's own pace:
+the delay of a broadcast is between what may start at once.
 """
 
 from typing import Any
@@ -14,14 +17,14 @@ from heliograph.domain.ids import JobId
 from heliograph.domain.job import NewJob, PhoneGone
 from heliograph.domain.states import Lane
 from heliograph.domain.template import fill
-from heliograph.store import broadcasts
+from heliograph.store import broadcasts, facts
 from heliograph.store.enqueue import enqueue
 from heliograph.store.unit import Unit, one, run
 
 FULL_US = 100_000  # looked at again after so long, when enough is fed
 END_US = 1_000_000  # when all is fed and not all settled
-LONG_US = 60_000_000
-MOST_ASLEEP = 2_000  # so many recipients more, at most, may be jobs that a pause or a cancel has to look at
+LONG_US = 60_000_000  # what waits longer does not start soon
+MOST = AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
 
 
 def feed(now_us: int, limit: int = 20) -> Unit[tuple[set[int], int | None]]:
@@ -44,14 +47,13 @@ def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
             yield from broadcasts.end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
         return
     room = _room(open_now, delay_us)
-    if room <= 0:  # chats that wait for long (for their morning, say) do not keep the others from their turn
-        asleep = yield from one(
-            "lanes_asleep", org_no=org_no, phone_no=row["phone_no"], after=now_us + LONG_US, limit=MOST_ASLEEP
-        )
-        room = _room(max(open_now - asleep["count"], 0), delay_us)
     if room <= 0:
-        yield from _look_again(row, now_us + FULL_US, now_us, blocked=1)
-        return
+        waiting, soon = yield from _soon(row, now_us)
+        room = min(_room(soon, delay_us), MOST - waiting)
+        if room <= 0:  # many are not looked at often
+            again_us = END_US if row["blocked"] and waiting > CHUNK else FULL_US
+            yield from _look_again(row, now_us + again_us, now_us, blocked=1)
+            return
     if row["blocked"] and delay_us:  # its message was settled just now, not long ago
         yield from _look_again(row, now_us + delay_us, now_us)
         return
@@ -66,6 +68,24 @@ def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
     yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
     if jobs:
         phones.add(row["phone_no"])
+
+
+def _soon(row: Any, now_us: int) -> Unit[tuple[int, int]]:
+    """How many of its jobs wait or are on their way, and how many of them may start soon: not those of chats that are
+    paused or wait for long, nor of new chats while the phone may write to none. An uncertain one waits for a person.
+    """
+    found = yield from one(
+        "broadcast_waiting",
+        org_no=row["org_no"],
+        broadcast_no=row["broadcast_no"],
+        after=now_us + LONG_US,
+        limit=MOST,
+    )
+    waiting, soon, fresh = found["waiting"], found["soon"], found["fresh"]
+    if fresh and _room(soon, row["delay_us"]) <= 0:
+        wait_s = yield from facts.new_chats_wait(row["org_no"], row["phone_no"], now_us)
+        soon -= fresh if wait_s * 1e6 > LONG_US else 0
+    return waiting, soon
 
 
 def _room(open_now: int, delay_us: int) -> int:

@@ -22,8 +22,8 @@ CREATE TABLE pace_log (
   PRIMARY KEY (org_no, phone_no, at, chat_id)
 ) $clustered;
 
--- `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed was not
--- settled when it was looked at. Written by the API and the feeder;
+-- `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed had still
+-- to start when it was looked at. Written by the API and the feeder;
 -- what became of the messages is counted in broadcast_counts, by the phone's owner
 CREATE TABLE broadcasts (
   org_no BIGINT NOT NULL,

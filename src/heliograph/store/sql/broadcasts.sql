@@ -155,7 +155,13 @@ ORDER BY b.broadcast_no DESC LIMIT 20
 SELECT n, chat_id, vars, job_id FROM broadcast_recipients
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n = :n
 
--- name: lanes_asleep
--- Chats of a phone that wait for long, up to a bound.
-SELECT count(*) AS count FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed'
-  AND not_before > :after LIMIT :limit) AS asleep
+-- name: broadcast_waiting
+-- What is fed and waits or is on its way, up to a bound: all, those that may start soon, and of these the ready new chats.
+SELECT count(*) AS waiting, count(CASE WHEN soon = 1 THEN 1 END) AS soon, count(CASE WHEN soon = 1 AND fresh = 1 THEN 1 END) AS fresh
+FROM (SELECT CASE WHEN j.state = 'sending' OR l.status IN ('ready', 'busy') OR (l.status = 'delayed' AND l.not_before <= :after)
+    THEN 1 END AS soon,
+  CASE WHEN j.state = 'queued' AND l.status = 'ready' AND l.class = 1 THEN 1 END AS fresh
+  FROM jobs j /*index jobs_of_broadcast*/
+  LEFT JOIN lanes l ON l.org_no = j.org_no AND l.phone_no = j.phone_no AND l.chat_id = j.chat_id AND l.lane = j.lane
+  WHERE j.org_no = :org_no AND j.broadcast_no = :broadcast_no AND j.watched = 1 AND j.state IN ('queued', 'sending')
+  LIMIT :limit) AS waiting
