@@ -70,13 +70,13 @@ class SteeringStore:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
         def unit() -> Unit[BroadcastRow | Refused | None]:
-            done = yield from broadcasts.cancel(org_no, broadcast_no, now_us)
+            done = yield from broadcasts.cancel(org_no, broadcast_no, actor, now_us)
             yield from self._after_broadcast(done, "cancel", None, actor, act_no, now_us)
             return done
 
         done = await self._shell.write(unit)
         if isinstance(done, BroadcastRow):
-            await cancel_fed(self._shell, self._clock, org_no, broadcast_no, actor)
+            await cancel_fed(self._shell, self._clock, org_no, done.phone_no, broadcast_no, actor)
             return await self.broadcast_row(org_no, broadcast_no)
         return done
 
