@@ -82,8 +82,8 @@ def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, 
     ended = yield from one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
     if ended is None:
         return False
-    row = yield from get(org_no, JobId(broadcast_no))
-    if state == "completed" and row is not None:
+    row = (yield from get(org_no, JobId(broadcast_no))) if state == "completed" else None
+    if row is not None:
         counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
         data = {"broadcast_id": row.broadcast_id, **counts}
         yield from told(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)

@@ -1,4 +1,4 @@
-"""What steering leaves behind goes in small steps: loads and cancels that were cut off, old broadcasts, acts and starts."""
+"""What steering leaves behind goes in small steps: cut off loads and cancels, old broadcasts, acts and starts."""
 
 from typing import Any
 

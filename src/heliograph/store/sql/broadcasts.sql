@@ -80,11 +80,16 @@ SELECT state, fed, total, skipped, paused_at, phone_no, lane FROM broadcasts
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state NOT IN ('loading', 'gone') /*lock*/
 
 -- name: broadcasts_due
--- What may be fed now, a few at a time; what another sender is feeding is left to it.
+-- What may be fed now, a few at a time.
+SELECT org_no, broadcast_no, phone_no FROM broadcasts WHERE state = 'running' AND paused_at IS NULL AND feed_at <= :now
+ORDER BY feed_at LIMIT :limit
+
+-- name: broadcast_due
+-- One of them, if it still is to be fed; what another sender is feeding is left to it.
 SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped,
   b.blocked, b.performed_by
-FROM broadcasts b WHERE b.state = 'running' AND b.paused_at IS NULL AND b.feed_at <= :now
-ORDER BY b.feed_at LIMIT :limit /*lock skip*/
+FROM broadcasts b WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state = 'running' AND b.paused_at IS NULL
+AND b.feed_at <= :now /*lock skip*/
 
 -- name: next_broadcast
 -- When the next one is to be fed.
