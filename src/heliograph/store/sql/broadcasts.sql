@@ -74,10 +74,11 @@ WHERE b.org_no = :org_no AND b.broadcast_no < :below AND b.state NOT IN ('loadin
 AND (:phone_no = 0 OR b.phone_no = :phone_no)
 ORDER BY b.broadcast_no DESC LIMIT :limit OFFSET :offset
 
--- name: broadcast_lock
--- Taken before anything of its phone is locked.
-SELECT state, fed, total, skipped, paused_at, phone_no, lane FROM broadcasts
-WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state NOT IN ('loading', 'gone') /*lock*/
+-- name: broadcasts_lock
+-- only: postgresql
+-- Before anything of their phones is locked: none of them ends while its messages are put back.
+SELECT 1 FROM broadcasts b JOIN $rows(org_no bigint, broadcast_no bigint)
+ON b.org_no = r.org_no AND b.broadcast_no = r.broadcast_no ORDER BY b.org_no, b.broadcast_no /*lock of b*/
 
 -- name: broadcasts_due
 -- What may be fed now, a few at a time.
