@@ -2,6 +2,8 @@
 
 import pytest
 
+from heliograph.domain.broadcast import NewBroadcast
+from heliograph.domain.content import Content, Kind
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Job, PhonePatch
 from heliograph.domain.states import Lane, State
@@ -9,7 +11,7 @@ from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Settlement, StartWish
 from heliograph.store import steer
 from heliograph.store.unit import Rows, Unit
-from tests.steering.world import FAILED, SENT, S, World
+from tests.steering.world import FAILED, SENT, S, World, recipients
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
@@ -299,3 +301,20 @@ async def test_starts_are_kept_as_long_as_a_window_holds_them(world: World) -> N
     await world.steering.sweep_broadcasts(world.clock.us)
     kept = await world.store.pace(world.org_no, world.phone_no, 0)
     assert [row.at_us > world.clock.us - 3_600 * S for row in kept] == [True, True]
+
+
+async def test_failed_and_uncertain_messages_of_a_deleted_phone_are_not_sent_again(world: World) -> None:
+    made, _ = await world.steering.broadcast(
+        NewBroadcast(world.ids.make(), world.org_no, world.phone_no, Content(Kind.TEXT, "Hi"), delay_s=0.0),
+        recipients(2),
+    )
+    failed, lost = await world.send(), await world.send("911111111111@c.us")
+    await world.step(1, FAILED)
+    await world.step(1, UNCERTAIN)
+    await world.steering.feed()
+    await world.step(5, FAILED)
+    await world.store.delete_phone(world.org_no, world.phone_no, "ada")
+    assert await world.steering.retry_now(world.org_no, [failed.job_id], "ada") == {failed.job_id: "failed"}
+    assert await world.steering.retry_broadcast(world.org_no, made, "ada") == 0
+    assert await world.steering.resolve(world.org_no, lost.job_id, "again", "ada") == "uncertain"
+    assert await world.steering.resolve(world.org_no, lost.job_id, "arrived", "ada") is None

@@ -41,7 +41,7 @@ def test_a_query_of_steering_searches_and_never_scans(name: str, connection: sql
     query = queries("sqlite")[name]
     params = dict.fromkeys((*query.params, *query.columns), 1) | ({"rows": "[]"} if "rows" in query.params else {})
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", params)]
-    own = re.compile(r"^SCAN (json_each|CONSTANT|earlier|late|heads|asleep|known|fresh|\(subquery|\d+ CONSTANT)")
+    own = re.compile(r"^SCAN (json_each|CONSTANT|earlier|late|heads|waiting|known|fresh|\(subquery|\d+ CONSTANT)")
     allowed = (
         {"SCAN broadcasts USING INDEX broadcasts_due", "SCAN p USING INDEX phones_number"} if name in SWEEPS else set()
     )

@@ -127,7 +127,7 @@ class Steering(Protocol):
     async def occurrences(self, org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> list[Occurrence]: ...
 
     async def run_schedules(self) -> tuple[set[int], int | None]:
-        """Runs what is due, each run once: see store/schedules.py."""
+        """Runs what is due, each run once: see store/due.py."""
         ...
 
     # -- holds and single messages

@@ -1,6 +1,6 @@
 """Runs schedules when they are due, and ends what waits beyond its time.
 
-Promise: see store/schedules.py: each run once, however many of these look. A step that fails is done again.
+Promise: see store/due.py: each run once, however many of these look. A step that fails is done again.
 """
 
 from collections.abc import Callable

@@ -28,13 +28,17 @@ async def jobs_of(shell: Any, clock: Clock, org_no: int, broadcast_id: str) -> A
             yield jobs
 
 
-async def cancel_fed(shell: Any, clock: Clock, org_no: int, broadcast_no: JobId, actor: str) -> list[JobId]:
-    """What is fed and waits ends as cancelled."""
+async def cancel_fed(
+    shell: Any, clock: Clock, org_no: int, phone_no: int, broadcast_no: JobId, actor: str
+) -> list[JobId]:
+    """What is fed of a cancelled broadcast and waits ends as cancelled. If it is cut off, the sweep goes on."""
     ended: list[JobId] = []
     while True:
         now_us = clock.now_us()
-        step = await shell.write(lambda: broadcasts.cancel_step(org_no, broadcast_no, actor, now_us))  # noqa: B023
-        if not step:
+        step = await shell.write(
+            lambda: broadcasts.cancel_step(org_no, phone_no, broadcast_no, actor, now_us)  # noqa: B023
+        )
+        if step is None:
             return ended
         ended += step
 
@@ -52,13 +56,13 @@ async def purge(
         row = yield from broadcasts.get(org_no, broadcast_no)
         if row is None or (phone_no is not None and row.phone_no != phone_no):
             return None
-        done = yield from broadcasts.cancel(org_no, broadcast_no, now_us)
+        done = yield from broadcasts.cancel(org_no, broadcast_no, actor, now_us)
         return done if isinstance(done, BroadcastRow) else None
 
     row = await shell.write(unit)
     if row is None:
         return []
-    ended = await cancel_fed(shell, clock, org_no, broadcast_no, actor)
+    ended = await cancel_fed(shell, clock, org_no, row.phone_no, broadcast_no, actor)
     n: int | None = row.fed
     while n is not None:
         first = n

@@ -49,15 +49,19 @@ def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
         scheduled_at=new.scheduled_at_us,
         feed_at=now_us if new.scheduled_at_us is None else new.scheduled_at_us,
         performed_by=new.performed_by,
+        key=None if new.idempotency is None else new.idempotency.key,
         now=now_us,
     )
     yield from run("broadcast_counts_insert", org_no=new.org_no, broadcast_no=new.broadcast_no)
     return None
 
 
-def load(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[None]:
-    """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk."""
+def load(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[bool]:
+    """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk. False: it took too long, and is gone."""
+    if (yield from one("broadcast_loading", org_no=org_no, broadcast_no=broadcast_no)) is None:
+        return False
     yield from batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
+    return True
 
 
 def begin(new: NewBroadcast, total: int) -> Unit[bool]:
@@ -68,19 +72,19 @@ def begin(new: NewBroadcast, total: int) -> Unit[bool]:
     return found is not None
 
 
-def drop(new: NewBroadcast) -> Unit[None]:
-    """A load that failed: its key is free again; its recipients are removed by the sweep."""
-    yield from run("broadcast_drop", org_no=new.org_no, broadcast_no=new.broadcast_no)
-    if new.idempotency is not None:
-        yield from keyed.release(new.org_no, new.idempotency)
+def drop(org_no: int, broadcast_no: int) -> Unit[None]:
+    """A load that failed: its key is free again; its recipients are removed by the sweep. One that began goes on."""
+    dropped = yield from one("broadcast_drop", org_no=org_no, broadcast_no=broadcast_no)
+    if dropped is not None and dropped["idempotency_key"] is not None:
+        yield from run("idempotency_release", org_no=org_no, key=dropped["idempotency_key"])
 
 
 def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, why: str) -> Unit[bool]:
     ended = yield from one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
     if ended is None:
         return False
-    row = yield from get(org_no, JobId(broadcast_no))
-    if state == "completed" and row is not None:
+    row = (yield from get(org_no, JobId(broadcast_no))) if state == "completed" else None
+    if row is not None:
         counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
         data = {"broadcast_id": row.broadcast_id, **counts}
         yield from told(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)
@@ -121,20 +125,23 @@ def _after(org_no: int, broadcast_no: JobId, done: bool) -> Unit[BroadcastRow | 
     return Refused("paused" if row.paused_at_us is not None else row.state)
 
 
-def cancel(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | Refused | None]:
-    """Nothing more of it is started. What is fed and waits ends as cancelled, by `cancel_step`."""
+def cancel(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+    """Nothing more of it is started. What is fed and waits is held, and ends as cancelled by `cancel_step`."""
     row = yield from get(org_no, broadcast_no)
     if row is None:
         return None
     if not (yield from end(org_no, broadcast_no, row.phone_no, "cancelled", now_us, "")):
         return Refused(row.state)
-    yield from run("hold_drop", org_no=org_no, phone_no=row.phone_no, what=f"{_PAUSE_WORD}{broadcast_no}")
+    yield from hold(org_no, row.phone_no, f"{_PAUSE_WORD}{broadcast_no}", actor, "", now_us)
     return (yield from get(org_no, broadcast_no))
 
 
-def cancel_step(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[list[JobId]]:
-    """Ends the next of its jobs that wait; empty when there are none left."""
+def cancel_step(org_no: int, phone_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[list[JobId] | None]:
+    """Ends the next of its jobs that wait. None: there are none left, and what may have been sent goes on."""
     rows = yield from run("broadcast_queued", org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK)
+    if not rows:
+        yield from release_broadcast(org_no, phone_no, broadcast_no)
+        return None
     return (yield from cancel_rows(org_no, rows, actor, "broadcast_cancelled", now_us))
 
 

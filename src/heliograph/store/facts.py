@@ -116,6 +116,22 @@ def hold_of(row: Any) -> Hold:
     return Hold(row["actor"], row["created_at"], row["reason"])
 
 
+def new_chats_wait(org_no: int, phone_no: int, now_us: int) -> Unit[float]:
+    """How much longer than others chats the phone has not written to have to wait, in seconds."""
+    found = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    if found is None:
+        return 0.0
+    phone = phone_of(found)
+    told_s = ((phone.new_chats_until_us or 0) - now_us) / 1e6  # by the provider
+    policy = policy_of(phone)
+    history = History(policy)
+    if policy.new_chats_per_day is not None or policy.warm_up:
+        history = yield from history_of(policy, phone, now_us)
+    others_at = next_start(policy, history, 0.0).at
+    own_at = next_start(policy, history, 0.0, new_chat=True).at
+    return max(told_s, own_at - others_at if others_at < own_at else 0.0)
+
+
 def _is_new(job: Job) -> Unit[bool]:
     found = yield from one("explain_class", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
     return found is None

@@ -1,40 +1,72 @@
 """Feeding broadcasts: the next recipients become jobs, in order, a few hundred ahead of what is sent.
 
 Promise: the cursor moves in the transaction that makes the jobs, and only for the one who read it there: whatever
-crashes when, and however many senders feed, no recipient is repeated or left out.
+crashes when, and however many senders feed, no recipient is repeated or left out. What cannot start soon keeps no other
+recipient from its turn, nor a broadcast that cannot be read the other broadcasts.
+Known weakness: chats that waited together (for their morning, for the day's new chats) then go at the phone's own pace:
+the delay of a broadcast is between what may start at once.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from heliograph.domain.broadcast import AHEAD, CHUNK
 from heliograph.domain.content import Content, decode_content
-from heliograph.domain.ids import JobId
+from heliograph.domain.ids import JobId, queue_id
 from heliograph.domain.job import NewJob, PhoneGone
 from heliograph.domain.states import Lane
 from heliograph.domain.template import fill
-from heliograph.store import broadcasts
+from heliograph.store import broadcasts, facts
+from heliograph.store.apart import Unreadable, apart
 from heliograph.store.enqueue import enqueue
+from heliograph.store.told import acted
 from heliograph.store.unit import Unit, one, run
 
+AT_ONCE = 20  # broadcasts
 FULL_US = 100_000  # looked at again after so long, when enough is fed
 END_US = 1_000_000  # when all is fed and not all settled
-LONG_US = 60_000_000
-MOST_ASLEEP = 2_000  # so many recipients more, at most, may be jobs that a pause or a cancel has to look at
+LONG_US = 60_000_000  # what waits longer does not start soon
+MOST = AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
 
 
-def feed(now_us: int, limit: int = 20) -> Unit[tuple[set[int], int | None]]:
+async def feed(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Feeds every broadcast that is due. Gives the phones that got work, and when to look again (None: none runs)."""
+    due = await shell.read(lambda: one("next_broadcast"))
+    if due is None or due["feed_at"] > now_us:
+        return set(), None if due is None else due["feed_at"]
     phones: set[int] = set()
-    for row in (yield from run("broadcasts_due", now=now_us, limit=limit)):
-        yield from _feed_one(row, now_us, phones)
-    next_row = yield from one("next_broadcast")
-    return phones, None if next_row is None else next_row["feed_at"]
+
+    async def step(row: Any) -> None:
+        org_no, phone_no, broadcast_no = row["org_no"], row["phone_no"], row["broadcast_no"]
+        try:
+            if await shell.write(lambda: feed_one(org_no, broadcast_no, now_us)):
+                phones.add(phone_no)
+        except Unreadable as error:
+            why, act_no = f"It cannot be read, and was stopped: {error}", make_id()
+            await shell.write(lambda: _stop(org_no, phone_no, broadcast_no, why, act_no, now_us))
+            raise Unreadable(f"Broadcast {queue_id(broadcast_no)}: {why}") from error
+
+    rows = await shell.read(lambda: run("broadcasts_due", now=now_us, limit=AT_ONCE))
+    await apart((row["phone_no"], partial(step, row)) for row in rows)
+    due = await shell.read(lambda: one("next_broadcast"))
+    return phones, None if due is None else due["feed_at"]
 
 
-def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
-    org_no, broadcast_no, delay_us = row["org_no"], row["broadcast_no"], row["delay_us"]
+def _stop(org_no: int, phone_no: int, broadcast_no: JobId, why: str, act_no: JobId, now_us: int) -> Unit[None]:
+    if (yield from broadcasts.end(org_no, broadcast_no, phone_no, "cancelled", now_us, "")):
+        what = f"broadcast:{queue_id(broadcast_no)}"
+        yield from acted(org_no, phone_no, "cancel", what, why, "gateway", act_no, now_us)
+
+
+def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
+    """Whether its phone got work."""
+    row = yield from one("broadcast_due", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    if row is None:
+        return False
+    delay_us = row["delay_us"]
     counted = yield from one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
     open_now = row["fed"] - row["skipped"] - counted["settled"]
     if row["fed"] >= row["total"]:
@@ -42,30 +74,49 @@ def _feed_one(row: Any, now_us: int, phones: set[int]) -> Unit[None]:
             yield from _look_again(row, now_us + END_US, now_us)
         else:
             yield from broadcasts.end(org_no, broadcast_no, row["phone_no"], "completed", now_us, "")
-        return
+        return False
     room = _room(open_now, delay_us)
-    if room <= 0:  # chats that wait for long (for their morning, say) do not keep the others from their turn
-        asleep = yield from one(
-            "lanes_asleep", org_no=org_no, phone_no=row["phone_no"], after=now_us + LONG_US, limit=MOST_ASLEEP
-        )
-        room = _room(max(open_now - asleep["count"], 0), delay_us)
     if room <= 0:
-        yield from _look_again(row, now_us + FULL_US, now_us, blocked=1)
-        return
+        waiting, soon = yield from _soon(row, now_us)
+        room = min(_room(soon, delay_us), MOST - waiting)
+        if room <= 0:  # many are not looked at often
+            again_us = END_US if row["blocked"] and waiting > CHUNK else FULL_US
+            yield from _look_again(row, now_us + again_us, now_us, blocked=1)
+            return False
     if row["blocked"] and delay_us:  # its message was settled just now, not long ago
         yield from _look_again(row, now_us + delay_us, now_us)
-        return
+        return False
     found = yield from run("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
-    content = decode_content(row["content"])
-    jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
+    try:
+        content = decode_content(row["content"])
+        jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Unreadable(str(error)) from error
     results = (yield from enqueue(jobs, now_us)) if jobs else []
     if any(isinstance(result, PhoneGone) for result in results):
         yield from broadcasts.end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
-        return
+        return False
     spaced_us = now_us + int(delay_us) * len(jobs)
     yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
-    if jobs:
-        phones.add(row["phone_no"])
+    return bool(jobs)
+
+
+def _soon(row: Any, now_us: int) -> Unit[tuple[int, int]]:
+    """How many of its jobs wait or are on their way, and how many of them may start soon: not those of chats that are
+    paused or wait for long, nor of new chats while the phone may write to none. An uncertain one waits for a person.
+    """
+    found = yield from one(
+        "broadcast_waiting",
+        org_no=row["org_no"],
+        broadcast_no=row["broadcast_no"],
+        after=now_us + LONG_US,
+        limit=MOST,
+    )
+    waiting, soon, fresh = found["waiting"], found["soon"], found["fresh"]
+    if fresh and _room(soon, row["delay_us"]) <= 0:
+        wait_s = yield from facts.new_chats_wait(row["org_no"], row["phone_no"], now_us)
+        soon -= fresh if wait_s * 1e6 > LONG_US else 0
+    return waiting, soon
 
 
 def _room(open_now: int, delay_us: int) -> int:
@@ -98,7 +149,7 @@ def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int, blocke
 
 
 class CursorMoved(Exception):
-    """Somebody else fed or stopped it meanwhile: the whole unit is undone."""
+    """Somebody else fed or stopped it meanwhile: the unit is undone."""
 
 
 def _job(row: Any, content: Content, recipient: Any) -> NewJob:

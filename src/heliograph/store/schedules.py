@@ -1,26 +1,16 @@
-"""Schedules: each run becomes a message in the transaction that moves the schedule on.
-
-Promise: a run is enqueued exactly once, whatever crashes when and however many senders look. After a time in which
-nothing ran, what was missed is sent late once or skipped, as the schedule says, and told.
-"""
+"""Schedules: what people make, change and look at. How they run: due.py."""
 
 from collections.abc import Callable
 from typing import Any
 
 from heliograph.domain.content import decode_content, encode_content
-from heliograph.domain.events import SCHEDULE_MISSED
 from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued, Idempotency, KeyReused, NewJob
-from heliograph.domain.moment import iso
+from heliograph.domain.job import Idempotency, KeyReused
 from heliograph.domain.recurrence import Every, Repeat, next_run
-from heliograph.domain.schedule import LATE_S, Missed, Occurrence, Schedule
+from heliograph.domain.schedule import Missed, Occurrence, Schedule
 from heliograph.domain.states import Lane
 from heliograph.store import keyed
-from heliograph.store.enqueue import enqueue
-from heliograph.store.told import told
 from heliograph.store.unit import Unit, one, run
-
-AT_ONCE = 100
 
 
 def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
@@ -118,84 +108,6 @@ def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> 
         )
         for row in rows
     ]
-
-
-def run_due(make_id: Callable[[], JobId], now_us: int) -> Unit[tuple[set[int], int | None]]:
-    """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
-    phones: set[int] = set()
-    for row in (yield from run("schedules_due", now=now_us, limit=AT_ONCE)):
-        yield from _run_one(schedule_of(row), make_id, now_us, phones)
-    next_row = yield from one("next_schedule")
-    return phones, None if next_row is None else next_row["next_at"]
-
-
-def _run_one(schedule: Schedule, make_id: Callable[[], JobId], now_us: int, phones: set[int]) -> Unit[None]:
-    due_us = schedule.next_at_us
-    assert due_us is not None
-    # of the runs that are due, the last one counts; those before it were missed
-    last_us, next_us = due_us, next_run(schedule.first_at_us, schedule.repeat, due_us)
-    while next_us is not None and next_us <= now_us:
-        last_us, next_us = next_us, next_run(schedule.first_at_us, schedule.repeat, next_us)
-    late = now_us - last_us > LATE_S * 1_000_000
-    job_id: JobId | None = None
-    outcome, remarks = "queued", ""
-    if schedule.skip_next:
-        outcome, remarks = "skipped", "Skipped, as was asked."
-    elif late and schedule.missed is Missed.SKIP:
-        outcome, remarks = "missed", f"Was due at {iso(last_us)}, while nothing ran."
-    else:
-        suppressed = yield from one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
-        if suppressed is not None:
-            outcome, remarks = "refused", "The chat is on the suppression list."
-        else:
-            job_id = make_id()
-            outcome = "late" if late else "queued"
-            remarks = f"Was due at {iso(last_us)}." if late else ""
-    moved = yield from one(
-        "schedule_ran",
-        org_no=schedule.org_no,
-        schedule_no=schedule.schedule_no,
-        next_at=next_us,
-        was=due_us,
-        ran=int(job_id is not None),
-    )
-    if moved is None:
-        return
-    if job_id is not None:
-        (result,) = yield from enqueue([_job(schedule, job_id, now_us)], now_us)
-        if isinstance(result, Enqueued):
-            phones.add(schedule.phone_no)
-        else:
-            job_id, outcome, remarks = None, "refused", "The phone was deleted."
-            yield from run("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
-    yield from run(
-        "schedule_run_insert",
-        org_no=schedule.org_no,
-        schedule_no=schedule.schedule_no,
-        at=last_us,
-        outcome=outcome,
-        job_id=job_id,
-        remarks=remarks,
-        now=now_us,
-    )
-    if outcome in ("missed", "late") or last_us != due_us:
-        data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
-        detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
-        yield from told(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
-
-
-def _job(schedule: Schedule, job_id: JobId, now_us: int) -> NewJob:
-    return NewJob(
-        job_id=job_id,
-        org_no=schedule.org_no,
-        phone_no=schedule.phone_no,
-        chat_id=schedule.chat_id,
-        content=schedule.content,
-        lane=schedule.lane,
-        performed_by=schedule.performed_by,
-        expires_at_us=None if schedule.lasts_s is None else now_us + round(schedule.lasts_s * 1_000_000),
-        schedule_no=schedule.schedule_no,
-    )
 
 
 def _changing(schedule: Schedule) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
     yield from batch("owners_lock", [(org_no, row["phone_no"])])
     yield from batch("intake_lock", [(*place, INTAKE)])
     if how is Resolution.AGAIN:
+        if not (yield from batch("intake_take", [(*place, 0)])):
+            return State.UNCERTAIN.value  # its phone was deleted: nobody would send it
         yield from batch("lanes_open", [(*lane, row["seq"])])
     yield from batch("lanes_lock", [lane])
     (job,) = yield from batch("steer_lock", [(org_no, job_id)])
@@ -129,20 +131,24 @@ def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
 
 def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
     """The locks that come before those of lanes and jobs."""
+    failed = {row["broadcast_no"] for row in rows if row["state"] == State.FAILED}
+    yield from batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
     yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
     yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
 
 
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """Gives those that were not failed any more under the lock."""
+    """Gives those that were not failed any more under the lock, and those of a phone that was deleted."""
     seqs = yield from _places(org_no, rows)
+    homeless = {JobId(row["job_id"]): str(row["state"]) for row in rows if (row["phone_no"], row["lane"]) not in seqs}
+    rows = [row for row in rows if row["job_id"] not in homeless]
     opened = {
         (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
     }
     yield from batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
     yield from batch("lanes_lock", sorted(opened))
     jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
-    refused = _elsewhere(rows, jobs, State.FAILED)
+    refused = homeless | _elsewhere(rows, jobs, State.FAILED)
     jobs = [job for job in jobs if job["state"] == State.FAILED]
     changes, counts = [], Counts()
     for job in jobs:

@@ -13,7 +13,7 @@ from heliograph.domain.pacing import PaceRow
 from heliograph.domain.schedule import Occurrence, Schedule
 from heliograph.ports.clock import Clock
 from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
-from heliograph.store import broadcasts, expire, facts, feed, holds, schedules, steer
+from heliograph.store import broadcasts, due, expire, facts, feed, holds, schedules, steer
 from heliograph.store.broadcast_list import cancel_fed, jobs_of
 from heliograph.store.described import described
 from heliograph.store.store import Shell
@@ -70,13 +70,13 @@ class SteeringStore:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
         def unit() -> Unit[BroadcastRow | Refused | None]:
-            done = yield from broadcasts.cancel(org_no, broadcast_no, now_us)
+            done = yield from broadcasts.cancel(org_no, broadcast_no, actor, now_us)
             yield from self._after_broadcast(done, "cancel", None, actor, act_no, now_us)
             return done
 
         done = await self._shell.write(unit)
         if isinstance(done, BroadcastRow):
-            await cancel_fed(self._shell, self._clock, org_no, broadcast_no, actor)
+            await cancel_fed(self._shell, self._clock, org_no, done.phone_no, broadcast_no, actor)
             return await self.broadcast_row(org_no, broadcast_no)
         return done
 
@@ -125,11 +125,7 @@ class SteeringStore:
         )
 
     async def feed(self) -> tuple[set[int], int | None]:
-        now_us = self._clock.now_us()
-        due = await self._shell.read(lambda: one("next_broadcast"))
-        if due is None or due["feed_at"] > now_us:
-            return set(), None if due is None else due["feed_at"]
-        return await self._shell.write(lambda: feed.feed(now_us))
+        return await feed.feed(self._shell, self._ids.make, self._clock.now_us())
 
     async def sweep_broadcasts(self, before_us: int) -> int:
         return await sweep(self._shell, self._clock, before_us)
@@ -168,11 +164,7 @@ class SteeringStore:
         return await self._shell.read(lambda: schedules.occurrences(org_no, schedule_no, limit=limit, offset=offset))
 
     async def run_schedules(self) -> tuple[set[int], int | None]:
-        now_us = self._clock.now_us()
-        due = await self._shell.read(lambda: one("next_schedule"))
-        if due is None or due["next_at"] > now_us:
-            return set(), None if due is None else due["next_at"]
-        return await self._shell.write(lambda: schedules.run_due(self._ids.make, now_us))
+        return await due.run_due(self._shell, self._ids.make, self._clock.now_us())
 
     # -- holds and single messages
 

@@ -1,10 +1,11 @@
-"""What steering leaves behind goes in small steps: loads that were cut off, old broadcasts, acts, and old starts."""
+"""What steering leaves behind goes in small steps: cut off loads and cancels, old broadcasts, acts and starts."""
 
 from typing import Any
 
 from heliograph.domain.ids import JobIds
 from heliograph.ports.clock import Clock
-from heliograph.store import accounts, facts
+from heliograph.store import accounts, broadcasts, facts
+from heliograph.store.broadcast_list import cancel_fed
 from heliograph.store.unit import Unit, run
 
 STEP = 500
@@ -18,25 +19,34 @@ async def sweep(shell: Any, clock: Clock, before_us: int) -> int:
     removed = 0
     for row in await shell.read(lambda: run("orgs_all")):
         org_no = row["org_no"]
+        for half in await shell.read(lambda: run("broadcasts_half_cancelled", org_no=org_no)):  # noqa: B023
+            await cancel_fed(shell, clock, org_no, half["phone_no"], half["broadcast_no"], half["actor"])
         stale = await shell.read(
             lambda: run("broadcasts_stale", org_no=org_no, below=below, before=before_us, limit=100)  # noqa: B023
         )
         for each in stale:
-            await _forget(shell, org_no, each["broadcast_no"], each["state"])
+            await _forget(shell, org_no, each["broadcast_no"], each["state"], before_us)
             removed += 1
         await shell.write(lambda: run("prune_acts", org_no=org_no, below=old))  # noqa: B023
     await _sweep_pace(shell, now_us)
     return removed
 
 
-async def _forget(shell: Any, org_no: int, broadcast_no: int, state: str) -> None:
+async def _forget(shell: Any, org_no: int, broadcast_no: int, state: str, before_us: int) -> None:
+    """It is taken out first: then it neither begins nor is reopened while it is removed, and is found after a crash."""
     which = {"org_no": org_no, "broadcast_no": broadcast_no}
+    if state == "loading":
+        await shell.write(lambda: broadcasts.drop(org_no, broadcast_no))
+    elif state != "gone":
+        await shell.write(lambda: run("broadcast_retire", before=before_us, **which))
+    if not await shell.read(lambda: run("broadcast_gone", **which)):
+        return
     while await shell.write(lambda: run("recipients_forget", limit=STEP, **which)):
         pass
 
     def unit() -> Unit[None]:
         yield from run("broadcast_counts_forget", **which)
-        yield from run("broadcast_drop" if state == "loading" else "broadcast_forget", **which)
+        yield from run("broadcast_forget", **which)
 
     await shell.write(unit)
 

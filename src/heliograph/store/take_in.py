@@ -1,6 +1,7 @@
 """Takes a broadcast in: its recipients by chunks, then one commit that makes it real.
 
-Promise: before that commit nothing of it is sent, after it everything; a load that is cut off is removed by the sweep.
+Promise: before that commit nothing of it is sent, after it everything; a load that is cut off is removed by the
+sweep, which frees its key.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from heliograph.ports.clock import Clock
 from heliograph.store import broadcasts
 
 LOAD = 500  # recipients taken in by one transaction
+TOO_LONG = "The broadcast took too long to be taken in; nothing of it is sent."
 
 
 async def take_in(
@@ -32,11 +34,12 @@ async def take_in(
         for first in range(0, len(recipients), LOAD):
             chunk = recipients[first : first + LOAD]
             rows = [(first + n, one.chat_id, one.variables, ids.make()) for n, one in enumerate(chunk)]
-            await shell.write(lambda: broadcasts.load(new.org_no, new.broadcast_no, rows))  # noqa: B023
+            if not await shell.write(lambda: broadcasts.load(new.org_no, new.broadcast_no, rows)):  # noqa: B023
+                raise Conflict(TOO_LONG)
         begun = await shell.write(lambda: broadcasts.begin(new, len(recipients)))
     except BaseException:
-        await shell.write(lambda: broadcasts.drop(new))
+        await shell.write(lambda: broadcasts.drop(new.org_no, new.broadcast_no))
         raise
     if not begun:
-        raise Conflict("The broadcast took too long to be taken in; nothing of it is sent.")
+        raise Conflict(TOO_LONG)
     return new.broadcast_no, False

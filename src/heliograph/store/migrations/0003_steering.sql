@@ -22,14 +22,16 @@ CREATE TABLE pace_log (
   PRIMARY KEY (org_no, phone_no, at, chat_id)
 ) $clustered;
 
--- `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed was not
--- settled when it was looked at. Written by the API and the feeder;
+-- `state` gone: being removed, as a load that was cut off or what is past its retention. `idempotency_key`: of the request that
+-- loads it. `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed had still
+-- to start when it was looked at. Written by the API and the feeder;
 -- what became of the messages is counted in broadcast_counts, by the phone's owner
 CREATE TABLE broadcasts (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('loading', 'running', 'completed', 'cancelled')),
+  state TEXT NOT NULL CHECK (state IN ('loading', 'running', 'completed', 'cancelled', 'gone')),
+  idempotency_key $key,
   content TEXT NOT NULL,
   lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
   delay_us BIGINT NOT NULL,

@@ -2,14 +2,18 @@
 
 -- name: broadcast_insert
 -- A broadcast whose recipients are still to come: nothing of it is sent.
-INSERT INTO broadcasts (org_no, broadcast_no, phone_no, state, content, lane, delay_us, expires_at, scheduled_at,
-  feed_at, performed_by, created_at)
-VALUES (:org_no, :broadcast_no, :phone_no, 'loading', :content, :lane, :delay_us, :expires_at, :scheduled_at,
-  :feed_at, :performed_by, :now)
+INSERT INTO broadcasts (org_no, broadcast_no, phone_no, state, idempotency_key, content, lane, delay_us, expires_at,
+  scheduled_at, feed_at, performed_by, created_at)
+VALUES (:org_no, :broadcast_no, :phone_no, 'loading', :key, :content, :lane, :delay_us, :expires_at,
+  :scheduled_at, :feed_at, :performed_by, :now)
 
 -- name: broadcast_counts_insert
 -- Nothing has become of it yet.
 INSERT INTO broadcast_counts (org_no, broadcast_no) VALUES (:org_no, :broadcast_no)
+
+-- name: broadcast_loading
+-- Whether it is still being loaded; until we commit, the sweep leaves it alone.
+SELECT 1 AS loading FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading' /*lock*/
 
 -- name: recipients_insert
 -- A chunk of recipients.
@@ -23,54 +27,70 @@ UPDATE broadcasts SET state = 'running', total = :total
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading' RETURNING broadcast_no
 
 -- name: broadcast_drop
--- A broadcast that never began.
-DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading'
+-- A load that failed or was cut off: it never begins. No row: it began.
+UPDATE broadcasts SET state = 'gone' WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'loading'
+RETURNING idempotency_key
+
+-- name: broadcast_retire
+-- One that is over and past its retention: nobody sees it any more. No row: its messages were put back meanwhile.
+UPDATE broadcasts SET state = 'gone'
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state IN ('completed', 'cancelled') AND ended_at < :before
 RETURNING broadcast_no
 
+-- name: broadcast_gone
+-- Whether it is being removed.
+SELECT broadcast_no FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'gone'
+
 -- name: broadcast_forget
--- One that is over and past its retention.
-DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state IN ('completed', 'cancelled')
+-- Last of all that it had.
+DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'gone'
 
 -- name: broadcast_counts_forget
--- With its counts.
+-- After its recipients, its counts.
 DELETE FROM broadcast_counts WHERE org_no = :org_no AND broadcast_no = :broadcast_no
 
 -- name: recipients_forget
--- And its recipients, a bounded piece at a time.
+-- The recipients of one that is gone, a bounded piece at a time.
 DELETE FROM broadcast_recipients WHERE (org_no, broadcast_no, n) IN (
   SELECT org_no, broadcast_no, n FROM broadcast_recipients WHERE org_no = :org_no AND broadcast_no = :broadcast_no
   ORDER BY n LIMIT :limit) RETURNING n
 
 -- name: broadcasts_stale
--- Loads that were cut off, and broadcasts past their retention.
+-- Loads that were cut off, broadcasts past their retention, and what of them is not removed yet.
 SELECT b.broadcast_no, b.state FROM broadcasts b WHERE b.org_no = :org_no AND b.broadcast_no < :below
-AND (b.state = 'loading' OR (b.state IN ('completed', 'cancelled') AND b.ended_at < :before)) ORDER BY b.broadcast_no LIMIT :limit
+AND (b.state IN ('loading', 'gone') OR (b.state IN ('completed', 'cancelled') AND b.ended_at < :before)) ORDER BY b.broadcast_no LIMIT :limit
 
 -- name: broadcast_by_no
 -- One broadcast with its counts: two searches by key.
 SELECT $columns(broadcast) FROM broadcasts b
 JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
-WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state <> 'loading'
+WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state NOT IN ('loading', 'gone')
 
 -- name: broadcasts_of_org
 -- Newest first.
 SELECT $columns(broadcast) FROM broadcasts b
 JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
-WHERE b.org_no = :org_no AND b.broadcast_no < :below AND b.state <> 'loading'
+WHERE b.org_no = :org_no AND b.broadcast_no < :below AND b.state NOT IN ('loading', 'gone')
 AND (:phone_no = 0 OR b.phone_no = :phone_no)
 ORDER BY b.broadcast_no DESC LIMIT :limit OFFSET :offset
 
--- name: broadcast_lock
--- Taken before anything of its phone is locked.
-SELECT state, fed, total, skipped, paused_at, phone_no, lane FROM broadcasts
-WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state <> 'loading' /*lock*/
+-- name: broadcasts_lock
+-- only: postgresql
+-- Before anything of their phones is locked: none of them ends while its messages are put back.
+SELECT 1 FROM broadcasts b JOIN $rows(org_no bigint, broadcast_no bigint)
+ON b.org_no = r.org_no AND b.broadcast_no = r.broadcast_no ORDER BY b.org_no, b.broadcast_no /*lock of b*/
 
 -- name: broadcasts_due
--- What may be fed now, a few at a time; what another sender is feeding is left to it.
+-- What may be fed now, a few at a time.
+SELECT org_no, broadcast_no, phone_no FROM broadcasts WHERE state = 'running' AND paused_at IS NULL AND feed_at <= :now
+ORDER BY feed_at LIMIT :limit
+
+-- name: broadcast_due
+-- One of them, if it still is to be fed; what another sender is feeding is left to it.
 SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped,
   b.blocked, b.performed_by
-FROM broadcasts b WHERE b.state = 'running' AND b.paused_at IS NULL AND b.feed_at <= :now
-ORDER BY b.feed_at LIMIT :limit /*lock skip*/
+FROM broadcasts b WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state = 'running' AND b.paused_at IS NULL
+AND b.feed_at <= :now /*lock skip*/
 
 -- name: next_broadcast
 -- When the next one is to be fed.
@@ -132,6 +152,12 @@ ON c.org_no = r.org_no AND c.broadcast_no = r.broadcast_no ORDER BY c.org_no, c.
 SELECT job_id, phone_no, chat_id, lane FROM jobs /*index jobs_of_broadcast*/
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND watched = 1 AND state = 'queued' AND maybe_sent = 0 ORDER BY job_id LIMIT :limit
 
+-- name: broadcasts_half_cancelled
+-- Cancelled, and still held: their cancel is under way, or was cut off. An organisation's few holds, and a key for each.
+SELECT b.broadcast_no, b.phone_no, h.actor FROM holds h JOIN broadcasts b ON b.org_no = h.org_no AND b.broadcast_no =
+  CASE WHEN h.what LIKE 'broadcast:%' THEN CAST(substr(h.what, 11) AS BIGINT) END
+WHERE h.org_no = :org_no AND b.state = 'cancelled' ORDER BY b.broadcast_no
+
 -- name: recipients_of
 -- Recipients from n on, for lists.
 SELECT n, chat_id, vars, job_id FROM broadcast_recipients
@@ -155,7 +181,13 @@ ORDER BY b.broadcast_no DESC LIMIT 20
 SELECT n, chat_id, vars, job_id FROM broadcast_recipients
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n = :n
 
--- name: lanes_asleep
--- Chats of a phone that wait for long, up to a bound.
-SELECT count(*) AS count FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND status = 'delayed'
-  AND not_before > :after LIMIT :limit) AS asleep
+-- name: broadcast_waiting
+-- What is fed and waits or is on its way, up to a bound: all, those that may start soon, and of these the ready new chats.
+SELECT count(*) AS waiting, count(CASE WHEN soon = 1 THEN 1 END) AS soon, count(CASE WHEN soon = 1 AND fresh = 1 THEN 1 END) AS fresh
+FROM (SELECT CASE WHEN j.state = 'sending' OR l.status IN ('ready', 'busy') OR (l.status = 'delayed' AND l.not_before <= :after)
+    THEN 1 END AS soon,
+  CASE WHEN j.state = 'queued' AND l.status = 'ready' AND l.class = 1 THEN 1 END AS fresh
+  FROM jobs j /*index jobs_of_broadcast*/
+  LEFT JOIN lanes l ON l.org_no = j.org_no AND l.phone_no = j.phone_no AND l.chat_id = j.chat_id AND l.lane = j.lane
+  WHERE j.org_no = :org_no AND j.broadcast_no = :broadcast_no AND j.watched = 1 AND j.state IN ('queued', 'sending')
+  LIMIT :limit) AS waiting

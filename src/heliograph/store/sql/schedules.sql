@@ -33,9 +33,14 @@ UPDATE schedules SET state = 'deleted', next_at = NULL, updated_at = :now
 WHERE org_no = :org_no AND schedule_no = :schedule_no AND state <> 'deleted' RETURNING schedule_no
 
 -- name: schedules_due
--- What is due, a few at a time; what another sender is running is left to it.
-SELECT $columns(schedule) FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at <= :now
-ORDER BY next_at LIMIT :limit /*lock skip*/
+-- What is due, some at a time.
+SELECT org_no, schedule_no, phone_no, next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at <= :now
+ORDER BY next_at LIMIT :limit
+
+-- name: schedule_due
+-- One of them, if it still is; what another sender is running is left to it.
+SELECT $columns(schedule) FROM schedules WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled'
+AND paused_at IS NULL AND next_at <= :now /*lock skip*/
 
 -- name: schedule_ran
 -- On to the next run, in the transaction of this one; only for the one who saw it due.
@@ -61,6 +66,6 @@ WHERE r.org_no = :org_no AND r.schedule_no = :schedule_no ORDER BY r.at DESC LIM
 SELECT next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at IS NOT NULL ORDER BY next_at LIMIT 1
 
 -- name: schedule_stop
--- Its phone is gone: it runs no more.
+-- It cannot run any more: its phone is gone, or it cannot be read.
 UPDATE schedules SET state = 'completed', next_at = NULL, updated_at = :now
 WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled'

@@ -7,7 +7,8 @@ ORDER BY j.job_id /*lock of j*/
 
 -- name: steer_look
 -- Where they are, before anything is locked.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
+SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state, j.broadcast_no
+FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
 ON j.org_no = r.org_no AND j.job_id = r.job_id ORDER BY j.job_id
 
 -- name: jobs_steer

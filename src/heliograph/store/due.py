@@ -1,0 +1,132 @@
+"""Schedules that are due: each run becomes a message in the transaction that moves the schedule on.
+
+Promise: a run is enqueued exactly once, whatever crashes when and however many senders look. After a time in which
+nothing ran, what was missed is sent late once or skipped, as the schedule says, and told. One that cannot be read is
+stopped, and keeps no other from its run.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.events import SCHEDULE_MISSED
+from heliograph.domain.ids import JobId, queue_id
+from heliograph.domain.job import Enqueued, NewJob
+from heliograph.domain.moment import iso
+from heliograph.domain.recurrence import next_run
+from heliograph.domain.schedule import LATE_S, Missed, Schedule
+from heliograph.store.apart import Unreadable, apart
+from heliograph.store.enqueue import enqueue
+from heliograph.store.schedules import schedule_of
+from heliograph.store.told import told
+from heliograph.store.unit import Unit, one, run
+
+AT_ONCE = 100
+
+
+async def run_due(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
+    """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
+    due = await shell.read(lambda: one("next_schedule"))
+    if due is None or due["next_at"] > now_us:
+        return set(), None if due is None else due["next_at"]
+    phones: set[int] = set()
+
+    async def step(row: Any) -> None:
+        org_no, phone_no, schedule_no = row["org_no"], row["phone_no"], row["schedule_no"]
+        try:
+            if await shell.write(lambda: run_one(org_no, schedule_no, make_id, now_us)):
+                phones.add(phone_no)
+        except Unreadable as error:
+            why = f"It cannot be read, and was stopped: {error}"
+            await shell.write(lambda: _stop(org_no, phone_no, schedule_no, row["next_at"], why, now_us))
+            raise Unreadable(f"Schedule {queue_id(schedule_no)}: {why}") from error
+
+    rows = await shell.read(lambda: run("schedules_due", now=now_us, limit=AT_ONCE))
+    await apart((row["phone_no"], partial(step, row)) for row in rows)
+    due = await shell.read(lambda: one("next_schedule"))
+    return phones, None if due is None else due["next_at"]
+
+
+def _stop(org_no: int, phone_no: int, schedule_no: JobId, due_us: int, why: str, now_us: int) -> Unit[None]:
+    which = {"org_no": org_no, "schedule_no": schedule_no, "now": now_us}
+    yield from run("schedule_stop", **which)
+    yield from run("schedule_run_insert", at=due_us, outcome="refused", job_id=None, remarks=why, **which)
+    data = {"scheduled_id": queue_id(schedule_no), "due_at": iso(due_us), "outcome": "refused"}
+    yield from told(org_no, phone_no, SCHEDULE_MISSED, why, data, now_us)
+
+
+def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_us: int) -> Unit[bool]:
+    """Whether its phone got work."""
+    row = yield from one("schedule_due", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    if row is None:
+        return False
+    try:
+        schedule = schedule_of(row)
+        due_us: int = row["next_at"]
+        # of the runs that are due, the last one counts; those before it were missed
+        last_us, next_us = due_us, next_run(schedule.first_at_us, schedule.repeat, due_us)
+        while next_us is not None and next_us <= now_us:
+            last_us, next_us = next_us, next_run(schedule.first_at_us, schedule.repeat, next_us)
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:  # KeyError: a time zone that nobody here knows
+        raise Unreadable(str(error)) from error
+    late = now_us - last_us > LATE_S * 1_000_000
+    job_id: JobId | None = None
+    outcome, remarks = "queued", ""
+    if schedule.skip_next:
+        outcome, remarks = "skipped", "Skipped, as was asked."
+    elif late and schedule.missed is Missed.SKIP:
+        outcome, remarks = "missed", f"Was due at {iso(last_us)}, while nothing ran."
+    else:
+        suppressed = yield from one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
+        if suppressed is not None:
+            outcome, remarks = "refused", "The chat is on the suppression list."
+        else:
+            job_id = make_id()
+            outcome = "late" if late else "queued"
+            remarks = f"Was due at {iso(last_us)}." if late else ""
+    moved = yield from one(
+        "schedule_ran",
+        org_no=schedule.org_no,
+        schedule_no=schedule.schedule_no,
+        next_at=next_us,
+        was=due_us,
+        ran=int(job_id is not None),
+    )
+    if moved is None:
+        return False
+    if job_id is not None:
+        (result,) = yield from enqueue([_job(schedule, job_id, now_us)], now_us)
+        if not isinstance(result, Enqueued):
+            job_id, outcome, remarks = None, "refused", "The phone was deleted."
+            yield from run("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
+    yield from run(
+        "schedule_run_insert",
+        org_no=schedule.org_no,
+        schedule_no=schedule.schedule_no,
+        at=last_us,
+        outcome=outcome,
+        job_id=job_id,
+        remarks=remarks,
+        now=now_us,
+    )
+    if outcome in ("missed", "late") or last_us != due_us:
+        data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
+        detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
+        yield from told(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
+    return job_id is not None
+
+
+def _job(schedule: Schedule, job_id: JobId, now_us: int) -> NewJob:
+    return NewJob(
+        job_id=job_id,
+        org_no=schedule.org_no,
+        phone_no=schedule.phone_no,
+        chat_id=schedule.chat_id,
+        content=schedule.content,
+        lane=schedule.lane,
+        performed_by=schedule.performed_by,
+        expires_at_us=None if schedule.lasts_s is None else now_us + round(schedule.lasts_s * 1_000_000),
+        schedule_no=schedule.schedule_no,
+    )
