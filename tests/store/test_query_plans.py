@@ -44,8 +44,8 @@ HOT = _words("""
     jobs_insert_plain jobs_named jobs_of_org jobs_of_phone jobs_onward jobs_orphan jobs_sent jobs_settle jobs_start
     known_message lanes_busy_of_phone lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known
     lanes_lock lanes_of_new_chats lanes_on_their_way lanes_set lanes_waiting_for leases_release leases_take
-    orphans_keep orphans_take owners_lock phones_now purge_named queues_count queues_count_alike receipts_apply
-    receipts_climb receipts_jobs receipts_lock waiting_in_lanes waiting_now
+    orphans_keep orphans_take owners_lock phones_now prune_page prune_told purge_named queues_count
+    queues_count_alike receipts_apply receipts_climb receipts_jobs receipts_lock waiting_in_lanes waiting_now
 """)
 # one narrow row a phone or a sender, all of them wanted
 WHOLE = _words("""
@@ -58,7 +58,7 @@ SMALL = _words("""
 # in the background, a bounded piece at a time
 BACKGROUND = _words("""
     idempotency_drop idempotency_old inbound_drop inbound_old orphans_drop orphans_old prune_aliases
-    prune_candidates prune_events prune_jobs
+    prune_events prune_jobs
 """)
 DISTRIBUTED = _words("""
     jobs lanes queues events chats aliases orphans inbound idempotency leases phones holds pace_log broadcasts

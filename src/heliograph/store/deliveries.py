@@ -72,7 +72,7 @@ def _settle(worker: str, finished: Sequence[Finished], probe_s: float, now_us: i
     yield from batch("attempts_insert", changes.attempts)
     yield from batch("bodies_insert", changes.bodies)
     yield from batch("streams_park", sorted(changes.parked))
-    yield from _relink(sorted(held), changes.waits)
+    yield from relink(sorted(held), changes.waits)
     disabled = yield from _judge(endpoints, ours, probe_s, now_us)
     return len(finished) - len(ours), disabled
 
@@ -100,7 +100,7 @@ def _note(changes: _Changes, stream: StreamKey, done: Done, now_us: int) -> None
         changes.bodies.append((was.org_no, was.no, done.body))
 
 
-def _relink(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
+def relink(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
     """Gives each stream its next delivery, or removes it; the streams must be locked.
 
     The look for the next one is a statement of its own after the lock: in one statement a delivery that is being fanned

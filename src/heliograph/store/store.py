@@ -28,16 +28,37 @@ from heliograph.domain.job import (
 )
 from heliograph.domain.pacing import PaceRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.ports.engine import (
+    PRUNE_FROM,
+    Advanced,
+    Applied,
+    Fleet,
+    Lease,
+    PhoneReceipts,
+    PrunePlace,
+    Seen,
+    Settlement,
+    StartWish,
+)
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, broadcast_list, broadcasts, cancel, keyed, leases, look, receipts, unwanted
+from heliograph.store import (
+    accounts,
+    broadcast_list,
+    broadcasts,
+    cancel,
+    keyed,
+    leases,
+    look,
+    prune,
+    receipts,
+    unwanted,
+)
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, run
 
 T = TypeVar("T")
 PRESSED = 8  # callers
-_STEP = 2000  # rows that go in one transaction
 
 
 class Shell(Protocol):
@@ -285,18 +306,11 @@ class Store:
             )
         )
 
-    async def prune(self, before_us: int, limit: int) -> int:
-        """Jobs first, a step for each organisation; then keys, orphans and inbound messages."""
-        below = JobIds(lambda: before_us).make()
-        ended = 0
-        for org in await self.orgs():
-            ended += await self.shell.write(lambda: cancel.prune(org.org_no, before_us, below, limit))  # noqa: B023
-        return ended
+    async def prune(self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM) -> tuple[int, PrunePlace | None]:
+        return await prune.step(self.shell, before_us, limit, place)
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
-        for kind, us in {"idempotency": day_ago_us, "orphans": day_ago_us, "inbound": before_us}.items():
-            while await self.shell.write(lambda: cancel.prune_old(kind, us, _STEP)) == _STEP:  # noqa: B023
-                pass
+        await prune.rest(self.shell, before_us, day_ago_us)
         for row in await self.shell.read(lambda: run("phones_left")):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

@@ -278,13 +278,38 @@ RETURNING deliveries.no, deliveries.endpoint_no
 UPDATE streams SET status = 'ready', not_before = NULL
 WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND stream = :stream AND status = 'delayed' RETURNING stream
 
--- name: prune_deliveries
--- The oldest that have ended, past their retention.
-SELECT org_no, no FROM deliveries WHERE org_no = :org_no AND state <> 'pending' AND created_at < :before ORDER BY no LIMIT :limit
+-- name: deliveries_page
+-- The next deliveries of an organisation, ended or not: so many rows are read and no more.
+SELECT no, state, created_at FROM deliveries WHERE org_no = :org_no AND no > :above ORDER BY no LIMIT :limit
 
 -- name: deliveries_delete
--- With their history.
+-- Not one that is to be made again meanwhile.
 DELETE FROM deliveries WHERE (org_no, no) IN (SELECT r.org_no, r.no FROM $rows(org_no bigint, no bigint))
+AND state || '' <> 'pending' RETURNING org_no, no
+
+-- name: endpoints_given_up
+-- Endpoints that were disabled long ago and have something waiting: one probe each.
+SELECT e.org_no, e.endpoint_no FROM endpoints e WHERE e.disabled_at < :before AND EXISTS (
+  SELECT 1 FROM deliveries d /*index deliveries_pending*/
+  WHERE d.org_no = e.org_no AND d.endpoint_no = e.endpoint_no AND d.state = 'pending')
+ORDER BY e.org_no, e.endpoint_no
+
+-- name: deliveries_left
+-- What waits for one endpoint, a bounded piece at a time.
+SELECT no, stream FROM deliveries /*index deliveries_pending*/
+WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND state = 'pending' ORDER BY stream, place LIMIT :limit
+
+-- name: streams_lock
+-- only: postgresql
+-- Streams before deliveries, sorted: the one order of locks.
+SELECT 1 FROM streams s JOIN $rows(org_no bigint, endpoint_no bigint, stream text)
+ON s.org_no = r.org_no AND s.endpoint_no = r.endpoint_no AND s.stream = r.stream
+ORDER BY s.org_no, s.endpoint_no, s.stream /*lock of s*/
+
+-- name: deliveries_cancel
+-- They are not tried any more.
+UPDATE deliveries SET state = 'cancelled', not_before = NULL, finished_at = :now FROM $rows(org_no bigint, no bigint)
+WHERE deliveries.org_no = r.org_no AND deliveries.no = r.no AND deliveries.state || '' = 'pending'
 
 -- name: attempts_delete
 -- With their deliveries.

@@ -141,9 +141,14 @@ WHERE inbound.org_no = r.org_no AND inbound.phone_no = r.phone_no AND inbound.me
 -- Told to whoever listens.
 UPDATE org_events SET fanned = 1 WHERE org_event_no IN (SELECT r.org_event_no FROM $rows(org_event_no bigint))
 
--- name: prune_org_events
--- Past their retention.
-DELETE FROM org_events WHERE fanned = 1 AND at < :before
+-- name: org_events_prune
+-- Past their retention, if no webhook has to tell of them any more; a bounded piece at a time.
+DELETE FROM org_events WHERE org_no = :org_no AND org_event_no IN (
+  SELECT g.org_event_no FROM org_events g /*index org_events_age*/
+  WHERE g.org_no = :org_no AND g.fanned = 1 AND g.at < :before AND NOT EXISTS (
+    SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = g.org_no AND d.job_id IS NULL AND d.ref IS NULL
+    AND d.n = g.org_event_no AND d.state = 'pending')
+  ORDER BY g.at LIMIT :limit)
 
 -- name: fanouts_all
 -- The organisations that ever had a hook.
