@@ -11,7 +11,7 @@ import pytest
 
 from heliograph.clock import SystemClock
 from heliograph.store.migrate import migrations
-from heliograph.store.postgresql import PostgresShell
+from heliograph.store.postgresql import BEGIN, PostgresShell
 from heliograph.store.statements import queries
 from tests.webhooks.conftest import opened, unheard
 
@@ -97,9 +97,10 @@ async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgres
                 "INSERT INTO endpoints (org_no, url) SELECT 1, 'http://x/' || g FROM generate_series(1, 50) g"
             )
             await connection.execute(
-                "INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, n, ack,"
-                " ack_before, sequence, state, created_at) SELECT 1, g, g, g % 50, g % 50 + 1, 'chat ' || g % 20000,"
-                " 'message.sent', 'job', 1, 1, 0, 1, 'pending', g FROM generate_series(1, 100000) g"
+                "INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, job_id, n,"
+                " ack, ack_before, sequence, state, created_at)"
+                " SELECT 1, g, g, g % 50, g % 50 + 1, 'chat ' || g % 20000, 'message.sent',"
+                " 'job', g % 50000, 1, 1, 0, 1, 'pending', g FROM generate_series(1, 100000) g"
             )
             await connection.execute(
                 "INSERT INTO streams (org_no, endpoint_no, stream, status, head_no) SELECT org_no, endpoint_no, stream,"
@@ -114,9 +115,17 @@ async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgres
                 ("deliveries_settle", (5, [1], [6], ["delivered"], [1], [1], ["delivered"], ["chat 6"], [None])),
                 ("deliveries_listed", (1, 6, 10**9, None, 50)),
                 ("streams_due", (5, 500)),
+                ("prune_told", ([1, 1], [7, 60_000])),
+                ("inbound_drop", ([1], [1], ["M1"])),
+                ("org_events_prune", (1, 5, 500)),
+                ("deliveries_page", (1, 50, 500)),
+                ("deliveries_left", (1, 7, 500)),
+                ("endpoints_given_up", (5,)),
             ):
                 query = queries("postgresql")[name]
+                await connection.execute(BEGIN)
                 plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", *args)
+                await connection.execute("ROLLBACK")
                 read = _rows_read(json.loads(plan))
                 assert read <= 2000, (name, read)
         finally:

@@ -106,7 +106,7 @@ CREATE TABLE deliveries (
 ) $fill(80) $clustered;
 CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
 -- what a delivery still has to tell of may not be pruned
-CREATE INDEX deliveries_telling ON deliveries (org_no, job_id, ref, n) WHERE state = 'pending';
+CREATE INDEX deliveries_telling ON deliveries (job_id, org_no, ref, n) WHERE state = 'pending';
 CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 

@@ -16,7 +16,7 @@ UPDATE jobs SET state = r.state, seq = coalesce(r.seq, jobs.seq), attempts = r.a
   detail = r.detail, not_before = NULL, ack = r.ack, events = jobs.events + 1,
   sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, :now) ELSE jobs.sent_at END,
   settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE NULL END,
-  watched = CASE WHEN r.state = 'queued' THEN 1 END, again = CASE WHEN r.state = 'queued' THEN 1 END
+  watched = CASE WHEN r.state = 'queued' THEN 1 END
 FROM $rows(org_no bigint, job_id bigint, state text, seq bigint, attempts int, reason text, detail text, ack int)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 RETURNING jobs.job_id, jobs.events
