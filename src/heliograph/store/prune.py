@@ -84,3 +84,14 @@ def inbound(before_us: int, since_us: int, limit: int) -> Unit[int | None]:
         return None
     last: int = rows[-1]["created_at"]
     return last if last > since_us else last + 1  # more of one moment than a step takes: the rest in a minute
+
+
+def lanes_of_phone(org_no: int, phone_no: int) -> Unit[int]:
+    """Of a deleted phone: what hangs in them is decided."""
+    return len((yield from run("phone_lanes_forget", org_no=org_no, phone_no=phone_no, limit=_STEP)))
+
+
+def pace_of_phone(org_no: int, phone_no: int, now_us: int) -> Unit[int]:
+    """Of a deleted phone: its starts and its holds."""
+    yield from run("phone_holds_forget", org_no=org_no, phone_no=phone_no)
+    return len((yield from run("pace_prune", org_no=org_no, phone_no=phone_no, before=now_us + 1)))

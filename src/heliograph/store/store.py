@@ -234,11 +234,16 @@ class Store:
         return True
 
     async def _empty(self, org_no: int, phone_no: int, actor: str) -> None:
-        """Ends what waits for a deleted phone."""
+        """Ends what waits for a deleted phone, and forgets its lanes, holds and pace."""
         await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
         now_us = self._clock.now_us()
-        while await self.shell.write(lambda: cancel.orphan_retries_step(org_no, phone_no, actor, now_us)):
-            pass
+        for step in (
+            partial(cancel.orphan_retries_step, org_no, phone_no, actor, now_us),
+            partial(prune.lanes_of_phone, org_no, phone_no),
+            partial(prune.pace_of_phone, org_no, phone_no, now_us),
+        ):
+            while await self.shell.write(step):
+                pass
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()
