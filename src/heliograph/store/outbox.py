@@ -29,8 +29,8 @@ class OutboxStore:
 
     async def due(self) -> list[tuple[int, int]]:
         now_us = self._clock.now_us()
-        if await self._shell.read(lambda: deliveries.next_due(now_us)):
-            await self._shell.write(lambda: deliveries.promote(now_us))
+        if over := await self._shell.read(lambda: deliveries.waits_over(now_us)):
+            await self._shell.write(lambda: deliveries.promote(over, now_us))
         return await self._shell.read(lambda: deliveries.due(now_us))
 
     async def move(
