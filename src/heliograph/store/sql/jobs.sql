@@ -33,17 +33,20 @@ SELECT CAST(coalesce(sum(waiting + active), 0) AS BIGINT) AS waiting
 FROM queues WHERE org_no = :org_no AND phone_no = :phone_no AND lane = :lane
 
 -- name: counts_of_phone
--- From the counters: six rows.
+-- From the counters: six rows. `delayed`: schedules that have a run to come, at most so many, by their index.
 SELECT CAST(sum(waiting) AS BIGINT) AS waiting, CAST(sum(active) AS BIGINT) AS active,
-  CAST(sum(completed) AS BIGINT) AS completed, CAST(sum(failed) AS BIGINT) AS failed, CAST(sum(delayed) AS BIGINT) AS delayed,
+  CAST(sum(completed) AS BIGINT) AS completed, CAST(sum(failed) AS BIGINT) AS failed,
+  (SELECT count(*) FROM (SELECT 1 FROM schedules s /*index schedules_to_come*/ WHERE s.org_no = :org_no
+    AND s.phone_no = :phone_no AND s.state = 'scheduled' LIMIT :most) AS t) AS delayed,
   CAST(0 AS BIGINT) AS paused
 FROM queues WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: counts_of_org
--- From the counters: six rows a phone; what waits on a paused phone is told apart.
+-- From the counters: six rows a phone; what waits on a paused phone is told apart. `delayed`: as above.
 SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
   CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
-  CAST(sum(q.delayed) AS BIGINT) AS delayed,
+  (SELECT count(*) FROM (SELECT 1 FROM schedules s /*index schedules_to_come*/ WHERE s.org_no = :org_no
+    AND s.state = 'scheduled' LIMIT :most) AS t) AS delayed,
   CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
 FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no WHERE q.org_no = :org_no
 
