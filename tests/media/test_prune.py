@@ -8,6 +8,7 @@ from heliograph.app.stores import open_store
 from heliograph.domain.content import Content, Kind, Media
 from heliograph.domain.ids import JobIds, new_phone_id
 from heliograph.domain.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.schedule import Schedule
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
@@ -79,5 +80,40 @@ async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_
         await desk.send()
         assert await desk.send() == old
         assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 1
+    finally:
+        await desk.store.shell.close()
+
+
+async def test_what_nobody_can_settle_any_more_keeps_its_own_file_and_no_other(tmp_path: Path) -> None:
+    folder, clock = MediaFolder(tmp_path / "media"), HandClock()
+    clock.us = NOW_US - 400 * DAY_US
+    desk = await open_desk(tmp_path / "h.db", clock)
+    try:
+        own, other = keep(folder, b"own", days_old=400), keep(folder, b"other", days_old=390)
+        await desk.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 3, own)))
+        await desk.start()
+        await desk.store.delete_phone(desk.org_no, desk.phone_no, "Asha")
+        assert await prune_media(folder, FileStore(desk.store.shell).needed, Fixed(), days=30) == 1
+        assert [folder.path(name).exists() for name in (own, other)] == [True, False]
+    finally:
+        await desk.store.shell.close()
+
+
+async def test_the_file_of_a_schedule_that_ran_for_the_last_time_stays_for_its_message(tmp_path: Path) -> None:
+    folder, clock = MediaFolder(tmp_path / "media"), HandClock()
+    clock.us = NOW_US - 60 * DAY_US
+    desk = await open_desk(tmp_path / "h.db", clock)
+    try:
+        file = keep(folder, b"later", days_old=60)
+        steering = SteeringStore(desk.store.shell, clock, desk.ids)
+        content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file))
+        at_us = NOW_US - DAY_US
+        await steering.schedule(Schedule(desk.org_no, desk.ids.make(), desk.phone_no, "a@c.us", content, at_us))
+        clock.us = at_us
+        await steering.run_schedules()
+        needed = FileStore(desk.store.shell).needed
+        assert await prune_media(folder, needed, Fixed(), days=30) == 0
+        await desk.send()
+        assert await prune_media(folder, needed, Fixed(NOW_US + 32 * DAY_US), days=30) == 1
     finally:
         await desk.store.shell.close()

@@ -11,6 +11,7 @@ from heliograph.domain.recurrence import Every, Repeat
 from heliograph.domain.schedule import Missed, Schedule
 from heliograph.domain.wire import serialized_id
 from heliograph.domain.wire_broadcast import occurrence_object
+from heliograph.store.backlog import BacklogReader
 from tests.steering.world import SENT, S, World
 
 HOUR = 3_600 * S
@@ -150,3 +151,25 @@ async def test_other_organisations_never_see_a_schedule(world: World) -> None:
     assert not await world.steering.delete_schedule(other.org_no, made.schedule_no)
     assert await world.steering.schedules(other.org_no, None, limit=10, offset=0) == []
     assert await world.steering.change_schedule(other.org_no, made.schedule_no, lambda row: row) is None
+
+
+async def test_what_is_scheduled_is_counted_until_its_last_run(world: World) -> None:
+    made = await world.steering.schedule(new(world))
+    await world.steering.schedule(new(world, repeat=Repeat(Every.DAY)))
+    for phone_no in (world.phone_no, None):
+        assert (await world.store.health(world.org_no, phone_no)).delayed == 2
+    world.clock.us = made.first_at_us
+    await world.steering.run_schedules()
+    for phone_no in (world.phone_no, None):
+        assert (await world.store.health(world.org_no, phone_no)).delayed == 1
+    assert (await BacklogReader(world.shell, world.clock)()).scheduled == 1
+
+
+async def test_runs_past_their_retention_go(world: World) -> None:
+    made = await world.steering.schedule(new(world, repeat=Repeat(Every.DAY)))
+    for day in range(3):
+        world.clock.us = made.first_at_us + day * DAY
+        await world.steering.run_schedules()
+    await world.steering.sweep_broadcasts(world.clock.us - HOUR)
+    found = await world.steering.occurrences(world.org_no, made.schedule_no, limit=10, offset=0)
+    assert [one.at_us for one in found] == [world.clock.us]

@@ -63,3 +63,12 @@ async def test_a_long_queue_expires_in_steps(desk: Desk) -> None:
     desk.clock.turn(2)
     assert await _sweep(desk) == 450
     assert await desk.look("SELECT 1 FROM lanes") == []
+
+
+async def test_what_may_have_been_sent_is_not_looked_at_again_and_again(desk: Desk) -> None:
+    await desk.put("a", expires_at_us=desk.clock.now_us() + 5_000_000)
+    (one,) = await desk.start()
+    await desk.settle(one, retry(2.0, maybe_sent=True))
+    desk.clock.turn(10)
+    now_us = desk.clock.now_us()
+    assert await desk.store.shell.read(lambda: phones_expiring(now_us)) == []

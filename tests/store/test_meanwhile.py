@@ -11,7 +11,7 @@ from heliograph.domain.job import Enqueued
 from heliograph.domain.states import State
 from heliograph.ports.engine import StartWish
 from heliograph.ports.provider import Inbound
-from heliograph.store import cancel, holds, receipts, steer
+from heliograph.store import holds, prune, receipts, steer
 from heliograph.store.advance import advance
 from heliograph.store.steering import SteeringStore
 from tests.store.stepwise import Stepwise, waits
@@ -64,9 +64,9 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(desk: Des
     await desk.put(key="k", body="x")
     desk.clock.turn(86_401)
     before_us = desk.clock.now_us() - DAY_US
-    slow = await Stepwise.begin(desk.where, cancel.prune_old("idempotency", before_us, 100))
+    slow = await Stepwise.begin(desk.where, prune.keys(before_us, 100))
     await slow.until("idempotency_old")
-    await desk.store.shell.write(lambda: cancel.prune_old("idempotency", before_us, 100))
+    await desk.store.shell.write(lambda: prune.keys(before_us, 100))
     made = await desk.put_job(desk.job(key="k", body="x"))
     await slow.end()
     again = await desk.put_job(desk.job(key="k", body="x"))
@@ -80,7 +80,7 @@ async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(d
     asked = steer.retry_now(desk.org_no, [job_id], "ada", desk.clock.now_us())
     late = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
     desk.clock.turn(1)
-    assert await desk.store.prune(desk.clock.now_us(), 10) == 1
+    assert (await desk.store.prune(desk.clock.now_us(), 10))[0] == 1
     assert await late.end() == {job_id: "unknown"}
     assert await desk.look("SELECT 1 FROM lanes") == []
     last = await desk.put("a")

@@ -3,9 +3,10 @@
 from heliograph.domain.ids import JobId
 from heliograph.domain.states import State
 from heliograph.domain.verdict import Verdict
+from heliograph.ports.engine import PrunePlace
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.sender.prune import prune_once
-from heliograph.store.unit import batch
+from heliograph.store.unit import batch, run
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
 DAYS = 30.0
@@ -59,13 +60,21 @@ async def test_nothing_goes_before_it_was_told(desk: Desk) -> None:
     assert await prune_once(desk.store, desk.clock, days=DAYS) == 1
 
 
+async def _walk(desk: Desk, before_us: int) -> list[tuple[int, PrunePlace | None]]:
+    """What each step of a prune gives."""
+    steps = [await desk.store.prune(before_us, 5)]
+    while (place := steps[-1][1]) is not None:
+        steps.append(await desk.store.prune(before_us, 5, place))
+    return steps
+
+
 async def test_prunes_go_in_steps(desk: Desk) -> None:
     for n in range(12):
         await desk.put(f"chat{n}")
         await desk.send()
     desk.clock.turn(31 * 86_400)
     before = desk.clock.now_us() - 30 * 86_400_000_000
-    assert [await desk.store.prune(before, 5) for _ in range(4)] == [5, 5, 2, 0]
+    assert [gone for gone, _ in await _walk(desk, before)] == [5, 5, 2, 0]
 
 
 async def test_receipts_that_nobody_claimed_and_old_inbound_messages_go(desk: Desk) -> None:
@@ -85,7 +94,26 @@ async def test_a_message_put_back_while_it_was_being_pruned_stays(desk: Desk) ->
     job_id = await desk.put("a")
     await desk.send(REFUSED)
     waiting = await desk.put("b")
-    found = await desk.store.shell.write(lambda: batch("prune_jobs", [(desk.org_no, waiting)]))
+    found = await desk.store.shell.write(lambda: batch("prune_jobs", [(desk.org_no, waiting)], before=2**62))
     assert list(found) == []
     assert (await desk.get(job_id)).state is State.FAILED
     assert (await desk.get(waiting)).state is State.QUEUED
+
+
+async def test_a_prune_reads_a_bounded_piece_and_never_twice_of_what_waits(desk: Desk) -> None:
+    waiting = [await desk.put(f"chat{n}") for n in range(12)]
+    desk.clock.turn(31 * 86_400)
+    before = desk.clock.now_us() - 30 * 86_400_000_000
+    places = [place for _, place in await _walk(desk, before)]
+    assert places == [(desk.org_no, waiting[4]), (desk.org_no, waiting[9]), None]
+
+
+async def test_a_key_that_is_used_anew_while_it_is_being_pruned_is_kept(desk: Desk) -> None:
+    await desk.put(key="k", body="x")
+    desk.clock.turn(86_401)
+    before = desk.clock.now_us() - 86_400_000_000
+    (old,) = await desk.store.shell.read(lambda: run("idempotency_old", before=before, limit=9))
+    await desk.store.prune_rest(0, before)
+    await desk.put(key="k", body="x")
+    await desk.store.shell.write(lambda: batch("idempotency_drop", [tuple(old)], before=before))
+    assert len(await desk.look("SELECT 1 FROM idempotency")) == 1

@@ -6,6 +6,7 @@ from heliograph.domain.ids import JobId
 from heliograph.domain.job import Enqueued
 from heliograph.domain.states import Lane, State
 from heliograph.store import accounts, cancel
+from heliograph.store.steering import SteeringStore
 from heliograph.store.unit import Unit
 from tests.store.world import SENT, Desk, another_phone, retry, uncertain
 
@@ -139,3 +140,23 @@ async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_on_its
     await desk.settle(on_its_way, SENT)
     later = await desk.put("a")
     assert [started.job.job_id for started in await desk.start(10)] == [later]
+
+
+async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(desk: Desk) -> None:
+    await desk.put("a")
+    await desk.send(uncertain(20.0))
+    steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+    await steering.pause_chat(desk.org_no, desk.phone_no, "b@c.us", "ada")
+    await desk.change(f"INSERT INTO pace_log VALUES ({desk.org_no}, {desk.phone_no}, 1, 'a', 1)")
+    left = "SELECT 1 FROM lanes UNION ALL SELECT 2 FROM holds UNION ALL SELECT 3 FROM pace_log"
+    assert len(await desk.look(left)) == 3
+    await desk.store.delete_phone(desk.org_no, desk.phone_no, "ada")
+    assert await desk.look(left) == []
+
+
+async def test_what_a_crash_left_of_a_deleted_phone_is_forgotten_later(desk: Desk) -> None:
+    await desk.change(f"INSERT INTO pace_log VALUES ({desk.org_no}, {desk.phone_no}, 1, 'a', 1)")
+    now_us = desk.clock.now_us()
+    await desk.store.shell.write(lambda: accounts.delete_phone(desk.org_no, desk.phone_no, now_us))
+    await desk.store.prune_rest(0, 0)
+    assert await desk.look("SELECT 1 FROM pace_log") == []

@@ -5,57 +5,40 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
+import heliograph.store
 from heliograph.clock import SystemClock
 from heliograph.store.migrate import migrations
-from heliograph.store.postgresql import PostgresShell
+from heliograph.store.postgresql import BEGIN, PostgresShell
 from heliograph.store.statements import queries
 from tests.webhooks.conftest import opened, unheard
 
-HOT = [
-    "fanout_due",
-    "hooks_listening",
-    "events_to_fan",
-    "inbound_to_fan",
-    "org_events_to_fan",
-    "events_fanned",
-    "inbound_fanned",
-    "org_events_fanned",
-    "streams_feed",
-    "streams_left",
-    "streams_free",
-    "streams_due",
-    "streams_promote",
-    "next_due",
-    "endpoints_due",
-    "endpoints_open",
-    "streams_ready",
-    "streams_claim",
-    "stream_deliveries",
-    "jobs_to_tell",
-    "events_to_tell",
-    "inbound_to_tell",
-    "phones_to_tell",
-    "orgs_to_tell",
-    "endpoints_seen",
-    "endpoints_lock",
-    "endpoints_health",
-    "streams_held",
-    "deliveries_settle",
-    "streams_heads",
-    "streams_set",
-    "streams_drop",
-    "deliveries_listed",
-    "delivery_by_no",
-    "attempts_of",
-    "replay_dead",
-    "replay_range",
-    "deliveries_replay",
-    "stream_hasten",
-]
+FOLDER = Path(heliograph.store.__file__).parent / "sql"
+NAMES = sorted(
+    {
+        name
+        for file in ("hooks", "deliveries")
+        for name in re.findall(r"-- name: (\w+)", (FOLDER / f"{file}.sql").read_text())
+    }
+)
+# plain reads over all organisations, which take no locks: what they find is locked by its organisation afterwards
+OVER_ALL = {
+    "streams_due": "whose wait is over: by the index of times",
+    "streams_left": "what a worker that is gone had claimed: by the index of claims",
+    "endpoints_due": "one row a URL, a probe each",
+    "endpoints_given_up": "one row a URL, a probe each",
+    "fanout_due": "one row an organisation, three probes each",
+    "fanouts_all": "one row an organisation",
+}
+WHOLE = {"worker_beat", "workers_dead", "worker_forget"}  # one row a process
+DISTRIBUTED = {
+    "deliveries", "streams", "delivery_bodies", "delivery_attempts", "events", "jobs", "inbound", "org_events",
+    "fanouts", "signing_keys", "endpoints", "hooks",
+}  # fmt: skip
 # tables that hold a backlog; a search in a partial index that holds only what is due is no scan of it
 LARGE = ("deliveries", "streams", "events", "jobs", "inbound", "delivery_bodies", "delivery_attempts")
 
@@ -70,7 +53,7 @@ def sqlite_file(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-@pytest.mark.parametrize("name", HOT)
+@pytest.mark.parametrize("name", [name for name in NAMES if name in queries("sqlite")])
 def test_no_hot_statement_scans_a_large_table_on_sqlite(sqlite_file: sqlite3.Connection, name: str) -> None:
     query = queries("sqlite")[name]
     params = dict.fromkeys((*query.params, *query.columns, "rows"))
@@ -82,6 +65,45 @@ def test_no_hot_statement_scans_a_large_table_on_sqlite(sqlite_file: sqlite3.Con
     for *_, step in plan:
         word = re.match(r"SCAN (\w+)", step)
         assert not (word and word[1] in large), f"{name}: {[step for *_, step in plan]}"
+
+
+async def test_every_search_names_the_organisation_but_plain_looks_over_all_which_take_no_locks(
+    postgres_url: str,
+) -> None:
+    """A locking read over all shards does not work on a distributed PostgreSQL."""
+    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    wrong = []
+    async with opened(shell):
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            await connection.execute(BEGIN)
+            for name in [name for name in NAMES if name in queries("postgresql") and name not in WHOLE]:
+                query = queries("postgresql")[name]
+                given = ", ".join(["NULL"] * (len(query.params) + len(query.columns)))
+                await connection.execute(f"PREPARE {name} AS {query.sql}")
+                text = await connection.fetchval(
+                    f"EXPLAIN (FORMAT JSON) EXECUTE {name}" + (f"({given})" if given else "")
+                )
+                nodes = list(_nodes(json.loads(text)[0]["Plan"]))
+                bare = [node for node in nodes if _without_organisation(node)]
+                if name in OVER_ALL:
+                    assert bare, f"{name} need not be named here"
+                    bare = [node for node in nodes if node["Node Type"] in ("LockRows", "ModifyTable")]
+                wrong += [f"{name}: {node}" for node in bare]
+        finally:
+            await connection.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _without_organisation(node: dict[str, Any]) -> bool:
+    named = f"{node.get('Index Cond', '')} {node.get('Filter', '')}"
+    return node.get("Relation Name") in DISTRIBUTED and node["Node Type"] != "ModifyTable" and "org_no" not in named
 
 
 @pytest.mark.parametrize("analysed", [False, True], ids=["stale statistics", "fresh statistics"])
@@ -97,9 +119,10 @@ async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgres
                 "INSERT INTO endpoints (org_no, url) SELECT 1, 'http://x/' || g FROM generate_series(1, 50) g"
             )
             await connection.execute(
-                "INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, n, ack,"
-                " ack_before, sequence, state, created_at) SELECT 1, g, g, g % 50, g % 50 + 1, 'chat ' || g % 20000,"
-                " 'message.sent', 'job', 1, 1, 0, 1, 'pending', g FROM generate_series(1, 100000) g"
+                "INSERT INTO deliveries (org_no, no, place, hook_no, endpoint_no, stream, event, source, job_id, n,"
+                " ack, ack_before, sequence, state, created_at)"
+                " SELECT 1, g, g, g % 50, g % 50 + 1, 'chat ' || g % 20000, 'message.sent',"
+                " 'job', g % 50000, 1, 1, 0, 1, 'pending', g FROM generate_series(1, 100000) g"
             )
             await connection.execute(
                 "INSERT INTO streams (org_no, endpoint_no, stream, status, head_no) SELECT org_no, endpoint_no, stream,"
@@ -114,9 +137,17 @@ async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgres
                 ("deliveries_settle", (5, [1], [6], ["delivered"], [1], [1], ["delivered"], ["chat 6"], [None])),
                 ("deliveries_listed", (1, 6, 10**9, None, 50)),
                 ("streams_due", (5, 500)),
+                ("prune_told", ([1, 1], [7, 60_000])),
+                ("inbound_drop", ([1], [1], ["M1"])),
+                ("org_events_prune", (1, 5, 500)),
+                ("deliveries_page", (1, 50, 500)),
+                ("deliveries_left", (1, 7, 500)),
+                ("endpoints_given_up", (5,)),
             ):
                 query = queries("postgresql")[name]
+                await connection.execute(BEGIN)
                 plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", *args)
+                await connection.execute("ROLLBACK")
                 read = _rows_read(json.loads(plan))
                 assert read <= 2000, (name, read)
         finally:

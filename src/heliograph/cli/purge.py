@@ -27,7 +27,7 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
         body["broadcast_id"] = broadcast_id
     if not body and not yes:
         counts = gateway.get("/message/queues/health")
-        waiting = int(counts.get("waiting", 0)) + int(counts.get("delayed", 0))
+        waiting = int(counts.get("waiting", 0))
         if not sys.stdin.isatty():
             raise Failed(
                 f"{waiting:,} waiting messages would be cancelled.", todo="Add --yes to do that.", code=Exit.USAGE

@@ -1,8 +1,7 @@
 """Retention of files: those last used before their time, and needed by no message to come, go in small steps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Set
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.media import MediaStore
@@ -12,17 +11,12 @@ STEP = 500
 DAY_US = 86_400_000_000
 
 
-class Needed(Protocol):
-    @property
-    def since_us(self) -> int: ...
-
-    @property
-    def sha256(self) -> Collection[str]: ...
+Needed = Callable[[int], Awaitable[Set[str]]]
 
 
 async def keep_media_pruned(
     media: MediaStore,
-    needed: Callable[[int], Awaitable[Needed]],
+    needed: Needed,
     clock: Clock,
     *,
     days: float,
@@ -37,15 +31,14 @@ async def keep_media_pruned(
             log("prune_media_failed", error=f"{type(error).__name__}: {error}")
 
 
-async def prune_media(
-    media: MediaStore, needed: Callable[[int], Awaitable[Needed]], clock: Clock, *, days: float
-) -> int:
-    """A file is marked as used when it is given again, before its job is made: what is older than every job that still
-    waits, and is in no list to come, nobody will ask for."""
-    now_us = clock.now_us()
-    keep = await needed(now_us)
-    before_s = min(now_us - round(days * DAY_US), keep.since_us - DAY_US) / 1e6
+async def prune_media(media: MediaStore, needed: Needed, clock: Clock, *, days: float) -> int:
+    """A file is marked as used when it is given again, before its job is made: what is older than the retention, and is
+    named by no older message that may still be sent and in no list to come, nobody will ask for.
+    """
+    before_us = clock.now_us() - round(days * DAY_US)
+    named = await needed(before_us + DAY_US)
+    before_s = before_us / 1e6
     gone = 0
-    while removed := await asyncio.to_thread(media.prune, before_s, keep.sha256.__contains__, limit=STEP):
+    while removed := await asyncio.to_thread(media.prune, before_s, named.__contains__, limit=STEP):
         gone += removed
     return gone

@@ -16,6 +16,9 @@ from heliograph.domain.states import Lane
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
 
+PrunePlace = tuple[int, int]  # org_no, job_id: what stands before was looked at
+PRUNE_FROM: PrunePlace = (0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -190,6 +193,8 @@ class Engine(Protocol):
         """The network asked the phone (or its new chats) to wait until then. False as for phone_state."""
         ...
 
-    async def prune(self, before_us: int, limit: int) -> int:
-        """Removes up to `limit` settled jobs older than `before_us` with their events. 0 = done."""
+    async def prune(self, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
+        """Looks at up to `limit` jobs older than `before_us` and removes those that are settled and told, with their
+        events. Gives how many went, and where to go on; None: that was all.
+        """
         ...

@@ -146,6 +146,10 @@ class Moved:
     disabled: list[str] = field(default_factory=list)
 
 
+PrunePlace = tuple[int, int]  # org_no, number of a delivery: what stands before was looked at
+PRUNE_FROM: PrunePlace = (0, 0)
+
+
 class Outbox(Protocol):
     async def fan_out(self, limit: int) -> list[tuple[int, int]]:
         """Turns up to `limit` events of each organisation into deliveries; gives the endpoints that got some."""
@@ -172,4 +176,16 @@ class Outbox(Protocol):
         """Gives up its claims."""
         ...
 
-    async def prune_deliveries(self, before_us: int, limit: int) -> int: ...
+    async def prune_deliveries(self, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
+        """Looks at up to `limit` deliveries and removes those that have ended and are older. Gives how many went, and
+        where to go on; None: that was all.
+        """
+        ...
+
+    async def give_up(self, disabled_before_us: int, limit: int) -> int:
+        """Cancels up to `limit` deliveries of each endpoint that was disabled before then. 0 = done."""
+        ...
+
+    async def prune_org_events(self, before_us: int, limit: int) -> None:
+        """Removes up to `limit` old ones of each organisation that no delivery has to tell of."""
+        ...

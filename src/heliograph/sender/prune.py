@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from heliograph.ports.clock import Clock
+from heliograph.ports.engine import PRUNE_FROM, PrunePlace
 
 STEP = 500
 PAUSE_S = 0.05
@@ -12,7 +13,7 @@ DAY_US = 86_400_000_000
 
 
 class Prunable(Protocol):
-    async def prune(self, before_us: int, limit: int) -> int: ...
+    async def prune(self, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]: ...
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None: ...
 
@@ -29,9 +30,13 @@ async def keep_pruned(store: Prunable, clock: Clock, *, days: float, log: Callab
 
 async def prune_once(store: Prunable, clock: Clock, *, days: float) -> int:
     before_us = clock.now_us() - round(days * DAY_US)
-    gone = 0
-    while removed := await store.prune(before_us, STEP):
+    gone, place = 0, PRUNE_FROM
+    while True:
+        removed, on = await store.prune(before_us, STEP, place)
         gone += removed
+        if on is None:
+            break
+        place = on
         await clock.sleep(PAUSE_S)
     await store.prune_rest(before_us, clock.now_us() - DAY_US)
     return gone

@@ -29,6 +29,7 @@ def backlog(now_us: int) -> Unit[Backlog]:
     counts = yield from one("backlog_counts")
     opened = yield from one("backlog_open", most=MOST_COUNTED)
     phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
+    scheduled = yield from one("backlog_schedules", most=MOST_COUNTED)
     pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
     oldest_us = (yield from _oldest(now_us)) if counts["waiting"] else now_us
     connected = phones.pop("connected", 0)
@@ -36,7 +37,7 @@ def backlog(now_us: int) -> Unit[Backlog]:
         waiting=counts["waiting"],
         sending=opened["sending"],
         uncertain=opened["uncertain"],
-        scheduled=counts["delayed"],
+        scheduled=scheduled["scheduled"],
         oldest_waiting_s=(now_us - oldest_us) / 1e6,
         phones_connected=connected,
         phones_down=sum(phones.values()),

@@ -1,4 +1,4 @@
-"""What ends without being sent: purged jobs, and old ones that are pruned.
+"""What ends without being sent: purged jobs, and those of a deleted phone.
 
 Promise: only what has not started is cancelled; a job that may have been sent stays until its receipt or a person
 decides.
@@ -92,30 +92,6 @@ def end_rows(
     yield from batch("events_insert", events)
     yield from tally(INTAKE, counts)
     return [JobId(row["job_id"]) for row in ended]
-
-
-def prune(org_no: int, before_us: int, below: int, limit: int) -> Unit[int]:
-    """Removes up to `limit` of an organisation's settled jobs with all that hangs on them."""
-    rows = yield from run("prune_candidates", org_no=org_no, before=before_us, below=below, limit=limit)
-    if not rows:
-        return 0
-    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
-    gone = yield from batch("prune_jobs", [(org_no, row["job_id"]) for row in rows])
-    counts = Counts()
-    for row in gone:
-        sent = row["state"] == "sent"
-        counts.add((org_no, row["phone_no"], row["lane"]), completed=-int(sent), failed=-int(not sent))
-    yield from batch("prune_aliases", [(org_no, row["alias"]) for row in gone if row["alias"]])
-    yield from batch("prune_events", [(org_no, row["job_id"]) for row in gone])
-    yield from tally(INTAKE, counts)
-    return len(gone)
-
-
-def prune_old(kind: str, before_us: int, limit: int) -> Unit[int]:
-    """Removes up to `limit` of `idempotency`, `orphans` or `inbound`."""
-    rows = yield from run(f"{kind}_old", before=before_us, limit=limit)
-    yield from batch(f"{kind}_drop", sorted(tuple(row) for row in rows), before=before_us)
-    return len(rows)
 
 
 def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:

@@ -72,7 +72,7 @@ def _settle(worker: str, finished: Sequence[Finished], probe_s: float, now_us: i
     yield from batch("attempts_insert", changes.attempts)
     yield from batch("bodies_insert", changes.bodies)
     yield from batch("streams_park", sorted(changes.parked))
-    yield from _relink(sorted(held), changes.waits)
+    yield from relink(sorted(held), changes.waits)
     disabled = yield from _judge(endpoints, ours, probe_s, now_us)
     return len(finished) - len(ours), disabled
 
@@ -100,7 +100,7 @@ def _note(changes: _Changes, stream: StreamKey, done: Done, now_us: int) -> None
         changes.bodies.append((was.org_no, was.no, done.body))
 
 
-def _relink(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
+def relink(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
     """Gives each stream its next delivery, or removes it; the streams must be locked.
 
     The look for the next one is a statement of its own after the lock: in one statement a delivery that is being fanned
@@ -197,14 +197,13 @@ def due(now_us: int) -> Unit[list[tuple[int, int]]]:
     return [(row["org_no"], row["endpoint_no"]) for row in (yield from run("endpoints_due", now=now_us))]
 
 
-def next_due(now_us: int) -> Unit[bool]:
-    """Whether a wait is over."""
-    row = yield from one("next_due")
-    return row is not None and row["at"] is not None and row["at"] <= now_us
+def waits_over(now_us: int) -> Unit[list[StreamKey]]:
+    """Streams whose wait is over, as a look finds them; beside `promote`, so that no lock is taken over all of them."""
+    return sorted((row[0], row[1], row[2]) for row in (yield from run("streams_due", now=now_us, limit=DUE_AT_ONCE)))
 
 
-def promote(now_us: int) -> Unit[None]:
-    rows = yield from run("streams_due", now=now_us, limit=DUE_AT_ONCE)
+def promote(streams: Sequence[StreamKey], now_us: int) -> Unit[None]:
+    rows = yield from batch("streams_over", streams, now=now_us)
     yield from batch("streams_promote", sorted((row[0], row[1], row[2]) for row in rows))
 
 
@@ -217,7 +216,7 @@ def beat(worker: str, alive_until_us: int, now_us: int) -> Unit[list[str]]:
 def free_step(worker: str) -> Unit[bool]:
     """Gives up some of a worker's claims; False when none are left and it is forgotten."""
     rows = yield from run("streams_left", worker=worker, limit=FREE_AT_ONCE)
-    yield from batch("streams_free", sorted((row[0], row[1], row[2]) for row in rows))
+    yield from batch("streams_free", sorted((row[0], row[1], row[2]) for row in rows), worker=worker)
     if rows:
         return True
     yield from run("worker_forget", worker=worker)

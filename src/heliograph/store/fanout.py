@@ -87,6 +87,6 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
         found.append((row["at"], [_Told(fired_one, stream, "org", n=number, phone_no=row["phone_no"])]))
     yield from batch("events_fanned", [(org_no, row["job_id"], row["n"]) for row in events])
     yield from batch("inbound_fanned", [(org_no, row["phone_no"], row["message_id"]) for row in inbound])
-    yield from batch("org_events_fanned", [(row["org_event_no"],) for row in happened])
+    yield from batch("org_events_fanned", [(org_no, row["org_event_no"]) for row in happened])
     found.sort(key=lambda pair: pair[0])  # stable: equal times keep the order they were read in
     return [told for _, group in found for told in group], max(len(events), len(inbound), len(happened))

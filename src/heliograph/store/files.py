@@ -1,15 +1,19 @@
-"""Which file a message holds, when it was given by url.
+"""Which file a message holds, when it was given by url; and which files are still needed.
 
-Promise: the first fetch that is written down stands for all attempts.
+Promise: the first fetch that is written down stands for all attempts. A file that an old message may still send is
+named, so that what waits keeps its own files and no others.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from typing import Any
 
 from heliograph.domain.content import Content, decode_content, encode_content
-from heliograph.domain.ids import JobId, job_time_us
+from heliograph.domain.ids import JobIds
 from heliograph.domain.job import Outgoing
 from heliograph.store.store import Shell
 from heliograph.store.unit import Unit, one, run
+
+STEP = 500
 
 
 def fix(job: Outgoing, content: Content) -> Unit[bool]:
@@ -23,32 +27,28 @@ def fix(job: Outgoing, content: Content) -> Unit[bool]:
     return row is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """Files of messages made at or after `since_us` may be needed, and those named in `sha256`, however old."""
-
-    since_us: int
-    sha256: frozenset[str]
-
-
-def needed(now_us: int) -> Unit[Needed]:
-    oldest = []
-    for name in ("oldest_heads", "oldest_uncertain", "oldest_again"):
-        row = yield from one(name)
-        if row["job_id"] is not None:
-            oldest.append(job_time_us(JobId(row["job_id"])))
-    contents = [decode_content(row["content"]) for row in (yield from run("contents_to_come"))]
-    named = frozenset(c.media.sha256 for c in contents if c.media is not None and c.media.sha256)
-    return Needed(min(oldest, default=now_us), named)
+def _named(rows: Iterable[Any]) -> set[str]:
+    contents = [decode_content(row["content"]) for row in rows if row["content"] is not None]
+    return {c.media.sha256 for c in contents if c.media is not None and c.media.sha256}
 
 
 class FileStore:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    async def needed(self, now_us: int) -> Needed:
-        """What may not be pruned yet."""
-        return await self._shell.read(lambda: needed(now_us))
+    async def needed(self, before_us: int) -> Set[str]:
+        """Names of the files that something older than this may still send. In small steps: much may wait."""
+        below = JobIds(lambda: before_us).make()
+        named = _named(await self._shell.read(lambda: run("contents_to_come", before=before_us)))
+        for org in await self._shell.read(lambda: run("orgs_all")):
+            which = {"org_no": org["org_no"], "below": below, "limit": STEP}
+            above, more = 0, True
+            while more:
+                rows = await self._shell.read(lambda: run("files_page", above=above, **which))  # noqa: B023
+                named |= _named(rows)
+                more = len(rows) == STEP
+                above = rows[-1]["job_id"] if rows else above
+        return named
 
     async def fix(self, job: Outgoing, content: Content) -> bool:
         """False: it was fixed before."""

@@ -10,6 +10,7 @@ from heliograph.store.rows import event_of, job_of
 from heliograph.store.unit import Row, Unit, batch, one, run
 
 _TOP = 2**63 - 1
+MOST_SCHEDULED = 10_000  # are counted for the health of a queue
 
 
 def job(org_no: int, job_id: JobId | None, alias: str) -> Unit[Job | None]:
@@ -41,9 +42,9 @@ def ahead(of: Job) -> Unit[int]:
 
 def health(org_no: int, phone_no: int | None) -> Unit[Health]:
     if phone_no is None:
-        row = yield from one("counts_of_org", org_no=org_no)
+        row = yield from one("counts_of_org", org_no=org_no, most=MOST_SCHEDULED)
     else:
-        row = yield from one("counts_of_phone", org_no=org_no, phone_no=phone_no)
+        row = yield from one("counts_of_phone", org_no=org_no, phone_no=phone_no, most=MOST_SCHEDULED)
     return Health(*(count or 0 for count in row))
 
 
@@ -58,7 +59,7 @@ def phones_of_chat(org_no: int, phone_nos: Sequence[int], chat_id: str) -> Unit[
 
 
 def health_of_phones(org_no: int) -> Unit[dict[int, Health]]:
-    rows = yield from run("counts_of_phones", org_no=org_no)
+    rows = yield from run("counts_of_phones", org_no=org_no, most=MOST_SCHEDULED)
     return {
         row["phone_no"]: Health(
             waiting=row["waiting"],

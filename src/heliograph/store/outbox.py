@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from heliograph.ports.clock import Clock
-from heliograph.ports.hooks import Finished, Moved, Want
-from heliograph.store import deliveries, fanout, replays
+from heliograph.ports.hooks import PRUNE_FROM, Finished, Moved, PrunePlace, Want
+from heliograph.store import deliveries, fanout, prune_deliveries
 from heliograph.store.store import Shell
-from heliograph.store.unit import Unit, run
 
 
 class OutboxStore:
@@ -30,8 +29,8 @@ class OutboxStore:
 
     async def due(self) -> list[tuple[int, int]]:
         now_us = self._clock.now_us()
-        if await self._shell.read(lambda: deliveries.next_due(now_us)):
-            await self._shell.write(lambda: deliveries.promote(now_us))
+        if over := await self._shell.read(lambda: deliveries.waits_over(now_us)):
+            await self._shell.write(lambda: deliveries.promote(over, now_us))
         return await self._shell.read(lambda: deliveries.due(now_us))
 
     async def move(
@@ -61,13 +60,13 @@ class OutboxStore:
         while await self._shell.write(lambda: deliveries.free_step(worker)):
             pass
 
-    async def prune_deliveries(self, before_us: int, limit: int) -> int:
-        ended = 0
-        for org_no in await self._shell.read(_orgs):
-            ended += await self._shell.write(lambda: replays.prune_step(org_no, before_us, limit))  # noqa: B023
-        await self._shell.write(lambda: run("prune_org_events", before=before_us))
-        return ended
+    async def prune_deliveries(
+        self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM
+    ) -> tuple[int, PrunePlace | None]:
+        return await prune_deliveries.step(self._shell, before_us, limit, place)
 
+    async def give_up(self, disabled_before_us: int, limit: int) -> int:
+        return await prune_deliveries.give_up(self._shell, disabled_before_us, self._clock.now_us(), limit)
 
-def _orgs() -> Unit[list[int]]:
-    return [row["org_no"] for row in (yield from run("fanouts_all"))]
+    async def prune_org_events(self, before_us: int, limit: int) -> None:
+        await prune_deliveries.org_events(self._shell, before_us, limit)

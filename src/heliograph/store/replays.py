@@ -1,4 +1,4 @@
-"""What people do with deliveries: look at them, send them again, send a test; and what becomes of old ones.
+"""What people do with deliveries: look at them, send them again, send a test.
 
 Promise: a replay keeps the delivery's id and bytes, and goes beside its stream: it holds nothing up.
 """
@@ -74,15 +74,6 @@ def add_test(hook: HookRow, body: str, now_us: int) -> Unit[Delivery]:
     yield from batch("bodies_insert", [(hook.org_no, no, body.replace("{delivery_id}", made.delivery_id))])
     yield from batch("streams_feed", [(hook.org_no, hook.endpoint_no, f"#{no}", no)])
     return made
-
-
-def prune_step(org_no: int, before_us: int, limit: int) -> Unit[int]:
-    rows = yield from run("prune_deliveries", org_no=org_no, before=before_us, limit=limit)
-    keys = [(row[0], row[1]) for row in rows]
-    yield from batch("attempts_delete", keys)
-    yield from batch("bodies_delete", keys)
-    yield from batch("deliveries_delete", keys)
-    return len(keys)
 
 
 class WebhookStore(HookStore):

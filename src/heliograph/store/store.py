@@ -29,17 +29,38 @@ from heliograph.domain.job import (
 from heliograph.domain.pacing import PaceRow
 from heliograph.domain.wire import bare_id, serialized_id
 from heliograph.ports.clock import Clock
-from heliograph.ports.engine import Advanced, Applied, Fleet, Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.ports.engine import (
+    PRUNE_FROM,
+    Advanced,
+    Applied,
+    Fleet,
+    Lease,
+    PhoneReceipts,
+    PrunePlace,
+    Seen,
+    Settlement,
+    StartWish,
+)
 from heliograph.ports.network import Share
 from heliograph.ports.provider import Inbound
-from heliograph.store import accounts, broadcast_list, broadcasts, cancel, keyed, leases, look, receipts, unwanted
+from heliograph.store import (
+    accounts,
+    broadcast_list,
+    broadcasts,
+    cancel,
+    keyed,
+    leases,
+    look,
+    prune,
+    receipts,
+    unwanted,
+)
 from heliograph.store.advance import advance
 from heliograph.store.gather import Gather
 from heliograph.store.unit import Unit, batch, run
 
 T = TypeVar("T")
 PRESSED = 8  # callers
-_STEP = 2000  # rows that go in one transaction
 
 
 class Shell(Protocol):
@@ -255,11 +276,16 @@ class Store:
         return True
 
     async def _empty(self, org_no: int, phone_no: int, actor: str) -> None:
-        """Ends what waits for a deleted phone."""
+        """Ends what waits for a deleted phone, and forgets its lanes, holds and pace."""
         await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
         now_us = self._clock.now_us()
-        while await self.shell.write(lambda: cancel.orphan_retries_step(org_no, phone_no, actor, now_us)):
-            pass
+        for step in (
+            partial(cancel.orphan_retries_step, org_no, phone_no, actor, now_us),
+            partial(prune.lanes_of_phone, org_no, phone_no),
+            partial(prune.pace_of_phone, org_no, phone_no, now_us),
+        ):
+            while await self.shell.write(step):
+                pass
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()
@@ -327,18 +353,11 @@ class Store:
             )
         )
 
-    async def prune(self, before_us: int, limit: int) -> int:
-        """Jobs first, a step for each organisation; then keys, orphans and inbound messages."""
-        below = JobIds(lambda: before_us).make()
-        ended = 0
-        for org in await self.orgs():
-            ended += await self.shell.write(lambda: cancel.prune(org.org_no, before_us, below, limit))  # noqa: B023
-        return ended
+    async def prune(self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM) -> tuple[int, PrunePlace | None]:
+        return await prune.step(self.shell, before_us, limit, place)
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
-        for kind, us in {"idempotency": day_ago_us, "orphans": day_ago_us, "inbound": before_us}.items():
-            while await self.shell.write(lambda: cancel.prune_old(kind, us, _STEP)) == _STEP:  # noqa: B023
-                pass
+        await prune.rest(self.shell, before_us, day_ago_us)
         for row in await self.shell.read(lambda: run("phones_left")):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

@@ -125,7 +125,7 @@ def _inbound_stories(
 def _org_stories(rows: Sequence[Any], phones: dict[tuple[int, int], PhoneRow]) -> Unit[dict[tuple[int, int], Story]]:
     found = {
         row["org_event_no"]: OrgEvent(row["name"], row["at"], row["detail"], msgspec.json.decode(row["data"]))
-        for row in (yield from batch("org_events_to_tell", sorted({(row["n"],) for row in rows})))
+        for row in (yield from batch("org_events_to_tell", sorted({(row["org_no"], row["n"]) for row in rows})))
     }
     return {
         (row["org_no"], row["no"]): Story(

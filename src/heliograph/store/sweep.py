@@ -1,4 +1,4 @@
-"""What steering leaves behind goes in small steps: cut off loads and cancels, old broadcasts, acts and starts."""
+"""What steering leaves behind goes in small steps: cut off loads and cancels, old broadcasts, acts, runs and starts."""
 
 from typing import Any
 
@@ -28,6 +28,10 @@ async def sweep(shell: Any, clock: Clock, before_us: int) -> int:
             await _forget(shell, org_no, each["broadcast_no"], each["state"], before_us)
             removed += 1
         await shell.write(lambda: run("prune_acts", org_no=org_no, below=old))  # noqa: B023
+        while await shell.write(
+            lambda: run("schedule_runs_prune", org_no=org_no, before=before_us, limit=STEP)  # noqa: B023
+        ):
+            pass
     await _sweep_pace(shell, now_us)
     return removed
 

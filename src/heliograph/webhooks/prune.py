@@ -2,9 +2,10 @@
 
 import structlog
 
+from heliograph.domain.delivery import DISABLE_AFTER_US
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
-from heliograph.ports.hooks import Outbox
+from heliograph.ports.hooks import PRUNE_FROM, Outbox, PrunePlace
 
 STEP = 500
 PAUSE_S = 0.05
@@ -19,7 +20,19 @@ async def keep_deliveries_pruned(outbox: Outbox, clock: Clock, *, days: float) -
     while True:
         await clock.sleep(EACH_S)
         try:
-            while await outbox.prune_deliveries(clock.now_us() - round(days * DAY_US), STEP):
-                await clock.sleep(PAUSE_S)
+            await prune_once(outbox, clock, days=days)
         except Unavailable as error:
             _log.warning("prune_failed", error=error.message)
+
+
+async def prune_once(outbox: Outbox, clock: Clock, *, days: float) -> None:
+    """What waits for a disabled endpoint is kept for the retention, and no shorter than it took to give it up."""
+    now_us = clock.now_us()
+    before_us = now_us - round(days * DAY_US)
+    while await outbox.give_up(min(before_us, now_us - DISABLE_AFTER_US), STEP):
+        await clock.sleep(PAUSE_S)
+    place: PrunePlace | None = PRUNE_FROM
+    while place is not None:
+        _, place = await outbox.prune_deliveries(before_us, STEP, place)
+        await clock.sleep(PAUSE_S)
+    await outbox.prune_org_events(before_us, STEP)

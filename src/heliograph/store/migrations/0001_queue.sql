@@ -76,7 +76,6 @@ CREATE TABLE queues (
   active BIGINT NOT NULL DEFAULT 0,
   completed BIGINT NOT NULL DEFAULT 0,
   failed BIGINT NOT NULL DEFAULT 0,
-  delayed BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (org_no, phone_no, lane, side)
 ) $fill(50);
 
@@ -114,8 +113,6 @@ CREATE TABLE jobs (
   -- 1 while it is not settled and must be found otherwise than by its lane: it expires, is uncertain, put back by a person, or
   -- of a broadcast
   watched INT,
-  -- 1: a person put it back into the queue, so it may be older than what stands before it
-  again INT,
   $wide PRIMARY KEY (org_no, job_id)
 ) $fill(50);
 -- No index of jobs names what a start or a plain success changes: those rewrite one row in its page, and no index.
@@ -124,8 +121,7 @@ CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
 -- searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason
 CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, lane, seq);
 CREATE INDEX jobs_uncertain ON jobs (org_no, phone_no, job_id) WHERE watched = 1 AND maybe_sent = 1;
-CREATE INDEX jobs_again ON jobs (job_id) WHERE watched = 1 AND again = 1;
-CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND expires_at IS NOT NULL;
+CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
 
 -- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan.
 -- head_job is the next to start. While one is on its way (busy), it is that one or a late predecessor: a lane that goes on with

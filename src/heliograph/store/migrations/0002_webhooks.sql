@@ -59,6 +59,7 @@ CREATE TABLE org_events (
   fanned INT NOT NULL DEFAULT 0
 );
 CREATE INDEX org_events_unfanned ON org_events (org_no, org_event_no) WHERE fanned = 0;
+CREATE INDEX org_events_age ON org_events (org_no, at) WHERE fanned = 1;
 
 -- deliveries to one endpoint about one chat, in order: one on its way at a time. A parked delivery has a stream of its own
 CREATE TABLE streams (
@@ -104,6 +105,8 @@ CREATE TABLE deliveries (
   PRIMARY KEY (org_no, no)
 ) $fill(80) $clustered;
 CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
+-- what a delivery still has to tell of may not be pruned
+CREATE INDEX deliveries_telling ON deliveries (job_id, org_no, ref, n) WHERE state = 'pending';
 CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 

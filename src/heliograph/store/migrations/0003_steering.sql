@@ -102,6 +102,7 @@ CREATE TABLE schedules (
   updated_at BIGINT NOT NULL,
   PRIMARY KEY (org_no, schedule_no)
 ) $fill(70);
+CREATE INDEX schedules_to_come ON schedules (org_no, phone_no) WHERE state = 'scheduled';
 CREATE INDEX schedules_due ON schedules (next_at) WHERE state = 'scheduled' AND paused_at IS NULL;
 
 CREATE TABLE schedule_runs (
@@ -114,6 +115,7 @@ CREATE TABLE schedule_runs (
   created_at BIGINT NOT NULL,
   PRIMARY KEY (org_no, schedule_no, at)
 ) $clustered;
+CREATE INDEX schedule_runs_age ON schedule_runs (org_no, created_at);
 
 -- chats that asked not to be written to, or that a person entered
 CREATE TABLE suppressions (

@@ -124,9 +124,21 @@ UPDATE phones SET new_chats_until = CAST(:until AS BIGINT), hold_reason = :reaso
 WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: phones_left
--- Deleted phones that something still waits for: their deletion was cut off by a crash. One probe a phone.
-SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND EXISTS (
-  SELECT 1 FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no AND l.head_job IS NOT NULL)
+-- Deleted phones of which something is left: their deletion was cut off by a crash. A probe each a phone.
+SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND (
+  EXISTS (SELECT 1 FROM lanes l WHERE l.org_no = p.org_no AND l.phone_no = p.phone_no)
+  OR EXISTS (SELECT 1 FROM holds h WHERE h.org_no = p.org_no AND h.phone_no = p.phone_no)
+  OR EXISTS (SELECT 1 FROM pace_log g WHERE g.org_no = p.org_no AND g.phone_no = p.phone_no))
+
+-- name: phone_lanes_forget
+-- Lanes of a deleted phone in which nothing waits, a bounded piece at a time.
+DELETE FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL AND (chat_id, lane) IN (
+  SELECT chat_id, lane FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL LIMIT :limit)
+RETURNING lane
+
+-- name: phone_holds_forget
+-- What people stopped of it.
+DELETE FROM holds WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: rights_lacking
 -- only: postgresql

@@ -1,12 +1,16 @@
 -- name: backlog_counts
 -- What waits over all organisations, from the counters: six rows a phone.
-SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting, CAST(coalesce(sum(delayed), 0) AS BIGINT) AS delayed FROM queues
+SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting FROM queues
 
 -- name: backlog_open
 -- Started and not settled, at most so many of each: two partial indexes.
 SELECT (SELECT count(*) FROM (SELECT 1 FROM lanes WHERE status = 'busy' LIMIT :most) AS b) AS sending,
   (SELECT count(*) FROM (SELECT 1 FROM jobs WHERE watched = 1 AND maybe_sent = 1 AND state = 'uncertain' LIMIT :most) AS u)
   AS uncertain
+
+-- name: backlog_schedules
+-- Schedules that have a run to come, at most so many: a partial index.
+SELECT CAST(count(*) AS BIGINT) AS scheduled FROM (SELECT 1 FROM schedules WHERE state = 'scheduled' LIMIT :most) AS t
 
 -- name: backlog_phones
 -- How many phones are in which state: one row a phone.

@@ -37,24 +37,29 @@ ON CONFLICT (worker) DO UPDATE SET alive_until = excluded.alive_until
 SELECT worker FROM hook_workers WHERE alive_until < :now AND worker <> :worker
 
 -- name: streams_left
--- What a worker that is gone had claimed, a bounded piece at a time.
+-- What a worker that is gone had claimed, over all organisations, a bounded piece at a time. Takes no locks.
 SELECT org_no, endpoint_no, stream FROM streams WHERE worker = :worker AND status = 'busy'
-ORDER BY org_no, endpoint_no, stream LIMIT :limit /*lock skip*/
+ORDER BY org_no, endpoint_no, stream LIMIT :limit
 
 -- name: streams_free
--- Claims given up.
+-- Claims given up, if they are still that worker's.
 UPDATE streams SET status = 'ready', worker = NULL, claim = NULL FROM $rows(org_no bigint, endpoint_no bigint, stream text)
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
-AND streams.status || '' = 'busy'
+AND streams.status || '' = 'busy' AND streams.worker || '' = :worker
 
 -- name: worker_forget
 -- A worker that left or died.
 DELETE FROM hook_workers WHERE worker = :worker
 
 -- name: streams_due
--- Streams whose wait is over; one that another transaction holds is left for later.
-SELECT org_no, endpoint_no, stream FROM streams WHERE status = 'delayed' AND not_before <= :now
-ORDER BY not_before LIMIT :limit /*lock skip*/
+-- Streams whose wait is over, over all organisations: by the index of what waits. Takes no locks.
+SELECT org_no, endpoint_no, stream FROM streams WHERE status = 'delayed' AND not_before <= :now ORDER BY not_before LIMIT :limit
+
+-- name: streams_over
+-- Of these, those whose wait is over indeed, locked; one that another transaction holds is left for later.
+SELECT s.org_no, s.endpoint_no, s.stream FROM streams s JOIN $rows(org_no bigint, endpoint_no bigint, stream text)
+ON s.org_no = r.org_no AND s.endpoint_no = r.endpoint_no AND s.stream = r.stream
+WHERE s.status || '' = 'delayed' AND s.not_before <= :now /*lock skip of s*/
 
 -- name: streams_promote
 -- Their wait is over.
@@ -62,12 +67,8 @@ UPDATE streams SET status = 'ready', not_before = NULL FROM $rows(org_no bigint,
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
 AND streams.status || '' = 'delayed'
 
--- name: next_due
--- When the next waiting stream falls due: one index probe.
-SELECT min(not_before) AS at FROM streams WHERE status = 'delayed'
-
 -- name: endpoints_due
--- Endpoints with something to deliver that may be tried now: one probe each.
+-- Endpoints of all organisations with something to deliver that may be tried now: one probe each. Takes no locks.
 SELECT e.org_no, e.endpoint_no FROM endpoints e WHERE e.disabled_at IS NULL AND (e.probe_at IS NULL OR e.probe_at <= :now)
 AND EXISTS (SELECT 1 FROM streams s WHERE s.org_no = e.org_no AND s.endpoint_no = e.endpoint_no AND s.status = 'ready')
 
@@ -114,7 +115,8 @@ AND streams.status || '' = 'ready'
 -- each: org_no, endpoint_no, stream, wanted
 -- The next deliveries of each stream, in order.
 SELECT $columns(delivery), d.endpoint_no, d.stream, h.hook_id, h.is_subscribed, h.deleted_at, e.url, e.disabled_at, b.body
-FROM deliveries d JOIN hooks h ON h.hook_no = d.hook_no JOIN endpoints e ON e.endpoint_no = h.endpoint_no
+FROM deliveries d JOIN hooks h ON h.org_no = d.org_no AND h.hook_no = d.hook_no
+JOIN endpoints e ON e.org_no = h.org_no AND e.endpoint_no = h.endpoint_no
 LEFT JOIN delivery_bodies b ON b.org_no = d.org_no AND b.no = d.no
 WHERE d.org_no = :org_no AND d.endpoint_no = :endpoint_no AND d.stream = :stream AND d.state = 'pending'
 ORDER BY d.place LIMIT :wanted
@@ -126,7 +128,8 @@ SELECT $columns(delivery), d.endpoint_no, d.stream, h.hook_id, h.is_subscribed, 
 FROM $rows(org_no bigint, endpoint_no bigint, stream text, wanted bigint) CROSS JOIN LATERAL (
   SELECT d.* FROM deliveries d WHERE d.org_no = r.org_no AND d.endpoint_no = r.endpoint_no AND d.stream = r.stream
   AND d.state = 'pending' ORDER BY d.place LIMIT r.wanted) AS d
-JOIN hooks h ON h.hook_no = d.hook_no JOIN endpoints e ON e.endpoint_no = h.endpoint_no
+JOIN hooks h ON h.org_no = d.org_no AND h.hook_no = d.hook_no
+JOIN endpoints e ON e.org_no = h.org_no AND e.endpoint_no = h.endpoint_no
 LEFT JOIN delivery_bodies b ON b.org_no = d.org_no AND b.no = d.no
 ORDER BY d.org_no, d.no
 
@@ -149,7 +152,7 @@ ON i.org_no = r.org_no AND i.phone_no = r.phone_no AND i.message_id = r.ref
 -- name: org_events_to_tell
 -- What happened to phones and hooks.
 SELECT g.org_event_no, g.at, g.name, g.phone_no, g.detail, g.data FROM org_events g
-JOIN $rows(org_event_no bigint) ON g.org_event_no = r.org_event_no
+JOIN $rows(org_no bigint, org_event_no bigint) ON g.org_no = r.org_no AND g.org_event_no = r.org_event_no
 
 -- name: phones_to_tell
 -- The phones of some deliveries, deleted or not.
@@ -238,14 +241,14 @@ DELETE FROM streams WHERE (org_no, endpoint_no, stream) IN (
 -- name: deliveries_listed
 -- Of one hook, newest first, or those in one state.
 SELECT $columns(delivery), o.org_id, h.hook_id FROM deliveries d JOIN orgs o ON o.org_no = d.org_no
-JOIN hooks h ON h.hook_no = d.hook_no
+JOIN hooks h ON h.org_no = d.org_no AND h.hook_no = d.hook_no
 WHERE d.org_no = :org_no AND d.hook_no = :hook_no AND d.place < :below
   AND (CAST(:state AS TEXT) IS NULL OR d.state = CAST(:state AS TEXT)) ORDER BY d.place DESC LIMIT :limit
 
 -- name: delivery_by_no
 -- One delivery with its body, if it was tried.
 SELECT $columns(delivery), d.endpoint_no, d.stream, o.org_id, h.hook_id, b.body FROM deliveries d
-JOIN orgs o ON o.org_no = d.org_no JOIN hooks h ON h.hook_no = d.hook_no
+JOIN orgs o ON o.org_no = d.org_no JOIN hooks h ON h.org_no = d.org_no AND h.hook_no = d.hook_no
 LEFT JOIN delivery_bodies b ON b.org_no = d.org_no AND b.no = d.no WHERE d.org_no = :org_no AND d.no = :no
 
 -- name: attempts_of
@@ -278,13 +281,38 @@ RETURNING deliveries.no, deliveries.endpoint_no
 UPDATE streams SET status = 'ready', not_before = NULL
 WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND stream = :stream AND status = 'delayed' RETURNING stream
 
--- name: prune_deliveries
--- The oldest that have ended, past their retention.
-SELECT org_no, no FROM deliveries WHERE org_no = :org_no AND state <> 'pending' AND created_at < :before ORDER BY no LIMIT :limit
+-- name: deliveries_page
+-- The next deliveries of an organisation, ended or not: so many rows are read and no more.
+SELECT no, state, created_at FROM deliveries WHERE org_no = :org_no AND no > :above ORDER BY no LIMIT :limit
 
 -- name: deliveries_delete
--- With their history.
+-- Not one that is to be made again meanwhile.
 DELETE FROM deliveries WHERE (org_no, no) IN (SELECT r.org_no, r.no FROM $rows(org_no bigint, no bigint))
+AND state || '' <> 'pending' RETURNING org_no, no
+
+-- name: endpoints_given_up
+-- Endpoints of all organisations that were disabled long ago and have something waiting: one probe each. Takes no locks.
+SELECT e.org_no, e.endpoint_no FROM endpoints e WHERE e.disabled_at < :before AND EXISTS (
+  SELECT 1 FROM deliveries d /*index deliveries_pending*/
+  WHERE d.org_no = e.org_no AND d.endpoint_no = e.endpoint_no AND d.state = 'pending')
+ORDER BY e.org_no, e.endpoint_no
+
+-- name: deliveries_left
+-- What waits for one endpoint, a bounded piece at a time.
+SELECT no, stream FROM deliveries /*index deliveries_pending*/
+WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND state = 'pending' ORDER BY stream, place LIMIT :limit
+
+-- name: streams_lock
+-- only: postgresql
+-- Streams before deliveries, sorted: the one order of locks.
+SELECT 1 FROM streams s JOIN $rows(org_no bigint, endpoint_no bigint, stream text)
+ON s.org_no = r.org_no AND s.endpoint_no = r.endpoint_no AND s.stream = r.stream
+ORDER BY s.org_no, s.endpoint_no, s.stream /*lock of s*/
+
+-- name: deliveries_cancel
+-- They are not tried any more.
+UPDATE deliveries SET state = 'cancelled', not_before = NULL, finished_at = :now FROM $rows(org_no bigint, no bigint)
+WHERE deliveries.org_no = r.org_no AND deliveries.no = r.no AND deliveries.state || '' = 'pending'
 
 -- name: attempts_delete
 -- With their deliveries.

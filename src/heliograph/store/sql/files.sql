@@ -1,16 +1,12 @@
--- name: oldest_heads
--- The oldest job that waits, over all lanes: one narrow row a chat with work, looked at once an hour.
-SELECT min(head_job) AS job_id FROM lanes
-
--- name: oldest_uncertain
--- The oldest uncertain job, by the small index of them; one under way is the head of its lane.
-SELECT min(job_id) AS job_id FROM jobs WHERE watched = 1 AND maybe_sent = 1
-
--- name: oldest_again
--- The oldest job that a person put back into the queue and that is not settled: it may wait behind younger ones.
-SELECT min(job_id) AS job_id FROM jobs WHERE watched = 1 AND again = 1
+-- name: files_page
+-- The next of an organisation's old jobs, by key, with what those say that may still be sent, or put back to be sent again; so
+-- many rows are read and no more.
+SELECT job_id, CASE WHEN state NOT IN ('sent', 'cancelled', 'expired') AND content LIKE '%"sha256":%' THEN content END AS content
+FROM jobs WHERE org_no = :org_no AND job_id > :above AND job_id < :below ORDER BY job_id LIMIT :limit
 
 -- name: contents_to_come
--- What broadcasts and schedules will still send.
+-- What broadcasts and schedules will still send, and what schedules that are over have sent lately: their messages are younger
+-- than their files.
 SELECT content FROM broadcasts WHERE state IN ('loading', 'running')
-UNION ALL SELECT content FROM schedules WHERE state = 'scheduled'
+UNION ALL SELECT content FROM schedules s WHERE state = 'scheduled' OR EXISTS (
+  SELECT 1 FROM schedule_runs r WHERE r.org_no = s.org_no AND r.schedule_no = s.schedule_no AND r.created_at >= :before)

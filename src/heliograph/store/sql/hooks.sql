@@ -53,12 +53,14 @@ WHERE org_no = :org_no
 
 -- name: hooks_of
 -- An organisation's hooks, in the order they were made.
-SELECT $columns(hook) FROM hooks h JOIN endpoints e ON e.endpoint_no = h.endpoint_no JOIN orgs o ON o.org_no = h.org_no
+SELECT $columns(hook) FROM hooks h JOIN endpoints e ON e.org_no = h.org_no AND e.endpoint_no = h.endpoint_no
+JOIN orgs o ON o.org_no = h.org_no
 WHERE h.org_no = :org_no AND h.deleted_at IS NULL ORDER BY h.hook_no
 
 -- name: hook_by_id
 -- One hook of an organisation.
-SELECT $columns(hook) FROM hooks h JOIN endpoints e ON e.endpoint_no = h.endpoint_no JOIN orgs o ON o.org_no = h.org_no
+SELECT $columns(hook) FROM hooks h JOIN endpoints e ON e.org_no = h.org_no AND e.endpoint_no = h.endpoint_no
+JOIN orgs o ON o.org_no = h.org_no
 WHERE h.org_no = :org_no AND h.hook_id = :hook_id AND h.deleted_at IS NULL
 
 -- name: hook_update
@@ -91,7 +93,7 @@ WHERE p.org_no = :org_no AND p.phone_no = :phone_no AND p.deleted_at IS NULL AND
 INSERT INTO org_events (org_no, at, name, detail, data) VALUES (:org_no, :now, :name, :detail, :data)
 
 -- name: fanout_due
--- The organisations with something to fan out: three index probes each.
+-- The organisations with something to fan out: three index probes each. Takes no locks.
 SELECT f.org_no FROM fanouts f WHERE EXISTS (SELECT 1 FROM events e /*index events_unfanned*/ WHERE e.org_no = f.org_no AND e.fanned = 0)
 OR EXISTS (SELECT 1 FROM inbound i WHERE i.org_no = f.org_no AND i.fanned = 0)
 OR EXISTS (SELECT 1 FROM org_events g WHERE g.org_no = f.org_no AND g.fanned = 0) ORDER BY f.org_no
@@ -139,11 +141,17 @@ WHERE inbound.org_no = r.org_no AND inbound.phone_no = r.phone_no AND inbound.me
 
 -- name: org_events_fanned
 -- Told to whoever listens.
-UPDATE org_events SET fanned = 1 WHERE org_event_no IN (SELECT r.org_event_no FROM $rows(org_event_no bigint))
+UPDATE org_events SET fanned = 1 FROM $rows(org_no bigint, org_event_no bigint)
+WHERE org_events.org_no = r.org_no AND org_events.org_event_no = r.org_event_no
 
--- name: prune_org_events
--- Past their retention.
-DELETE FROM org_events WHERE fanned = 1 AND at < :before
+-- name: org_events_prune
+-- Past their retention, if no webhook has to tell of them any more; a bounded piece at a time.
+DELETE FROM org_events WHERE org_no = :org_no AND org_event_no IN (
+  SELECT g.org_event_no FROM org_events g /*index org_events_age*/
+  WHERE g.org_no = :org_no AND g.fanned = 1 AND g.at < :before AND NOT EXISTS (
+    SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = g.org_no AND d.job_id IS NULL AND d.ref IS NULL
+    AND d.n = g.org_event_no AND d.state = 'pending')
+  ORDER BY g.at LIMIT :limit)
 
 -- name: fanouts_all
 -- The organisations that ever had a hook.

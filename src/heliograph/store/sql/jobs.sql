@@ -33,10 +33,12 @@ SELECT CAST(coalesce(sum(waiting + active), 0) AS BIGINT) AS waiting
 FROM queues WHERE org_no = :org_no AND phone_no = :phone_no AND lane = :lane
 
 -- name: counts_of_phone
--- From the counters: six rows. `paused`: how many of those that wait do so on a paused phone.
+-- From the counters: six rows. `paused`: how many of those that wait do so on a paused phone. `delayed`: schedules that have
+-- a run to come, at most so many, by their index.
 SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
   CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
-  CAST(sum(q.delayed) AS BIGINT) AS delayed,
+  (SELECT count(*) FROM (SELECT 1 FROM schedules s /*index schedules_to_come*/ WHERE s.org_no = :org_no
+    AND s.phone_no = :phone_no AND s.state = 'scheduled' LIMIT :most) AS t) AS delayed,
   CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
 FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no
 WHERE q.org_no = :org_no AND q.phone_no = :phone_no
@@ -45,7 +47,8 @@ WHERE q.org_no = :org_no AND q.phone_no = :phone_no
 -- As counts_of_phone, over all phones of the organisation: six rows a phone.
 SELECT CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
   CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
-  CAST(sum(q.delayed) AS BIGINT) AS delayed,
+  (SELECT count(*) FROM (SELECT 1 FROM schedules s /*index schedules_to_come*/ WHERE s.org_no = :org_no
+    AND s.state = 'scheduled' LIMIT :most) AS t) AS delayed,
   CAST(sum(CASE WHEN p.paused_at IS NULL THEN 0 ELSE q.waiting END) AS BIGINT) AS paused
 FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org_no WHERE q.org_no = :org_no
 
@@ -53,7 +56,8 @@ FROM queues q LEFT JOIN phones p ON p.phone_no = q.phone_no AND p.org_no = q.org
 -- The same of each phone of an organisation. Of what is active, as many are being sent as lanes are busy; nobody knows of the rest.
 SELECT q.phone_no, CAST(sum(q.waiting) AS BIGINT) AS waiting, CAST(sum(q.active) AS BIGINT) AS active,
   CAST(sum(q.completed) AS BIGINT) AS completed, CAST(sum(q.failed) AS BIGINT) AS failed,
-  CAST(sum(q.delayed) AS BIGINT) AS delayed, (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
+  (SELECT count(*) FROM (SELECT 1 FROM schedules s /*index schedules_to_come*/ WHERE s.org_no = :org_no
+    AND s.phone_no = q.phone_no AND s.state = 'scheduled' LIMIT :most) AS t) AS delayed, (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
   AND l.phone_no + 0 = q.phone_no AND l.status = 'busy') AS sending
 FROM queues q WHERE q.org_no = :org_no GROUP BY q.phone_no
 

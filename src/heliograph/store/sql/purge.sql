@@ -48,17 +48,23 @@ FROM $rows(org_no bigint, job_id bigint, state text, detail text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = r.state
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
--- name: prune_candidates
--- The oldest jobs of an organisation, if they are settled and all they have to tell is told.
-SELECT job_id, phone_no, lane FROM jobs j WHERE org_no = :org_no AND job_id < :below
-AND state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before
-AND NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = j.org_no AND e.job_id = j.job_id AND e.fanned = 0)
-ORDER BY job_id LIMIT :limit
+-- part: told: NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = r.org_no AND e.job_id = r.job_id AND e.fanned = 0) AND NOT EXISTS (SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = r.org_no AND d.job_id = r.job_id AND d.state = 'pending')
+
+-- name: prune_page
+-- The next of an organisation's old jobs, by key, waiting or not: so many rows are read and no more. `over`: settled in time.
+SELECT job_id, phone_no, lane,
+  CASE WHEN state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before THEN 1 ELSE 0 END AS over
+FROM jobs WHERE org_no = :org_no AND job_id > :above AND job_id < :below ORDER BY job_id LIMIT :limit
+
+-- name: prune_told
+-- Those of these that no webhook has to tell of any more.
+SELECT r.job_id FROM $rows(org_no bigint, job_id bigint) WHERE $part(told)
 
 -- name: prune_jobs
--- Settled jobs past their retention; not one that was put back into the queue meanwhile.
-DELETE FROM jobs WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
-AND state IN ('sent', 'failed', 'cancelled', 'expired')
+-- Settled jobs past their retention; not one that was put back into the queue meanwhile, or is to be told of again.
+DELETE FROM jobs WHERE (org_no, job_id) IN (
+  SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint) WHERE $part(told))
+AND state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before
 RETURNING job_id, phone_no, lane, state, provider_message_id AS alias
 
 -- name: prune_events
@@ -109,17 +115,22 @@ DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id, ack) IN (
   SELECT r.org_no, r.phone_no, r.provider_message_id, r.ack FROM $rows(org_no bigint, phone_no bigint, provider_message_id text, ack int))
 
 -- name: inbound_old
--- Inbound messages past their retention, once they are told.
-SELECT org_no, phone_no, message_id FROM inbound WHERE fanned = 1 AND created_at < :before LIMIT :limit
+-- Inbound messages past their retention that are told; so many rows are read and no more.
+SELECT org_no, phone_no, message_id, created_at FROM inbound /*index inbound_age*/
+WHERE fanned = 1 AND created_at < :before AND created_at >= :since ORDER BY created_at LIMIT :limit
 
 -- name: inbound_drop
 -- only: sqlite
 -- each: org_no, phone_no, message_id
--- The messages found before.
+-- Of the messages found before, those that no webhook has to tell of any more.
 DELETE FROM inbound WHERE org_no = :org_no AND phone_no = :phone_no AND message_id = :message_id
+AND NOT EXISTS (SELECT 1 FROM deliveries d /*index deliveries_telling*/
+  WHERE d.org_no = :org_no AND d.job_id IS NULL AND d.ref = :message_id AND d.state = 'pending')
 
 -- name: inbound_drop
 -- only: postgresql
--- The messages found before.
+-- Of the messages found before, those that no webhook has to tell of any more.
 DELETE FROM inbound WHERE (org_no, phone_no, message_id) IN (
-  SELECT r.org_no, r.phone_no, r.message_id FROM $rows(org_no bigint, phone_no bigint, message_id text))
+  SELECT r.org_no, r.phone_no, r.message_id FROM $rows(org_no bigint, phone_no bigint, message_id text)
+  WHERE NOT EXISTS (SELECT 1 FROM deliveries d
+    WHERE d.org_no = r.org_no AND d.job_id IS NULL AND d.ref = r.message_id AND d.state = 'pending'))

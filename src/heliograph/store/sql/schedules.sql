@@ -69,3 +69,10 @@ SELECT next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AN
 -- It cannot run any more: its phone is gone, or it cannot be read.
 UPDATE schedules SET state = 'completed', next_at = NULL, updated_at = :now
 WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled'
+
+-- name: schedule_runs_prune
+-- Past their retention, a bounded piece at a time.
+DELETE FROM schedule_runs WHERE org_no = :org_no AND (schedule_no, at) IN (
+  SELECT schedule_no, at FROM schedule_runs /*index schedule_runs_age*/
+  WHERE org_no = :org_no AND created_at < :before ORDER BY created_at LIMIT :limit)
+RETURNING at

@@ -17,7 +17,7 @@ UPDATE jobs SET state = r.state, seq = coalesce(r.seq, jobs.seq), attempts = r.a
   detail = r.detail, not_before = NULL, ack = r.ack, events = jobs.events + 1,
   sent_at = CASE WHEN r.state = 'sent' THEN coalesce(jobs.sent_at, :now) ELSE jobs.sent_at END,
   settled_at = CASE WHEN r.state IN ('sent', 'failed') THEN coalesce(jobs.settled_at, :now) ELSE NULL END,
-  watched = CASE WHEN r.state = 'queued' THEN 1 END, again = CASE WHEN r.state = 'queued' THEN 1 END
+  watched = CASE WHEN r.state = 'queued' THEN 1 END
 FROM $rows(org_no bigint, job_id bigint, state text, seq bigint, attempts int, reason text, detail text, ack int)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 RETURNING jobs.job_id, jobs.events
@@ -72,16 +72,16 @@ UPDATE phones SET paused_at = NULL, paused_by = NULL,
 WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL AND paused_at IS NOT NULL RETURNING phone_no
 
 -- name: expired_of_phone
--- What waits beyond its time: one probe of the index of expiries.
-SELECT job_id, phone_no, chat_id, lane FROM jobs
+-- What waits beyond its time: one probe of the index of expiries, which knows nothing of what may have been sent.
+SELECT job_id, phone_no, chat_id, lane FROM jobs /*index jobs_expiring*/
 WHERE org_no = :org_no AND phone_no = :phone_no AND watched = 1 AND state = 'queued' AND expires_at <= :now AND maybe_sent = 0
 ORDER BY expires_at LIMIT :limit
 
 -- name: phones_expiring
 -- Phones with something that waits beyond its time: one probe a phone.
 SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NULL AND EXISTS (
-  SELECT 1 FROM jobs j WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.watched = 1
-  AND j.state = 'queued' AND j.expires_at <= :now)
+  SELECT 1 FROM jobs j /*index jobs_expiring*/ WHERE j.org_no = p.org_no AND j.phone_no = p.phone_no AND j.watched = 1
+  AND j.maybe_sent = 0 AND j.state = 'queued' AND j.expires_at <= :now)
 
 -- name: failed_since
 -- Failed jobs of a phone made since then, by key.

@@ -1,0 +1,81 @@
+"""Retention and webhooks: what a delivery still has to tell of stays until it is told, and nothing waits for ever."""
+
+from heliograph.domain.hook import HookRow
+from heliograph.domain.ids import unique_id
+from heliograph.domain.job import PhonePatch
+from heliograph.store.outbox import OutboxStore
+from heliograph.webhooks.prune import prune_once
+from tests.webhooks.world import SetClock, World, receiving, until, working
+
+BEFORE_US = 3_000_000_000_000_000  # the retention is over
+
+
+async def _states(gateway: World, hook: HookRow) -> list[str]:
+    return [each.state for each in await gateway.hooks.deliveries(hook)]
+
+
+async def test_what_a_receiver_that_was_down_has_not_heard_is_kept_until_it_has(gateway: World) -> None:
+    async with receiving() as receiver:
+        (hook,) = await gateway.hook(receiver.url, "message.created")
+        await gateway.hook(receiver.url, "org.phone.updated")
+        job_id = await gateway.enqueue()
+        await gateway.inbound("hello")
+        await gateway.settle_all()
+        phone = gateway.lease.phone
+        await gateway.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(name="Shop"))
+        await gateway.outbox.fan_out(100)
+        assert (await gateway.store.prune(BEFORE_US, 100))[0] == 0
+        await gateway.store.prune_rest(BEFORE_US, BEFORE_US)
+        await gateway.outbox.prune_org_events(BEFORE_US, 100)
+        async with working(gateway) as worker:
+            worker.wake()
+
+            async def over() -> bool:
+                return len(receiver.got) == 3 and "pending" not in await _states(gateway, hook)
+
+            await until(over)
+        assert sorted(receiver.names()) == sorted(["org.phone.updated", "message.created", "message.created"])
+        assert (await gateway.store.prune(BEFORE_US, 100))[0] == 1
+        assert await gateway.store.job(gateway.org.org_no, unique_id(job_id)) is None
+
+
+async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(gateway: World) -> None:
+    clock = SetClock()
+    async with receiving(lambda got: 410) as gone:
+        (hook,) = await gateway.hook(gone.url, "message.created")
+        for n in range(4):
+            await gateway.enqueue(text=str(n))
+        await gateway.enqueue(chat="919537851845")
+        await gateway.settle_all()
+        async with working(gateway, clock=clock) as worker:
+            worker.wake()
+
+            async def given_up() -> bool:
+                row = await gateway.hooks.hook(gateway.org.org_no, hook.hook_id)
+                return row is not None and not row.is_subscribed
+
+            await until(given_up)
+        outbox = OutboxStore(gateway.shell, clock)
+        waiting = (await _states(gateway, hook)).count("pending")
+        assert waiting >= 3
+        clock.forward(days=4)
+        await prune_once(outbox, clock, days=0.01)
+        assert (await _states(gateway, hook)).count("pending") == waiting
+        clock.forward(days=2)
+        await prune_once(outbox, clock, days=0.01)
+        assert await _states(gateway, hook) == []
+        assert await outbox.give_up(BEFORE_US, 100) == 0
+        assert (await gateway.store.prune(BEFORE_US, 100))[0] > 0
+
+
+async def test_deliveries_are_looked_at_once_in_a_prune_however_many_wait(gateway: World) -> None:
+    async with receiving() as receiver:
+        await gateway.hook(receiver.url, "message.created")
+        for _ in range(5):
+            await gateway.enqueue()
+        await gateway.outbox.fan_out(100)
+        org_no = gateway.org.org_no
+        assert await gateway.outbox.prune_deliveries(BEFORE_US, 2) == (0, (org_no, 2))
+        assert await gateway.outbox.prune_deliveries(BEFORE_US, 2, (org_no, 2)) == (0, (org_no, 4))
+        assert await gateway.outbox.prune_deliveries(BEFORE_US, 2, (org_no, 4)) == (0, None)
+        assert await gateway.outbox.prune_deliveries(0, 2) == (0, None)  # all are young
