@@ -219,7 +219,16 @@ async def faults_of(where: str | Path) -> list[str]:
     lanes = await look(where, "SELECT * FROM lanes")
     queues = await look(where, "SELECT * FROM queues")
     events = await look(where, "SELECT * FROM events ORDER BY org_no, job_id, n")
-    return [*_counters(jobs, queues), *_lanes(jobs, lanes), *_histories(jobs, events)]
+    stray = await look(where, _HELD_BY_NOTHING)
+    held = [f"lane {tuple(row.values())}: put aside, and nothing holds it" for row in stray]
+    return [*_counters(jobs, queues), *_lanes(jobs, lanes), *held, *_histories(jobs, events)]
+
+
+_HELD_BY_NOTHING = """
+    SELECT l.phone_no, l.chat_id, l.lane FROM lanes l LEFT JOIN jobs j ON j.job_id = l.head_job
+    WHERE l.status = 'held' AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.phone_no = l.phone_no
+      AND h.what IN ('chat:' || l.chat_id, 'broadcast:' || CAST(j.broadcast_no AS TEXT)))
+"""
 
 
 _COUNTED = {
