@@ -55,6 +55,18 @@ async def test_requests_for_later_with_one_key_that_arrive_together_make_one(gat
     assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 1
 
 
+async def test_a_new_text_still_answers_the_same_message_and_hides_its_links(gateway: World) -> None:
+    quoted = (await gateway.send()).json()
+    made = (await post(gateway, reply_to=quoted["unique_id"], options={"hide_url_preview": True})).json()
+    path = f"/v1/message/scheduled/{made['scheduled_id']}"
+    assert (await gateway.http.patch(path, json={"message": "Ho"})).status_code == 200
+    gateway.clock.now_s += 3_601
+    await gateway.steering.run_schedules()
+    job = next(job for job in await gateway.jobs() if job.content.body == "Ho")
+    assert job.content.hide_url_preview
+    assert job.content.reply_to is not None and quoted["unique_id"] in job.content.reply_to
+
+
 async def test_it_becomes_a_message_and_an_occurrence(gateway: World) -> None:
     made = (await post(gateway)).json()
     gateway.clock.now_s += 3_601

@@ -129,4 +129,6 @@ async def _new_content(call: Call, body: ScheduleChange, schedule: Schedule, pho
         media=media,
         poll=None if body.poll is UNSET else body.poll,
     )
-    return await prepared(call.desk, phone, content_of(sent), media, schedule.chat_id)
+    made = await prepared(call.desk, phone, content_of(sent), media, schedule.chat_id)
+    before = schedule.content  # what a change cannot name stays
+    return msgspec.structs.replace(made, reply_to=before.reply_to, hide_url_preview=before.hide_url_preview)
