@@ -1,13 +1,15 @@
 """A unit of work on PostgreSQL that goes on statement by statement, as far as a test lets it: so two of them meet."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 
 from heliograph.store.postgresql import BEGIN, execute
 from heliograph.store.unit import Statement, Unit
+from tests.store.world import Desk, open_desk
 
 T = TypeVar("T")
 _PATIENT = (
@@ -99,3 +101,13 @@ _HERE = "datname = current_database() AND pid <> pg_backend_pid() AND backend_ty
 _WAITING = f"SELECT count(*) FROM pg_stat_activity WHERE {_HERE} AND wait_event_type = 'Lock'"
 _OPEN = f"SELECT count(*) FROM pg_stat_activity WHERE {_HERE}"
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+
+@asynccontextmanager
+async def meeting_desk(url: str) -> AsyncIterator[Desk]:
+    """For transactions that meet on PostgreSQL. Ends with the books in order, and no deadlock on the way."""
+    opened = await open_desk(url)
+    yield opened
+    await opened.store.shell.close()
+    assert await deadlocks(url) == 0
+    await opened.audit()

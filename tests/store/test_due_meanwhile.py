@@ -13,17 +13,14 @@ from heliograph.domain.states import State
 from heliograph.store import due, feed
 from heliograph.store.enqueue import enqueue
 from heliograph.store.steering import SteeringStore
-from tests.store.stepwise import Stepwise, deadlocks, waits
-from tests.store.world import REFUSED, Desk, another_phone, open_desk
+from tests.store.stepwise import Stepwise, meeting_desk, waits
+from tests.store.world import REFUSED, Desk, another_phone
 
 
 @pytest.fixture
 async def desk(postgres_url: str) -> AsyncIterator[Desk]:
-    opened = await open_desk(postgres_url)
-    yield opened
-    await opened.store.shell.close()
-    assert await deadlocks(postgres_url) == 0
-    await opened.audit()
+    async with meeting_desk(postgres_url) as opened:
+        yield opened
 
 
 async def test_a_broadcast_does_not_end_while_its_failed_message_is_put_back(desk: Desk) -> None:

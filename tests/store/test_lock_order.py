@@ -10,20 +10,16 @@ from heliograph.ports.engine import Settlement, StartWish
 from heliograph.store import accounts, steer
 from heliograph.store.advance import advance
 from heliograph.store.enqueue import enqueue
-from tests.store.stepwise import Stepwise, deadlocks, locked, waits
-from tests.store.world import SENT, Desk, make_shell, open_desk, retry
+from tests.store.stepwise import Stepwise, locked, meeting_desk, waits
+from tests.store.world import SENT, Desk, make_shell, retry
 
 ROUNDS = 150
 
 
 @pytest.fixture
 async def desk(postgres_url: str) -> AsyncIterator[Desk]:
-    """Ends with the books in order, and no deadlock on the way."""
-    opened = await open_desk(postgres_url)
-    yield opened
-    await opened.store.shell.close()
-    assert await deadlocks(postgres_url) == 0
-    await opened.audit()
+    async with meeting_desk(postgres_url) as opened:
+        yield opened
 
 
 def _wish(desk: Desk, limit: int = 5) -> StartWish:

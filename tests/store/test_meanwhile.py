@@ -14,18 +14,16 @@ from heliograph.ports.provider import Inbound
 from heliograph.store import holds, prune, receipts, steer
 from heliograph.store.advance import advance
 from heliograph.store.steering import SteeringStore
-from tests.store.stepwise import Stepwise, waits
-from tests.store.world import REFUSED, SENT, Desk, open_desk
+from tests.store.stepwise import Stepwise, meeting_desk, waits
+from tests.store.world import REFUSED, SENT, Desk
 
 DAY_US = 86_400_000_000
 
 
 @pytest.fixture
 async def desk(postgres_url: str) -> AsyncIterator[Desk]:
-    opened = await open_desk(postgres_url)
-    yield opened
-    await opened.store.shell.close()
-    await opened.audit()
+    async with meeting_desk(postgres_url) as opened:
+        yield opened
 
 
 def _wish(desk: Desk) -> StartWish:

@@ -6,7 +6,6 @@ stopped, and keeps no other from its run.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from heliograph.domain.job import Enqueued, NewJob
 from heliograph.domain.moment import iso
 from heliograph.domain.recurrence import next_run
 from heliograph.domain.schedule import LATE_S, Missed, Schedule
-from heliograph.store.apart import Unreadable, apart
+from heliograph.store.apart import Unreadable, each_due
 from heliograph.store.enqueue import enqueue
 from heliograph.store.schedules import schedule_of
 from heliograph.store.told import told
@@ -28,33 +27,25 @@ AT_ONCE = 100
 
 async def run_due(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
-    due = await shell.read(lambda: one("next_schedule"))
-    if due is None or due["next_at"] > now_us:
-        return set(), None if due is None else due["next_at"]
-    phones: set[int] = set()
-
-    async def step(row: Any) -> None:
-        org_no, phone_no, schedule_no = row["org_no"], row["phone_no"], row["schedule_no"]
-        try:
-            if await shell.write(lambda: run_one(org_no, schedule_no, make_id, now_us)):
-                phones.add(phone_no)
-        except Unreadable as error:
-            why = f"It cannot be read, and was stopped: {error}"
-            await shell.write(lambda: _stop(org_no, phone_no, schedule_no, row["next_at"], why, now_us))
-            raise Unreadable(f"Schedule {queue_id(schedule_no)}: {why}") from error
-
-    rows = await shell.read(lambda: run("schedules_due", now=now_us, limit=AT_ONCE))
-    await apart((row["phone_no"], partial(step, row)) for row in rows)
-    due = await shell.read(lambda: one("next_schedule"))
-    return phones, None if due is None else due["next_at"]
+    return await each_due(
+        shell,
+        now_us,
+        soonest="next_schedule",
+        due="schedules_due",
+        limit=AT_ONCE,
+        do=lambda row: run_one(row["org_no"], row["schedule_no"], make_id, now_us),
+        stop=lambda row, why: _stop(row, why, now_us),
+    )
 
 
-def _stop(org_no: int, phone_no: int, schedule_no: JobId, due_us: int, why: str, now_us: int) -> Unit[None]:
-    which = {"org_no": org_no, "schedule_no": schedule_no, "now": now_us}
+def _stop(row: Any, why: str, now_us: int) -> Unit[str]:
+    which = {"org_no": row["org_no"], "schedule_no": row["schedule_no"], "now": now_us}
     yield from run("schedule_stop", **which)
-    yield from run("schedule_run_insert", at=due_us, outcome="refused", job_id=None, remarks=why, **which)
-    data = {"scheduled_id": queue_id(schedule_no), "due_at": iso(due_us), "outcome": "refused"}
-    yield from told(org_no, phone_no, SCHEDULE_MISSED, why, data, now_us)
+    yield from run("schedule_run_insert", at=row["next_at"], outcome="refused", job_id=None, remarks=why, **which)
+    scheduled_id = queue_id(row["schedule_no"])
+    data = {"scheduled_id": scheduled_id, "due_at": iso(row["next_at"]), "outcome": "refused"}
+    yield from told(row["org_no"], row["phone_no"], SCHEDULE_MISSED, why, data, now_us)
+    return f"Schedule {scheduled_id}"
 
 
 def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_us: int) -> Unit[bool]:

@@ -8,7 +8,6 @@ the delay of a broadcast is between what may start at once.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ from heliograph.domain.job import NewJob, PhoneGone
 from heliograph.domain.states import Lane
 from heliograph.domain.template import fill
 from heliograph.store import broadcasts, facts
-from heliograph.store.apart import Unreadable, apart
+from heliograph.store.apart import Unreadable, each_due
 from heliograph.store.enqueue import enqueue
 from heliograph.store.told import acted
 from heliograph.store.unit import Unit, one, run
@@ -34,31 +33,22 @@ MOST = AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at 
 
 async def feed(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Feeds every broadcast that is due. Gives the phones that got work, and when to look again (None: none runs)."""
-    due = await shell.read(lambda: one("next_broadcast"))
-    if due is None or due["feed_at"] > now_us:
-        return set(), None if due is None else due["feed_at"]
-    phones: set[int] = set()
-
-    async def step(row: Any) -> None:
-        org_no, phone_no, broadcast_no = row["org_no"], row["phone_no"], row["broadcast_no"]
-        try:
-            if await shell.write(lambda: feed_one(org_no, broadcast_no, now_us)):
-                phones.add(phone_no)
-        except Unreadable as error:
-            why, act_no = f"It cannot be read, and was stopped: {error}", make_id()
-            await shell.write(lambda: _stop(org_no, phone_no, broadcast_no, why, act_no, now_us))
-            raise Unreadable(f"Broadcast {queue_id(broadcast_no)}: {why}") from error
-
-    rows = await shell.read(lambda: run("broadcasts_due", now=now_us, limit=AT_ONCE))
-    await apart((row["phone_no"], partial(step, row)) for row in rows)
-    due = await shell.read(lambda: one("next_broadcast"))
-    return phones, None if due is None else due["feed_at"]
+    return await each_due(
+        shell,
+        now_us,
+        soonest="next_broadcast",
+        due="broadcasts_due",
+        limit=AT_ONCE,
+        do=lambda row: feed_one(row["org_no"], row["broadcast_no"], now_us),
+        stop=lambda row, why: _stop(row, why, make_id, now_us),
+    )
 
 
-def _stop(org_no: int, phone_no: int, broadcast_no: JobId, why: str, act_no: JobId, now_us: int) -> Unit[None]:
-    if (yield from broadcasts.end(org_no, broadcast_no, phone_no, "cancelled", now_us, "")):
-        what = f"broadcast:{queue_id(broadcast_no)}"
-        yield from acted(org_no, phone_no, "cancel", what, why, "gateway", act_no, now_us)
+def _stop(row: Any, why: str, make_id: Callable[[], JobId], now_us: int) -> Unit[str]:
+    org_no, phone_no, broadcast_id = row["org_no"], row["phone_no"], queue_id(row["broadcast_no"])
+    if (yield from broadcasts.end(org_no, row["broadcast_no"], phone_no, "cancelled", now_us, "")):
+        yield from acted(org_no, phone_no, "cancel", f"broadcast:{broadcast_id}", why, "gateway", make_id(), now_us)
+    return f"Broadcast {broadcast_id}"
 
 
 def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:

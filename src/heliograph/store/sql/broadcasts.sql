@@ -94,7 +94,7 @@ AND b.feed_at <= :now /*lock skip*/
 
 -- name: next_broadcast
 -- When the next one is to be fed.
-SELECT feed_at FROM broadcasts WHERE state = 'running' AND paused_at IS NULL ORDER BY feed_at LIMIT 1
+SELECT feed_at AS at FROM broadcasts WHERE state = 'running' AND paused_at IS NULL ORDER BY feed_at LIMIT 1
 
 -- name: broadcast_settled
 -- What became of what was fed.

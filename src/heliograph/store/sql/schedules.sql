@@ -63,7 +63,7 @@ WHERE r.org_no = :org_no AND r.schedule_no = :schedule_no ORDER BY r.at DESC LIM
 
 -- name: next_schedule
 -- When the next run is due.
-SELECT next_at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at IS NOT NULL ORDER BY next_at LIMIT 1
+SELECT next_at AS at FROM schedules WHERE state = 'scheduled' AND paused_at IS NULL AND next_at IS NOT NULL ORDER BY next_at LIMIT 1
 
 -- name: schedule_stop
 -- It cannot run any more: its phone is gone, or it cannot be read.
