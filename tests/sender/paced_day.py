@@ -23,8 +23,8 @@ from heliograph.domain.job import PhonePatch, PhoneRow
 from heliograph.domain.pacing import PRESETS, Policy, parse_policy, policy_text
 from heliograph.domain.states import State
 from heliograph.sender import shard
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell, _commit, _migrate, _settle, _Work, connect
-from heliograph.store.store import Shell
 from heliograph.store.unit import Unit
 from tests.sender.clock import VirtualClock
 from tests.sender.world import World, sending

@@ -22,8 +22,9 @@ from heliograph.sender.engine import Sender, SenderDeps
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.simulator.records import messages
 from heliograph.store.postgresql import PostgresShell
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Shell, Store
+from heliograph.store.store import Store
 from heliograph.store.unit import Unit
 from tests.sender.clock import VirtualClock
 from tests.store.world import faults_of

@@ -14,9 +14,10 @@ from heliograph.domain.states import Lane, State
 from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Lease, Seen, Settlement, Started, StartWish
 from heliograph.store.postgresql import PostgresShell
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell
 from heliograph.store.steering import SteeringStore
-from heliograph.store.store import Shell, Store
+from heliograph.store.store import Store
 
 SENT = Verdict(State.SENT, "sent", ack=1)
 FAILED = Verdict(State.FAILED, "failed", "not_on_whatsapp", "Not on WhatsApp.")

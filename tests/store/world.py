@@ -19,8 +19,9 @@ from heliograph.domain.verdict import Verdict
 from heliograph.ports.engine import Advanced, Applied, Lease, PhoneReceipts, Settlement, Started, StartWish
 from heliograph.ports.provider import Receipt
 from heliograph.store.postgresql import PostgresShell
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Shell, Store
+from heliograph.store.store import Store
 
 START_US = 1_760_000_000_000_000
 SENT = Verdict(State.SENT, "sent", ack=1)

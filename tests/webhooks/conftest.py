@@ -8,8 +8,8 @@ import pytest
 
 from heliograph.clock import SystemClock
 from heliograph.store.postgresql import PostgresShell
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Shell
 from tests.webhooks.world import World, world
 
 

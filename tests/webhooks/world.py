@@ -23,7 +23,8 @@ from heliograph.ports.meter import Unmetered
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.store.outbox import OutboxStore
 from heliograph.store.replays import WebhookStore
-from heliograph.store.store import Shell, Store
+from heliograph.store.shell import Shell
+from heliograph.store.store import Store
 from heliograph.vault import Vault
 from heliograph.webhooks.signing import new_signing_key
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions

@@ -11,8 +11,9 @@ from heliograph.domain.errors import CannotStart
 from heliograph.domain.ids import JobIds
 from heliograph.ports.intake import Accounts
 from heliograph.settings import Settings
+from heliograph.store.shell import Shell
 from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Shell, Store
+from heliograph.store.store import Store
 
 if TYPE_CHECKING:
     from heliograph.store.transfer import Moved

@@ -7,7 +7,7 @@ a chat that may go on, or of the chat whose wait ends next; one in a chat that i
 from heliograph.domain.states import Class, Lane
 from heliograph.ports.clock import Clock
 from heliograph.ports.meter import Backlog
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.unit import Unit, one, run
 
 MOST_COUNTED = 100_000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from heliograph.domain.ids import JobIds
 from heliograph.ports.clock import Clock
 from heliograph.ports.inbox import Delivery, NewDelivery
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.unit import Unit, batch, one, run
 
 

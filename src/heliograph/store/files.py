@@ -7,10 +7,11 @@ named, so that what waits keeps its own files and no others.
 from collections.abc import Iterable, Set
 from typing import Any
 
-from heliograph.domain.content import Content, decode_content, encode_content
+from heliograph.domain.content import Content, encode_content
 from heliograph.domain.ids import JobIds
 from heliograph.domain.job import Outgoing
-from heliograph.store.store import Shell
+from heliograph.store.rows import readable
+from heliograph.store.shell import Shell
 from heliograph.store.unit import Unit, one, run
 
 STEP = 500
@@ -28,7 +29,7 @@ def fix(job: Outgoing, content: Content) -> Unit[bool]:
 
 
 def _named(rows: Iterable[Any]) -> set[str]:
-    contents = [decode_content(row["content"]) for row in rows if row["content"] is not None]
+    contents = [readable(row["content"]) for row in rows if row["content"] is not None]
     return {c.media.sha256 for c in contents if c.media is not None and c.media.sha256}
 
 

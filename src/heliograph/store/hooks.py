@@ -13,7 +13,7 @@ from heliograph.domain.hook import HookPatch, HookRow, Keys, NewHook
 from heliograph.domain.job import Idempotency
 from heliograph.ports.clock import Clock
 from heliograph.store import keyed
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.unit import Unit, batch, one, run
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from heliograph.ports.clock import Clock
 from heliograph.ports.hooks import PRUNE_FROM, Finished, Moved, PrunePlace, Want
 from heliograph.store import deliveries, fanout, prune_deliveries
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 
 
 class OutboxStore:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.unit import run
 
 EVERY_S = 1.0

@@ -16,7 +16,7 @@ from heliograph.ports.steering import Act, Forecast, HoldRow, Suppressed
 from heliograph.store import broadcasts, due, expire, facts, feed, holds, schedules, steer
 from heliograph.store.broadcast_list import cancel_fed, jobs_of
 from heliograph.store.described import described
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.sweep import sweep
 from heliograph.store.take_in import LOAD, take_in
 from heliograph.store.told import acted, told

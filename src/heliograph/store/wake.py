@@ -21,7 +21,7 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.wake import FleetWake
 from heliograph.store.fanout import fan_out_due
 from heliograph.store.postgresql import AWAY, execute, split_url
-from heliograph.store.store import Shell
+from heliograph.store.shell import Shell
 from heliograph.store.unit import Unit, run
 
 CHANNEL = "heliograph_wake"

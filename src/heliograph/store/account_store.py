@@ -1,0 +1,113 @@
+"""Organisations, keys and phones, one transaction a verb: most of ports.intake.Accounts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from heliograph.domain.errors import Conflict, invalid
+from heliograph.domain.ids import new_uuid
+from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
+from heliograph.ports.clock import Clock
+from heliograph.ports.network import Share
+from heliograph.store import accounts, look
+from heliograph.store.shell import Shell
+from heliograph.store.unit import batch, run
+
+
+class AccountStore:
+    """What is deleted with a phone concerns its messages: that is in `store.py`."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self.shell = shell
+        self._clock = clock
+        self._key_uses: dict[int, int] = {}  # by key_no, until they are written
+
+    async def create_org(self, name: str) -> OrgRow:
+        now_us = self._clock.now_us()
+        made = await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        if made is None:
+            raise Conflict(f"There is an organisation named {name} already.")
+        return made
+
+    async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
+        """Fills an empty database; whether the key was made now."""
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
+
+    async def orgs(self) -> list[OrgRow]:
+        return await self.shell.read(accounts.orgs)
+
+    async def create_key(self, org_no: int, name: str, digest: bytes, prefix: str) -> KeyRow:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.create_key(org_no, name, digest.hex(), prefix, now_us))
+
+    async def keys(self, org_no: int | None) -> list[KeyRow]:
+        return await self.shell.read(lambda: accounts.keys(org_no))
+
+    async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None:
+        now_us = self._clock.now_us()
+        return await self.shell.write(lambda: accounts.revoke_key(org_no, prefix, now_us))
+
+    async def key_by_digest(self, digest: bytes) -> KeyRow | None:
+        found = await self.shell.read(lambda: accounts.key_by_digest(digest.hex()))
+        if found is not None:
+            self._key_uses[found.key_no] = self._clock.now_us()
+        return found
+
+    async def write_key_uses(self) -> None:
+        uses, self._key_uses = self._key_uses, {}
+        if not uses:
+            return
+        try:
+            await self.shell.write(lambda: batch("keys_used", sorted(uses.items())))
+        except BaseException:
+            self._key_uses = uses | self._key_uses
+            raise
+
+    async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
+        now_us = self._clock.now_us()
+        made = await self.shell.write(lambda: accounts.create_phone(phone, idempotency, now_us))
+        if made is None:
+            raise Conflict(
+                f"This organisation already has a phone with number {phone.number}.",
+                fields={"number": {"message": "already in use", "value": phone.number}},
+            )
+        if made == "reused":
+            raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
+        assert not isinstance(made, str)
+        return made
+
+    async def phones(self, org_no: int | None) -> list[PhoneRow]:
+        return await self.shell.read(lambda: accounts.phones(org_no))
+
+    async def share(self, org_no: int, provider: str) -> Share:
+        return await self.shell.read(lambda: accounts.share(org_no, provider))
+
+    async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
+        return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))
+
+    async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
+        return await self.shell.read(lambda: look.phones_of_chat(org_no, phone_nos, chat_id))
+
+    async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None:
+        now_us = self._clock.now_us()
+        labels = None if patch.labels is None else msgspec.json.encode(patch.labels).decode()
+        return await self.shell.write(
+            lambda: accounts.update_phone(
+                org_no,
+                phone_no,
+                name=patch.name,
+                image=patch.image,
+                labels=labels,
+                pacing=patch.pacing,
+                config=patch.config,
+                now_us=now_us,
+            )
+        )
+
+    async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None:
+        return await self.shell.read(lambda: accounts.phone_row(org_no, phone_no))
+
+    async def request_restart(self, org_no: int, phone_no: int) -> None:
+        now_us = self._clock.now_us()
+        await self.shell.write(lambda: run("phone_restart", org_no=org_no, phone_no=phone_no, now=now_us))
