@@ -28,6 +28,7 @@ async def test_a_broadcast_that_cannot_be_read_is_stopped_and_stops_no_other(
         await world.steering.feed()
     await world.drain()
     assert (await row_of(world, good)).sent == 2
+    assert len(await world.steering.broadcasts(world.org_no, None, limit=5, offset=0)) == 2
     (act,) = await world.steering.acts(world.org_no)
     assert (act.act, act.what, act.actor) == ("cancel", f"broadcast:{queue_id(bad)}", "gateway")
     assert act.detail.startswith("It cannot be read, and was stopped: ")
@@ -49,4 +50,5 @@ async def test_a_schedule_that_cannot_be_read_is_stopped_and_stops_no_other(
     assert (phones, due_us) == (set(), good.first_at_us + 86_400 * S)
     assert await test_schedules.outcomes(world, good.schedule_no) == ["queued"]
     (run,) = await world.steering.occurrences(world.org_no, bad.schedule_no, limit=5, offset=0)
+    assert len(await world.steering.schedules(world.org_no, None, limit=5, offset=0)) == 2
     assert run.outcome == "refused" and run.remarks.startswith("It cannot be read, and was stopped: ")

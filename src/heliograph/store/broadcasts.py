@@ -12,7 +12,7 @@ import msgspec
 
 from heliograph.domain.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
 from heliograph.domain.chat import is_group
-from heliograph.domain.content import decode_content, encode_content
+from heliograph.domain.content import encode_content
 from heliograph.domain.events import BROADCAST_COMPLETED
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Job
@@ -21,7 +21,7 @@ from heliograph.domain.template import fill
 from heliograph.store import keyed
 from heliograph.store.cancel import cancel_rows
 from heliograph.store.holds import hold, release_broadcast
-from heliograph.store.rows import job_of
+from heliograph.store.rows import job_of, readable
 from heliograph.store.told import told
 from heliograph.store.unit import Unit, batch, one, run
 
@@ -221,7 +221,7 @@ def broadcast_of(row: Any) -> BroadcastRow:
         broadcast_no=JobId(row["broadcast_no"]),
         phone_no=row["phone_no"],
         state=row["state"],
-        content=decode_content(row["content"]),
+        content=readable(row["content"]),
         lane=Lane(row["lane"]),
         delay_s=row["delay_us"] / 1_000_000,
         expires_at_us=row["expires_at"],

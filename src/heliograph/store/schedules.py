@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from heliograph.domain.content import decode_content, encode_content
+from heliograph.domain.content import Content, decode_content, encode_content
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import Idempotency, KeyReused
 from heliograph.domain.recurrence import Every, Repeat, next_run
 from heliograph.domain.schedule import Missed, Occurrence, Schedule
 from heliograph.domain.states import Lane
 from heliograph.store import keyed
+from heliograph.store.rows import readable
 from heliograph.store.unit import Unit, one, run
 
 
@@ -47,17 +48,17 @@ def made_with(org_no: int, key: Idempotency) -> Unit[Schedule | KeyReused | None
     row = None
     if earlier.same and earlier.response is not None:
         row = yield from one("schedule_by_no", org_no=org_no, schedule_no=int(earlier.response))
-    return KeyReused() if row is None else schedule_of(row)
+    return KeyReused() if row is None else schedule_of(row, readable)
 
 
 def get(org_no: int, schedule_no: JobId) -> Unit[Schedule | None]:
     row = yield from one("schedule_by_no", org_no=org_no, schedule_no=schedule_no)
-    return None if row is None or row["state"] == "deleted" else schedule_of(row)
+    return None if row is None or row["state"] == "deleted" else schedule_of(row, readable)
 
 
 def listed(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Schedule]]:
     rows = yield from run("schedules_of_org", org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset)
-    return [schedule_of(row) for row in rows]
+    return [schedule_of(row, readable) for row in rows]
 
 
 def change(
@@ -128,8 +129,8 @@ def _changing(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def schedule_of(row: Any) -> Schedule:
-    """From `$columns(schedule)`."""
+def schedule_of(row: Any, decode: Callable[[str], Content] = decode_content) -> Schedule:
+    """From `$columns(schedule)`. Raises DecodeError for one that cannot be read, unless `decode` does not."""
     repeat = None
     if row["every"] is not None:
         days = tuple(int(day) for day in row["days"].split(",")) if row["days"] else ()
@@ -139,7 +140,7 @@ def schedule_of(row: Any) -> Schedule:
         schedule_no=JobId(row["schedule_no"]),
         phone_no=row["phone_no"],
         chat_id=row["chat_id"],
-        content=decode_content(row["content"]),
+        content=decode(row["content"]),
         first_at_us=row["first_at"],
         repeat=repeat,
         lane=Lane(row["lane"]),
