@@ -8,7 +8,7 @@ import pytest
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.job import Enqueued
 from heliograph.store.sqlite import encode_rows
-from heliograph.store.statements import queries
+from heliograph.store.statements import queries, query_for
 from heliograph.store.unit import Unit, run
 from tests.store.world import Desk, HandClock, make_shell
 
@@ -100,3 +100,13 @@ def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_v
     rows = [(7, 8, 1, 1, None), (7, 9, 1, 1, None)]
     assert encode_rows(queries("sqlite")["jobs_sent"], rows) == "[8,9]"
     assert encode_rows(queries("sqlite")["fence"], [(7, 1, 2)]) == "[[7,1,2]]"
+
+
+async def test_a_query_name_that_no_file_knows_is_refused(desk: Desk) -> None:
+    with pytest.raises(LookupError, match="'lanes_lokc'"):
+        await desk.store.shell.write(lambda: run("lanes_lokc", org_no=1))
+
+
+def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:
+    assert query_for("seed_lock", "sqlite") is None
+    assert query_for("seed_lock", "postgresql") is not None

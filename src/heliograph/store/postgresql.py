@@ -20,7 +20,7 @@ import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.store.prepare import prepare
-from heliograph.store.statements import queries
+from heliograph.store.statements import queries, query_for
 from heliograph.store.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -85,9 +85,9 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
 
 
 async def execute(connection: Any, statement: Statement) -> Rows:
-    query = _QUERIES.get(statement.name)
+    query = _QUERIES.get(statement.name) or query_for(statement.name, "postgresql")
     if query is None:
-        return []  # the other database's only
+        return []  # the query exists only for the other database
     arguments = [statement.params[name] for name in query.params]
     if statement.rows is not None:
         arguments += list(zip(*statement.rows, strict=True))

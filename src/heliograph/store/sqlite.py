@@ -21,7 +21,7 @@ from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store.lock_file import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.migrate import TABLE, pending
-from heliograph.store.statements import Query, queries
+from heliograph.store.statements import Query, queries, query_for
 from heliograph.store.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -57,9 +57,9 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
-    query = _QUERIES.get(statement.name)
+    query = _QUERIES.get(statement.name) or query_for(statement.name, "sqlite")
     if query is None:
-        return []  # the other database's only
+        return []  # the query exists only for the other database
     if statement.rows is None:
         return connection.execute(query.sql, dict(statement.params)).fetchall()
     if query.each:

@@ -60,6 +60,20 @@ def queries(dialect: str) -> Mapping[str, Query]:
     return found
 
 
+def query_for(name: str, dialect: str) -> Query | None:
+    """The query of this name, or None where it exists only for the other database. Raises LookupError for others."""
+    query = queries(dialect).get(name)
+    if query is None and name not in query_names():
+        raise LookupError(f"No file of sql/ has a query named {name!r}.")
+    return query
+
+
+@cache
+def query_names() -> frozenset[str]:
+    """The names of all queries, for whichever database."""
+    return frozenset(queries("sqlite")) | frozenset(queries("postgresql"))
+
+
 def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect: str) -> Query | None:
     comments = [line[2:].strip() for line in body.splitlines() if line.startswith("--")]
     sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
