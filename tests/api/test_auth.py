@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from heliograph.api.auth import KEY_TTL_S
-from heliograph.domain.job import KeyRow
+from heliograph.api.http.auth import KEY_TTL_S
+from heliograph.domain.jobs.job import KeyRow
 from tests.api.world import NUMBER, SECRET, World
 
 OTHER_SECRET = "hg_live_another_organisations_key"

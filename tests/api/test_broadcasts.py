@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.ids import queue_id
+from heliograph.domain.jobs.ids import queue_id
 from tests.api.world import World
 
 CHATS = [f"9195378518{n:02d}" for n in range(20)]

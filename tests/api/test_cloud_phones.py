@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from heliograph.domain.content import Kind
+from heliograph.domain.messages.content import Kind
 from heliograph.providers.cloud import CloudProvider
 from heliograph.vault import Vault
 from tests.api.world import World, world

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.api.filedata import CHUNK, take_in
-from heliograph.api.parse import MediaBody, SendBody, content_of
+from heliograph.api.messages.base64_media import CHUNK, take_in
+from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
 from heliograph.domain.errors import Invalid
 from heliograph.media.folder import MediaFolder
 

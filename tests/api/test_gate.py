@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.api.deps import Mount, Readiness
+from heliograph.api.http.dependencies import Mount, Readiness
 from heliograph.domain.errors import Unavailable
 from tests.api.world import World, world
 

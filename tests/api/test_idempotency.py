@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from heliograph.domain.moment import iso
+from heliograph.domain.timestamps import iso
 from tests.api.world import World
 
 BODY = {"chat_id": "919537851844", "message": "Your code is 42"}

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from heliograph.api.key_uses import EACH_S, keep_key_uses
-from heliograph.store.postgresql import PostgresShell
+from heliograph.api.system.key_usage import EACH_S, keep_key_uses
+from heliograph.store.database.postgresql import PostgresShell
 from tests.api.world import World
 
 # nobody has opened it

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.api import body, recipients
-from heliograph.domain.csv_recipients import Recipient
+from heliograph.api.broadcasts import recipients
+from heliograph.api.http import body
+from heliograph.domain.broadcasts.csv_recipients import Recipient
 from heliograph.domain.errors import BadRequest, Invalid
 
 # what a cut could be mistaken for, inside of texts

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from heliograph.api import http as api_http
+from heliograph.api import app as api_http
 from tests.api.world import BODY_LIMIT, World
 
 

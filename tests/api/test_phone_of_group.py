@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.moment import iso
+from heliograph.domain.timestamps import iso
 from heliograph.ports.provider import Inbound
 from tests.api.world import NUMBER, World
 

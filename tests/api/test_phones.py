@@ -9,7 +9,7 @@ from tests.api.world import NUMBER, World
 
 
 async def set_state(gateway: World, state: str) -> None:
-    from heliograph.store.unit import Unit, run
+    from heliograph.store.database.unit import Unit, run
 
     def unit() -> Unit[Any]:
         yield from run(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heliograph.domain.ids import parse_job_id
+from heliograph.domain.jobs.ids import parse_job_id
 from heliograph.ports.provider import Inbound
 from tests.api.world import World
 

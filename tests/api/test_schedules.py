@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.moment import iso
+from heliograph.domain.timestamps import iso
 from tests.api.world import World
 
 WEEKLY = {"repeat_interval": "week", "timezone": "Asia/Kolkata", "repeat_days": ["monday"]}

@@ -5,9 +5,9 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 
-from heliograph.domain.content import Kind, Poll
-from heliograph.domain.ids import parse_job_id
-from heliograph.domain.states import State
+from heliograph.domain.jobs.ids import parse_job_id
+from heliograph.domain.jobs.states import State
+from heliograph.domain.messages.content import Kind, Poll
 from tests.api.world import World
 
 PNG = base64.b64decode(

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.api.auth import AHEAD_S, PHONE_TTL_S
-from heliograph.api.send import SendAnswer
+from heliograph.api.http.auth import AHEAD_S, PHONE_TTL_S
+from heliograph.api.messages.send import SendAnswer
 from heliograph.domain.errors import Unavailable
 from tests.api.world import NUMBER, SECRET, World, world
 

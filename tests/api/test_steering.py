@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.policy_text import parse_policy
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import Seen, Settlement, StartWish
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.pacing.policy_parser import parse_policy
+from heliograph.ports.sender_store import Seen, Settlement, StartWish
 from tests.api.world import World
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)

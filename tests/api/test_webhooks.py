@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.domain.events import EVENT_NAMES
-from heliograph.egress.fetch import GuardedFetch
-from heliograph.store.replays import WebhookStore
+from heliograph.domain.webhooks.events import EVENT_NAMES
+from heliograph.egress.guarded_fetch import GuardedFetch
+from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
-from heliograph.webhooks.desk import webhook_desk
+from heliograph.webhooks.signing_service import webhook_desk
 from tests.api.world import World, world
 
 URL = "https://93.184.216.34/hook"
@@ -152,7 +152,7 @@ async def test_bad_input_names_its_field_and_makes_nothing(gateway: World, chang
 
 
 def _hooks_counted() -> Any:
-    from heliograph.store.unit import run
+    from heliograph.store.database.unit import run
 
     return len((yield from run("hooks_listening", org_no=1)))
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import httpx
 
-from heliograph.api.deps import ApiDeps, Readiness
-from heliograph.api.http import build_api
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import Job, KeyRow, NewPhone, OrgRow, PhoneRow
-from heliograph.domain.outcome import Accepted, Outcome
+from heliograph.api.app import build_api
+from heliograph.api.http.dependencies import ApiDeps, Readiness
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Job, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.domain.jobs.outcome import Accepted, Outcome
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.steering import SteeringStore
-from heliograph.store.store import Store
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
 
 NUMBER = "919876543210"
 SECRET = "hg_live_0123456789abcdef0123456789abcdef"

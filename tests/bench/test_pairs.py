@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from heliograph.cli.bench.hanging import compare, outside
+from heliograph.cli.bench.slow_receiver import compare, outside
 
 
 @pytest.mark.parametrize("pairs", range(6, 200))

@@ -9,8 +9,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from heliograph.cli.gateway import person
-from heliograph.cli.jobs import Form
+from heliograph.cli.client import person
+from heliograph.cli.commands.jobs import Form
 from tests.cli.conftest import QUEUE_ID, UNIQUE_ID, Said, Script, columns, error, status_of
 
 Run = Callable[..., Said]
@@ -83,7 +83,7 @@ def test_watching_without_a_terminal_prints_each_change_once(
         if len(naps) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("heliograph.cli.jobs.time.sleep", nap)
+    monkeypatch.setattr("heliograph.cli.commands.jobs.time.sleep", nap)
     said = heliograph("jobs", "--watch")
     assert said.code == 130
     assert [line[1] for line in columns(said.out)] == ["waiting", "read"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.cli.exits import Exit
+from heliograph.cli.exit_codes import Exit
 from heliograph.cli.main import COMMANDS
 from heliograph.settings import setting_rows
 from tests.cli.conftest import Said
@@ -26,7 +26,7 @@ def program(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_starting_the_program_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys; from heliograph.cli.main import run; run(['--help']); import heliograph.cli.send;"
+        "import sys; from heliograph.cli.main import run; run(['--help']); import heliograph.cli.commands.send;"
         "print([m for m in ('rich', 'aiohttp', 'litestar', 'asyncpg', 'structlog', 'msgspec', 'asyncio')"
         " if m in sys.modules], file=sys.stderr)"
     )

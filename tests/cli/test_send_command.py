@@ -158,7 +158,7 @@ def test_an_interrupted_wait_is_130(server: Script, heliograph: Run, monkeypatch
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("heliograph.cli.follow.time.sleep", interrupt)
+    monkeypatch.setattr("heliograph.cli.display.follow.time.sleep", interrupt)
     assert heliograph("send", "12025550100", "Hello", "--wait", "read").code == 130
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.cli.gateway import person
+from heliograph.cli.client import person
 from tests.cli.conftest import QUEUE_ID, Said, Script, error, status_of
 
 Run = Callable[..., Said]

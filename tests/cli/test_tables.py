@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from heliograph.cli import tables
-from heliograph.cli.output import escape, mark
+from heliograph.cli.display import tables
+from heliograph.cli.display.output import escape, mark
 from tests.cli.conftest import QUEUE_ID, Said, Script, status_of
 
 Run = Callable[..., Said]

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from heliograph.domain.api_key import digest
-from heliograph.domain.content import Content, Kind, Media, Poll
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Health, Job, KeyRow, OrgRow, PhoneRow
-from heliograph.domain.states import Lane, State
+from heliograph.domain.accounts.api_key import digest
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Health, Job, KeyRow, OrgRow, PhoneRow
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.messages.content import Content, Kind, Media, Poll
 
 NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"

@@ -9,7 +9,7 @@ import pytest
 from heliograph.dashboard import Dashboard
 from heliograph.dashboard.session import COOKIE, COOKIE_S, LINK_S, Sessions
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.job import Health
+from heliograph.domain.jobs.job import Health
 from tests.dashboard.sample import KEY, FrozenClock, Store
 
 

@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 
 from heliograph.dashboard import Dashboard
-from heliograph.domain.job import Health
-from heliograph.domain.states import State
+from heliograph.domain.jobs.job import Health
+from heliograph.domain.jobs.states import State
 from tests.changed import replace
 from tests.dashboard.browser import Tab, chromium, open_tab
 from tests.dashboard.sample import FrozenClock, Store, job

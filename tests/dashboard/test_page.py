@@ -8,7 +8,7 @@ import pytest
 from heliograph.dashboard.html import el
 from heliograph.dashboard.page import broken_page, live, login_page, page
 from heliograph.dashboard.snapshot import Snapshot, Watcher
-from heliograph.domain.job import Health
+from heliograph.domain.jobs.job import Health
 from tests.dashboard.sample import FrozenClock, Store
 
 STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "static"

@@ -96,7 +96,7 @@ def test_sql_stands_in_sql_files() -> None:
     statement = re.compile(r"[\"'](SELECT .+ FROM|INSERT INTO|UPDATE .+ SET|DELETE FROM) ", re.IGNORECASE)
     found = [name_of(path) for path in SOURCES for line in path.read_text().splitlines() if statement.search(line)]
     allowed = {  # the table of migrations itself, and the copying of whole tables by name
-        f"src/heliograph/store/{name}.py" for name in ("sqlite", "prepare", "transfer")
+        f"src/heliograph/store/database/{name}.py" for name in ("sqlite", "postgresql_setup", "copy_to_postgresql")
     }
     assert set(found) <= allowed
 

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from heliograph.domain.delivery import SCHEDULE_S
-from heliograph.domain.events import FIRING
-from heliograph.webhooks.body import encode_body
+from heliograph.domain.webhooks.events import FIRING
+from heliograph.domain.webhooks.retry_policy import SCHEDULE_S
+from heliograph.webhooks.js_json import encode_body
 from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, new_signing_key, signature_headers
 from tests.egress.world import MachineClock
 from tests.webhooks.test_signing import node

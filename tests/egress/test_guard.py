@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from heliograph.egress.addresses import may_reach, parse_networks
-from heliograph.egress.fetch import GuardedFetch
+from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.fetch import Answer, Forbidden, NoAnswer
 from tests.egress.hostile import FOUR, NAMES, SIX, hostile_urls
 from tests.egress.world import MachineClock, Names, answering, guarded, listening

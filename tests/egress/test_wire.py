@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from heliograph.egress.addresses import parse_networks
-from heliograph.egress.fetch import GuardedFetch
+from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.fetch import Answer, Fetched, NoAnswer
 from tests.egress.world import MachineClock
 

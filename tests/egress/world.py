@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from heliograph.egress.addresses import Network, parse_networks
-from heliograph.egress.fetch import GuardedFetch
+from heliograph.egress.guarded_fetch import GuardedFetch
 
 
 class MachineClock:

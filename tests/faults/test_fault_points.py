@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from heliograph.cli.prove.environment import Stage
 from heliograph.cli.prove.plan import Plan, Result
-from heliograph.cli.prove.stage import Stage
 from heliograph.ports.faultpoint import POINTS
 
 LAUNCH = (str(Path(__file__).with_name("launch.py")),)

@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from heliograph.providers.cloud.webhook import signed
+from heliograph.providers.cloud.webhook_payload import signed
 from heliograph.simulator.graph import Rules
-from heliograph.simulator.graph.limits import Rate
-from heliograph.simulator.graph.rules import draw
+from heliograph.simulator.graph.config import draw
+from heliograph.simulator.graph.rate_limit import Rate
 from tests.graph.requests import SHAPES, TO, filled
 from tests.graph.world import World, graph_world, until
 

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.app.stores import open_store
-from heliograph.domain.content import Content, Kind, Media
-from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import Enqueued, NewJob, NewPhone
-from heliograph.domain.schedule import Schedule
+from heliograph.app.database import open_store
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.messages.content import Content, Kind, Media
+from heliograph.domain.schedules.schedule import Schedule
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
-from heliograph.store.files import FileStore
-from heliograph.store.steering import SteeringStore
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.media_file_store import FileStore
 from tests.store.world import REFUSED, Desk, HandClock, open_desk
 
 NOW_US = 1_790_000_000_000_000

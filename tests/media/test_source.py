@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.content import Content, Kind, Media
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Outgoing
-from heliograph.domain.outcome import NotSent, Outcome, Rejected
-from heliograph.domain.states import Lane
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
+from heliograph.domain.jobs.states import Lane
+from heliograph.domain.messages.content import Content, Kind, Media
 from heliograph.egress.addresses import parse_networks
-from heliograph.egress.fetch import GuardedFetch
+from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.source import MediaSource
 from tests.egress.world import MachineClock, answering

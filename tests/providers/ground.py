@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId
-from heliograph.domain.outcome import Outcome
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.outcome import Outcome
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound, Phone, Provider, Receipt, SendRequest, SessionState
 
 LIMIT_S = 15.0

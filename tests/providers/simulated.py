@@ -7,12 +7,12 @@ from pathlib import Path
 
 import aiohttp
 
-from heliograph.ports.network import Network
 from heliograph.ports.provider import Phone, SendRequest, SessionState
-from heliograph.providers.simulator import SimulatorProvider
-from heliograph.providers.simulator_link import open_remote_network
+from heliograph.ports.simulated_network import Network
+from heliograph.providers.simulator.provider import SimulatorProvider
+from heliograph.providers.simulator.remote_network import open_remote_network
+from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
-from heliograph.simulator.records import messages
 from heliograph.simulator.server import simulator_server
 from tests.providers.ground import Ground, MachineClock, Notes, until
 

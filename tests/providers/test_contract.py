@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.outcome import Accepted, NotSent, Outcome, Rejected, SessionDown, Throttled, Unknown
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, SessionDown, Throttled, Unknown
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import SessionState
 from tests.providers.ground import Ground, Notes, Unsupported, until
 

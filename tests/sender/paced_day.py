@@ -19,13 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from heliograph.domain.job import PhonePatch, PhoneRow
-from heliograph.domain.pacing import PRESETS, Policy, parse_policy, policy_text
-from heliograph.domain.states import State
-from heliograph.sender import shard
-from heliograph.store.shell import Shell
-from heliograph.store.sqlite import SqliteShell, _commit, _migrate, _settle, _Work, connect
-from heliograph.store.unit import Unit
+from heliograph.domain.jobs.job import PhonePatch, PhoneRow
+from heliograph.domain.jobs.states import State
+from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
+from heliograph.sender import send_loop
+from heliograph.store.database.database import Shell
+from heliograph.store.database.sqlite import SqliteShell, _commit, _migrate, _settle, _Work, connect
+from heliograph.store.database.unit import Unit
 from tests.sender.clock import VirtualClock
 from tests.sender.world import World, sending
 from tests.unit.pacing_world import Sent, check
@@ -71,7 +71,7 @@ def one_thread(where: Path | str, clock: VirtualClock) -> Shell:
 
 
 async def day(hours: float) -> None:
-    shard.LOOK_AGAIN_S = 1.0
+    send_loop.LOOK_AGAIN_S = 1.0
     with tempfile.TemporaryDirectory() as folder:
         async with sending(Path(folder) / "h.db", Path(folder) / "journal.db", phones=5, shells=one_thread) as world:
             chosen = policies()

@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from heliograph.domain.job import PhonePatch
-from heliograph.sender.shard import GIVE_WAY, GIVE_WAY_MOST_S
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.sender.send_loop import GIVE_WAY, GIVE_WAY_MOST_S
 from tests.sender.world import World
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.domain.ids import unique_id
-from heliograph.domain.outcome import Outcome, Scope, Throttled
-from heliograph.domain.states import State
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.outcome import Outcome, Scope, Throttled
+from heliograph.domain.jobs.states import State
 from heliograph.ports.faultpoint import Point, arm
 from heliograph.ports.provider import Receipt, SendRequest
 from tests.sender.world import World, sending

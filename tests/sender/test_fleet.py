@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.ids import unique_id
-from heliograph.domain.states import State
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SessionState
-from heliograph.sender import engine
+from heliograph.sender import sender
 from tests.sender.world import Member, World
 from tests.store.world import look
 
@@ -251,7 +251,7 @@ async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> 
 async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
     fleet: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "FULL", 3)
+    monkeypatch.setattr(sender, "FULL", 3)
     first = await fleet.join("a", changes={"shards": 2})
     await _shares(fleet, 4)
 

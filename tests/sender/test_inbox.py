@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heliograph.domain.ids import JobIds
-from heliograph.ports.inbox import Delivery, NewDelivery, News
+from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
-from heliograph.sender.inbox import InboxService
-from heliograph.store.cloud import StoredInbox
-from heliograph.store.sqlite import SqliteShell
+from heliograph.ports.provider_inbox import Delivery, NewDelivery, News
+from heliograph.sender.provider_inbox import InboxService
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.provider_store import StoredInbox
 from tests.graph.world import MachineClock, until
 
 CLOCK = MachineClock()

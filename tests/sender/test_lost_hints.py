@@ -1,9 +1,9 @@
 """What nobody told a sender of is found by its look around: nothing waits for ever because a hint was lost."""
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.job import PhoneRow
-from heliograph.domain.pacing import PRESETS, Policy
-from heliograph.domain.states import State
+from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.jobs.states import State
+from heliograph.domain.pacing.next_start import PRESETS, Policy
 from tests.sender.world import World
 from tests.store.world import change
 

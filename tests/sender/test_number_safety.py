@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.job import PhonePatch
-from heliograph.domain.moment import iso
-from heliograph.domain.pacing import PRESETS, Policy, parse_policy, policy_text
-from heliograph.domain.policy import QuietHours
-from heliograph.domain.states import State
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.jobs.states import State
+from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
+from heliograph.domain.pacing.policy import QuietHours
+from heliograph.domain.timestamps import iso
 from heliograph.simulator.faults import Faults
-from heliograph.store.steering import SteeringStore
+from heliograph.store.control_store import SteeringStore
 from tests.sender.world import World
 from tests.unit.pacing_world import Sent, check
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.sender.org_rate import BURST_S, OrgRate
+from heliograph.sender.org_rate_limit import BURST_S, OrgRate
 
 
 @given(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from heliograph.domain.ids import unique_id
-from heliograph.domain.states import State
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.states import State
 from tests.sender.world import World
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.ports.engine import Fleet, Seen
-from heliograph.sender.share import Watch, plan
+from heliograph.ports.sender_store import Fleet, Seen
+from heliograph.sender.assignment import Watch, plan
 
 NAMES = ("ada", "bob", "cyd", "dan", "eve")
 TTL_S = 10.0

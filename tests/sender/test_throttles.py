@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.ids import unique_id
-from heliograph.domain.outcome import Scope, SessionDown, Throttled
-from heliograph.domain.states import State
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.outcome import Scope, SessionDown, Throttled
+from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SendRequest, SessionState
 from tests.sender.world import Member, World, sending
 

@@ -8,24 +8,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
-from heliograph.domain.pacing import PRESETS
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Limits
+from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Limits
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.pacing.next_start import PRESETS
 from heliograph.ports.meter import Unmetered
 from heliograph.ports.provider import Provider, SendRequest
-from heliograph.providers.simulator import SimulatorProvider
-from heliograph.sender.engine import Sender, SenderDeps
+from heliograph.providers.simulator.provider import SimulatorProvider
+from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
-from heliograph.simulator.records import messages
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.shell import Shell
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Store
-from heliograph.store.unit import Unit
+from heliograph.store.database.database import Shell
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.unit import Unit
+from heliograph.store.job_store import Store
 from tests.sender.clock import VirtualClock
 from tests.store.world import faults_of
 

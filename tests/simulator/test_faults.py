@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.outcome import Accepted, NotSent, SessionDown, Unknown
+from heliograph.domain.jobs.outcome import Accepted, NotSent, SessionDown, Unknown
 from heliograph.ports.provider import SessionState
 from heliograph.simulator.faults import Faults, changed
 from tests.simulator.world import World, world

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import CannotStart
-from heliograph.domain.outcome import Accepted, NotSent, SessionDown
-from heliograph.ports.network import Frame
+from heliograph.domain.jobs.outcome import Accepted, NotSent, SessionDown
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Phone, Receipt, SessionState
+from heliograph.ports.simulated_network import Frame
 from heliograph.simulator import journal
 from heliograph.simulator.faults import Faults
 from heliograph.simulator.journal import FOLD_STEP

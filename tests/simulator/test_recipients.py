@@ -2,7 +2,7 @@
 
 import pytest
 
-from heliograph.domain.outcome import Accepted, NotSent, Rejected, Scope, SessionDown, Throttled, Unknown
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.ports.provider import SessionState
 from tests.simulator.world import World
 

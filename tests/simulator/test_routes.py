@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from heliograph.domain.content import Content, Kind, Media, Poll
+from heliograph.domain.messages.content import Content, Kind, Media, Poll
 from heliograph.ports.provider import Phone
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.journal import SQL

@@ -16,14 +16,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from heliograph.domain.content import Content, Kind
 from heliograph.domain.errors import CannotStart
-from heliograph.domain.ids import JobId
-from heliograph.domain.outcome import Accepted, Outcome, SessionDown, Unknown
-from heliograph.ports.network_wire import PATH
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.outcome import Accepted, Outcome, SessionDown, Unknown
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Phone, SendRequest, SessionState
-from heliograph.providers.simulator import SimulatorProvider
-from heliograph.providers.simulator_link import open_remote_network
+from heliograph.ports.simulated_network_protocol import PATH
+from heliograph.providers.simulator.provider import SimulatorProvider
+from heliograph.providers.simulator.remote_network import open_remote_network
 from heliograph.simulator.server import simulator_server
 from tests.providers.ground import MachineClock, Notes, until
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.ports.network import Share
 from heliograph.ports.provider import Phone
+from heliograph.ports.simulated_network import Share
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.routes import Request, Routes
 from tests.simulator.world import Sink, World

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId
-from heliograph.domain.outcome import Outcome
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.outcome import Outcome
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState
-from heliograph.providers.simulator import SimulatorProvider
+from heliograph.providers.simulator.provider import SimulatorProvider
 from heliograph.simulator.network import SimulatedNetwork, open_network
 
 START_US = 1_760_000_000_000_000
@@ -124,7 +124,7 @@ class World:
         await self.until(lambda: self.clock.monotonic() >= end, limit_s=seconds + 1)
 
     async def journal(self, **query: str) -> list[dict[str, Any]]:
-        from heliograph.simulator.records import messages
+        from heliograph.simulator.journal_reads import messages
 
         rows: list[dict[str, Any]] = await self.network.journal.call(
             lambda db: messages(db, chat_id=query.get("chat_id"), number=query.get("number"), limit=1000)

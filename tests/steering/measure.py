@@ -22,12 +22,12 @@ from typing import Any
 import aiohttp
 
 from heliograph.cli.prove.processes import Program, free_port
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobIds
-from heliograph.domain.job import NewJob
-from heliograph.store.enqueue import enqueue
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Store
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import NewJob
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
+from heliograph.store.jobs.enqueue import enqueue
 
 KEY = "measure-key-0123456789abcdef"
 

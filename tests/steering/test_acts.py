@@ -2,15 +2,15 @@
 
 import pytest
 
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job, PhonePatch
-from heliograph.domain.states import Lane, State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import Settlement, StartWish
-from heliograph.store import steer
-from heliograph.store.unit import Rows, Unit
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.store.database.unit import Rows, Unit
+from heliograph.store.jobs import retry_and_resolve
 from tests.steering.world import FAILED, SENT, S, World, recipients
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)
@@ -204,7 +204,7 @@ async def test_a_message_that_was_sent_while_somebody_put_it_back_leaves_its_cha
     await world.step(1)
 
     def late() -> Unit[dict[JobId, str]]:
-        unit = steer.retry_now(world.org_no, [job.job_id], "Asha", world.clock.now_us())
+        unit = retry_and_resolve.retry_now(world.org_no, [job.job_id], "Asha", world.clock.now_us())
         rows = yield next(unit)
         answer: Rows = [{**dict(zip(row.keys(), row, strict=True)), "state": "failed"} for row in rows]
         while True:

@@ -4,15 +4,15 @@ from itertools import pairwise
 
 import pytest
 
-from heliograph.domain.broadcast import AHEAD, BroadcastRow, NewBroadcast, Refused, shown_state
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import recipient
+from heliograph.domain.broadcasts.broadcast import AHEAD, BroadcastRow, NewBroadcast, Refused, shown_state
+from heliograph.domain.broadcasts.csv_recipients import recipient
+from heliograph.domain.contract.jobs import serialized_id
 from heliograph.domain.errors import Conflict, Invalid
-from heliograph.domain.ids import JobId, queue_id
-from heliograph.domain.job import Idempotency
-from heliograph.domain.states import Lane, State
-from heliograph.domain.wire import serialized_id
-from heliograph.ports.engine import StartWish
+from heliograph.domain.jobs.ids import JobId, queue_id
+from heliograph.domain.jobs.job import Idempotency
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.ports.sender_store import StartWish
 from tests.steering.world import FAILED, S, World, open_world, recipients
 
 TEXT = Content(Kind.TEXT, "Hello {{name}}")
@@ -206,11 +206,11 @@ async def test_the_same_key_is_the_same_broadcast(world: World) -> None:
 async def test_a_load_that_was_cut_off_is_never_sent_and_swept_away(database: str) -> None:
     async with open_world(database) as world:
         broken = new(world, idempotency=Idempotency("k", b"1" * 32))
-        from heliograph.store import broadcasts
+        from heliograph.store.broadcasts import lifecycle
 
-        await world.shell.write(lambda: broadcasts.create(broken, world.clock.us))
+        await world.shell.write(lambda: lifecycle.create(broken, world.clock.us))
         rows = [(n, r.chat_id, "{}", world.ids.make()) for n, r in enumerate(recipients(600))]
-        await world.shell.write(lambda: broadcasts.load(world.org_no, broken.broadcast_no, rows))
+        await world.shell.write(lambda: lifecycle.load(world.org_no, broken.broadcast_no, rows))
         clock = world.clock
     async with open_world(database, clock) as world:  # a new process
         assert await world.drain() == []

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.errors import Conflict, Unavailable
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Idempotency
-from heliograph.domain.states import Lane, State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import Started
-from heliograph.store import broadcasts
-from heliograph.store.sweep import sweep
-from heliograph.store.unit import run
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Idempotency
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.ports.sender_store import Started
+from heliograph.store.broadcasts import lifecycle
+from heliograph.store.broadcasts.cleanup import sweep
+from heliograph.store.database.unit import run
 from tests.steering.test_broadcasts import new, row_of
 from tests.steering.world import World, open_world, recipients
 
@@ -71,9 +71,9 @@ async def broadcast_state(world: World, made: NewBroadcast) -> str | None:
 
 async def begin_to_load(world: World, made: NewBroadcast, count: int) -> None:
     now_us = world.clock.now_us()
-    await world.shell.write(lambda: broadcasts.create(made, now_us))
+    await world.shell.write(lambda: lifecycle.create(made, now_us))
     rows = [(n, r.chat_id, r.variables, world.ids.make()) for n, r in enumerate(recipients(count))]
-    assert await world.shell.write(lambda: broadcasts.load(world.org_no, made.broadcast_no, rows))
+    assert await world.shell.write(lambda: lifecycle.load(world.org_no, made.broadcast_no, rows))
 
 
 async def test_the_key_of_a_load_that_was_cut_off_is_free_once_it_was_swept(database: str) -> None:
@@ -121,11 +121,11 @@ async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(world: Wo
     async def begin(value: object) -> None:
         writes.append(value)
         if len(writes) == 1:  # its last chunk was slow, and now it begins
-            begun.append(await world.shell.write(lambda: broadcasts.begin(slow, 3)))
+            begun.append(await world.shell.write(lambda: lifecycle.begin(slow, 3)))
 
     await sweep(Between(world, wrote=begin), world.clock, 0)
     assert begun == [False]
-    assert not await world.shell.write(lambda: broadcasts.load(world.org_no, slow.broadcast_no, []))
+    assert not await world.shell.write(lambda: lifecycle.load(world.org_no, slow.broadcast_no, []))
     other, _ = await world.steering.broadcast(new(world), recipients(3, 100))
     await world.drain()
     assert (await row_of(world, other)).sent == 3
@@ -138,7 +138,7 @@ async def test_a_broadcast_that_is_swept_while_its_messages_are_put_back_stays(w
 
     async def reopen(_value: object) -> None:
         now_us = world.clock.now_us()
-        await world.shell.write(lambda: broadcasts.reopen(world.org_no, made, now_us))
+        await world.shell.write(lambda: lifecycle.reopen(world.org_no, made, now_us))
 
     await sweep(Between(world, read=reopen), world.clock, world.clock.us)
     await world.drain()
@@ -173,7 +173,7 @@ async def test_a_cancel_cut_off_by_a_crash_sends_nothing_more_and_is_finished(wo
         await world.steering.pause_broadcast(world.org_no, made, "ada")
         assert await world.start(5) == []
     now_us = world.clock.now_us()
-    assert await world.shell.write(lambda: broadcasts.cancel(world.org_no, made, "ada", now_us))
+    assert await world.shell.write(lambda: lifecycle.cancel(world.org_no, made, "ada", now_us))
     # the process dies here
     assert await world.step(50) == []
     await world.steering.sweep_broadcasts(0)

@@ -1,11 +1,11 @@
 """What lists and pages say of a message is what `explain` says of it, word for word."""
 
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job, PhonePatch
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
 from tests.steering.world import FAILED, S, World, recipients
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=600.0)

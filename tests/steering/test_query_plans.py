@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import heliograph.store
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.statements import queries
+from heliograph.store.database.queries import queries
+from heliograph.store.database.sqlite import SqliteShell
 
 FOLDER = Path(heliograph.store.__file__).parent / "sql"
 FILES = ("broadcasts", "schedules", "steering", "holds")

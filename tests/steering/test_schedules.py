@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import msgspec
 
-from heliograph.domain.broadcast import Refused
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId
-from heliograph.domain.recurrence import Every, Repeat
-from heliograph.domain.schedule import Missed, Schedule
-from heliograph.domain.wire import serialized_id
-from heliograph.domain.wire_broadcast import occurrence_object
-from heliograph.store.backlog import BacklogReader
+from heliograph.domain.broadcasts.broadcast import Refused
+from heliograph.domain.contract.broadcasts import occurrence_object
+from heliograph.domain.contract.jobs import serialized_id
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.schedules.recurrence import Every, Repeat
+from heliograph.domain.schedules.schedule import Missed, Schedule
+from heliograph.store.metrics import BacklogReader
 from tests.steering.world import SENT, S, World
 
 HOUR = 3_600 * S

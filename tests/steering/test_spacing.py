@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from heliograph.domain.broadcast import AHEAD, NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.job import PhonePatch
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import StartWish
+from heliograph.domain.broadcasts.broadcast import AHEAD, NewBroadcast
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
+from heliograph.ports.sender_store import StartWish
 from tests.steering.world import SENT, S, World, recipients
 
 TEXT = Content(Kind.TEXT, "Hello {{name}}")

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections import Counter
 
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
 from tests.steering.world import FAILED, SENT, S, World, recipients
 
 RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_wait_s=0.001)

@@ -1,8 +1,8 @@
 """What nobody knows of stands in nobody's way, and is counted for whoever must settle it."""
 
-from heliograph.domain.job import Health, Job
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
+from heliograph.domain.jobs.job import Health, Job
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
 from tests.steering.world import S, World
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=20.0, maybe_sent=True)

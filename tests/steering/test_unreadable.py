@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.domain.ids import queue_id
-from heliograph.domain.recurrence import Every, Repeat
-from heliograph.store.apart import Unreadable
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.schedules.recurrence import Every, Repeat
+from heliograph.store.database.due_work import Unreadable
 from tests.steering import test_schedules
 from tests.steering.test_broadcasts import new, row_of
 from tests.steering.world import S, World, recipients

@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import Recipient, recipient
-from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
-from heliograph.domain.states import Lane, State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import Lease, Seen, Settlement, Started, StartWish
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.shell import Shell
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.steering import SteeringStore
-from heliograph.store.store import Store
+from heliograph.domain.broadcasts.csv_recipients import Recipient, recipient
+from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.ports.sender_store import Lease, Seen, Settlement, Started, StartWish
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.database.database import Shell
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
 
 SENT = Verdict(State.SENT, "sent", ack=1)
 FAILED = Verdict(State.FAILED, "failed", "not_on_whatsapp", "Not on WhatsApp.")

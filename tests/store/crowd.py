@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.store.statements import Query
+from heliograph.store.database.queries import Query
 
 PHONES, CHATS, CROWD = 100, 1_000, 100_000
 BIG = PHONES + 1  # the phone with the crowd

@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from heliograph.store.postgresql import BEGIN, execute
-from heliograph.store.unit import Statement, Unit
+from heliograph.store.database.postgresql import BEGIN, execute
+from heliograph.store.database.unit import Statement, Unit
 from tests.store.world import Desk, open_desk
 
 T = TypeVar("T")

@@ -6,11 +6,11 @@ import hashlib
 import pytest
 
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
-from heliograph.domain.ids import new_phone_id
-from heliograph.domain.job import Idempotency, NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.jobs.ids import new_phone_id
+from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
 from heliograph.ports.provider import Inbound
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.store import Store
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.job_store import Store
 from tests.store.world import Desk
 
 
@@ -183,7 +183,7 @@ async def test_two_organisations_never_see_each_other(desk: Desk) -> None:
     job_id = await desk.put("a")
     heard = [Inbound("M1", "a@c.us", "a@c.us", desk.clock.now_us(), "chat", "hello")]
     await desk.store.inbound(desk.phone_no, desk.org_no, heard)
-    from heliograph.domain.ids import unique_id
+    from heliograph.domain.jobs.ids import unique_id
 
     assert await desk.store.job(other.org_no, unique_id(job_id)) is None
     assert await desk.store.jobs(other.org_no, None) == []

@@ -1,8 +1,8 @@
 """TX2 + TX3: what is started is on disk before it is tried; what ended is settled once, by who started it."""
 
-from heliograph.domain.states import Lane, State
-from heliograph.domain.verdict import NEVER_TRIED, Verdict
-from heliograph.ports.engine import Settlement, StartWish
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict
+from heliograph.ports.sender_store import Settlement, StartWish
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
 
 

@@ -8,14 +8,15 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Job
-from heliograph.domain.states import Lane, State
-from heliograph.domain.verdict import NEVER_TRIED, Limits, Verdict, interrupted
-from heliograph.ports.engine import Settlement, Started, StartWish
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Job
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.verdict import NEVER_TRIED, Limits, Verdict, interrupted
 from heliograph.ports.provider import Inbound
-from heliograph.store import holds, steer
-from heliograph.store.expire import expire_step
+from heliograph.ports.sender_store import Settlement, Started, StartWish
+from heliograph.store.control import holds
+from heliograph.store.jobs import retry_and_resolve
+from heliograph.store.jobs.expire import expire_step
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
 
 _VERDICTS = (
@@ -47,7 +48,7 @@ _op = st.one_of(
     st.tuples(st.just("hold"), _chat),
     st.tuples(st.just("release"), _chat),
     st.tuples(st.just("retry_now"), _which),
-    st.tuples(st.just("resolve"), _which, st.sampled_from(steer.Resolution)),
+    st.tuples(st.just("resolve"), _which, st.sampled_from(retry_and_resolve.Resolution)),
 )
 _numbers = count(1)
 
@@ -142,13 +143,13 @@ class _Queue:
         desk, job_id = self.desk, self.pick(which)
         if job_id:
             now_us = desk.clock.now_us()
-            await desk.store.shell.write(lambda: steer.retry_now(desk.org_no, [job_id], "ada", now_us))
+            await desk.store.shell.write(lambda: retry_and_resolve.retry_now(desk.org_no, [job_id], "ada", now_us))
 
-    async def _resolve(self, which: int, how: steer.Resolution) -> None:
+    async def _resolve(self, which: int, how: retry_and_resolve.Resolution) -> None:
         desk, job_id = self.desk, self.pick(which)
         if job_id:
             now_us = desk.clock.now_us()
-            await desk.store.shell.write(lambda: steer.resolve(desk.org_no, job_id, how, "ada", now_us))
+            await desk.store.shell.write(lambda: retry_and_resolve.resolve(desk.org_no, job_id, how, "ada", now_us))
 
     async def drain(self) -> None:
         """Everything that can go goes, and then nothing is left waiting."""

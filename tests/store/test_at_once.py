@@ -3,13 +3,13 @@
 import asyncio
 import random
 
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued
-from heliograph.domain.states import Lane, State
-from heliograph.ports.engine import Settlement, StartWish
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.domain.jobs.states import Lane, State
 from heliograph.ports.provider import Inbound
-from heliograph.store import steer
-from heliograph.store.expire import expire_step
+from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.store.jobs import retry_and_resolve
+from heliograph.store.jobs.expire import expire_step
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
 
 CHATS = "abcdef"
@@ -76,10 +76,10 @@ class _Crowd:
                 case 0:
                     await some[0][0].store.purge(org_no, None, job_ids=ids)
                 case 1:
-                    await shell.write(lambda: steer.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
+                    await shell.write(lambda: retry_and_resolve.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
                 case 2:
-                    how = self.dice.choice(list(steer.Resolution))
-                    await shell.write(lambda: steer.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
+                    how = self.dice.choice(list(retry_and_resolve.Resolution))
+                    await shell.write(lambda: retry_and_resolve.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
                 case 3:
                     phone_no = some[0][0].phone_no
                     await shell.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023

@@ -4,7 +4,7 @@ import pytest
 
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.meter import Backlog
-from heliograph.store.backlog import BacklogReader
+from heliograph.store.metrics import BacklogReader
 from tests.store.world import SENT, Desk, another_phone, retry, uncertain
 
 

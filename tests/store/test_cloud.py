@@ -1,8 +1,8 @@
 """Webhooks on their way in, and files that are already up: on both databases."""
 
-from heliograph.domain.ids import JobIds
-from heliograph.ports.inbox import NewDelivery
-from heliograph.store.cloud import StoredInbox, StoredUploads
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.ports.provider_inbox import NewDelivery
+from heliograph.store.provider_store import StoredInbox, StoredUploads
 from tests.store.world import Desk, HandClock
 
 

@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import recipient
-from heliograph.domain.job import Enqueued
-from heliograph.domain.schedule import Schedule
-from heliograph.domain.states import State
-from heliograph.store import due, feed
-from heliograph.store.enqueue import enqueue
-from heliograph.store.steering import SteeringStore
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import recipient
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.domain.jobs.states import State
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.schedules.schedule import Schedule
+from heliograph.store.broadcasts import enqueue_recipients
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.jobs.enqueue import enqueue
+from heliograph.store.schedules import run_due
 from tests.store.stepwise import Stepwise, meeting_desk, waits
 from tests.store.world import REFUSED, Desk, another_phone
 
@@ -31,7 +32,7 @@ async def test_a_broadcast_does_not_end_while_its_failed_message_is_put_back(des
     (one,) = await desk.start()
     await desk.settle(one, REFUSED)
     desk.clock.turn(2)
-    feeder = await Stepwise.begin(desk.where, feed.feed_one(desk.org_no, made, desk.clock.now_us()))
+    feeder = await Stepwise.begin(desk.where, enqueue_recipients.feed_one(desk.org_no, made, desk.clock.now_us()))
     await feeder.until("broadcast_settled")
     back = await waits(desk.where, steering.retry_broadcast(desk.org_no, made, "ada"))
     await feeder.end()
@@ -52,7 +53,7 @@ async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(
     ]
     desk.clock.turn(10)
     now_us = desk.clock.now_us()
-    first = await Stepwise.begin(desk.where, due.run_one(desk.org_no, early.schedule_no, desk.ids.make, now_us))
+    first = await Stepwise.begin(desk.where, run_due.run_one(desk.org_no, early.schedule_no, desk.ids.make, now_us))
     await first.until("intake_advance")
     callers = [desk.job("b"), other.job("b")]
     batch = await waits(desk.where, desk.store.shell.write(lambda: enqueue(callers, now_us)))

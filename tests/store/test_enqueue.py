@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.job import Enqueued, PhoneGone
-from heliograph.domain.states import Lane, State
+from heliograph.domain.jobs.job import Enqueued, PhoneGone
+from heliograph.domain.jobs.states import Lane, State
 from tests.store.world import SENT, Desk, another_phone, retry
 
 
@@ -52,7 +52,7 @@ async def test_positions_given_out_at_once_are_all_different(desk: Desk) -> None
 async def test_enqueues_of_two_processes_never_share_a_place(desk: Desk) -> None:
     if desk.sqlite:
         pytest.skip("one process owns a SQLite file")
-    from heliograph.store.store import Store
+    from heliograph.store.job_store import Store
     from tests.store.world import make_shell
 
     shell = make_shell(desk.where, desk.clock)

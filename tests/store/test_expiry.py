@@ -1,7 +1,7 @@
 """What waits beyond its time ends with an event instead of going out late; what may have been sent does not."""
 
-from heliograph.domain.states import State
-from heliograph.store.expire import expire_step, phones_expiring
+from heliograph.domain.jobs.states import State
+from heliograph.store.jobs.expire import expire_step, phones_expiring
 from tests.store.world import SENT, Desk, retry
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from heliograph.domain.ids import new_phone_id
-from heliograph.domain.job import Enqueued, KeyReused, NewPhone
+from heliograph.domain.jobs.ids import new_phone_id
+from heliograph.domain.jobs.job import Enqueued, KeyReused, NewPhone
 from tests.store.world import Desk
 
 

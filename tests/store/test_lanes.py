@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from heliograph.domain.states import Lane
-from heliograph.store import steer
-from heliograph.store.unit import batch
+from heliograph.domain.jobs.states import Lane
+from heliograph.store.database.unit import batch
+from heliograph.store.jobs import retry_and_resolve
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
 
@@ -113,7 +113,7 @@ async def test_what_waits_in_another_lane_of_a_chat_is_to_a_known_one_once_the_f
     if how == "receipt":
         await desk.receipt(first, 1)
     if how == "arrived":
-        now_us, arrived = desk.clock.now_us(), steer.Resolution.ARRIVED
-        await desk.store.shell.write(lambda: steer.resolve(desk.org_no, first, arrived, "ada", now_us))
+        now_us, arrived = desk.clock.now_us(), retry_and_resolve.Resolution.ARRIVED
+        await desk.store.shell.write(lambda: retry_and_resolve.resolve(desk.org_no, first, arrived, "ada", now_us))
     (one,) = await desk.start(new_limit=0)
     assert (one.job.job_id, one.new_chat) == (normal, False)

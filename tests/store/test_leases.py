@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from heliograph.domain.states import State
-from heliograph.ports.engine import Seen, StartWish
-from heliograph.store.store import Store
+from heliograph.domain.jobs.states import State
+from heliograph.ports.sender_store import Seen, StartWish
+from heliograph.store.job_store import Store
 from tests.store.world import SENT, Desk, another_phone, make_shell, retry
 
 

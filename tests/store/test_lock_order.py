@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from heliograph.ports.engine import Settlement, StartWish
-from heliograph.store import accounts, steer
-from heliograph.store.advance import advance
-from heliograph.store.enqueue import enqueue
+from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.store.accounts import phones
+from heliograph.store.jobs import retry_and_resolve
+from heliograph.store.jobs.enqueue import enqueue
+from heliograph.store.jobs.settle_and_start import advance
 from tests.store.stepwise import Stepwise, locked, meeting_desk, waits
 from tests.store.world import SENT, Desk, make_shell, retry
 
@@ -88,7 +89,7 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
 
 
 async def test_deleting_a_phone_and_its_owners_word_wait_in_one_order(desk: Desk) -> None:
-    said = accounts.phone_state(
+    said = phones.phone_state(
         desk.org_no, desk.phone_no, desk.token, state="connected", detail="", now_us=desk.clock.now_us()
     )
     say = await (await Stepwise.begin(desk.where, said)).until("fence")
@@ -103,7 +104,7 @@ async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order
     (a,) = await desk.start()
     await desk.settle(a, retry(2.0))
     now_us = desk.clock.now_us()
-    asked = steer.retry_now(desk.org_no, [a.job.job_id], "ada", now_us)
+    asked = retry_and_resolve.retry_now(desk.org_no, [a.job.job_id], "ada", now_us)
     hurry = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
     desk.clock.turn(3)
     (again,) = await desk.start()

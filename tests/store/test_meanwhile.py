@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import recipient
-from heliograph.domain.job import Enqueued
-from heliograph.domain.states import State
-from heliograph.ports.engine import StartWish
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import recipient
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.domain.jobs.states import State
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
-from heliograph.store import holds, prune, receipts, steer
-from heliograph.store.advance import advance
-from heliograph.store.steering import SteeringStore
+from heliograph.ports.sender_store import StartWish
+from heliograph.store.control import holds
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.jobs import prune, receipts, retry_and_resolve
+from heliograph.store.jobs.settle_and_start import advance
 from tests.store.stepwise import Stepwise, meeting_desk, waits
 from tests.store.world import REFUSED, SENT, Desk
 
@@ -75,7 +76,7 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(desk: Des
 async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(desk: Desk) -> None:
     job_id = await desk.put("a")
     await desk.send(REFUSED)
-    asked = steer.retry_now(desk.org_no, [job_id], "ada", desk.clock.now_us())
+    asked = retry_and_resolve.retry_now(desk.org_no, [job_id], "ada", desk.clock.now_us())
     late = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
     desk.clock.turn(1)
     assert (await desk.store.prune(desk.clock.now_us(), 10))[0] == 1

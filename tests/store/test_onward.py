@@ -1,9 +1,9 @@
 """A lane goes on with its next message in the transaction that settles the one before, unless others come first."""
 
-from heliograph.domain.job import PhonePatch
-from heliograph.domain.states import Lane, State
-from heliograph.ports.engine import Advanced, Settlement, Started, StartWish
-from heliograph.store import holds
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.ports.sender_store import Advanced, Settlement, Started, StartWish
+from heliograph.store.control import holds
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry
 
 

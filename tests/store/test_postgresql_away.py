@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import Enqueued, NewPhone
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.store import Store
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Enqueued, NewPhone
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.job_store import Store
 from tests.store.world import Desk, faults_of, open_desk
 
 REFUSED_WITHIN_S = 5.5

@@ -1,12 +1,12 @@
 """Retention: what is settled and told goes after its time, and the counters go with it."""
 
-from heliograph.domain.ids import JobId
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import PrunePlace
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.sender.prune import prune_once
-from heliograph.store.unit import batch, run
+from heliograph.ports.sender_store import PrunePlace
+from heliograph.sender.services.retention import prune_once
+from heliograph.store.database.unit import batch, run
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
 DAYS = 30.0

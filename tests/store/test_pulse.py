@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from heliograph.domain.errors import Unavailable
-from heliograph.store import sqlite as sqlite_shell
-from heliograph.store.pulse import feel_pulse, keep_pulse
-from heliograph.store.sqlite import connect
+from heliograph.store.database import sqlite as sqlite_shell
+from heliograph.store.database.sqlite import connect
+from heliograph.store.database.write_probe import feel_pulse, keep_pulse
 from tests.store.world import Desk, HandClock, look, open_desk
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued
-from heliograph.domain.states import Lane, State
-from heliograph.store import accounts, cancel
-from heliograph.store.steering import SteeringStore
-from heliograph.store.unit import Unit
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.store.accounts import phones
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.database.unit import Unit
+from heliograph.store.jobs import cancel
 from tests.store.world import SENT, Desk, another_phone, retry, uncertain
 
 
@@ -122,7 +123,7 @@ async def test_what_a_crash_left_of_a_deleted_phone_is_cleared_away(desk: Desk) 
     await desk.put("a")
 
     def cut_off() -> Unit[None]:
-        yield from accounts.delete_phone(desk.org_no, desk.phone_no, desk.clock.now_us())
+        yield from phones.delete_phone(desk.org_no, desk.phone_no, desk.clock.now_us())
         yield from cancel.orphan_attempts(desk.org_no, desk.phone_no, "ada", desk.clock.now_us())
 
     await desk.store.shell.write(cut_off)
@@ -157,6 +158,6 @@ async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(desk: Desk) ->
 async def test_what_a_crash_left_of_a_deleted_phone_is_forgotten_later(desk: Desk) -> None:
     await desk.change(f"INSERT INTO pace_log VALUES ({desk.org_no}, {desk.phone_no}, 1, 'a', 1)")
     now_us = desk.clock.now_us()
-    await desk.store.shell.write(lambda: accounts.delete_phone(desk.org_no, desk.phone_no, now_us))
+    await desk.store.shell.write(lambda: phones.delete_phone(desk.org_no, desk.phone_no, now_us))
     await desk.store.prune_rest(0, 0)
     assert await desk.look("SELECT 1 FROM pace_log") == []

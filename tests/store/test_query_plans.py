@@ -21,9 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from heliograph.store.postgresql import BEGIN, PostgresShell
-from heliograph.store.sqlite import SqliteShell, encode_rows
-from heliograph.store.statements import Query, queries
+from heliograph.store.database.postgresql import BEGIN, PostgresShell
+from heliograph.store.database.queries import Query, queries
+from heliograph.store.database.sqlite import SqliteShell, encode_rows
 from tests.conftest import _psql
 from tests.store.crowd import BIG, call, fill
 from tests.store.world import HandClock

@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from heliograph.domain.ids import queue_id, unique_id
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import PhoneReceipts
+from heliograph.domain.jobs.ids import queue_id, unique_id
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
+from heliograph.ports.sender_store import PhoneReceipts
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
 
 GIVEN = Verdict(State.SENT, "sent", ack=1, provider_message_id="wamid.X1")

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from heliograph.app.stores import open_store
-from heliograph.domain.api_key import given_key
-from heliograph.domain.job import NewPhone
+from heliograph.app.database import open_store
+from heliograph.domain.accounts.api_key import given_key
+from heliograph.domain.jobs.job import NewPhone
 from heliograph.settings import Settings
 
 KEY = given_key("0123456789abcdef")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from heliograph.domain.errors import CannotStart, Unavailable
-from heliograph.domain.job import Enqueued
-from heliograph.store.sqlite import encode_rows
-from heliograph.store.statements import queries, query_for
-from heliograph.store.unit import Unit, run
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.store.database.queries import queries, query_for
+from heliograph.store.database.sqlite import encode_rows
+from heliograph.store.database.unit import Unit, run
 from tests.store.world import Desk, HandClock, make_shell
 
 

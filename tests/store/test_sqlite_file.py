@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from heliograph.domain.errors import CannotStart, Unavailable
-from heliograph.domain.ids import JobId
-from heliograph.domain.job import Enqueued
-from heliograph.domain.states import State
-from heliograph.store import sqlite as sqlite_shell
-from heliograph.store.sqlite import SqliteShell, connect
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.domain.jobs.states import State
+from heliograph.store.database import sqlite as sqlite_shell
+from heliograph.store.database.sqlite import SqliteShell, connect
 from tests.store.world import SENT, Desk, faults_of, look, make_shell, open_desk, retry, uncertain
 
 
@@ -50,7 +50,7 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
     def deaf(*args: Any, **more: Any) -> sqlite3.Connection:
         return opening(*args, **more, factory=_Deaf)
 
-    monkeypatch.setattr("heliograph.store.sqlite.sqlite3.connect", deaf)
+    monkeypatch.setattr("heliograph.store.database.sqlite.sqlite3.connect", deaf)
     shell = SqliteShell(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, lambda: 0.0)
     with pytest.raises(CannotStart, match="synchronous=FULL"):
         await shell.open()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.app.stores import move_store, open_store
-from heliograph.domain.content import Content, Kind
+from heliograph.app.database import move_store, open_store
 from heliograph.domain.errors import CannotStart
-from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.settings import Settings
-from heliograph.store.transfer import Moved
+from heliograph.store.database.copy_to_postgresql import Moved
 
 
 async def _fill(path: Path, jobs: int) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from heliograph.domain.errors import CannotStart
-from heliograph.store.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresShell
 
 
 async def said(url: str, *, migrate: bool = True) -> str:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from heliograph.domain.ids import JobId
-from heliograph.domain.states import State
-from heliograph.ports.engine import StartWish
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.states import State
+from heliograph.ports.sender_store import StartWish
 from tests.store.world import SENT, Desk, retry
 
 

@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from heliograph.clock import SystemClock
-from heliograph.store import wake
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.wake import PostgresWake
+from heliograph.store import notify
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.notify import PostgresWake
 from tests.store.test_postgresql_away import Relay
 
 
@@ -45,9 +45,9 @@ async def _until(true: Callable[[], bool], within_s: float = 20.0) -> None:
 async def test_a_listener_whose_server_fell_silent_listens_again(
     shell: PostgresShell, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "CHECK_S", 0.3)
-    monkeypatch.setattr(wake, "ANSWER_S", 1.0)
-    monkeypatch.setattr(wake, "AGAIN_S", 0.1)
+    monkeypatch.setattr(notify, "CHECK_S", 0.3)
+    monkeypatch.setattr(notify, "ANSWER_S", 1.0)
+    monkeypatch.setattr(notify, "AGAIN_S", 0.1)
     parts = urlsplit(postgres_url)
     folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
     relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))

@@ -11,17 +11,17 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.job import Enqueued, EnqueueResult, Event, Idempotency, Job, NewJob, NewPhone, PhoneRow
-from heliograph.domain.states import TRANSITIONS, Lane, State
-from heliograph.domain.verdict import Verdict
-from heliograph.ports.engine import Advanced, Applied, Lease, PhoneReceipts, Settlement, Started, StartWish
+from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
+from heliograph.domain.jobs.job import Enqueued, EnqueueResult, Event, Idempotency, Job, NewJob, NewPhone, PhoneRow
+from heliograph.domain.jobs.states import TRANSITIONS, Lane, State
+from heliograph.domain.jobs.verdict import Verdict
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Receipt
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.shell import Shell
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Store
+from heliograph.ports.sender_store import Advanced, Applied, Lease, PhoneReceipts, Settlement, Started, StartWish
+from heliograph.store.database.database import Shell
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
 
 START_US = 1_760_000_000_000_000
 SENT = Verdict(State.SENT, "sent", ack=1)

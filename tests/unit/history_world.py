@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from heliograph.domain.checker import Acceptance, Arrival, Pace, Record
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId, queue_id, unique_id
-from heliograph.domain.job import Event, Job
-from heliograph.domain.states import SETTLED, Lane, State
+from heliograph.domain.history_checker import Acceptance, Arrival, Pace, Record
+from heliograph.domain.jobs.ids import JobId, queue_id, unique_id
+from heliograph.domain.jobs.job import Event, Job
+from heliograph.domain.jobs.states import SETTLED, Lane, State
+from heliograph.domain.messages.content import Content, Kind
 
 PHONES = {1: "447700900001", 2: "447700900002"}
 GAP_US = 1000

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from heliograph.domain.pacing import History, PaceRow, Policy, load, next_start, parse_policy
+from heliograph.domain.pacing.next_start import History, PaceRow, Policy, load, next_start, parse_policy
 
 DAY = 86_400.0
 

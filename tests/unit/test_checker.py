@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heliograph.domain.checker import Pace, Record, Silence, check
-from heliograph.domain.ids import JobId, queue_id, unique_id
-from heliograph.domain.states import State
+from heliograph.domain.history_checker import Pace, Record, Silence, check
+from heliograph.domain.jobs.ids import JobId, queue_id, unique_id
+from heliograph.domain.jobs.states import State
 from tests.changed import replace
 from tests.unit.history_world import ARRIVES, FATES, PHONES, healthy, one
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.explain import Facts, Hold, Wait, explain
-from heliograph.domain.forecast import PLAYED, eta, eta_new, steady_s
-from heliograph.domain.ids import JobId, queue_id
-from heliograph.domain.job import Job, PhoneRow
-from heliograph.domain.pacing import PRESETS, History, Policy, next_start
-from heliograph.domain.states import Lane, State
-from heliograph.domain.words import describe
+from heliograph.domain.explain.describe import describe
+from heliograph.domain.explain.explanation import Facts, Hold, Wait, explain
+from heliograph.domain.jobs.ids import JobId, queue_id
+from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.pacing.forecast import PLAYED, eta, eta_new, steady_s
+from heliograph.domain.pacing.next_start import PRESETS, History, Policy, next_start
 from tests.changed import replace
 
 NOW = 1_775_053_000_000_000  # 14:16:40 UTC

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.content import Kind
-from heliograph.domain.media_type import disagreement, is_mimetype, sniff
+from heliograph.domain.messages.content import Kind
+from heliograph.domain.messages.media_type import disagreement, is_mimetype, sniff
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.domain.pacing import (
+from heliograph.domain.pacing.next_start import (
     PRESETS,
     History,
     PaceRow,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.numbers import possible, zones_of
-from heliograph.domain.policy import QuietHours
-from heliograph.domain.quiet import known_zone, quiet_until
+from heliograph.domain.messages.phone_numbers import possible, zones_of
+from heliograph.domain.pacing.policy import QuietHours
+from heliograph.domain.pacing.quiet_hours import known_zone, quiet_until
 
 NIGHT = QuietHours(21 * 60, 8 * 60)
 

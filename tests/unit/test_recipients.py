@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.csv_recipients import MAX_ERRORS, MAX_RECIPIENTS, parse_csv
+from heliograph.domain.broadcasts.csv_recipients import MAX_ERRORS, MAX_RECIPIENTS, parse_csv
 from heliograph.domain.errors import Invalid
-from heliograph.domain.template import Check, fill, parse_values, variables
+from heliograph.domain.messages.template import Check, fill, parse_values, variables
 
 
 def test_variables_are_found_in_order_and_once() -> None:

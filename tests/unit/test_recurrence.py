@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.moment import iso, parse_future, parse_moment
-from heliograph.domain.recurrence import Every, Repeat, in_words, next_run, parse_repeat, repeat_config, runs
+from heliograph.domain.schedules.recurrence import Every, Repeat, in_words, next_run, parse_repeat, repeat_config, runs
+from heliograph.domain.timestamps import iso, parse_future, parse_moment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

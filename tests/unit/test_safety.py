@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.safety import Breaker, FailureWatch, start_word, stop_word
+from heliograph.domain.pacing.safety import Breaker, FailureWatch, start_word, stop_word
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.delivery import (
+from heliograph.domain.webhooks.events import ACK_UPDATED, EVENT_NAMES, FIRING, SEQUENCE_STEP, fired_by
+from heliograph.domain.webhooks.retry_policy import (
     DISABLE_AFTER_US,
     JITTER,
     PROBE_MOST_S,
@@ -17,8 +18,7 @@ from heliograph.domain.delivery import (
     probe_wait_s,
     wait_s,
 )
-from heliograph.domain.events import ACK_UPDATED, EVENT_NAMES, FIRING, SEQUENCE_STEP, fired_by
-from heliograph.domain.hook import delivery_id, parse_delivery_id
+from heliograph.domain.webhooks.webhook import delivery_id, parse_delivery_id
 
 
 def names(**change: object) -> list[tuple[str, int]]:

@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.domain.content import Content, Kind, Media, Poll
-from heliograph.domain.hook import InboundRow
-from heliograph.domain.ids import JobId, message_id, queue_id, unique_id
-from heliograph.domain.job import Event, Health, Job, PhoneRow
-from heliograph.domain.states import Lane, State
-from heliograph.domain.wire import history_events, iso, job_status, legacy_job, queue_job
-from heliograph.domain.wire_inbound import inbound_object
-from heliograph.domain.wire_message import message_object
-from heliograph.domain.wire_phone import label_id, legacy_health, phone_details, phone_object
-from heliograph.domain.wire_reaction import reaction_object
-from heliograph.domain.words import describe
+from heliograph.domain.contract.inbound import inbound_object
+from heliograph.domain.contract.jobs import history_events, iso, job_status, legacy_job, queue_job
+from heliograph.domain.contract.messages import message_object
+from heliograph.domain.contract.phones import label_id, legacy_health, phone_details, phone_object
+from heliograph.domain.contract.reactions import reaction_object
+from heliograph.domain.explain.describe import describe
+from heliograph.domain.jobs.ids import JobId, message_id, queue_id, unique_id
+from heliograph.domain.jobs.job import Event, Health, Job, PhoneRow
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.messages.content import Content, Kind, Media, Poll
+from heliograph.domain.webhooks.webhook import InboundRow
 from tests.changed import replace
 
 NOW = 1_775_053_401_279_000

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.shell import Shell
-from heliograph.store.sqlite import SqliteShell
+from heliograph.store.database.database import Shell
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.sqlite import SqliteShell
 from tests.webhooks.world import World, world
 
 

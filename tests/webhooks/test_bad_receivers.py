@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from heliograph.egress.addresses import parse_networks
-from heliograph.egress.fetch import GuardedFetch
-from heliograph.webhooks.outcome import Attempt, attempt_of
+from heliograph.egress.guarded_fetch import GuardedFetch
+from heliograph.webhooks.attempt import Attempt, attempt_of
 from tests.egress.world import MachineClock, Names
 from tests.webhooks.receivers import PLAIN, Certificates, make_certificates, receiving, status
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import new_phone_id, queue_id, unique_id
-from heliograph.domain.job import NewJob, NewPhone, PhonePatch
-from heliograph.domain.outcome import Rejected
-from heliograph.ports.hooks import Done, Finished, Moved, Want
+from heliograph.domain.jobs.ids import new_phone_id, queue_id, unique_id
+from heliograph.domain.jobs.job import NewJob, NewPhone, PhonePatch
+from heliograph.domain.jobs.outcome import Rejected
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
-from heliograph.store.outbox import OutboxStore
+from heliograph.ports.webhook_store import Done, Finished, Moved, Want
+from heliograph.store.delivery_store import OutboxStore
 from tests.webhooks.world import Got, World, receiving, until, working
 
 

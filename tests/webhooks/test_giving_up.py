@@ -5,8 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from heliograph.domain.delivery import RETRY_AFTER_MOST_S
-from heliograph.domain.hook import HookRow
+from heliograph.domain.webhooks.retry_policy import RETRY_AFTER_MOST_S
+from heliograph.domain.webhooks.webhook import HookRow
 from tests.webhooks.world import Got, SetClock, World, receiving, until, working
 
 SCHEDULE = (1.0, 2.0, *[4 * 3600.0] * 40)  # long enough that none is a dead letter before the endpoint is given up

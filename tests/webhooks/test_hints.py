@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.postgresql import PostgresShell
-from heliograph.store.wake import CHANNEL, EVENTS, PostgresWake
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.notify import CHANNEL, EVENTS, PostgresWake
 from heliograph.webhooks import worker as workers
 from tests.webhooks.conftest import opened, unheard
 from tests.webhooks.world import World, receiving, until, working, world

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.ports.hooks import Done, Finished, Want
-from heliograph.store.outbox import OutboxStore
-from heliograph.store.postgresql import PostgresShell
+from heliograph.ports.webhook_store import Done, Finished, Want
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.delivery_store import OutboxStore
 from tests.webhooks.conftest import opened, unheard
 from tests.webhooks.world import Got, World, receiving, until, working, world
 

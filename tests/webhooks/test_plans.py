@@ -12,9 +12,9 @@ import pytest
 
 import heliograph.store
 from heliograph.clock import SystemClock
-from heliograph.store.migrate import migrations
-from heliograph.store.postgresql import BEGIN, PostgresShell
-from heliograph.store.statements import queries
+from heliograph.store.database.migrate import migrations
+from heliograph.store.database.postgresql import BEGIN, PostgresShell
+from heliograph.store.database.queries import queries
 from tests.webhooks.conftest import opened, unheard
 
 FOLDER = Path(heliograph.store.__file__).parent / "sql"

@@ -1,9 +1,9 @@
 """Retention and webhooks: what a delivery still has to tell of stays until it is told, and nothing waits for ever."""
 
-from heliograph.domain.hook import HookRow
-from heliograph.domain.ids import unique_id
-from heliograph.domain.job import PhonePatch
-from heliograph.store.outbox import OutboxStore
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.webhooks.webhook import HookRow
+from heliograph.store.delivery_store import OutboxStore
 from heliograph.webhooks.prune import prune_once
 from tests.webhooks.world import SetClock, World, receiving, until, working
 

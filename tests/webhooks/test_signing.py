@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from heliograph.webhooks.body import encode_body
+from heliograph.webhooks.js_json import encode_body
 from heliograph.webhooks.signing import (
     COMPATIBLE,
     OVERLAP_US,

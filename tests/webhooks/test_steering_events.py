@@ -1,14 +1,14 @@
 """Pauses, ends of broadcasts, missed runs and restrictions are told like everything else."""
 
 from heliograph.clock import SystemClock
-from heliograph.domain.broadcast import NewBroadcast
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.csv_recipients import Recipient
-from heliograph.domain.ids import queue_id
-from heliograph.domain.job import NewJob
-from heliograph.domain.recurrence import Every, Repeat
-from heliograph.domain.schedule import Missed, Schedule
-from heliograph.store.steering import SteeringStore
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import Recipient
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.jobs.job import NewJob
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.schedules.recurrence import Every, Repeat
+from heliograph.domain.schedules.schedule import Missed, Schedule
+from heliograph.store.control_store import SteeringStore
 from tests.webhooks.world import World, receiving, until, working
 
 TEXT = Content(Kind.TEXT, "Hi")

@@ -10,21 +10,21 @@ from typing import Any
 import msgspec
 
 from heliograph.clock import SystemClock
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.hook import HookRow, NewHook
-from heliograph.domain.ids import JobId, JobIds, new_phone_id, new_uuid, unique_id
-from heliograph.domain.job import Enqueued, NewJob, NewPhone, OrgRow
-from heliograph.domain.outcome import Accepted, Outcome
-from heliograph.domain.verdict import Limits, judge
+from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, new_uuid, unique_id
+from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone, OrgRow
+from heliograph.domain.jobs.outcome import Accepted, Outcome
+from heliograph.domain.jobs.verdict import Limits, judge
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.webhooks.webhook import HookRow, NewHook
 from heliograph.egress.addresses import parse_networks
-from heliograph.egress.fetch import GuardedFetch
-from heliograph.ports.engine import Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.meter import Unmetered
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.store.outbox import OutboxStore
-from heliograph.store.replays import WebhookStore
-from heliograph.store.shell import Shell
-from heliograph.store.store import Store
+from heliograph.ports.sender_store import Lease, PhoneReceipts, Seen, Settlement, StartWish
+from heliograph.store.database.database import Shell
+from heliograph.store.delivery_store import OutboxStore
+from heliograph.store.job_store import Store
+from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
 from heliograph.webhooks.signing import new_signing_key
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions

@@ -15,42 +15,42 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
-from heliograph.api.deps import ApiDeps, Mount, Readiness
-from heliograph.api.gate import Gate
-from heliograph.api.http import build_api
-from heliograph.api.key_uses import keep_key_uses
-from heliograph.app.sending import make_inbox, make_sender, open_providers
-from heliograph.app.stores import fleet_wake, open_store
+from heliograph.api.app import build_api
+from heliograph.api.asgi import Gate
+from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness
+from heliograph.api.system.key_usage import keep_key_uses
+from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.app.database import fleet_wake, open_store
+from heliograph.app.sender import make_inbox, make_sender, open_providers
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
-from heliograph.domain.api_key import given_key, new_key
+from heliograph.domain.accounts.api_key import given_key, new_key
 from heliograph.domain.errors import Refusal
-from heliograph.domain.ids import JobIds, new_phone_id
-from heliograph.domain.job import NewPhone
-from heliograph.egress.fetch import GuardedFetch
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import NewPhone
+from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import keep_media_pruned
 from heliograph.media.source import MediaSource
 from heliograph.ports.wake import Wake
 from heliograph.providers.cloud import CloudDoor, CloudProvider
-from heliograph.sender.engine import Sender
-from heliograph.sender.feeder import keep_fed, keep_swept
-from heliograph.sender.prune import keep_pruned
-from heliograph.sender.scheduler import keep_expired, keep_scheduled
+from heliograph.sender.sender import Sender
+from heliograph.sender.services.broadcasts import keep_fed, keep_swept
+from heliograph.sender.services.retention import keep_pruned
+from heliograph.sender.services.schedules import keep_expired, keep_scheduled
 from heliograph.settings import Settings
-from heliograph.store.backlog import BacklogReader
-from heliograph.store.cloud import StoredInbox
-from heliograph.store.files import FileStore
-from heliograph.store.outbox import OutboxStore
-from heliograph.store.pulse import keep_pulse
-from heliograph.store.replays import WebhookStore
-from heliograph.store.steering import SteeringStore
-from heliograph.store.store import Store
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.database.write_probe import keep_pulse
+from heliograph.store.delivery_store import OutboxStore
+from heliograph.store.job_store import Store
+from heliograph.store.media_file_store import FileStore
+from heliograph.store.metrics import BacklogReader
+from heliograph.store.provider_store import StoredInbox
+from heliograph.store.webhook_store import WebhookStore
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
-from heliograph.webhooks.desk import webhook_desk
 from heliograph.webhooks.prune import keep_deliveries_pruned
+from heliograph.webhooks.signing_service import webhook_desk
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 
 PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}

@@ -18,10 +18,10 @@ from typing import Any, cast
 import structlog
 import uvicorn
 
-from heliograph.api.gate import SENDS, Gate
-from heliograph.api.shortcut import MOST_BYTES
+from heliograph.api.asgi import SENDS, Gate
+from heliograph.api.messages.fast_path import MOST_BYTES
 from heliograph.app.gateway import Gateway, open_gateway
-from heliograph.app.protocol import Connection
+from heliograph.app.http_protocol import Connection
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.settings import Settings

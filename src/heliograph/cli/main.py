@@ -10,31 +10,31 @@ from collections.abc import Sequence
 
 import click
 
-from heliograph.cli.exits import MEANINGS, Exit, Failed
-from heliograph.cli.lazy import LazyGroup
+from heliograph.cli.exit_codes import MEANINGS, Exit, Failed
+from heliograph.cli.lazy_group import LazyGroup
 from heliograph.domain.errors import CannotStart, Refusal
 
 COMMANDS = {
-    "serve": ("heliograph.cli.serve:serve", "Run the gateway."),
+    "serve": ("heliograph.cli.commands.serve:serve", "Run the gateway."),
     "demo": ("heliograph.cli.demo:demo", "See it work: four messages through a simulated WhatsApp, in seconds."),
-    "send": ("heliograph.cli.send:send", "Send a message, and follow it if you like."),
-    "jobs": ("heliograph.cli.jobs:jobs", "The queue: what waits, what went, what failed."),
-    "why": ("heliograph.cli.why:why", "Why a message is where it is, and what happened to it."),
-    "health": ("heliograph.cli.health:health", "How many jobs wait, run, are done and have failed."),
-    "purge": ("heliograph.cli.purge:purge", "Cancel what has not been sent yet."),
-    "phones": ("heliograph.cli.phones:phones", "The phones that send: list, add, restart, delete."),
-    "broadcast": ("heliograph.cli.broadcast:broadcast", "One message to many chats, from a CSV file."),
-    "queue": ("heliograph.cli.queue:queue", "Steer what waits: pause, resume, retry, resolve."),
-    "schedule": ("heliograph.cli.schedule:schedule", "Messages for later, once or repeating."),
-    "webhooks": ("heliograph.cli.webhooks:webhooks", "Who is told of what, and what came of it."),
+    "send": ("heliograph.cli.commands.send:send", "Send a message, and follow it if you like."),
+    "jobs": ("heliograph.cli.commands.jobs:jobs", "The queue: what waits, what went, what failed."),
+    "why": ("heliograph.cli.commands.why:why", "Why a message is where it is, and what happened to it."),
+    "health": ("heliograph.cli.commands.health:health", "How many jobs wait, run, are done and have failed."),
+    "purge": ("heliograph.cli.commands.purge:purge", "Cancel what has not been sent yet."),
+    "phones": ("heliograph.cli.commands.phones:phones", "The phones that send: list, add, restart, delete."),
+    "broadcast": ("heliograph.cli.commands.broadcast:broadcast", "One message to many chats, from a CSV file."),
+    "queue": ("heliograph.cli.commands.queue:queue", "Steer what waits: pause, resume, retry, resolve."),
+    "schedule": ("heliograph.cli.commands.schedule:schedule", "Messages for later, once or repeating."),
+    "webhooks": ("heliograph.cli.commands.webhooks:webhooks", "Who is told of what, and what came of it."),
     "listen": ("heliograph.cli.listen:listen", "Print events as they happen, and forward them."),
     "trigger": ("heliograph.cli.trigger:trigger", "Make an event happen in the simulated network."),
-    "keys": ("heliograph.cli.keys:keys", "API keys: create, list, revoke. Opens the database."),
-    "orgs": ("heliograph.cli.orgs:orgs", "Organisations: add, list. Opens the database."),
-    "migrate": ("heliograph.cli.migrate:migrate", "Bring the database to this version's schema."),
-    "login-link": ("heliograph.cli.login_link:login_link", "A link that opens the page in a browser, once."),
-    "simulator": ("heliograph.cli.simulator:simulator", "Run the simulated WhatsApp network on its own."),
-    "doctor": ("heliograph.cli.doctor:doctor", "Check this machine, the settings and the server."),
+    "keys": ("heliograph.cli.commands.keys:keys", "API keys: create, list, revoke. Opens the database."),
+    "orgs": ("heliograph.cli.commands.orgs:orgs", "Organisations: add, list. Opens the database."),
+    "migrate": ("heliograph.cli.commands.migrate:migrate", "Bring the database to this version's schema."),
+    "login-link": ("heliograph.cli.commands.login_link:login_link", "A link that opens the page in a browser, once."),
+    "simulator": ("heliograph.cli.commands.simulator:simulator", "Run the simulated WhatsApp network on its own."),
+    "doctor": ("heliograph.cli.commands.doctor:doctor", "Check this machine, the settings and the server."),
     "bench": ("heliograph.cli.bench:bench", "Measure this machine."),
     "prove": ("heliograph.cli.prove:prove", "Kill the server under load, and check every promise."),
 }

@@ -15,10 +15,10 @@ import msgspec
 from heliograph.dashboard.page import broken_page, live, login_page, page, welcome_page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
 from heliograph.dashboard.snapshot import Said, Watcher
-from heliograph.domain.api_key import digest
+from heliograph.domain.accounts.api_key import digest
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
-from heliograph.ports.intake import Accounts, Intake
+from heliograph.ports.job_store import Accounts, Intake
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"

@@ -2,7 +2,7 @@
 
 from heliograph.dashboard.html import Child, Element, document, el, group
 from heliograph.dashboard.snapshot import MessageLine, PhoneLine, Snapshot
-from heliograph.domain.glyphs import look, phone_look, shown_number
+from heliograph.domain.explain.status_style import look, phone_look, shown_number
 
 _KINDS = {"chat": "", "poll_creation": "Poll", "ptt": "Voice", "vcard": "Contact"}
 _NEEDS_YOU = frozenset({"logged_out", "replaced", "unauthorized"})

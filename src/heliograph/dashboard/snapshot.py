@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from heliograph.domain.ids import unique_id
-from heliograph.domain.job import Health, Job, PhoneRow
-from heliograph.domain.states import Ack, State, shown_status
-from heliograph.domain.wire import iso, shown_body
-from heliograph.domain.words import describe
+from heliograph.domain.contract.jobs import iso, shown_body
+from heliograph.domain.explain.describe import describe
+from heliograph.domain.jobs.ids import unique_id
+from heliograph.domain.jobs.job import Health, Job, PhoneRow
+from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.ports.clock import Clock
-from heliograph.ports.intake import Accounts, Intake
+from heliograph.ports.job_store import Accounts, Intake
 
 Said = Callable[[Sequence[Job]], Awaitable[Sequence[str]]]
 MOST_PHONES = 50

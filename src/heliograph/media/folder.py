@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.media_type import HEAD_BYTES, sniff
+from heliograph.domain.messages.media_type import HEAD_BYTES, sniff
 from heliograph.ports.media import StoredMedia
 
 INCOMING = ".incoming"

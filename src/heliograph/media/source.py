@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from heliograph.domain.content import Content, Media
-from heliograph.domain.job import Outgoing
-from heliograph.domain.media_type import ANY, disagreement, is_mimetype, plain
-from heliograph.domain.outcome import NotSent, Outcome, Rejected
+from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
+from heliograph.domain.messages.content import Content, Media
+from heliograph.domain.messages.media_type import ANY, disagreement, is_mimetype, plain
 from heliograph.ports.fetch import Answer, Fetch, Forbidden, NoAnswer
 from heliograph.ports.media import Incoming, MediaStore
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobId, queue_id
-from heliograph.domain.outcome import Outcome
+from heliograph.domain.jobs.ids import JobId, queue_id
+from heliograph.domain.jobs.outcome import Outcome
+from heliograph.domain.messages.content import Content, Kind
 
 
 class SessionState(StrEnum):

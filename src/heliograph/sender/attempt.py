@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from heliograph.domain.content import Content
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
-from heliograph.domain.job import Outgoing
-from heliograph.domain.outcome import NotSent, Outcome
-from heliograph.ports.engine import Settlement
+from heliograph.domain.jobs.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
+from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.outcome import NotSent, Outcome
+from heliograph.domain.messages.content import Content
 from heliograph.ports.provider import SendRequest
-from heliograph.sender.owned import Owned
+from heliograph.ports.sender_store import Settlement
+from heliograph.sender.owned_phone import Owned
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network
 Prepare = Callable[[Outgoing], Awaitable[tuple[Content, Path | None] | Outcome]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliograph.domain.policy import PRESETS
+from heliograph.domain.pacing.policy import PRESETS
 from heliograph.settings import parse
 
 if TYPE_CHECKING:

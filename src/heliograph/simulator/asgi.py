@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from heliograph.ports.network import Share
+from heliograph.ports.simulated_network import Share
 from heliograph.simulator.network import SimulatedNetwork
 from heliograph.simulator.routes import MAX_BODY_BYTES, PREFIX, Reply, Request, Routes, refused, too_large
 

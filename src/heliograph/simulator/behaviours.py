@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from heliograph.domain.chat import test_suffix
-from heliograph.domain.outcome import Scope
-from heliograph.domain.states import Ack
-from heliograph.ports.network import Answer, Word
+from heliograph.domain.jobs.outcome import Scope
+from heliograph.domain.jobs.states import Ack
+from heliograph.domain.messages.chat import test_suffix
+from heliograph.ports.simulated_network import Answer, Word
 
 HELD_S = 60.0  # how long a restriction lasts
 OFFLINE_S = 30.0

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from heliograph.domain.content import Content
-from heliograph.simulator.statements import load_statements
+from heliograph.domain.messages.content import Content
+from heliograph.simulator.journal_queries import load_statements
 
 IDLE_S = 0.1  # without arrivals before a part of the log is folded
 FOLD_STEP = 1_000  # messages folded at once then: what arrives meanwhile waits for about 20 ms

@@ -17,7 +17,7 @@ import msgspec
 
 from heliograph.domain.errors import CannotStart
 from heliograph.ports.clock import Chance, Clock
-from heliograph.ports.network import Answer, Device, Frame, Line, Share, Word
+from heliograph.ports.simulated_network import Answer, Device, Frame, Line, Share, Word
 from heliograph.simulator.behaviours import (
     BEHAVIOURS,
     LOST_AFTER_S,
@@ -27,12 +27,12 @@ from heliograph.simulator.behaviours import (
     behaviour_of,
     trouble_answer,
 )
+from heliograph.simulator.device_session import Due, Session
+from heliograph.simulator.device_troubles import NETWORK_OFFLINE, Standing
+from heliograph.simulator.due_events import Group, Owed, Schedule
 from heliograph.simulator.faults import Faults
 from heliograph.simulator.journal import Arrival, Journal, JournalInUse, Settled
-from heliograph.simulator.records import left_behind
-from heliograph.simulator.schedule import Group, Owed, Schedule
-from heliograph.simulator.session import Due, Session
-from heliograph.simulator.standing import NETWORK_OFFLINE, Standing
+from heliograph.simulator.journal_reads import left_behind
 
 TICK_S = 0.02  # what falls due within it is handed over together
 _ACKNOWLEDGED = Answer(Word.ACKNOWLEDGED)

@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from heliograph.domain.chat import parse_chat_id, parse_number
 from heliograph.domain.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, Refusal, Unavailable, invalid
-from heliograph.ports.network import Share
-from heliograph.simulator import hand
+from heliograph.domain.messages.chat import parse_chat_id, parse_number
+from heliograph.ports.simulated_network import Share
+from heliograph.simulator import manual_actions
 from heliograph.simulator.faults import Faults, changed
+from heliograph.simulator.journal_reads import messages_json
 from heliograph.simulator.network import SimulatedNetwork
-from heliograph.simulator.records import messages_json
 
 PREFIX = "/simulator"
 MAX_BODY_BYTES = 4 << 20
@@ -86,11 +86,11 @@ class Routes:
             case "GET", "/messages":
                 return await self._messages(request.query, share.devices)
             case "DELETE", "/messages":
-                return _json(await hand.empty_journal(self.network, share))
+                return _json(await manual_actions.empty_journal(self.network, share))
             case "POST", "/inbound":
-                return _json(await hand.write_to_phone(self.network, share, _object(request.body)))
+                return _json(await manual_actions.write_to_phone(self.network, share, _object(request.body)))
             case "POST", "/receipts":
-                return _json(await hand.give_receipt(self.network, share, _object(request.body)))
+                return _json(await manual_actions.give_receipt(self.network, share, _object(request.body)))
             case "GET", "/faults":
                 return _json(self.network.faults)
         if not share.alone:
@@ -106,7 +106,7 @@ class Routes:
                 return _json(self.network.contacts)
             case _:
                 chat_id = unquote(path.removeprefix("/contacts/"))
-                return _json(await hand.set_contact(self.network, chat_id, _object(request.body)))
+                return _json(await manual_actions.set_contact(self.network, chat_id, _object(request.body)))
 
     async def _messages(self, query: Mapping[str, str], devices: tuple[str, ...] | None) -> bytes:
         chat_id = parse_chat_id(query["chat_id"]) if "chat_id" in query else None

@@ -12,9 +12,9 @@ from pathlib import Path
 from aiohttp import web
 
 from heliograph.domain.errors import CannotStart
-from heliograph.ports import network_wire as wire
+from heliograph.ports import simulated_network_protocol as wire
 from heliograph.ports.clock import Chance, Clock
-from heliograph.simulator.line import GatewaySocket
+from heliograph.simulator.gateway_socket import GatewaySocket
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes, refused, too_large
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from heliograph.domain.errors import Conflict, invalid
-from heliograph.domain.ids import new_uuid
-from heliograph.domain.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
+from heliograph.domain.jobs.ids import new_uuid
+from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.network import Share
-from heliograph.store import accounts, look
-from heliograph.store.shell import Shell
-from heliograph.store.unit import batch, run
+from heliograph.ports.simulated_network import Share
+from heliograph.store.accounts import phones as phone_rows
+from heliograph.store.database.database import Shell
+from heliograph.store.database.unit import batch, run
+from heliograph.store.jobs import reads
 
 
 class AccountStore:
@@ -24,7 +25,7 @@ class AccountStore:
 
     async def create_org(self, name: str) -> OrgRow:
         now_us = self._clock.now_us()
-        made = await self.shell.write(lambda: accounts.create_org(new_uuid(), name, now_us))
+        made = await self.shell.write(lambda: phone_rows.create_org(new_uuid(), name, now_us))
         if made is None:
             raise Conflict(f"There is an organisation named {name} already.")
         return made
@@ -32,24 +33,24 @@ class AccountStore:
     async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
         """Fills an empty database; whether the key was made now."""
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: accounts.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
+        return await self.shell.write(lambda: phone_rows.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
 
     async def orgs(self) -> list[OrgRow]:
-        return await self.shell.read(accounts.orgs)
+        return await self.shell.read(phone_rows.orgs)
 
     async def create_key(self, org_no: int, name: str, digest: bytes, prefix: str) -> KeyRow:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: accounts.create_key(org_no, name, digest.hex(), prefix, now_us))
+        return await self.shell.write(lambda: phone_rows.create_key(org_no, name, digest.hex(), prefix, now_us))
 
     async def keys(self, org_no: int | None) -> list[KeyRow]:
-        return await self.shell.read(lambda: accounts.keys(org_no))
+        return await self.shell.read(lambda: phone_rows.keys(org_no))
 
     async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: accounts.revoke_key(org_no, prefix, now_us))
+        return await self.shell.write(lambda: phone_rows.revoke_key(org_no, prefix, now_us))
 
     async def key_by_digest(self, digest: bytes) -> KeyRow | None:
-        found = await self.shell.read(lambda: accounts.key_by_digest(digest.hex()))
+        found = await self.shell.read(lambda: phone_rows.key_by_digest(digest.hex()))
         if found is not None:
             self._key_uses[found.key_no] = self._clock.now_us()
         return found
@@ -66,7 +67,7 @@ class AccountStore:
 
     async def create_phone(self, phone: NewPhone, idempotency: Idempotency | None = None) -> tuple[PhoneRow, bool]:
         now_us = self._clock.now_us()
-        made = await self.shell.write(lambda: accounts.create_phone(phone, idempotency, now_us))
+        made = await self.shell.write(lambda: phone_rows.create_phone(phone, idempotency, now_us))
         if made is None:
             raise Conflict(
                 f"This organisation already has a phone with number {phone.number}.",
@@ -78,22 +79,22 @@ class AccountStore:
         return made
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]:
-        return await self.shell.read(lambda: accounts.phones(org_no))
+        return await self.shell.read(lambda: phone_rows.phones(org_no))
 
     async def share(self, org_no: int, provider: str) -> Share:
-        return await self.shell.read(lambda: accounts.share(org_no, provider))
+        return await self.shell.read(lambda: phone_rows.share(org_no, provider))
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
-        return await self.shell.read(lambda: accounts.phone(org_no, number_or_id))
+        return await self.shell.read(lambda: phone_rows.phone(org_no, number_or_id))
 
     async def phones_of_chat(self, org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
-        return await self.shell.read(lambda: look.phones_of_chat(org_no, phone_nos, chat_id))
+        return await self.shell.read(lambda: reads.phones_of_chat(org_no, phone_nos, chat_id))
 
     async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None:
         now_us = self._clock.now_us()
         labels = None if patch.labels is None else msgspec.json.encode(patch.labels).decode()
         return await self.shell.write(
-            lambda: accounts.update_phone(
+            lambda: phone_rows.update_phone(
                 org_no,
                 phone_no,
                 name=patch.name,
@@ -106,7 +107,7 @@ class AccountStore:
         )
 
     async def phone_row(self, org_no: int, phone_no: int) -> PhoneRow | None:
-        return await self.shell.read(lambda: accounts.phone_row(org_no, phone_no))
+        return await self.shell.read(lambda: phone_rows.phone_row(org_no, phone_no))
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()

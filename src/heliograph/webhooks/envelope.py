@@ -9,7 +9,15 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.events import (
+from heliograph.domain.contract.inbound import inbound_object
+from heliograph.domain.contract.jobs import iso
+from heliograph.domain.contract.messages import message_object
+from heliograph.domain.contract.phones import phone_object
+from heliograph.domain.contract.reactions import reaction_object
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.jobs.job import Event, Job, PhoneRow
+from heliograph.domain.jobs.states import Ack, State
+from heliograph.domain.webhooks.events import (
     ACK_UPDATED,
     MESSAGE_CREATED,
     MESSAGE_FAILED,
@@ -17,16 +25,8 @@ from heliograph.domain.events import (
     PHONE_DISCONNECTED,
     REACTION_CREATED,
 )
-from heliograph.domain.hook import Delivery, HookRow, Story
-from heliograph.domain.ids import queue_id
-from heliograph.domain.job import Event, Job, PhoneRow
-from heliograph.domain.states import Ack, State
-from heliograph.domain.wire import iso
-from heliograph.domain.wire_inbound import inbound_object
-from heliograph.domain.wire_message import message_object
-from heliograph.domain.wire_phone import phone_object
-from heliograph.domain.wire_reaction import reaction_object
-from heliograph.webhooks.body import encode_body
+from heliograph.domain.webhooks.webhook import Delivery, HookRow, Story
+from heliograph.webhooks.js_json import encode_body
 
 _CACHED = 2048
 

@@ -2,10 +2,10 @@
 
 import structlog
 
-from heliograph.domain.delivery import DISABLE_AFTER_US
 from heliograph.domain.errors import Unavailable
+from heliograph.domain.webhooks.retry_policy import DISABLE_AFTER_US
 from heliograph.ports.clock import Clock
-from heliograph.ports.hooks import PRUNE_FROM, Outbox, PrunePlace
+from heliograph.ports.webhook_store import PRUNE_FROM, Outbox, PrunePlace
 
 STEP = 500
 PAUSE_S = 0.05

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from heliograph.domain.delivery import PROBE_FIRST_S, SCHEDULE_S
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.hook import Keys
+from heliograph.domain.webhooks.retry_policy import PROBE_FIRST_S, SCHEDULE_S
+from heliograph.domain.webhooks.webhook import Keys
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
-from heliograph.ports.hooks import Finished, Outbox, Run, Want, about_keys
 from heliograph.ports.meter import Meter
 from heliograph.ports.secrets import Secrets
+from heliograph.ports.webhook_store import Finished, Outbox, Run, Want, about_keys
+from heliograph.webhooks.batch_runner import Runner
 from heliograph.webhooks.envelope import Envelopes
-from heliograph.webhooks.run import Runner
 from heliograph.webhooks.signing import SigningKeys
 
 PER_ENDPOINT = 8  # streams of one endpoint on their way at once

@@ -12,22 +12,22 @@ import aiohttp
 import msgspec
 import uvicorn
 
-from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, cloud_webhook
-from heliograph.domain.content import Content
-from heliograph.domain.ids import JobId, JobIds, queue_id
-from heliograph.domain.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
-from heliograph.domain.pacing import PRESETS
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Limits
+from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Limits
+from heliograph.domain.messages.content import Content
+from heliograph.domain.pacing.next_start import PRESETS
 from heliograph.ports.meter import Unmetered
 from heliograph.providers.cloud import CloudDoor, CloudProvider, read_delivery
-from heliograph.providers.cloud.graph import Timeouts
-from heliograph.sender.engine import Sender, SenderDeps
-from heliograph.sender.inbox import InboxService
+from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.sender.provider_inbox import InboxService
+from heliograph.sender.sender import Sender, SenderDeps
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-from heliograph.store.cloud import StoredInbox, StoredUploads
-from heliograph.store.sqlite import SqliteShell
-from heliograph.store.store import Store
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
+from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
 from tests.graph.world import MachineClock, until
 from tests.providers.cloud.world import text

@@ -9,16 +9,16 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from heliograph.domain.ids import JobIds
-from heliograph.ports.inbox import NewDelivery
+from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
+from heliograph.ports.provider_inbox import NewDelivery
 from heliograph.providers.cloud import CloudProvider, read_delivery
-from heliograph.providers.cloud.graph import Timeouts
-from heliograph.providers.cloud.webhook import signed
-from heliograph.sender.inbox import InboxService
+from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.providers.cloud.webhook_payload import signed
+from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
-from heliograph.store.cloud import StoredInbox
-from heliograph.store.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.provider_store import StoredInbox
 from tests.providers.cloud.world import Uploads, cloud_phone
 from tests.providers.ground import Ground, MachineClock, Notes, until
 

@@ -20,9 +20,9 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from heliograph.domain.ids import queue_id
-from heliograph.domain.verdict import Limits
-from heliograph.providers.cloud.graph import Timeouts
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.jobs.verdict import Limits
+from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.simulator.graph import GraphServer, Rules, serve_graph
 from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
 from tests.providers.cloud.world import text

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.content import Content, Kind, Media
 from heliograph.domain.errors import Invalid
+from heliograph.domain.messages.content import Content, Kind, Media
 from heliograph.ports.provider import Phone
 from heliograph.providers.cloud.account import PUBLIC_BASE_URL, accept_account, parse_account, shown
-from heliograph.providers.cloud.kinds import refusal
+from heliograph.providers.cloud.capabilities import refusal
 
 GOOD = {
     "phone_number_id": "100000000000001",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.outcome import (
+from heliograph.domain.jobs.outcome import (
     Accepted,
     NotSent,
     Outcome,
@@ -16,8 +16,8 @@ from heliograph.domain.outcome import (
     Throttled,
     Unknown,
 )
-from heliograph.providers.cloud.answer import Answer, named_wait_s, outcome_of
-from heliograph.providers.cloud.table import TABLE, Means
+from heliograph.providers.cloud.error_codes import TABLE, Means
+from heliograph.providers.cloud.responses import Answer, named_wait_s, outcome_of
 
 _CLASS = {
     Means.RETRY: NotSent,

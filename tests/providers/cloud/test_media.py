@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from heliograph.domain.content import Content, Kind, Media
-from heliograph.domain.outcome import Accepted, NotSent, Rejected
-from heliograph.providers.cloud.media import LIFETIME_US
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Rejected
+from heliograph.domain.messages.content import Content, Kind, Media
+from heliograph.providers.cloud.media_uploads import LIFETIME_US
 from heliograph.simulator.graph import Rules
 from tests.graph.world import until
 from tests.providers.cloud.world import CLOCK, Cloud, cloud_world, request

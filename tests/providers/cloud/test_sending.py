@@ -6,8 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.outcome import (
+from heliograph.domain.jobs.outcome import (
     Accepted,
     NotSent,
     Outcome,
@@ -17,12 +16,13 @@ from heliograph.domain.outcome import (
     Throttled,
     Unknown,
 )
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import SessionState
 from heliograph.providers.cloud import CloudProvider
-from heliograph.providers.cloud.graph import Timeouts
+from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.simulator.graph import Rules
-from heliograph.simulator.graph.faults import fault
-from heliograph.simulator.graph.recipients import Behaviour, Way
+from heliograph.simulator.graph.errors import fault
+from heliograph.simulator.graph.test_numbers import Behaviour, Way
 from tests.graph.world import MachineClock, graph_world, until
 from tests.providers.cloud.world import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
 

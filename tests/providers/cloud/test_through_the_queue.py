@@ -11,11 +11,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from heliograph.domain.ids import queue_id
-from heliograph.domain.job import PhonePatch
-from heliograph.domain.states import State
-from heliograph.domain.verdict import Limits
-from heliograph.simulator.graph.callbacks import sign
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.jobs.states import State
+from heliograph.domain.jobs.verdict import Limits
+from heliograph.simulator.graph.webhooks import sign
 from tests.graph.world import until
 from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
 from tests.providers.cloud.webhooks import change, raw, status

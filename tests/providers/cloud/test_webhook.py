@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.job import PhoneRow
-from heliograph.ports.inbox import Answer, Delivery, NewDelivery
+from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.provider import Phone
+from heliograph.ports.provider_inbox import Answer, Delivery, NewDelivery
 from heliograph.providers.cloud import CloudDoor, read_delivery
-from heliograph.providers.cloud.webhook import signed as is_signed
+from heliograph.providers.cloud.webhook_payload import signed as is_signed
 from heliograph.vault import Vault
 from tests.providers.cloud.webhooks import (
     PERSON,

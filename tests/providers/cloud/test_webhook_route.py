@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from heliograph.api.cloud_webhook import CLOUD_WEBHOOK, MAX_WEBHOOK_BYTES, cloud_webhook
+from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, MAX_WEBHOOK_BYTES, cloud_webhook
 from heliograph.domain.errors import Unavailable
-from heliograph.ports.inbox import Verdict
+from heliograph.ports.provider_inbox import Verdict
 from heliograph.vault import Vault
 from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
 from tests.providers.cloud.webhooks import SHAPES, raw, signed

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from heliograph.simulator.graph.callbacks import sign
+from heliograph.simulator.graph.webhooks import sign
 
 PHONE = "100000000000001"
 PERSON = "447700900321"

@@ -7,11 +7,11 @@ from typing import Any
 
 import aiohttp
 
-from heliograph.domain.content import Content, Kind
-from heliograph.domain.ids import JobIds, unique_id
+from heliograph.domain.jobs.ids import JobIds, unique_id
+from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
 from heliograph.providers.cloud import CloudProvider, read_delivery
-from heliograph.providers.cloud.graph import Timeouts
+from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.simulator.graph import Rules
 from tests.graph.world import MachineClock, World, graph_world, until
 

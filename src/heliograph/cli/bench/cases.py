@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from heliograph.cli.bench import hanging as beside
 from heliograph.cli.bench import senders as fleets
+from heliograph.cli.bench import slow_receiver as beside
 from heliograph.cli.bench import webhooks as told
-from heliograph.cli.bench.gateway import Gateway, gateway
+from heliograph.cli.bench.target import Gateway, gateway
 from heliograph.cli.prove.processes import ProofFailed
 
 Figures = dict[str, float]
@@ -104,7 +104,7 @@ async def _drained(target: Gateway, count: int) -> None:
 
 def _arrivals(folder: Path) -> dict[str, int]:
     """unique_id → microseconds, from the simulated network's own file (over HTTP it tells milliseconds)."""
-    from heliograph.simulator.statements import load_statements
+    from heliograph.simulator.journal_queries import load_statements
 
     (file,) = [*folder.glob("*simulator.db")] or [folder / "heliograph-simulator.db"]
     with sqlite3.connect(file) as journal:

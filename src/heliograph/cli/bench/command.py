@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from heliograph.cli.bench.cases import CASES, SMALL, Figures, Size
-from heliograph.cli.exits import Failed
-from heliograph.cli.output import json_option, note, put
-from heliograph.cli.own_postgres import own_postgres
+from heliograph.cli.commands.own_postgres import own_postgres
+from heliograph.cli.display.output import json_option, note, put
+from heliograph.cli.exit_codes import Failed
 from heliograph.cli.prove.processes import ProofFailed
 
 ONCE = {"backlog"}  # its two sides are a pair within one round

@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from heliograph.cli.bench.gateway import Gateway, gateway
+from heliograph.cli.bench.target import Gateway, gateway
 from heliograph.cli.prove.processes import Program, ProofFailed, environment, free_port, running
 
 FLEETS = (1, 2, 4)

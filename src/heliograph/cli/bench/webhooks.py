@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from heliograph.cli.bench.gateway import Gateway, gateway
+from heliograph.cli.bench.target import Gateway, gateway
 from heliograph.cli.prove.processes import ProofFailed
 
 EVENTS = ["message.created", "message.sent", "message.ack.updated", "message.delivered", "message.read"]
@@ -35,7 +35,7 @@ class Sinks:
 
 @contextlib.asynccontextmanager
 async def sinks(count: int, *, timed: bool) -> AsyncIterator[Sinks]:
-    arguments = ("-m", "heliograph.cli.bench.sink", str(count), "timed" if timed else "bare")
+    arguments = ("-m", "heliograph.cli.bench.receivers", str(count), "timed" if timed else "bare")
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     *ports, switch = map(int, (await process.stdout.readline()).split())

@@ -14,15 +14,15 @@ from typing import Any
 
 import click
 
+from heliograph.cli.client import Gateway, segment
+from heliograph.cli.commands.why import recorder
 from heliograph.cli.demo.picture import HEIGHT, WIDTH, sunrise
 from heliograph.cli.demo.receiver import Receiver, listening
 from heliograph.cli.demo.server import Server, running_server
 from heliograph.cli.demo.stage import Stage
-from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.follow import Climb, follow
-from heliograph.cli.gateway import Gateway, segment
-from heliograph.cli.why import recorder
-from heliograph.domain.glyphs import shown_number
+from heliograph.cli.display.follow import Climb, follow
+from heliograph.cli.exit_codes import Exit, Failed
+from heliograph.domain.explain.status_style import shown_number
 
 PHONE = "919876543210"
 READER = "12025550100"  # the test recipient that reads everything

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.cli.exits import Exit, Failed
-from heliograph.cli.gateway import Gateway
+from heliograph.cli.client import Gateway
+from heliograph.cli.exit_codes import Exit, Failed
 
 _START_S = 30.0
 _STOP_S = 10.0

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from heliograph.cli.follow import Climb
-from heliograph.cli.ladder import STYLES, seconds_text
-from heliograph.cli.output import console
-from heliograph.domain.glyphs import LADDER, look
+from heliograph.cli.display.follow import Climb
+from heliograph.cli.display.output import console
+from heliograph.cli.display.status_line import STYLES, seconds_text
+from heliograph.domain.explain.status_style import LADDER, look
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from heliograph.cli.exits import Failed
-from heliograph.cli.output import json_option, note, put
-from heliograph.cli.own_postgres import own_postgres
+from heliograph.cli.commands.own_postgres import own_postgres
+from heliograph.cli.display.output import json_option, note, put
+from heliograph.cli.exit_codes import Failed
 from heliograph.cli.prove.plan import Plan, Result
 from heliograph.cli.prove.processes import ProofFailed
 from heliograph.cli.prove.run import carry_out
@@ -133,7 +133,7 @@ async def _with_progress(plan: Plan) -> Result:
     if sys.stderr.isatty():
         from rich.progress import Progress
 
-        from heliograph.cli.output import console
+        from heliograph.cli.display.output import console
 
         with Progress(console=console(err=True)) as progress:
             task = progress.add_task("killing", total=total)

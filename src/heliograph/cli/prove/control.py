@@ -8,9 +8,9 @@ import inspect
 import secrets
 
 from heliograph.cli.main import main
-from heliograph.domain.outcome import Outcome
+from heliograph.domain.jobs.outcome import Outcome
 from heliograph.ports.provider import SendRequest
-from heliograph.providers.simulator import SimulatorProvider
+from heliograph.providers.simulator.provider import SimulatorProvider
 
 
 def break_ids() -> None:

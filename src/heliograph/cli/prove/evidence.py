@@ -13,9 +13,9 @@ import aiohttp
 from heliograph.cli.prove.load import NO_IDS, recipient
 from heliograph.cli.prove.plan import Plan
 from heliograph.cli.prove.processes import ProofFailed, environment
-from heliograph.domain.checker import Arrival
-from heliograph.domain.job import Event, Job
-from heliograph.domain.states import Ack
+from heliograph.domain.history_checker import Arrival
+from heliograph.domain.jobs.job import Event, Job
+from heliograph.domain.jobs.states import Ack
 
 PAGE = 2000
 MOST = 100_000
@@ -80,7 +80,7 @@ async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: 
 
 async def read_store(plan: Plan) -> Kept:
     """Every message with its events. The servers have been stopped."""
-    from heliograph.app.stores import open_store
+    from heliograph.app.database import open_store
     from heliograph.settings import load_settings
 
     url = plan.database_url or f"sqlite:///{plan.folder / 'prove.db'}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from heliograph.cli.prove.processes import ProofFailed
-from heliograph.domain.checker import Acceptance
+from heliograph.domain.history_checker import Acceptance
 
 AGAIN_S = 0.2
 PATIENCE_S = 120.0

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.domain.checker import Violation
+from heliograph.domain.history_checker import Violation
 
 
 @dataclass(frozen=True, slots=True)

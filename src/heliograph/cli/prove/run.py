@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import aiohttp
 
+from heliograph.cli.prove.environment import HELIOGRAPH, Stage
 from heliograph.cli.prove.plan import Plan, Result
-from heliograph.cli.prove.stage import HELIOGRAPH, Stage
 
 BROKEN = ("-m", "heliograph.cli.prove.control")
 STARTING = 0.2  # of the kills hit a process that is still starting

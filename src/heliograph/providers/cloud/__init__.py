@@ -4,8 +4,8 @@ It honours no client id: a message whose answer was lost may have been sent, so 
 and settled by the status webhook that hands our queue_id back (`biz_opaque_callback_data`).
 """
 
-from heliograph.providers.cloud.door import CloudDoor
 from heliograph.providers.cloud.provider import CloudProvider
-from heliograph.providers.cloud.webhook import read_delivery
+from heliograph.providers.cloud.webhook_payload import read_delivery
+from heliograph.providers.cloud.webhook_receiver import CloudDoor
 
 __all__ = ["CloudDoor", "CloudProvider", "read_delivery"]

@@ -11,9 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from heliograph.domain.content import MEDIA_KINDS, Content, Kind
 from heliograph.domain.errors import Invalid
-from heliograph.domain.outcome import (
+from heliograph.domain.jobs.outcome import (
     Accepted,
     NotSent,
     Outcome,
@@ -23,18 +22,19 @@ from heliograph.domain.outcome import (
     Throttled,
     Unknown,
 )
+from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Check, Phone, SendRequest, SessionState, Sink
 from heliograph.ports.uploads import Uploads
 from heliograph.providers.cloud.account import Account, accept_account, parse_account, shown
-from heliograph.providers.cloud.answer import outcome_of
-from heliograph.providers.cloud.check import check_phone, read_phone
-from heliograph.providers.cloud.graph import Graph, Lost, Phase, Timeouts
-from heliograph.providers.cloud.kinds import CAPABILITIES, refusal
-from heliograph.providers.cloud.media import MediaDesk, Uploaded
-from heliograph.providers.cloud.payload import message_body
+from heliograph.providers.cloud.capabilities import CAPABILITIES, refusal
+from heliograph.providers.cloud.error_codes import TABLE, Means
+from heliograph.providers.cloud.graph_client import Graph, Lost, Phase, Timeouts
+from heliograph.providers.cloud.media_uploads import MediaDesk, Uploaded
+from heliograph.providers.cloud.message_payload import message_body
+from heliograph.providers.cloud.phone_check import check_phone, read_phone
+from heliograph.providers.cloud.responses import outcome_of
 from heliograph.providers.cloud.session import Session
-from heliograph.providers.cloud.table import TABLE, Means
 
 _PROBE_FIRST_S = 5.0
 _PROBE_MAX_S = 60.0

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.outcome import Scope
+from heliograph.domain.jobs.outcome import Scope
 from heliograph.ports.provider import Phone, SessionState, Sink
 from heliograph.providers.cloud.account import Account
 

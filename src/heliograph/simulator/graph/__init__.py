@@ -4,7 +4,7 @@ Promise: a message whose POST was taken is in the journal before its answer leav
 Weakness: the journal lives in memory, and the texts of errors are ours; clients must act on codes.
 """
 
-from heliograph.simulator.graph.rules import Rules
+from heliograph.simulator.graph.config import Rules
 from heliograph.simulator.graph.serve import GraphServer, graph_server, serve_graph
 
 __all__ = ["GraphServer", "Rules", "graph_server", "serve_graph"]

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from heliograph.ports.clock import Clock
-from heliograph.simulator.graph.faults import Fault, fault, unknown_object
-from heliograph.simulator.graph.limits import Rate
-from heliograph.simulator.graph.recipients import Behaviour, Way, behaviour_of, ordinary_after
-from heliograph.simulator.graph.rules import Rules, draw
-from heliograph.simulator.graph.shapes import check_message, message_type, recipient
+from heliograph.simulator.graph.config import Rules, draw
+from heliograph.simulator.graph.errors import Fault, fault, unknown_object
+from heliograph.simulator.graph.rate_limit import Rate
+from heliograph.simulator.graph.test_numbers import Behaviour, Way, behaviour_of, ordinary_after
+from heliograph.simulator.graph.validation import check_message, message_type, recipient
 
 _DAY_S = 24 * 3600.0
 

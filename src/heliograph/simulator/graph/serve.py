@@ -10,10 +10,10 @@ import aiohttp
 from aiohttp import web
 
 from heliograph.ports.clock import Clock
-from heliograph.simulator.graph.callbacks import Callbacks
+from heliograph.simulator.graph.config import Rules
 from heliograph.simulator.graph.network import GraphNetwork
-from heliograph.simulator.graph.rules import Rules
 from heliograph.simulator.graph.server import GraphRoutes
+from heliograph.simulator.graph.webhooks import Callbacks
 
 _CALLBACK_LIMIT_S = 15.0
 

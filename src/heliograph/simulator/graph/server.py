@@ -8,12 +8,12 @@ from typing import Any
 from aiohttp import web
 
 from heliograph.ports.clock import Clock
-from heliograph.simulator.graph import shapes
-from heliograph.simulator.graph.callbacks import Callbacks
-from heliograph.simulator.graph.faults import UNAUTHORIZED, Fault, bad_parameter, fault, unknown_object
+from heliograph.simulator.graph import validation
+from heliograph.simulator.graph.config import Rules
+from heliograph.simulator.graph.errors import UNAUTHORIZED, Fault, bad_parameter, fault, unknown_object
 from heliograph.simulator.graph.network import GraphNetwork, Reply
-from heliograph.simulator.graph.recipients import Behaviour, Way
-from heliograph.simulator.graph.rules import Rules
+from heliograph.simulator.graph.test_numbers import Behaviour, Way
+from heliograph.simulator.graph.webhooks import Callbacks
 
 MAX_BODY_BYTES = 101 * 1024 * 1024
 _MEDIA_TYPES = frozenset(
@@ -74,7 +74,7 @@ class GraphRoutes:
         if body.get("status") == "read":
             ok = isinstance(body.get("message_id"), str)
             return _json({"success": True}) if ok else _fault(fault(131008, "message_id is required."))
-        bad_file = await self._callbacks.look_behind(shapes.link_of(body))
+        bad_file = await self._callbacks.look_behind(validation.link_of(body))
         reply = self._network.post(request.match_info["object_id"], body, bad_file=bad_file)
         if reply.late_s:
             await self._clock.sleep(reply.late_s)

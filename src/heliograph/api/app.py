@@ -1,0 +1,110 @@
+"""The API as one ASGI app.
+
+To add a resource: write `api/<resource>.py` with handlers declared by `@route(...)` (see route.py) and a `routes()`
+that lists them, and name that `routes` in `_RESOURCES` below. Auth, rate limit, body limit, error bodies, headers,
+decoding and /openapi.json come by themselves; a handler gets a `Call` and gives a value or raises a Refusal.
+What a handler needs of another room is a field of `ApiDeps`, handed in by `app/`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, Router
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.asgi import Gate, nobody
+from heliograph.api.broadcasts import create, manage
+from heliograph.api.http.auth import Keys, Phones
+from heliograph.api.http.dependencies import ApiDeps, AsgiApp
+from heliograph.api.http.docs_page import POLICY, page
+from heliograph.api.http.errors import defect, from_status, told
+from heliograph.api.http.openapi import document
+from heliograph.api.http.rate_limit import RateLimit
+from heliograph.api.http.request import Desk
+from heliograph.api.http.route import JSON, options, refused
+from heliograph.api.messages import read, send, send_sync
+from heliograph.api.phones import check, qr
+from heliograph.api.phones import manage as phones_manage
+from heliograph.api.queue import control, jobs, legacy
+from heliograph.api.schedules import manage as schedules_manage
+from heliograph.api.system import probes
+from heliograph.api.webhooks import deliveries, signing_key
+from heliograph.api.webhooks import manage as webhooks_manage
+
+_RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
+    send.routes,
+    send_sync.routes,
+    read.routes,
+    jobs.routes,
+    legacy.routes,
+    phones_manage.routes,
+    check.routes,
+    qr.routes,
+    webhooks_manage.routes,
+    signing_key.routes,
+    deliveries.routes,
+    create.routes,
+    manage.routes,
+    schedules_manage.routes,
+    control.routes,
+)
+# what this app serves outside /v1; the rest is the dashboard's
+_OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
+
+
+def build_api(deps: ApiDeps) -> Gate:
+    """Everything that is answered over HTTP, ready for a server."""
+    desk = Desk(deps, Keys(deps.accounts, deps.clock), Phones(deps.accounts, deps.clock), _limit(deps))
+    handlers = [handler for routes in _RESOURCES for handler in routes()]
+    described = document(handlers, version=deps.version)
+    inner = Litestar(
+        route_handlers=[
+            Router("/v1", route_handlers=[*options(handlers), *handlers]),
+            *probes.routes(deps),
+            *_pages(described),
+        ],
+        openapi_config=None,
+        logging_config=None,
+        exception_handlers={HTTPException: _not_routed, Exception: _defect},
+    )
+    outside = deps.dashboard or nobody
+    own_pages: AsgiApp = inner
+
+    async def elsewhere(scope: dict[str, Any], receive: Any, send_: Any) -> None:
+        own = scope["type"] == "http" and scope["path"].rstrip("/") in _OWN
+        await (own_pages if own else outside)(scope, receive, send_)
+
+    return Gate(desk, inner, mounts=deps.mounts, outside=elsewhere)
+
+
+def _limit(deps: ApiDeps) -> RateLimit:
+    return RateLimit(deps.rate_limit_per_second, deps.clock)
+
+
+def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """404 and 405 of Litestar's routing, in the contract's shape."""
+    text = "There is nothing at this path; see /docs" if error.status_code == 404 else error.detail
+    response = refused(told(from_status(error.status_code, text), request.method, request.url.path))
+    if allowed := (error.headers or {}).get("allow"):
+        response.headers["allow"] = allowed
+    return response
+
+
+def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    return refused(defect(error, request.method))
+
+
+def _pages(described: dict[str, Any]) -> list[HTTPRouteHandler]:
+    encoded, shown = msgspec.json.encode(described), page(described)
+
+    async def openapi() -> Response[bytes]:
+        return Response(encoded, media_type=JSON)
+
+    async def docs() -> Response[bytes]:
+        headers = {"Content-Security-Policy": POLICY}
+        return Response(shown, media_type="text/html", headers=headers)
+
+    found = (("/openapi.json", openapi), ("/docs", docs))
+    return [HTTPRouteHandler([path], http_method="GET", status_code=200)(one) for path, one in found]

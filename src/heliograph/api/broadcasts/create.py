@@ -1,0 +1,219 @@
+"""Broadcasts over HTTP: one message to up to 100,000 chats, each with its own words.
+
+Promise: either the whole list is taken in and on disk when the answer comes, or nothing of it is sent: a wrong number,
+a missing variable or a bad row of a CSV refuses all, by name. Source: contract 2.1.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, listed, slowly
+from heliograph.api.http.actor import steering_of
+from heliograph.api.http.idempotency import headers_if, idempotency
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Answer, PhoneUse, route
+from heliograph.api.messages.send import check_kind, check_recipient, prepared
+from heliograph.api.messages.send_body import (
+    ExpiresAt,
+    MediaBody,
+    PollBody,
+    Priority,
+    SendBody,
+    SendOptions,
+    TtlSeconds,
+    content_of,
+)
+from heliograph.api.messages.send_options import By, expiry_of, lane_of, performer
+from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.errors import invalid
+from heliograph.domain.jobs.ids import queue_id
+from heliograph.domain.jobs.job import Idempotency, PhoneRow
+from heliograph.domain.jobs.states import Lane
+from heliograph.domain.messages.content import MAX_TEXT
+from heliograph.domain.messages.template import Check, fill
+from heliograph.domain.timestamps import iso, parse_future
+
+MAX_DELAY_S = 86_400.0
+CLOCKS_DIFFER_S = 60.0
+PATH = "/v1/message/broadcast"
+
+
+_CHAT_IDS = {"type": ["array", "null"], "items": {"type": "string"}}
+_VARIABLES = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "required": ["chat_id", "values"],
+        "properties": {
+            "chat_id": {"type": "string"},
+            "values": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+        },
+    },
+}
+
+
+def _nothing() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
+
+
+class BroadcastBody(msgspec.Struct):
+    """`chat_ids` with `variables`, or `csv`: a file whose columns are the variables and one of which is the number.
+
+    Both arrays are left as they came, to be decoded in steps.
+    """
+
+    chat_ids: Annotated[msgspec.Raw, Meta(extra_json_schema=_CHAT_IDS)] = msgspec.field(default_factory=_nothing)
+    csv: Annotated[
+        str | None, Meta(description="A CSV file as text, with a heading; one column is chat_id, phone …")
+    ] = None
+    message: Annotated[
+        str | None, Meta(description="May hold variables: Hello {{name}}", extra_json_schema={"maxLength": MAX_TEXT})
+    ] = None
+    media: MediaBody | None = None
+    poll: PollBody | None = None
+    reply_to: str | None = None
+    options: SendOptions | None = None
+    scheduled_at: Annotated[str | None, Meta(description="Not before this time (ISO, UTC)")] = None
+    delay: Annotated[
+        float,
+        Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
+    ] = 1.0
+    variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
+    priority: Priority = None
+    ttl_seconds: TtlSeconds = None
+    expires_at: ExpiresAt = None
+    by: By = None
+    dry_run: Annotated[bool, Meta(description="Check and show what would be sent, and send nothing")] = False
+
+
+class PreviewRow(msgspec.Struct, frozen=True):
+    chat_id: str
+    message: str
+
+
+class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`repeated`: recipients left out because they came twice. The last three: of a dry run."""
+
+    broadcast_id: str | None
+    total_chats: int
+    repeated: int = 0
+    dry_run: bool = False
+    new_chats: int | None = None
+    finishes_at: str | None = None
+    preview: list[PreviewRow] | None = None
+
+
+@route(
+    "POST", "/message/broadcast",
+    summary="Send one message to many chats", tag="Broadcasts", phone=PhoneUse.REQUIRED, body=BroadcastBody,
+    answer=BroadcastAnswer, errors=(404, 409, 415), idempotent=True,
+    description="Up to 100,000 chats in one call. A 200 means that the whole list is on disk. Single messages of the"
+    " phone pass a broadcast; who asked not to be written to is left out.",
+    example={
+        "chat_ids": ["919537851844@c.us"], "message": "Hello {{name}}", "delay": 1,
+        "variables": [{"chat_id": "919537851844@c.us", "values": {"name": "Asha"}}],
+    },
+    example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
+)  # fmt: skip
+async def broadcast(call: Call) -> Answer | BroadcastAnswer:
+    steering, phone = steering_of(call), call.the_phone
+    # in a thread and by steps: a list of the largest size takes seconds, in which others are served
+    body, keyed = await slowly(_opened(call), call.deps.clock)
+    now_us = call.deps.clock.now_us()
+    if not 0 <= body.delay <= MAX_DELAY_S:  # a NaN is not either
+        raise invalid("delay", f"delay must be a number of seconds from 0 to {MAX_DELAY_S:.0f}")
+    scheduled_us = None
+    if body.scheduled_at is not None:
+        scheduled_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
+    lane, by = lane_of(body.priority, Lane.BULK), performer(body.by)
+    expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
+    if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
+        raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
+    content = content_of(_as_send(body))
+    wanted = await slowly(_recipients(body, phone), call.deps.clock)
+    first = wanted.recipients[0]
+    if body.dry_run:
+        return await _dry_run(call, wanted, body, scheduled_us)
+    content = await prepared(call.desk, phone, content, body.media, first.chat_id)
+    if wanted.other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
+        check_kind(call.desk, phone, content, wanted.other)
+    new = NewBroadcast(
+        broadcast_no=call.deps.job_ids.make(),
+        org_no=phone.org_no,
+        phone_no=phone.phone_no,
+        content=content,
+        delay_s=body.delay,
+        lane=lane,
+        scheduled_at_us=scheduled_us,
+        expires_at_us=expires_us,
+        performed_by=by,
+        idempotency=keyed,
+    )
+    total = len(wanted.recipients)
+    made, replayed = await steering.broadcast(new, wanted.recipients)
+    await slowly(let_go(wanted.recipients), call.deps.clock)
+    call.deps.wake.phones((phone.phone_no,))
+    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
+    headers = headers_if(replayed)
+    return Answer(msgspec.json.encode(answer), headers=headers)
+
+
+def _as_send(body: BroadcastBody) -> SendBody:
+    return SendBody(
+        chat_id="",
+        message=body.message,
+        media=body.media,
+        poll=body.poll,
+        reply_to=body.reply_to,
+        options=body.options,
+    )
+
+
+def _opened(call: Call) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
+    body = call.decoded(BroadcastBody)
+    yield
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.the_phone.phone_id, body=call.body)
+    return body, keyed
+
+
+def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
+    """Checked, each once; every variable is there for every one of them."""
+    check = Check(body.message or "", most=MAX_TEXT)
+
+    def see(chat_id: str, values: Mapping[str, str]) -> None:
+        check_recipient(phone, chat_id)
+        check.see(chat_id, values)
+
+    if body.csv is None:
+        wanted = yield from listed(body.chat_ids, body.variables, see)
+    elif not (is_null(body.chat_ids) and is_null(body.variables)):
+        raise invalid("csv", "Give either csv, or chat_ids and variables")
+    else:
+        wanted = yield from from_csv(body.csv, see)
+    check.end()
+    return wanted
+
+
+async def _dry_run(call: Call, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
+    phone = call.the_phone
+    provider = call.deps.provider(phone.provider)
+    forecast = await steering_of(call).forecast(
+        phone.org_no,
+        phone.phone_no,
+        await asyncio.to_thread(lambda: [one.chat_id for one in wanted.recipients]),
+        delay_s=body.delay,
+        in_flight=1 if provider is None else provider.capabilities.in_flight,
+    )
+    begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
+    ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
+    shown = [PreviewRow(one.chat_id, fill(body.message or "", one.values)) for one in wanted.recipients[:3]]
+    return BroadcastAnswer(None, len(wanted.recipients), wanted.repeated, True, forecast.new_chats, ends, shown)
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [broadcast]

@@ -1,0 +1,140 @@
+"""Broadcasts that are there: how far they have come; pause, resume, cancel, retry. Source: contract 2.3 and 3.3."""
+
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.http.actor import ByBody, Retried, actor_of, page, refused, steering_of
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import PhoneUse, Query, route
+from heliograph.domain.broadcasts.broadcast import BroadcastRow, Refused
+from heliograph.domain.contract.broadcasts import BroadcastObject, broadcast_object
+from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.jobs.ids import JobId, parse_job_id
+
+
+@route(
+    "GET", "/queue/broadcast",
+    summary="How far a broadcast has come", tag="Broadcasts", answer=BroadcastObject, errors=(404,),
+    query=(Query("broadcast_id", "Which one"),), description="From counters: the same time for any size.",
+)  # fmt: skip
+async def status(call: Call) -> BroadcastObject:
+    name = call.text("broadcast_id")
+    if name is None:
+        raise invalid("broadcast_id", "broadcast_id is missing")
+    return await _object(call, name)
+
+
+@route(
+    "GET", "/message/broadcast/{broadcast_id:str}",
+    summary="A broadcast", tag="Broadcasts", answer=BroadcastObject, errors=(404,),
+)  # fmt: skip
+async def one(call: Call) -> BroadcastObject:
+    return await _object(call, call.path["broadcast_id"])
+
+
+class BroadcastList(msgspec.Struct, frozen=True):
+    broadcasts: list[BroadcastObject]
+    count: int
+
+
+@route(
+    "GET", "/message/broadcast",
+    summary="Broadcasts, newest first", tag="Broadcasts", phone=PhoneUse.OPTIONAL, answer=BroadcastList,
+    query=(Query("limit", "How many", "integer", 1, 500), Query("offset", "How many to leave out", "integer", 0)),
+)  # fmt: skip
+async def listed(call: Call) -> BroadcastList:
+    limit, offset = page(call, 100, 500)
+    rows = await steering_of(call).broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
+    found = [await _shown(call, row) for row in rows]
+    return BroadcastList(found, len(found))
+
+
+_ACT: dict[str, Any] = {
+    "tag": "Broadcasts", "body": ByBody, "answer": BroadcastObject, "errors": (404, 409)
+}  # fmt: skip
+
+
+@route(
+    "POST", "/message/broadcast/{broadcast_id:str}/pause", summary="Pause a broadcast", **_ACT,
+    description="Nothing of it is started after the answer; what is being sent ends.",
+)  # fmt: skip
+async def pause(call: Call) -> BroadcastObject:
+    actor = actor_of(call.decoded(ByBody))
+    number = _number(call.path["broadcast_id"])
+    return await _done(call, await steering_of(call).pause_broadcast(call.org_no, number, actor))
+
+
+@route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACT)
+async def resume(call: Call) -> BroadcastObject:
+    actor = actor_of(call.decoded(ByBody))
+    number = _number(call.path["broadcast_id"])
+    return await _done(call, await steering_of(call).resume_broadcast(call.org_no, number, actor))
+
+
+@route(
+    "POST", "/message/broadcast/{broadcast_id:str}/cancel", summary="Stop a broadcast for good", **_ACT,
+    description="What has not started is not sent.",
+)  # fmt: skip
+async def cancel(call: Call) -> BroadcastObject:
+    actor = actor_of(call.decoded(ByBody))
+    number = _number(call.path["broadcast_id"])
+    return await _done(call, await steering_of(call).cancel_broadcast(call.org_no, number, actor))
+
+
+@route(
+    "POST", "/message/broadcast/{broadcast_id:str}/retry", summary="Send its failed messages again",
+    tag="Broadcasts", body=ByBody, answer=Retried, errors=(404, 409),
+)  # fmt: skip
+async def retry(call: Call) -> Retried:
+    actor = actor_of(call.decoded(ByBody))
+    number = _number(call.path["broadcast_id"])
+    steering = steering_of(call)
+    row = await steering.broadcast_row(call.org_no, number)
+    if row is None:
+        raise unknown_broadcast()
+    if row.state == "cancelled":
+        raise refused("broadcast", Refused(row.state))
+    moved = await steering.retry_broadcast(call.org_no, number, actor)
+    if moved:
+        call.deps.wake.phones((row.phone_no,))
+    return Retried(moved or 0)
+
+
+async def _done(call: Call, done: BroadcastRow | Refused | None) -> BroadcastObject:
+    if done is None:
+        raise unknown_broadcast()
+    if isinstance(done, Refused):
+        raise refused("broadcast", done)
+    call.deps.wake.phones((done.phone_no,))
+    return await _shown(call, done)
+
+
+def unknown_broadcast() -> NotFound:
+    return NotFound("There is no such broadcast in this organisation")
+
+
+def _number(name: str) -> JobId:
+    number = parse_job_id(name) if len(name) == 36 else None
+    if number is None:
+        raise unknown_broadcast()
+    return number
+
+
+async def _object(call: Call, name: str) -> BroadcastObject:
+    row = await steering_of(call).broadcast_row(call.org_no, _number(name))
+    if row is None:
+        raise unknown_broadcast()
+    return await _shown(call, row)
+
+
+async def _shown(call: Call, row: BroadcastRow) -> BroadcastObject:
+    phone = await call.deps.accounts.phone_row(call.org_no, row.phone_no)
+    if phone is None:
+        raise unknown_broadcast()
+    return broadcast_object(row, phone, call.deps.clock.now_us())
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [status, one, listed, pause, resume, cancel, retry]

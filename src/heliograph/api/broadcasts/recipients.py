@@ -1,0 +1,164 @@
+"""The recipients of a broadcast, read out of a large body in steps: no step holds up the event loop or other threads.
+
+`slowly` runs the steps in a thread, and rests between them. An array of the body is decoded a piece at a time, cut
+where one element ends and the next begins. A cut that was none (the same characters within a text) leaves a piece that
+is no JSON; then what is left of the array is decoded at once, which also finds the words for what is wrong with it.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from heliograph.api.http.body import decode
+from heliograph.domain.broadcasts.csv_recipients import MAX_RECIPIENTS, SLICE, Recipient, parse_csv_in_steps, recipient
+from heliograph.domain.errors import Invalid, invalid
+from heliograph.domain.messages.chat import is_group, parse_chat_id
+from heliograph.domain.messages.template import parse_values
+from heliograph.ports.clock import Clock
+
+T = TypeVar("T")
+REST_S = 0.001
+PIECE = 16_384  # bytes of an array decoded in one call
+_PLACE = re.compile(r"^\[\d+\]\.?(: )?")
+_SPACE = b" \t\r\n"
+Steps = Generator[None, None, T]
+See = Callable[[str, Mapping[str, str]], None]
+
+
+class VariablesBody(msgspec.Struct, gc=False):
+    chat_id: str
+    values: dict[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`other`: one that is a group where the first is a person, or the other way round; None if all are alike."""
+
+    recipients: list[Recipient]
+    repeated: int
+    other: str | None
+
+
+_chats = msgspec.json.Decoder(list[str])
+_variables = msgspec.json.Decoder(list[VariablesBody])
+
+
+async def slowly(steps: Steps[T], clock: Clock) -> T:
+    """What the steps return, or raise."""
+    while not isinstance(done := await asyncio.to_thread(_step, steps), _Done):
+        await clock.sleep(REST_S)
+    value: T = done.value
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    value: Any
+
+
+def _step(steps: Steps[Any]) -> _Done | None:
+    try:
+        next(steps)
+    except StopIteration as end:
+        return _Done(end.value)
+    return None
+
+
+def listed(chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See) -> Steps[Wanted]:
+    """Each once, with its own values. `see` is told of each."""
+    given: dict[str, dict[str, str]] = {}
+    spelled: dict[str, str] = {}  # as it was written → canonical, so that most are read once
+    for one in _each(variables, _variables, b"}", b"{", "variables"):
+        if one is None:
+            yield
+            continue
+        chat_id = spelled[one.chat_id] = parse_chat_id(one.chat_id, "variables")
+        values = parse_values(one.values)
+        given[chat_id] = given[chat_id] | values if chat_id in given else values
+    found: dict[str, Recipient] = {}
+    count = 0
+    for text in _each(chat_ids, _chats, b'"', b'"', "chat_ids"):
+        if text is None:
+            yield
+            continue
+        count += 1
+        if count > MAX_RECIPIENTS:
+            raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
+        # taken out as they are used: to let go of a hundred thousand at once takes long
+        chat_id = spelled.pop(text, "") or parse_chat_id(text, "chat_ids")
+        if chat_id not in found:
+            values = given.pop(chat_id, {})
+            see(chat_id, values)
+            found[chat_id] = recipient(chat_id, values)
+    if not found:
+        raise invalid("chat_ids", "chat_ids must name at least one chat")
+    yield
+    return _wanted(list(found.values()), count - len(found))
+
+
+def from_csv(text: str, see: See) -> Steps[Wanted]:
+    parsed = yield from parse_csv_in_steps(text, see=see)
+    return _wanted(parsed.rows, parsed.repeated)
+
+
+def _wanted(rows: list[Recipient], repeated: int) -> Wanted:
+    group = is_group(rows[0].chat_id)
+    other = next((one.chat_id for one in rows if is_group(one.chat_id) != group), None)
+    return Wanted(rows, repeated, other)
+
+
+def let_go(rows: list[Recipient]) -> Steps[None]:
+    """Frees them bit by bit: to drop the whole list is one long call."""
+    while rows:
+        del rows[-SLICE:]
+        yield
+
+
+def is_null(array: msgspec.Raw) -> bool:
+    return len(memoryview(array)) < 100 and bytes(array).strip(_SPACE) == b"null"
+
+
+def _each(
+    array: msgspec.Raw, decoder: msgspec.json.Decoder[list[Any]], end: bytes, begin: bytes, field: str
+) -> Iterator[Any]:
+    """The elements, and None between pieces. `end`, `begin`: how an element ends and the next begins."""
+    if is_null(array):
+        return
+    text = bytes(array).strip(_SPACE)
+    if not text.startswith(b"["):
+        _decoded(decoder, text, field)
+    at, last = 1, len(text) - 1
+    while at < last:
+        upto = _cut(text, at, last, end, begin)
+        try:
+            elements = decoder.decode(b"[%b]" % text[at:upto])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            elements, upto = _decoded(decoder, b"[" + text[at:], field), last
+        yield from elements
+        yield None
+        at = upto + 1
+
+
+def _decoded(decoder: msgspec.json.Decoder[list[Any]], text: bytes, field: str) -> list[Any]:
+    try:
+        return decode(decoder, text)
+    except Invalid as error:
+        # the place within a piece says nothing to the caller
+        raise invalid(field, f"{field}: {_PLACE.sub('', error.message)}") from None
+
+
+def _cut(text: bytes, at: int, last: int, end: bytes, begin: bytes) -> int:
+    """Where a piece that starts at `at` may end: at a comma between two elements, or with the array."""
+    size = PIECE
+    while at + size < last:
+        comma = at + size
+        while (comma := text.rfind(b",", at, comma)) != -1:
+            before, after = text[max(comma - 16, at) : comma], text[comma + 1 : comma + 17]
+            if before.rstrip(_SPACE).endswith(end) and after.lstrip(_SPACE).startswith(begin):
+                return comma
+        size *= 2
+    return last

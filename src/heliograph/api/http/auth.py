@@ -1,0 +1,199 @@
+"""Who calls, and for which phone: the bearer key and the `x-phone` header.
+
+A key is looked up by the SHA-256 of its secret and remembered for `KEY_TTL_S`, so a revoked key works at most that much
+longer (in every process). A phone is remembered for sends only: the store refuses a phone that was deleted meanwhile.
+Source: contract section 1 ("Auth", "Phone selection") and 6.9.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from heliograph.domain.errors import Invalid, NotFound, Unauthorized
+from heliograph.domain.jobs.job import KeyRow, PhoneRow
+from heliograph.domain.messages.chat import is_group
+from heliograph.ports.clock import Clock
+from heliograph.ports.job_store import Accounts
+
+KEY_TTL_S = 3.0
+PHONE_TTL_S = 2.0
+AHEAD_S = 0.5  # so long before its end one request asks again, while the others still go by what is remembered
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A known key. `org_header` is ready to be sent."""
+
+    key: KeyRow
+    org_header: tuple[bytes, bytes]
+
+    @property
+    def org_no(self) -> int:
+        return self.key.org_no
+
+
+class Keys:
+    """Look-up of callers by their Authorization header."""
+
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._asked: dict[bytes, asyncio.Future[KeyRow | None]] = {}
+
+    async def caller(self, authorization: bytes | None) -> Caller:
+        """Raises Unauthorized for a missing, unknown or revoked key."""
+        digest = _digest(authorization)
+        return self._fresh(digest) or await self._look_up(digest)
+
+    def remembered(self, authorization: bytes | None) -> Caller | None:
+        """As `caller`, None where the store would have to be asked."""
+        return self._fresh(_digest(authorization))
+
+    def _fresh(self, digest: bytes) -> Caller | None:
+        found = self._known.get(digest)
+        if found is None:
+            return None
+        left_s = found[0] - self._clock.monotonic()
+        return found[1] if left_s > AHEAD_S or (left_s > 0 and digest in self._asked) else None
+
+    async def _look_up(self, digest: bytes) -> Caller:
+        asked_at = self._clock.monotonic()
+        row = await self._ask_once(digest)
+        if row is None:
+            self._known.pop(digest, None)
+            raise unauthorized()
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        found = Caller(row, (b"x-periskope-org-id", row.org_id.encode()))
+        # counted from before the question, so that the answer is never older than the promise
+        self._known[digest] = (asked_at + KEY_TTL_S, found)
+        return found
+
+    async def _ask_once(self, digest: bytes) -> KeyRow | None:
+        """Requests that arrive together share one question."""
+        if waiting := self._asked.get(digest):
+            return await asyncio.shield(waiting)
+        answer: asyncio.Future[KeyRow | None] = asyncio.get_running_loop().create_future()
+        self._asked[digest] = answer
+        try:
+            row = await self._accounts.key_by_digest(digest)
+        except BaseException as error:
+            answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            answer.exception()  # seen here, even if nobody else waits
+            raise
+        else:
+            answer.set_result(row)
+            return row
+        finally:
+            del self._asked[digest]
+
+
+def _digest(authorization: bytes | None) -> bytes:
+    return hashlib.sha256(bearer_token(authorization)).digest()
+
+
+def bearer_token(authorization: bytes | None) -> bytes:
+    """The secret, free of stray spaces and of a prefix pasted twice."""
+    token = (authorization or b"").strip()
+    if token[:7].lower() != b"bearer ":
+        raise unauthorized()
+    while token[:7].lower() == b"bearer ":
+        token = token[7:].strip()
+    if not token:
+        raise unauthorized()
+    return token
+
+
+def unauthorized() -> Unauthorized:
+    return Unauthorized("Invalid bearer auth token")
+
+
+class Phones:
+    """Look-up of the phone that a call is about."""
+
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._known: dict[tuple[int, bytes | None], tuple[float, PhoneRow]] = {}
+        self._asked: set[tuple[int, bytes | None]] = set()
+
+    async def for_send(self, org_no: int, header: bytes | None, chat_id: str) -> PhoneRow:
+        """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
+        if (remembered := self.remembered(org_no, header)) is not None:
+            return remembered
+        name = (org_no, header)
+        self._asked.add(name)
+        try:
+            named = await self._named_or_all(org_no, header)
+        except NotFound:
+            self._known.pop(name, None)
+            raise
+        finally:
+            self._asked.discard(name)
+        if len(named) != 1:
+            return await self._of_group(org_no, named, chat_id)
+        [found] = named
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
+        return found
+
+    def remembered(self, org_no: int, header: bytes | None) -> PhoneRow | None:
+        """As `for_send`, None where the store would have to be asked."""
+        name = (org_no, header)
+        found = self._known.get(name)
+        if found is None:
+            return None
+        left_s = found[0] - self._clock.monotonic()
+        return found[1] if left_s > AHEAD_S or (left_s > 0 and name in self._asked) else None
+
+    async def required(self, org_no: int, header: bytes | None, chat_id: str | None = None) -> PhoneRow:
+        """The phone of x-phone. Without the header the organisation's only phone, or the only one that knows the group
+        that is written to; else Invalid.
+        """
+        found = await self._named_or_all(org_no, header)
+        return found[0] if len(found) == 1 else await self._of_group(org_no, found, chat_id)
+
+    async def _named_or_all(self, org_no: int, header: bytes | None) -> list[PhoneRow]:
+        if header is not None and header.strip():
+            return [await self.named(org_no, header)]
+        return await self._accounts.phones(org_no)
+
+    async def _of_group(self, org_no: int, phones: list[PhoneRow], chat_id: str | None) -> PhoneRow:
+        message = "Missing Header: {x-phone}"
+        if phones and chat_id is not None and is_group(chat_id):
+            known = await self._accounts.phones_of_chat(org_no, [phone.phone_no for phone in phones], chat_id)
+            if len(known) == 1:
+                return next(phone for phone in phones if phone.phone_no in known)
+            how_many = f"{len(known)} phones" if known else "no phone"
+            message += f". It may be left out for a group that one phone knows; {how_many} of this organisation"
+            message += " sent to this group or heard from it"
+        raise Invalid(message, fields={"x-phone": {"message": message, "value": None}})
+
+    async def optional(self, org_no: int, header: bytes | None) -> PhoneRow | None:
+        """None, the whole organisation, without the header."""
+        return await self.named(org_no, header) if header is not None and header.strip() else None
+
+    async def named(self, org_no: int, header: bytes) -> PhoneRow:
+        wanted = phone_name(header)
+        found = await self._accounts.phone(org_no, wanted) if wanted else None
+        if found is None:
+            message = "There is no such phone; see GET /v1/phones/all for the phones of this organisation"
+            shown = header.decode("latin-1")[:100]
+            raise NotFound(message, fields={"x-phone": {"message": message, "value": shown}})
+        return found
+
+    def forget(self, org_no: int) -> None:
+        """After a phone of the organisation was made or deleted here."""
+        self._known = {name: row for name, row in self._known.items() if name[0] != org_no}
+
+
+def phone_name(header: bytes) -> str | None:
+    """Digits or a phone_id; `+`, spaces and `@c.us` are forgiven. None for what can be neither."""
+    text = header.decode("latin-1").strip()
+    if text.startswith("phone-"):
+        return text if text.isascii() and text.isprintable() else None
+    text = text.removesuffix("@c.us").replace(" ", "").replace("-", "").removeprefix("+")
+    return text if text.isascii() and text.isdigit() and len(text) <= 20 else None

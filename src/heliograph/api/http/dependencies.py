@@ -1,0 +1,85 @@
+"""What the API is handed by `app/`: everything it knows of other rooms."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import PhoneRow
+from heliograph.ports.clock import Clock
+from heliograph.ports.control_store import Steering
+from heliograph.ports.fetch import Fetch
+from heliograph.ports.job_store import Accounts, Intake
+from heliograph.ports.media import MediaStore
+from heliograph.ports.meter import Meter, Unmetered
+from heliograph.ports.provider import Provider, Setup
+from heliograph.ports.secrets import Secrets
+from heliograph.ports.wake import Wake
+from heliograph.ports.webhook_store import WebhookDesk
+
+AsgiApp = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`checks`: what was looked at, in plain words, such as {"database": "ok", "roles": "api,sender"}."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Another room's ASGI app under `path` (it sees the whole path).
+
+    `provider`: a network of this provider's phones, for holders of an API key only; `scope["heliograph.share"]` is what
+    of it the caller has (ports.network.Share).
+    """
+
+    path: str
+    app: AsgiApp
+    provider: str | None = None
+
+
+def no_pairing_code(phone: PhoneRow) -> str | None:
+    """For gateways without linked devices: the simulator alone has something to show, so that the call can be tried."""
+    return f"heliograph-simulator:{phone.phone_id}" if phone.provider == "simulator" else None
+
+
+def no_setup(_provider: str) -> Setup | None:
+    """For gateways whose providers need no credentials."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDeps:
+    """`fetch` None: media by url is refused. `provider` gives None for a name it does not know.
+
+    `pacing_for(provider)`: the preset of a new phone. `pairing_code(phone)`: the text of its QR code, if it has one.
+    `setup(provider)`: what it needs to make and check a phone, if it takes credentials; `secrets` seals them.
+    `metrics` renders the page of /metrics. `closing()`: the process is about to stop, so long waits end now.
+    """
+
+    intake: Intake
+    accounts: Accounts
+    media: MediaStore
+    wake: Wake
+    clock: Clock
+    job_ids: JobIds
+    provider: Callable[[str], Provider | None]
+    provider_names: tuple[str, ...]
+    ready: Callable[[], Awaitable[Readiness]]
+    metrics: Callable[[], Awaitable[bytes]]
+    pacing_for: Callable[[str], str]
+    max_body_bytes: int
+    rate_limit_per_second: int
+    closing: Callable[[], bool]
+    meter: Meter = field(default_factory=Unmetered)
+    fetch: Fetch | None = None
+    setup: Callable[[str], Setup | None] = no_setup
+    secrets: Secrets | None = None
+    webhooks: WebhookDesk | None = None
+    steering: Steering | None = None
+    pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
+    mounts: tuple[Mount, ...] = ()
+    dashboard: AsgiApp | None = None
+    version: str = "0"

@@ -1,0 +1,34 @@
+"""The Idempotency-Key header: the same key and request within a day is the same message and the same answer.
+
+The key is kept by the store in the transaction of the thing it makes, so there is no moment in which one exists without
+the other. Source: interface, "HTTP" (same body = SHA-256 of path, phone and raw body).
+"""
+
+import hashlib
+
+from heliograph.domain.errors import Invalid, invalid
+from heliograph.domain.jobs.job import Idempotency
+
+FIELD = "Idempotency-Key"
+REPLAYED = (b"idempotent-replayed", b"true")
+MAX_KEY = 255
+
+
+def idempotency(header: bytes | None, *, path: str, phone_id: str, body: bytes | bytearray) -> Idempotency | None:
+    """None without the header. `path` in its one canonical spelling."""
+    if header is None:
+        return None
+    key = header.decode("latin-1").strip()
+    if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
+        raise invalid(FIELD, f"{FIELD} must have 1 to {MAX_KEY} printable ASCII characters")
+    digest = hashlib.sha256(f"{path}\n{phone_id}\n".encode())
+    digest.update(body)
+    return Idempotency(key, digest.digest())
+
+
+def headers_if(replayed: bool) -> dict[str, str]:
+    return {REPLAYED[0].decode(): REPLAYED[1].decode()} if replayed else {}
+
+
+def reused() -> Invalid:
+    return invalid(FIELD, f"This {FIELD} was used for another request within the last 24 hours")

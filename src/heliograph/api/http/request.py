@@ -1,0 +1,138 @@
+"""One request on its way to a handler: who calls, for which phone, with which body and query."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from heliograph.api.http.auth import Caller, Keys, Phones
+from heliograph.api.http.body import check_encoding, decode
+from heliograph.api.http.dependencies import ApiDeps
+from heliograph.api.http.errors import Headers
+from heliograph.api.http.rate_limit import RateLimit
+from heliograph.domain.errors import NotFound, invalid
+from heliograph.domain.jobs.job import PhoneRow
+
+T = TypeVar("T")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all calls share: the API's dependencies and what it remembers of callers."""
+
+    deps: ApiDeps
+    keys: Keys
+    phones: Phones
+    limit: RateLimit
+
+
+class Head:
+    """The few headers that are looked at, picked out in one pass. Names are lower case, as ASGI gives them."""
+
+    __slots__ = (
+        "accept",
+        "authorization",
+        "client_version",
+        "content_encoding",
+        "content_length",
+        "content_type",
+        "idempotency_key",
+        "phone",
+    )
+
+    def __init__(self, headers: Headers) -> None:
+        found = dict(headers)
+        self.authorization = found.get(b"authorization")
+        self.phone = found.get(b"x-phone")
+        self.idempotency_key = found.get(b"idempotency-key")
+        self.content_length = found.get(b"content-length")
+        self.content_type = found.get(b"content-type")
+        self.content_encoding = found.get(b"content-encoding")
+        self.client_version = found.get(b"client-version")
+        self.accept = found.get(b"accept")
+
+
+class Call:
+    """Made by the gate, completed by the route (`phone`, `path`)."""
+
+    __slots__ = ("_query", "body", "caller", "desk", "head", "method", "path", "phone", "query_string")
+
+    def __init__(
+        self, desk: Desk, caller: Caller, head: Head, body: bytes | bytearray, *, method: str, query_string: bytes
+    ) -> None:
+        self.desk = desk
+        self.caller = caller
+        self.head = head
+        self.body = body
+        self.method = method
+        self.query_string = query_string
+        self.path: dict[str, str] = {}
+        self.phone: PhoneRow | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def deps(self) -> ApiDeps:
+        return self.desk.deps
+
+    @property
+    def org_no(self) -> int:
+        return self.caller.key.org_no
+
+    @property
+    def the_phone(self) -> PhoneRow:
+        """Of a route that needs one."""
+        assert self.phone is not None
+        return self.phone
+
+    @property
+    def phone_no(self) -> int | None:
+        return None if self.phone is None else self.phone.phone_no
+
+    def decoded(self, kind: type[T]) -> T:
+        """The body as `kind`, a Struct whose fields all have defaults if the body may be missing."""
+        check_encoding(self.head.content_type, self.head.content_encoding, self.body)
+        return decode(msgspec.json.Decoder(kind), self.body if self.body else b"{}")
+
+    def handle(self, name: str) -> str:
+        """A message's id in the path, in any of its forms."""
+        text = self.path[name]
+        if not text or "\0" in text or len(text) > 300:
+            raise unknown_message()
+        return text
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        if self._query is None:
+            query = self.query_string.decode("latin-1")
+            self._query = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+        return self._query
+
+    def text(self, name: str) -> str | None:
+        """A query parameter; the last one wins, an empty one is absent."""
+        value = self.query.get(name) or None
+        if value is not None and "\0" in value:
+            raise invalid(name, f"{name} holds a NUL character")
+        return value
+
+    def number(self, name: str, convert: Callable[[str], T]) -> T | None:
+        """Plain digits only: `int` and `float` also take `1_0`, spaces around and digits of other scripts."""
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            if not _NUMBER.fullmatch(value):
+                raise ValueError
+            return convert(value)
+        except ValueError:
+            raise invalid(name, f"{name} must be a number", value) from None
+
+
+def unknown_message() -> NotFound:
+    return NotFound(
+        "There is no such message in this organisation: give its queue_id, unique_id or message_id. Settled messages"
+        " are kept for the retention time."
+    )

@@ -1,0 +1,153 @@
+"""How a route is declared: once, for Litestar's routing and for /openapi.json alike.
+
+    @route("GET", "/message/{message_id:str}", summary="A message", answer=MessageObject, errors=(404,))
+    async def message(call: Call) -> MessageObject: ...
+
+The types named here are the ones that decode and encode, so the page cannot say anything else than what happens.
+A handler returns a value to be encoded as JSON, an `Answer`, or None (an empty 204), and raises a Refusal.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from heliograph.api.http.errors import body_of, headers_of, told
+from heliograph.api.http.request import Call
+from heliograph.domain.errors import Refusal
+
+JSON = "application/json"
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+class PhoneUse(Enum):
+    """Whether x-phone matters. REQUIRED: the header, or the only phone of the organisation. OF_CHAT: that too, or the
+    only phone that knows the group which is written to; the handler finds it, as it knows the chat.
+    """
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+    OF_CHAT = "of_chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    name: str
+    about: str
+    kind: str = "string"
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What /openapi.json says of a route."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    tag: str
+    description: str = ""
+    phone: PhoneUse = PhoneUse.NONE
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    query: tuple[Query, ...] = ()
+    errors: tuple[int, ...] = ()
+    idempotent: bool = False
+    example: Any = None
+    example_answer: Any = None
+    media_types: tuple[str, ...] = (JSON,)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """For answers that are more than a value: other headers, another type, or a body that comes in pieces."""
+
+    body: bytes | AsyncIterator[bytes]
+    status: int = 200
+    media_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def route(
+    method: str, path: str, *, summary: str, tag: str, aliases: tuple[str, ...] = (), **about: Any
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """`about`: the other fields of `About`. `aliases` are answered too, but are not on the page."""
+
+    def declare(handler: Handler) -> HTTPRouteHandler:
+        said = About(
+            method=method,
+            path=path.replace(":str}", "}"),
+            name=getattr(handler, "__name__", path),
+            summary=summary,
+            tag=tag,
+            **about,
+        )
+
+        async def endpoint(request: Request[Any, Any, Any]) -> Response[Any] | Stream:
+            call: Call = request.scope["heliograph"]  # type: ignore[typeddict-item]  # put there by the gate
+            call.path = {name: str(value) for name, value in request.path_params.items()}
+            try:
+                return as_response(await _called(handler, call, said), said.status)
+            except Refusal as refusal:
+                return refused(told(refusal, request.method, request.url.path))
+
+        return HTTPRouteHandler(
+            [path, *aliases],
+            http_method=method,  # type: ignore[arg-type]  # one of the HTTP methods
+            status_code=200,  # the response itself says which: Litestar allows no body type beside 204
+            opt={"about": said},
+            media_type=JSON,
+        )(endpoint)
+
+    return declare
+
+
+def options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS for every path, with all of its methods. Registered first: Litestar's own names those of one handler."""
+    taken: dict[str, tuple[str, set[str]]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            shape = re.sub(r"{\w+:str}", "{}", path)  # whatever its parts are called
+            taken.setdefault(shape, (path, {"OPTIONS"}))[1].update(handler.http_methods)
+    return [_options(path, ", ".join(sorted(methods))) for path, methods in taken.values()]
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    async def endpoint() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    return HTTPRouteHandler([path], http_method="OPTIONS", status_code=204)(endpoint)
+
+
+async def _called(handler: Handler, call: Call, said: About) -> Any:
+    desk = call.desk
+    if said.phone is PhoneUse.REQUIRED:
+        call.phone = await desk.phones.required(call.org_no, call.head.phone)
+    elif said.phone is PhoneUse.OPTIONAL:
+        call.phone = await desk.phones.optional(call.org_no, call.head.phone)
+    return await handler(call)
+
+
+def as_response(value: Any, status: int) -> Response[Any] | Stream:
+    if value is None:
+        return Response(None, status_code=204)
+    if not isinstance(value, Answer):
+        return Response(msgspec.json.encode(value), status_code=status, media_type=JSON)
+    if isinstance(value.body, bytes):
+        return Response(value.body, status_code=value.status, media_type=value.media_type, headers=value.headers)
+    return Stream(value.body, status_code=value.status, media_type=value.media_type, headers=value.headers)
+
+
+def refused(refusal: Refusal) -> Response[bytes]:
+    headers = {name.decode(): value.decode() for name, value in headers_of(refusal)}
+    return Response(body_of(refusal), status_code=refusal.status, media_type=JSON, headers=headers)

@@ -1,0 +1,135 @@
+"""Messages beyond the contract: location, contacts, reaction, template and interactive, as fields of the send body.
+
+Template and interactive are handed to WhatsApp's Cloud API as they are; here only their frame is checked.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from heliograph.domain.errors import invalid
+from heliograph.domain.messages.content import Kind
+
+MAX_ID = 300
+MAX_NAME = 1_000
+MAX_EMOJI = 32
+MAX_CONTACTS = 50
+MAX_JSON_BYTES = 65_536
+_INTERACTIVE = "https://developers.facebook.com/docs/whatsapp/cloud-api/guides/send-messages"
+
+
+class LocationBody(msgspec.Struct, omit_defaults=True):
+    latitude: Annotated[float, Meta(extra_json_schema={"minimum": -90, "maximum": 90})]
+    longitude: Annotated[float, Meta(extra_json_schema={"minimum": -180, "maximum": 180})]
+    name: str | None = None
+    address: str | None = None
+
+
+class ContactPhone(msgspec.Struct, omit_defaults=True):
+    phone: str
+    type: str | None = None
+    wa_id: str | None = None
+
+
+class ContactBody(msgspec.Struct, omit_defaults=True):
+    """`name` is what is shown."""
+
+    name: str
+    phones: list[ContactPhone] = []
+    organisation: str | None = None
+
+
+class ReactionBody(msgspec.Struct):
+    """An empty emoji takes the reaction back."""
+
+    message_id: str
+    emoji: Annotated[str, Meta(extra_json_schema={"maxLength": MAX_EMOJI})]
+
+
+class TemplateBody(msgspec.Struct, omit_defaults=True):
+    """An approved template of the WhatsApp Business account. `components` fill its variables."""
+
+    name: str
+    language: Annotated[str, Meta(description="Such as en_US")]
+    components: list[dict[str, Any]] = []
+
+
+Interactive = Annotated[
+    dict[str, Any],
+    Meta(description=f"Buttons, a list, a flow …: WhatsApp's own `interactive` object, see {_INTERACTIVE}"),
+]
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """`body`: what stands for the message where only text is shown. `reply_to`: the message that is reacted to."""
+
+    kind: Kind
+    extra: dict[str, Any]
+    body: str = ""
+    reply_to: str | None = None
+
+
+def location(body: LocationBody) -> Extension:
+    if not -90 <= body.latitude <= 90:
+        raise invalid("latitude", "location.latitude must be between -90 and 90", body.latitude)
+    if not -180 <= body.longitude <= 180:
+        raise invalid("longitude", "location.longitude must be between -180 and 180", body.longitude)
+    _short(body.name, "name")
+    _short(body.address, "address")
+    part = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
+    return Extension(Kind.LOCATION, {"location": part}, body.name or "")
+
+
+def contacts(bodies: list[ContactBody]) -> Extension:
+    if not 1 <= len(bodies) <= MAX_CONTACTS:
+        raise invalid("contacts", f"contacts must hold 1 to {MAX_CONTACTS} contacts")
+    return Extension(Kind.CONTACT, {"contacts": [_contact(one) for one in bodies]}, bodies[0].name)
+
+
+def _contact(body: ContactBody) -> dict[str, Any]:
+    if not body.name.strip():
+        raise invalid("name", "Each of contacts needs a name")
+    _short(body.name, "name")
+    phones = [msgspec.to_builtins(phone) for phone in body.phones]
+    company = {"org": {"company": body.organisation}} if body.organisation else {}
+    return {"name": {"formatted_name": body.name, "first_name": body.name}, "phones": phones, **company}
+
+
+def reaction(body: ReactionBody) -> Extension:
+    if not body.message_id or len(body.message_id) > MAX_ID:
+        raise invalid("message_id", "reaction.message_id must name the message it is for")
+    if len(body.emoji) > MAX_EMOJI:
+        raise invalid("emoji", "reaction.emoji must be one emoji, or empty to take the reaction back")
+    return Extension(Kind.REACTION, {"reaction": {"emoji": body.emoji}}, body.emoji, body.message_id)
+
+
+def template(body: TemplateBody) -> Extension:
+    if not body.name.strip() or len(body.name) > MAX_NAME:
+        raise invalid("name", "template.name must name an approved template")
+    if not body.language.strip() or len(body.language) > 20:
+        raise invalid("language", "template.language must be a code such as en_US")
+    part: dict[str, Any] = {"name": body.name, "language": {"code": body.language}}
+    if body.components:
+        part["components"] = body.components
+    _light(part, "template")
+    return Extension(Kind.TEMPLATE, {"template": part}, f"[{body.name}]")
+
+
+def interactive(body: dict[str, Any]) -> Extension:
+    if not isinstance(body.get("type"), str) or not isinstance(body.get("action"), dict):
+        raise invalid("interactive", "interactive needs a type and an action")
+    _light(body, "interactive")
+    words = body.get("body")
+    text = words.get("text") if isinstance(words, dict) else None
+    return Extension(Kind.INTERACTIVE, {"interactive": body}, text if isinstance(text, str) else "")
+
+
+def _short(text: str | None, field: str) -> None:
+    if text is not None and len(text) > MAX_NAME:
+        raise invalid(field, f"{field} may have at most {MAX_NAME} characters")
+
+
+def _light(part: dict[str, Any], field: str) -> None:
+    if len(msgspec.json.encode(part)) > MAX_JSON_BYTES:
+        raise invalid(field, f"{field} may have at most {MAX_JSON_BYTES} bytes")

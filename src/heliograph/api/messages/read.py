@@ -1,0 +1,63 @@
+"""What became of a message: the message object, its status in one word and in plain words, its history.
+
+By queue_id, unique_id or message_id, for the message's whole life, whichever phone of the organisation sent it.
+Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
+"""
+
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.http.request import Call, unknown_message
+from heliograph.api.http.route import PhoneUse, route
+from heliograph.domain.contract.jobs import HistoryEvent, JobStatus, history_events, job_status
+from heliograph.domain.contract.messages import MessageObject, message_object
+from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.states import State
+
+_ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percent-encoded)."
+
+
+@route(
+    "GET", "/message/{message_id:str}",
+    summary="A message", tag="Messages", phone=PhoneUse.OPTIONAL, answer=MessageObject, errors=(404,),
+    description=f"{_ABOUT_ID} A message that has not been sent yet has ack \"0\".",
+)  # fmt: skip
+async def message(call: Call) -> MessageObject:
+    job, phone = await _found(call, "message_id")
+    return message_object(job, phone)
+
+
+@route(
+    "GET", "/message/{unique_id:str}/status", aliases=("/messages/{unique_id:str}/status",),
+    summary="How far a message has come", tag="Messages", phone=PhoneUse.OPTIONAL, answer=JobStatus, errors=(404,),
+    description=f"{_ABOUT_ID} From queued, scheduled, sending or pending to sent, delivered, read, played; or failed.",
+)  # fmt: skip
+async def status(call: Call) -> JobStatus:
+    job, phone = await _found(call, "unique_id")
+    said = None
+    if job.state is State.QUEUED and call.deps.steering is not None:
+        said = (await call.deps.steering.explain(job)).sentence
+    return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, said=said)
+
+
+@route(
+    "GET", "/message/{message_id:str}/history",
+    summary="Everything that happened to a message", tag="Messages", phone=PhoneUse.OPTIONAL,
+    answer=list[HistoryEvent], errors=(404,), description=f"{_ABOUT_ID} Oldest first, numbered without holes.",
+)  # fmt: skip
+async def history(call: Call) -> list[HistoryEvent]:
+    job, _ = await _found(call, "message_id")
+    return history_events(await call.deps.intake.history(call.org_no, job.job_id))
+
+
+async def _found(call: Call, name: str) -> tuple[Job, PhoneRow]:
+    job = await call.deps.intake.job(call.org_no, call.handle(name))
+    if job is None:
+        raise unknown_message()
+    phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
+    if phone is None:
+        raise unknown_message()
+    return job, phone
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [message, status, history]

@@ -1,0 +1,59 @@
+"""On which terms a message goes: its lane, its end and in whose name, as fields that every sending body may have."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from heliograph.domain.errors import invalid
+from heliograph.domain.jobs.states import Lane
+from heliograph.domain.timestamps import parse_moment
+
+MAX_TTL_S = 365 * 86_400.0
+API = "api"
+By = Annotated[
+    str | None,
+    Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
+]
+LANES = {"urgent": Lane.URGENT, "normal": Lane.NORMAL, "bulk": Lane.BULK}
+
+
+def performer(by: str | None) -> str:
+    """The name that is kept with what was done. Raises Invalid."""
+    if by is None:
+        return API
+    who = by.strip()
+    if len(who) > 100 or not who.isprintable():
+        raise invalid("by", "by may have at most 100 printable characters")
+    return who or API
+
+
+def lane_of(priority: str | None, usual: Lane = Lane.NORMAL) -> Lane:
+    """`urgent` passes `normal`, which passes `bulk`; inside a lane of a chat nothing passes. Raises Invalid."""
+    if priority is None:
+        return usual
+    lane = LANES.get(priority)
+    if lane is None:
+        raise invalid("priority", f"priority must be one of {', '.join(LANES)}", priority)
+    return lane
+
+
+def expiry_of(
+    ttl_seconds: float | None, expires_at: str | None, now_us: int, *, from_us: int | None = None
+) -> int | None:
+    """When a message that was not sent ends instead of going out late (µs). `from_us`: from when the ttl counts."""
+    if ttl_seconds is not None and expires_at is not None:
+        raise invalid("ttl_seconds", "Give either ttl_seconds or expires_at, not both")
+    if ttl_seconds is not None:
+        return max(from_us or now_us, now_us) + round(checked_ttl(ttl_seconds) * 1_000_000)
+    if expires_at is None:
+        return None
+    at_us = parse_moment(expires_at, "expires_at")
+    if at_us <= now_us:
+        raise invalid("expires_at", "expires_at lies in the past", expires_at)
+    return at_us
+
+
+def checked_ttl(ttl_seconds: float) -> float:
+    if not 0 < ttl_seconds <= MAX_TTL_S:  # a NaN is not either
+        raise invalid("ttl_seconds", f"ttl_seconds must be above 0 and at most {MAX_TTL_S:.0f}", ttl_seconds)
+    return ttl_seconds

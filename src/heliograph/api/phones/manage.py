@@ -1,0 +1,224 @@
+"""The organisation's phones: listed, made, named, restarted, deleted. Source: contract 2.5, 3.4; interface, "HTTP"."""
+
+import secrets
+from typing import Annotated, Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.http.idempotency import headers_if, idempotency
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Answer, PhoneUse, route
+from heliograph.api.phones.credentials import changed_config, new_config
+from heliograph.domain.contract.phones import (
+    ListedPhone,
+    PhoneDetails,
+    PhoneObject,
+    listed_phone,
+    phone_details,
+    phone_object,
+)
+from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
+from heliograph.domain.jobs.ids import new_phone_id
+from heliograph.domain.jobs.job import Health, NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.messages.chat import parse_number
+from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
+
+CREATE = "/v1/phones/create"
+MOST_LABELS = 100
+LONGEST_TEXT = 255
+LONGEST_URL = 2048
+FICTION = "447700900"  # a range of numbers that is kept for fiction
+FICTION_DIGITS = 3
+
+
+Config = Annotated[
+    dict[str, str] | None,
+    Meta(description="Settings and credentials of a phone of the Cloud API. Stored sealed, never shown again."),
+]
+
+
+class CreateBody(msgspec.Struct):
+    """Nothing: a phone of the simulator, with a number from a range kept for fiction."""
+
+    provider: str | None = None
+    number: str | None = None
+    phone_name: str | None = None
+    config: Config = None
+
+
+class UpdateBody(msgspec.Struct):
+    """At least one of phone_name, phone_image, labels and config. Labels replace those that were there; what config
+    names replaces what was there, the rest of it stays.
+    """
+
+    phone_name: str | None = None
+    phone_image: str | None = None
+    labels: Annotated[str | list[str] | None, Meta(description="A comma list or an array")] = None
+    config: Config = None
+    pacing: Annotated[
+        str | dict[str, Any] | None,
+        Meta(description="A preset (linked-new, linked-warm, cloud-default, none) or a policy of its own as an object"),
+    ] = None
+
+
+@route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneUse.REQUIRED, answer=PhoneObject,
+       errors=(404,))  # fmt: skip
+async def phone(call: Call) -> PhoneObject:
+    return shown(call, call.the_phone)
+
+
+@route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[ListedPhone])
+async def phones(call: Call) -> list[ListedPhone]:
+    counts = await call.deps.intake.health_of_phones(call.org_no)
+    rows = await call.deps.accounts.phones(call.org_no)
+    return [listed_phone(row, counts.get(row.phone_no, Health()), qr_code=_code(call, row)) for row in rows]
+
+
+@route(
+    "POST", "/phones/create",
+    summary="Add a phone", tag="Phones", body=CreateBody, answer=PhoneDetails, errors=(409,), idempotent=True,
+    description="An empty call adds a phone of the simulated network.",
+    example={"provider": "simulator", "number": "919876543211"},
+)  # fmt: skip
+async def create(call: Call) -> Answer:
+    body, deps = call.decoded(CreateBody), call.deps
+    provider = body.provider or "simulator"
+    if provider not in deps.provider_names:
+        known = ", ".join(deps.provider_names)
+        raise invalid("provider", f"provider must be one of: {known}", provider)
+    phone_id = new_phone_id()
+    config = new_config(deps, provider, phone_id, body.number, body.config)
+    number = parse_number(body.number) if body.number else await _free_number(call)
+    wish = NewPhone(
+        org_no=call.org_no,
+        phone_id=phone_id,
+        number=number,
+        config=config,
+        provider=provider,
+        name=_short(body.phone_name, "phone_name", LONGEST_TEXT) or "",
+        pacing=deps.pacing_for(provider),
+    )
+    keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
+    row, replayed = await deps.accounts.create_phone(wish, keyed)
+    call.phone = row
+    call.desk.phones.forget(call.org_no)
+    deps.wake.phones((row.phone_no,))
+    health = await deps.intake.health(call.org_no, row.phone_no)
+    details = phone_details(row, health, qr_code=_code(call, row))
+    headers = headers_if(replayed)
+    return Answer(msgspec.json.encode(details), headers=headers)
+
+
+async def _free_number(call: Call) -> str:
+    """A number for a phone of the simulator that nobody named one for."""
+    taken = {row.number for row in await call.deps.accounts.phones(call.org_no)}
+    count = 10**FICTION_DIGITS
+    start = secrets.randbelow(count)
+    for n in range(count):
+        number = f"{FICTION}{(start + n) % count:0{FICTION_DIGITS}d}"
+        if number not in taken:
+            return number
+    raise Conflict("All numbers that are kept for fiction are taken: name a number of your own")
+
+
+@route(
+    "PATCH", "/phones/update",
+    summary="Name or label a phone", tag="Phones", phone=PhoneUse.REQUIRED, body=UpdateBody, answer=PhoneObject,
+    errors=(404,), example={"phone_name": "Support", "labels": "vip, india"},
+)  # fmt: skip
+async def update(call: Call) -> PhoneObject:
+    body = call.decoded(UpdateBody)
+    if body == UpdateBody():
+        text = "Invalid body. At least one of the following keys are required: phone_name, phone_image, labels"
+        names = ("phone_name", "phone_image", "labels")
+        raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in names})
+    patch = PhonePatch(
+        name=_short(body.phone_name, "phone_name", LONGEST_TEXT),
+        image=_image(body.phone_image),
+        labels=None if body.labels is None else _labels(body.labels),
+        config=None if body.config is None else changed_config(call.deps, call.the_phone, body.config),
+        pacing=None if body.pacing is None else _pacing(body.pacing),
+    )
+    row = await call.deps.accounts.update_phone(call.org_no, call.the_phone.phone_no, patch)
+    if row is None:
+        raise gone()
+    return shown(call, row)
+
+
+def _pacing(given: str | dict[str, Any]) -> str:
+    """Read strictly, and kept in one spelling."""
+    text = given if isinstance(given, str) else msgspec.json.encode(given).decode()
+    return policy_text(parse_policy(text))
+
+
+def _short(text: str | None, field: str, most: int) -> str | None:
+    if text is not None and len(text) > most:
+        raise invalid(field, f"{field} may have at most {most} characters")
+    return text
+
+
+def _image(url: str | None) -> str | None:
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise invalid("phone_image", "phone_image must be an http(s) URL", url)
+    return _short(url, "phone_image", LONGEST_URL)
+
+
+def _labels(given: str | list[str]) -> tuple[str, ...]:
+    """Each once, whatever its case; the first spelling stays."""
+    names = given.split(",") if isinstance(given, str) else given
+    kept: dict[str, str] = {}
+    for name in (name.strip() for name in names):
+        if name:
+            kept.setdefault(name.casefold(), _short(name, "labels", LONGEST_TEXT) or "")
+    if len(kept) > MOST_LABELS:
+        raise invalid("labels", f"A phone may have at most {MOST_LABELS} labels")
+    return tuple(kept.values())
+
+
+@route("POST", "/phones/restart", summary="Restart a phone's connection", tag="Phones", phone=PhoneUse.REQUIRED,
+       status=204, errors=(404,))  # fmt: skip
+async def restart(call: Call) -> None:
+    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
+    call.deps.wake.phones((call.the_phone.phone_no,))
+
+
+@route("POST", "/phones/reset", summary="Connect a phone anew", tag="Phones", phone=PhoneUse.REQUIRED, status=204,
+       errors=(404,), description="For phones without a login of their own, the same as a restart.")  # fmt: skip
+async def reset(call: Call) -> None:
+    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
+    call.deps.wake.phones((call.the_phone.phone_no,))
+
+
+@route("POST", "/phones/resync", summary="Ask a phone for its data again", tag="Phones", phone=PhoneUse.REQUIRED,
+       status=204, errors=(404,), description="For phones that keep no data, the same as a restart.")  # fmt: skip
+async def resync(call: Call) -> None:
+    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
+    call.deps.wake.phones((call.the_phone.phone_no,))
+
+
+@route("DELETE", "/phones/delete", summary="Delete a phone", tag="Phones", phone=PhoneUse.REQUIRED, status=204,
+       errors=(404,), description="What still waits ends as failed; what was sent stays to be looked up.")  # fmt: skip
+async def delete(call: Call) -> None:
+    deleted = await call.deps.accounts.delete_phone(call.org_no, call.the_phone.phone_no, "api")
+    call.desk.phones.forget(call.org_no)
+    if not deleted:
+        raise gone()
+
+
+def gone() -> NotFound:
+    message = "There is no such phone any more"
+    return NotFound(message, fields={"x-phone": {"message": message, "value": None}})
+
+
+def shown(call: Call, row: PhoneRow) -> PhoneObject:
+    return phone_object(row, qr_code=_code(call, row))
+
+
+def _code(call: Call, row: PhoneRow) -> str | None:
+    return None if row.state == "connected" else call.deps.pairing_code(row)
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [phone, phones, create, update, restart, reset, resync, delete]

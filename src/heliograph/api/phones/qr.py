@@ -1,0 +1,66 @@
+"""GET /v1/phones/qr: the code that a phone is paired with, as JSON for the published client, as PNG for a browser.
+
+Source: contract 6.13. The client parses the answer as JSON, so bytes come as Node's `{"type": "Buffer", "data": […]}`.
+"""
+
+import base64
+import io
+from typing import Literal
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import JSON, Answer, PhoneUse, Query, route
+from heliograph.domain.errors import Conflict, invalid
+
+PNG = "image/png"
+
+
+class QrAnswer(msgspec.Struct, frozen=True):
+    """`qr_code` is the text of the code, `image` a data URI of its picture, `data` the picture's bytes."""
+
+    type: Literal["Buffer"]
+    data: list[int]
+    qr_code: str
+    image: str
+
+
+@route(
+    "GET", "/phones/qr",
+    summary="The code to pair a phone with", tag="Phones", phone=PhoneUse.REQUIRED, answer=QrAnswer, errors=(404, 409),
+    query=(Query("format", "png or json; without it as Accept and client-version say"),), media_types=(JSON, PNG),
+    description="Only while the phone is not connected. JSON for the published client and on request, else PNG.",
+)  # fmt: skip
+async def qr(call: Call) -> Answer:
+    form = call.text("format")
+    if form not in (None, "png", "json"):
+        raise invalid("format", "format must be png or json", form)
+    if call.the_phone.state == "connected":
+        raise Conflict("The phone is connected, so there is no code to scan; reset it first to connect it anew")
+    code = call.deps.pairing_code(call.the_phone)
+    if code is None:
+        raise Conflict(f"A phone of kind {call.the_phone.provider} is not paired by a code")
+    import segno  # for the few who pair a phone; no start waits for it
+
+    picture = io.BytesIO()
+    segno.make(code, micro=False).save(picture, kind="png", scale=8, border=4)
+    image = picture.getvalue()
+    if (form or _form(call)) == "png":
+        return Answer(image, media_type=PNG, headers={"Cache-Control": "no-store"})
+    uri = f"data:{PNG};base64,{base64.b64encode(image).decode()}"
+    return Answer(
+        msgspec.json.encode(QrAnswer("Buffer", list(image), code, uri)), headers={"Cache-Control": "no-store"}
+    )
+
+
+def _form(call: Call) -> str:
+    """A browser asks for an image, the published client names itself."""
+    accept = (call.head.accept or b"").lower()
+    if b"image/" in accept:
+        return "png"
+    return "json" if call.head.client_version is not None or b"json" in accept else "png"
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [qr]

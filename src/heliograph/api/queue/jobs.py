@@ -1,0 +1,189 @@
+"""The queue as the current family of paths shows it: /message/queues, its health and its purge.
+
+Scope: the phone of x-phone, else the whole organisation. Source: contract 2.2, 3.2, 6.1, 6.10, 6.21; interface,
+"Jobs on the wire".
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import UNSET, Meta, UnsetType
+
+from heliograph.api.http.body import LONGEST_FIELD
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Answer, PhoneUse, Query, route
+from heliograph.api.messages.send_options import By, performer
+from heliograph.domain.contract.jobs import HealthCounts, QueueJob, health_counts, queue_job
+from heliograph.domain.errors import invalid
+from heliograph.domain.jobs.ids import JobId, parse_job_id, queue_id
+from heliograph.domain.jobs.job import Job
+
+MOST_LISTED = 2000
+MOST_PURGED = 100_000
+ENCODED = 100  # jobs of a stream in one piece of its body
+
+LIST_QUERY = (
+    Query("queue_id", "Only this job: an array of one, or an empty one"),
+    Query("broadcast_id", "All jobs of this broadcast, without a limit"),
+    Query("limit", "How many, newest first", "integer", 1, MOST_LISTED),
+    Query("offset", "How many of the newest to leave out", "integer", 0),
+)
+
+
+class JobFilter(msgspec.Struct):
+    """Nothing: the newest 2,000 jobs."""
+
+    queue_id: str | None = None
+    broadcast_id: str | None = None
+    limit: Annotated[int | None, Meta(extra_json_schema={"minimum": 1, "maximum": MOST_LISTED})] = None
+    offset: Annotated[int | None, Meta(extra_json_schema={"minimum": 0})] = None
+
+
+class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing: everything that waits. `queue_id` and `queue_ids` are the same, one string or an array.
+
+    A filter that is empty, null, misspelled or in the query is refused: it must never come to mean everything.
+    """
+
+    queue_ids: str | list[str] | UnsetType = UNSET
+    queue_id: str | list[str] | UnsetType = UNSET
+    broadcast_id: str | UnsetType = UNSET
+    by: By = None
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """`queue_ids`: the jobs that were taken out; what was being sent already is left out."""
+
+    purged: bool
+    mode: str
+    queue_ids: list[str]
+
+
+async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> Answer | list[Any]:
+    """The jobs of a filter in the shape of `render`; what the body leaves open, the query may say."""
+    intake = call.deps.intake
+    name = wanted.queue_id or call.text("queue_id")
+    broadcast_id = wanted.broadcast_id or call.text("broadcast_id")
+    limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MOST_LISTED)
+    offset = _within(wanted.offset if wanted.offset is not None else call.number("offset", int), "offset", None)
+    if name:
+        job = await intake.job(call.org_no, name)
+        if job is None:
+            return []
+        return await rendered(call, [job], render)
+    if broadcast_id:
+        return Answer(_streamed(call, intake.broadcast_jobs(call.org_no, broadcast_id), render))
+    jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MOST_LISTED, offset=offset or 0)
+    return await rendered(call, jobs, render)
+
+
+async def rendered(call: Call, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
+    """Each with the sentence that also `explain` begins with."""
+    now_us = call.deps.clock.now_us()
+    if call.deps.steering is not None:
+        said = await call.deps.steering.described(jobs)
+        return [render(job, now_us=now_us, said=words) for job, words in zip(jobs, said, strict=True)]
+    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
+    return [render(job, now_us=now_us, phone=phones.get(job.phone_no)) for job in jobs]
+
+
+def _within(number: int | None, field: str, most: int | None) -> int | None:
+    if number is None:
+        return None
+    least = 1 if field == "limit" else 0
+    if number < least:
+        raise invalid(field, f"{field} must be {least} or more", number)
+    if most is not None and number > most:
+        raise invalid(field, "Limit should be less than 2000", number)
+    if number > 2**62:
+        raise invalid(field, f"{field} is too large")
+    return number
+
+
+async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callable[..., Any]) -> AsyncIterator[bytes]:
+    """A JSON array in pieces: as many jobs as there are, in bounded memory."""
+    before = b"["
+    async for jobs in chunks:
+        shown = await rendered(call, jobs, render)
+        for first in range(0, len(shown), ENCODED):
+            yield before + msgspec.json.encode(shown[first : first + ENCODED])[1:-1]
+            before = b","
+    yield b"[]" if before == b"[" else b"]"
+
+
+def purge_wish(call: Call, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
+    """Mode, jobs, broadcast_id; takes every spelling in the contract (6.10), and no filter that names nothing."""
+    for name in call.query:
+        raise invalid(name[:LONGEST_FIELD], "A purge takes its filter in the body, and nothing in the query")
+    if call.head.phone is not None and not call.head.phone.strip():
+        raise invalid("x-phone", "x-phone is empty: name a phone, or leave the header out for all of them")
+    ids = [*_named("queue_ids", body.queue_ids), *_named("queue_id", body.queue_id)]
+    broadcast_ids = _named("broadcast_id", body.broadcast_id)
+    if len(ids) > MOST_PURGED:
+        raise invalid("queue_ids", f"queue_ids may name at most {MOST_PURGED} jobs")
+    if ids:
+        found = (parse_job_id(name) for name in dict.fromkeys(ids))
+        return "queue_ids", [job_id for job_id in found if job_id is not None], None
+    if broadcast_ids:
+        return "broadcast_id", None, broadcast_ids[0]
+    return "all", None, None
+
+
+def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
+    """What a filter names; empty only if it was left out."""
+    if given is UNSET:
+        return []
+    names = [given] if isinstance(given, str) else list(given)
+    if not names or not all(name.strip() for name in names):
+        raise invalid(field, f"{field} is empty: name what to take out, or leave it out to purge all that waits")
+    return names
+
+
+async def purge(call: Call) -> Purged:
+    body = call.decoded(PurgeBody)
+    mode, job_ids, broadcast_id = purge_wish(call, body)
+    gone = await call.deps.intake.purge(
+        call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id, actor=performer(body.by)
+    )
+    return Purged(True, mode, [queue_id(job_id) for job_id in gone])
+
+
+@route(
+    "POST", "/message/queues",
+    summary="List queue jobs", tag="Queue", phone=PhoneUse.OPTIONAL, body=JobFilter, answer=list[QueueJob],
+    query=LIST_QUERY,
+    description="Status is one of queued, sending, sent, failed, scheduled; a delivered message stays sent.",
+)  # fmt: skip
+async def jobs(call: Call) -> Answer | list[Any]:
+    return await listed(call, call.decoded(JobFilter), queue_job)
+
+
+@route(
+    "GET", "/message/queues",
+    summary="List queue jobs, by query", tag="Queue", phone=PhoneUse.OPTIONAL, answer=list[QueueJob], query=LIST_QUERY,
+)  # fmt: skip
+async def jobs_by_query(call: Call) -> Answer | list[Any]:
+    return await listed(call, JobFilter(), queue_job)
+
+
+@route(
+    "GET", "/message/queues/health",
+    summary="How many jobs stand where", tag="Queue", phone=PhoneUse.OPTIONAL, answer=HealthCounts,
+)  # fmt: skip
+async def health(call: Call) -> HealthCounts:
+    return health_counts(await call.deps.intake.health(call.org_no, call.phone_no))
+
+
+@route(
+    "POST", "/message/queues/purge",
+    summary="Take out what has not started", tag="Queue", phone=PhoneUse.OPTIONAL, body=PurgeBody, answer=Purged,
+    description="A purged job ends as failed, with message.failed; a job that is being sent is never purged.",
+)  # fmt: skip
+async def purge_jobs(call: Call) -> Purged:
+    return await purge(call)
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [jobs, jobs_by_query, health, purge_jobs]

@@ -1,0 +1,240 @@
+"""Scheduled messages over HTTP: once, or again and again by the clock of a time zone. Source: contract 2.4."""
+
+from typing import Annotated
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
+from heliograph.api.http.actor import page, refused, steering_of
+from heliograph.api.http.idempotency import headers_if, idempotency, reused
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Answer, PhoneUse, Query, route
+from heliograph.api.messages.send import prepared
+from heliograph.api.messages.send_body import (
+    MediaBody,
+    PollBody,
+    Priority,
+    SendBody,
+    SendOptions,
+    TtlSeconds,
+    content_of,
+)
+from heliograph.api.messages.send_options import By, checked_ttl, lane_of, performer
+from heliograph.api.schedules.update import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
+from heliograph.domain.broadcasts.broadcast import Refused
+from heliograph.domain.contract.broadcasts import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
+from heliograph.domain.errors import NotFound
+from heliograph.domain.jobs.ids import JobId, parse_job_id
+from heliograph.domain.jobs.job import KeyReused, PhoneRow
+from heliograph.domain.messages.chat import parse_chat_id
+from heliograph.domain.messages.content import MAX_TEXT
+from heliograph.domain.schedules.schedule import Missed, Schedule
+from heliograph.domain.timestamps import parse_future
+
+PATH = "/v1/message/scheduled"
+
+
+class ScheduleBody(msgspec.Struct):
+    chat_id: str
+    scheduled_at: Annotated[str, Meta(description="The first run (ISO, UTC)")]
+    message: Annotated[str | None, Meta(extra_json_schema={"maxLength": MAX_TEXT})] = None
+    media: MediaBody | None = None
+    poll: PollBody | None = None
+    reply_to: str | None = None
+    options: SendOptions | None = None
+    is_repeat: bool = False
+    repeat_config: RepeatBody | None = None
+    missed_policy: MissedPolicy = None
+    priority: Priority = None
+    ttl_seconds: TtlSeconds = None
+    by: By = None
+
+
+class ScheduleList(msgspec.Struct, frozen=True):
+    """`from` and `to` are counted from 1."""
+
+    from_: int = msgspec.field(name="from")
+    to: int
+    count: int
+    scheduled_messages: list[ScheduleObject]
+
+
+class OccurrenceList(msgspec.Struct, frozen=True):
+    from_: int = msgspec.field(name="from")
+    to: int
+    count: int
+    occurrences: list[OccurrenceObject]
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    success: bool
+    message: str
+    scheduled_id: str
+
+
+@route(
+    "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
+    phone=PhoneUse.OF_CHAT, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
+    description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
+    example={
+        "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
+        "is_repeat": True, "repeat_config": {
+            "repeat_interval": "week", "timezone": "Asia/Kolkata",
+            "repeat_days": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+        },
+    },
+)  # fmt: skip
+async def create(call: Call) -> Answer:
+    body = call.decoded(ScheduleBody)
+    chat_id = parse_chat_id(body.chat_id)
+    phone = call.phone = await call.desk.phones.required(call.org_no, call.head.phone, chat_id)
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
+    if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
+        # asked first: its time may be over today, and a file would be stored
+        if isinstance(earlier, KeyReused):
+            raise reused()
+        return _shown(earlier, phone, replayed=True)
+    first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
+    repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
+    missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)
+    lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
+    by = performer(body.by)
+    content = content_of(
+        SendBody(
+            chat_id=chat_id,
+            message=body.message,
+            media=body.media,
+            poll=body.poll,
+            reply_to=body.reply_to,
+            options=body.options,
+        )
+    )
+    content = await prepared(call.desk, phone, content, body.media, chat_id)
+    schedule = Schedule(
+        org_no=phone.org_no,
+        schedule_no=call.deps.job_ids.make(),
+        phone_no=phone.phone_no,
+        chat_id=chat_id,
+        content=content,
+        first_at_us=first_us,
+        repeat=repeat,
+        lane=lane,
+        missed=missed,
+        lasts_s=lasts_s,
+        performed_by=by,
+    )
+    if keyed is None:
+        return _shown(await steering_of(call).schedule(schedule), phone, replayed=False)
+    made = await steering_of(call).schedule_once(schedule, keyed)
+    if isinstance(made, KeyReused):
+        raise reused()
+    return _shown(made[0], phone, replayed=made[1])
+
+
+def _shown(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> Answer:
+    return Answer(msgspec.json.encode(schedule_object(schedule, phone)), headers=headers_if(replayed))
+
+
+_PAGE = (Query("limit", "How many", "integer", 1, 2000), Query("offset", "How many to leave out", "integer", 0))
+
+
+@route(
+    "GET", "/message/scheduled", summary="Scheduled messages, newest first", tag="Scheduled", phone=PhoneUse.OPTIONAL,
+    answer=ScheduleList, query=_PAGE,
+)  # fmt: skip
+async def listed(call: Call) -> ScheduleList:
+    limit, offset = page(call, 20, 2000)
+    found = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
+    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
+    shown = []
+    for schedule in found:
+        phone = phones.get(schedule.phone_no) or await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
+        if phone is not None:
+            shown.append(schedule_object(schedule, phone))
+    return ScheduleList(offset + 1, offset + len(shown), len(shown), shown)
+
+
+@route(
+    "GET", "/message/scheduled/{scheduled_id:str}", summary="A scheduled message", tag="Scheduled",
+    answer=ScheduleObject, errors=(404,),
+)  # fmt: skip
+async def one(call: Call) -> ScheduleObject:
+    schedule = await _found(call)
+    return schedule_object(schedule, await _phone(call, schedule))
+
+
+@route(
+    "PATCH", "/message/scheduled/{scheduled_id:str}", summary="Change, pause or skip a scheduled message",
+    tag="Scheduled", body=ScheduleChange, answer=ScheduleObject, errors=(404, 409, 415),
+)  # fmt: skip
+async def change(call: Call) -> ScheduleObject:
+    body = call.decoded(ScheduleChange)
+    schedule = await _found(call)
+    phone = await _phone(call, schedule)
+    if schedule.state != "scheduled":
+        raise refused("scheduled message", Refused(schedule.state))
+    how = await change_of(call, body, schedule, phone)
+    done = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, how)
+    if done is None:
+        raise unknown_schedule()
+    if isinstance(done, Refused):
+        raise refused("scheduled message", done)
+    return schedule_object(done, phone)
+
+
+@route(
+    "DELETE", "/message/scheduled/{scheduled_id:str}", summary="Delete a scheduled message; what it did stays",
+    tag="Scheduled", answer=Deleted, errors=(404,),
+)  # fmt: skip
+async def delete(call: Call) -> Deleted:
+    number = _number(call)
+    if not await steering_of(call).delete_schedule(call.org_no, number):
+        raise unknown_schedule()
+    return Deleted(True, "Scheduled message deleted", call.path["scheduled_id"])
+
+
+@route(
+    "GET", "/message/scheduled/{scheduled_id:str}/occurrences", summary="What came of its runs, newest first",
+    tag="Scheduled", answer=OccurrenceList, errors=(404,), query=_PAGE,
+)  # fmt: skip
+async def occurrences(call: Call) -> OccurrenceList:
+    number = _number(call)
+    limit, offset = page(call, 20, 2000)
+    schedule = await steering_of(call).schedule_row(call.org_no, number)
+    found = await steering_of(call).occurrences(call.org_no, number, limit=limit, offset=offset)
+    if schedule is None and not found and not offset:
+        raise unknown_schedule()
+    shown = [occurrence_object(run, schedule) for run in found]
+    return OccurrenceList(offset + 1, offset + len(shown), len(shown), shown)
+
+
+def unknown_schedule() -> NotFound:
+    return NotFound("There is no such scheduled message in this organisation")
+
+
+def _number(call: Call) -> JobId:
+    name = call.path["scheduled_id"]
+    number = parse_job_id(name) if len(name) == 36 else None
+    if number is None:
+        raise unknown_schedule()
+    return number
+
+
+async def _found(call: Call) -> Schedule:
+    schedule = await steering_of(call).schedule_row(call.org_no, _number(call))
+    if schedule is None:
+        raise unknown_schedule()
+    return schedule
+
+
+async def _phone(call: Call, schedule: Schedule) -> PhoneRow:
+    phone = await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
+    if phone is None:
+        raise unknown_schedule()
+    return phone
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [create, listed, one, change, delete, occurrences]

@@ -1,0 +1,186 @@
+"""What came of deliveries, and telling again: of one, of all that failed, of a span of time; and a test."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Query, route
+from heliograph.api.webhooks.manage import TAG, the_desk, the_hook
+from heliograph.domain.contract.jobs import iso, iso_or_none
+from heliograph.domain.errors import Conflict, NotFound, invalid
+from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
+
+MOST = 1000
+STATES = ("pending", "delivered", "dead", "cancelled")
+
+
+class DeliveryObject(msgspec.Struct):
+    """`state`: pending (waits or is on its way), delivered, dead (given up), cancelled. `outcome`: of the last try."""
+
+    id: str
+    webhook_id: str
+    event: str
+    state: str
+    outcome: str | None
+    attempts: int
+    sequence: int
+    created_at: str
+    next_try_at: str | None
+    finished_at: str | None
+
+
+class AttemptObject(msgspec.Struct):
+    """`status` 0: there was no answer. `answer`: its first 64 kB."""
+
+    attempt: int
+    at: str
+    took_ms: int
+    outcome: str
+    status: int
+    detail: str
+    answer: str
+
+
+class DeliveryDetails(DeliveryObject):
+    """`body`: the text as it was sent; kept only for deliveries that were not taken at the first try."""
+
+    body: str | None
+    tries: list[AttemptObject]
+
+
+class ReplayBody(msgspec.Struct):
+    """`failed_since`: all that were given up since then. `from` and `to`: everything in that span."""
+
+    failed_since: str | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+
+
+class Replayed(msgspec.Struct):
+    replayed: int
+
+
+_HOOK = "/webhooks/{id:str}"
+_ONE = _HOOK + "/deliveries/{delivery_id:str}"
+
+
+@route("GET", _HOOK + "/deliveries", summary="Its deliveries, newest first", tag=TAG, answer=list[DeliveryObject],
+       errors=(404,), query=(
+    Query("state", "pending, delivered, dead or cancelled"), Query("before", "Only those before this delivery's id"),
+    Query("limit", "At most so many (100)", "integer", 1, MOST),
+))  # fmt: skip
+async def deliveries(call: Call) -> list[DeliveryObject]:
+    state = call.text("state")
+    if state is not None and state not in STATES:
+        raise invalid("state", f"state must be one of: {', '.join(STATES)}", state)
+    limit = call.number("limit", int)
+    limit = 100 if limit is None else limit
+    if not 1 <= limit <= MOST:
+        raise invalid("limit", f"limit must be 1 to {MOST}", limit if abs(limit) < 2**53 else None)
+    hook = await the_hook(call)
+    below = None
+    if (before := call.text("before")) is not None:
+        below = parse_delivery_id(before, hook.org_id)
+        if below is None:
+            raise invalid("before", "before must be the id of a delivery", before)
+    found = await the_desk(call).hooks.deliveries(hook, state=state, below=below, limit=limit)
+    return [_shown(each) for each in found]
+
+
+@route("GET", _ONE, summary="A delivery with its tries", tag=TAG, answer=DeliveryDetails, errors=(404,))
+async def delivery(call: Call) -> DeliveryDetails:
+    no = await _number(call)
+    found = await the_desk(call).hooks.delivery(call.org_no, no)
+    if found is None or found[0].hook_id != call.path["id"]:
+        raise _unknown()
+    row, body, attempts = found
+    tries = [
+        AttemptObject(a.attempt, iso(a.at_us), a.took_ms, a.outcome, a.status, a.detail, a.answer) for a in attempts
+    ]
+    return DeliveryDetails(**msgspec.structs.asdict(_shown(row)), body=body, tries=tries)
+
+
+@route("POST", _ONE + "/replay", summary="Deliver one again", tag=TAG, answer=Replayed, errors=(404, 409),
+       description="At once, with its own id and bytes.")  # fmt: skip
+async def replay_one(call: Call) -> Replayed:
+    no = await _number(call)
+    found = await the_desk(call).hooks.delivery(call.org_no, no)
+    if found is None or found[0].hook_id != call.path["id"]:
+        raise _unknown()
+    if not await the_desk(call).hooks.replay(call.org_no, no):
+        raise Conflict(
+            "This delivery is on its way, or will be as soon as those before it are", extra={"state": "pending"}
+        )
+    the_desk(call).wake()
+    return Replayed(1)
+
+
+@route(
+    "POST", _HOOK + "/deliveries/replay",
+    summary="Deliver many again", tag=TAG, body=ReplayBody, answer=Replayed, errors=(404,),
+    description="All that were given up since a time (failed_since), or everything of a span (from, to).",
+    example={"failed_since": "2026-04-01T00:00:00Z"},
+)  # fmt: skip
+async def replay_many(call: Call) -> Replayed:
+    body = call.decoded(ReplayBody)
+    if (body.failed_since is None) == (body.from_ is None):
+        raise invalid("failed_since", "Give either failed_since, or from and to")
+    since_us = _time(body.failed_since or body.from_ or "", "failed_since" if body.failed_since else "from")
+    until_us = call.deps.clock.now_us() + 1 if body.to is None else _time(body.to, "to")
+    hook = await the_hook(call)
+    count = await the_desk(call).hooks.replay_many(
+        hook, dead_only=body.failed_since is not None, since_us=since_us, until_us=until_us
+    )
+    the_desk(call).wake()
+    return Replayed(count)
+
+
+@route("POST", _HOOK + "/test", summary="Send a test", tag=TAG, answer=DeliveryObject, status=202, errors=(404,),
+       description="A sample of the hook's event, signed as every delivery is.")  # fmt: skip
+async def test(call: Call) -> DeliveryObject:
+    hook = await the_hook(call)
+    made = await the_desk(call).hooks.add_test(hook, the_desk(call).sample_body(hook, call.deps.clock.now_us()))
+    the_desk(call).wake()
+    return _shown(made)
+
+
+async def _number(call: Call) -> int:
+    hook = await the_hook(call)
+    no = parse_delivery_id(call.path["delivery_id"], hook.org_id)
+    if no is None:
+        raise _unknown()
+    return no
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such delivery of this webhook; they are kept for the retention time")
+
+
+def _time(text: str, field: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return round(at.timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
+        raise invalid(field, f"{field} must be a time such as 2026-04-01T14:23:21Z", text) from None
+
+
+def _shown(row: Delivery) -> DeliveryObject:
+    return DeliveryObject(
+        id=row.delivery_id,
+        webhook_id=row.hook_id,
+        event=row.event,
+        state=row.state,
+        outcome=row.outcome,
+        attempts=row.attempts,
+        sequence=row.sequence,
+        created_at=iso(row.created_at_us),
+        next_try_at=iso_or_none(row.not_before_us) if row.state == "pending" else None,
+        finished_at=iso_or_none(row.finished_at_us),
+    )
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [deliveries, delivery, replay_many, replay_one, test]

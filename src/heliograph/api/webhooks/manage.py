@@ -1,0 +1,270 @@
+"""Webhooks: who is told of what, the keys it is signed with, what came of each delivery, and telling it again.
+
+camelCase in, snake_case out; one row for each URL and event name.
+Source: contract 2.6, 3.5, 6.14; interface, "Webhooks".
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from heliograph.api.http.idempotency import headers_if, idempotency, reused
+from heliograph.api.http.request import Call
+from heliograph.api.http.route import Answer, Query, route
+from heliograph.domain.contract.jobs import iso, iso_or_none
+from heliograph.domain.errors import Invalid, NotFound, invalid
+from heliograph.domain.jobs.ids import new_uuid
+from heliograph.domain.webhooks.events import EVENT_NAMES
+from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, HookRow, NewHook
+from heliograph.ports.webhook_store import WebhookDesk
+
+CREATE = "/v1/webhooks"
+MOST_NAMES = 100
+LONGEST_TEXT = 255
+LONGEST_METADATA = 4096
+TAG = "Webhooks"
+
+_Url = Annotated[str | None, Meta(description="http or https, a public address", extra_json_schema={"maxLength": 2048})]
+_Event = Annotated[str, Meta(extra_json_schema={"enum": sorted(EVENT_NAMES)})]
+_Type = Annotated[str | None, Meta(extra_json_schema={"enum": [*sorted(HOOK_TYPES), None]})]
+
+
+class CreateBody(msgspec.Struct):
+    """hookUrl and integrationName are required. Several names make several rows, all or none."""
+
+    hookUrl: _Url = None
+    integrationName: Annotated[_Event | list[_Event] | None, Meta(description="Event names")] = None
+    integrationMetadata: dict[str, Any] | None = None
+    integrationType: str | None = None
+    type: _Type = None
+    name: str | None = None
+
+
+class UpdateBody(msgspec.Struct):
+    """At least one."""
+
+    hookUrl: _Url = None
+    integrationName: _Event | None = None
+    integrationMetadata: dict[str, Any] | None = None
+    integrationType: str | None = None
+    type: _Type = None
+    isSubscribed: bool | None = None
+    name: str | None = None
+
+
+class WebhookRow(msgspec.Struct, omit_defaults=True):
+    """Contract 3.5; those after subscribed_at are extensions. `signing_key` is there when the row is made."""
+
+    id: str
+    org_id: str
+    hook_url: str
+    integration_name: str
+    integration_type: str
+    type: str
+    integration_id: str
+    integration_metadata: dict[str, Any]
+    is_subscribed: bool
+    subscribed_at: str
+    name: str
+    created_at: str
+    health: str
+    health_description: str
+    signing_key: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@route("GET", "/webhooks", summary="The organisation's webhooks", tag=TAG, answer=list[WebhookRow], query=(
+    Query("integration_name", "Only this event name"), Query("type", "Only this type"),
+    Query("is_subscribed", "Only subscribed ones (true) or others (false)", "boolean"),
+    Query("integration_id", "Only those made together"), Query("hook_url", "Only this URL"),
+))  # fmt: skip
+async def webhooks(call: Call) -> list[WebhookRow]:
+    wanted = {
+        name: call.text(name) for name in ("integration_name", "type", "integration_id", "hook_url", "is_subscribed")
+    }
+    subscribed = wanted.pop("is_subscribed")
+    if subscribed not in (None, "true", "false"):
+        raise invalid("is_subscribed", "is_subscribed must be true or false", subscribed)
+    rows = [shown(hook) for hook in await the_desk(call).hooks.hooks(call.org_no)]
+    return [
+        row
+        for row in rows
+        if (subscribed is None or row.is_subscribed == (subscribed == "true"))
+        and all(value is None or getattr(row, name) == value for name, value in wanted.items())
+    ]
+
+
+@route(
+    "POST", "/webhooks",
+    summary="Be told of events", tag=TAG, body=CreateBody, answer=list[WebhookRow] | WebhookRow, status=201,
+    idempotent=True,
+    description="An array of names gives an array of rows, a single name a single row. `signing_key` verifies them.",
+)  # fmt: skip
+async def create(call: Call) -> Answer:
+    body = call.decoded(CreateBody)
+    names = _names(body.integrationName)
+    url = await _url(call, body.hookUrl)
+    integration_id = new_uuid()
+    label = _short(body.name, "name") or ""
+    metadata = _metadata(body.integrationMetadata) | {"id": integration_id, "name": label or url}
+    wishes = [
+        NewHook(
+            hook_id=new_uuid(),
+            url=url,
+            event=name,
+            integration_id=integration_id,
+            metadata=metadata,
+            integration_type=_short(body.integrationType, "integrationType") or "webhook",
+            type=_type(body.type) or "webhook",
+            name=label,
+        )
+        for name in names
+    ]
+    keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
+    desk = the_desk(call)
+    made = await desk.hooks.create_hooks(call.org_no, wishes, desk.new_key(call.org_no), keyed)
+    if made is None:
+        raise reused()
+    hooks, replayed = made
+    keys = await desk.hooks.signing_keys(call.org_no, desk.new_key(call.org_no))
+    key = desk.open_key(call.org_no, keys.current)
+    rows = [shown(hook, key) for hook in hooks]
+    encoded = msgspec.json.encode(rows if isinstance(body.integrationName, list) else rows[0])
+    return Answer(encoded, 201, headers=headers_if(replayed))
+
+
+@route("GET", "/webhooks/{id:str}", summary="A webhook", tag=TAG, answer=WebhookRow, errors=(404,))
+async def webhook(call: Call) -> WebhookRow:
+    return shown(await the_hook(call))
+
+
+@route(
+    "PATCH", "/webhooks/{id:str}",
+    summary="Change a webhook", tag=TAG, body=UpdateBody, answer=WebhookRow, errors=(404,),
+    description="isSubscribed true starts a disabled one again: what waited for it is delivered.",
+    example={"isSubscribed": True},
+)  # fmt: skip
+async def update(call: Call) -> WebhookRow:
+    body = call.decoded(UpdateBody)
+    fields = body.__struct_fields__
+    if all(getattr(body, field) is None for field in fields):
+        text = f"Invalid body. At least one of the following keys are required: {', '.join(fields)}"
+        raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in fields})
+    hook = await the_hook(call)
+    given = body.integrationMetadata
+    patch = HookPatch(
+        url=None if body.hookUrl is None else await _url(call, body.hookUrl),
+        event=None if body.integrationName is None else _names(body.integrationName)[0],
+        integration_type=_short(body.integrationType, "integrationType"),
+        metadata=None if given is None else dict(hook.metadata) | _metadata(given) | {"id": hook.integration_id},
+        type=_type(body.type),
+        name=_short(body.name, "name"),
+        is_subscribed=body.isSubscribed,
+    )
+    row = await the_desk(call).hooks.update_hook(call.org_no, hook.hook_id, patch)
+    if row is None:
+        raise unknown()
+    the_desk(call).wake()
+    return shown(row)
+
+
+@route("DELETE", "/webhooks/{id:str}", summary="Delete a webhook", tag=TAG, status=204, errors=(404,),
+       description="What waited for it is not delivered any more.")  # fmt: skip
+async def delete(call: Call) -> None:
+    hook = await the_hook(call)
+    if not await the_desk(call).hooks.delete_hook(call.org_no, hook.hook_id):
+        raise unknown()
+
+
+def the_desk(call: Call) -> WebhookDesk:
+    if call.deps.webhooks is None:
+        raise NotFound("This gateway has no webhooks")
+    return call.deps.webhooks
+
+
+async def the_hook(call: Call) -> HookRow:
+    hook_id = call.path["id"]
+    hook = await the_desk(call).hooks.hook(call.org_no, hook_id) if hook_id.isprintable() else None
+    if hook is None:
+        raise unknown()
+    return hook
+
+
+def unknown() -> NotFound:
+    return NotFound("There is no such webhook in this organisation: GET /v1/webhooks lists them")
+
+
+def shown(hook: HookRow, key: str | None = None) -> WebhookRow:
+    health, words = _health(hook)
+    return WebhookRow(
+        id=hook.hook_id,
+        org_id=hook.org_id,
+        hook_url=hook.url,
+        integration_name=hook.event,
+        integration_type=hook.integration_type,
+        type=hook.type,
+        integration_id=hook.integration_id,
+        integration_metadata=dict(hook.metadata),
+        is_subscribed=hook.is_subscribed,
+        subscribed_at=iso(hook.subscribed_at_us),
+        name=hook.name,
+        created_at=iso(hook.created_at_us),
+        health=health,
+        health_description=words,
+        signing_key=msgspec.UNSET if key is None else key,
+    )
+
+
+def _health(hook: HookRow) -> tuple[str, str]:
+    if hook.disabled_at_us is not None:
+        return "disabled", f"Disabled at {iso_or_none(hook.disabled_at_us)}: {hook.disabled_reason}"
+    if not hook.is_subscribed:
+        return "unsubscribed", "Not subscribed: nothing new is delivered."
+    if hook.failures:
+        since = iso_or_none(hook.failing_since_us)
+        return "failing", f"The last {hook.failures} tries failed, since {since}. It is tried again by itself."
+    return "ok", "Deliveries arrive."
+
+
+def _names(given: str | list[str] | None) -> list[str]:
+    names = [given] if isinstance(given, str) else given or []
+    if not names:
+        raise invalid("integrationName", "integrationName is missing: give one or more event names")
+    if len(names) > MOST_NAMES:
+        raise invalid("integrationName", f"integrationName may hold at most {MOST_NAMES} names")
+    for name in names:
+        if name not in EVENT_NAMES:
+            known = ", ".join(sorted(EVENT_NAMES))
+            raise invalid("integrationName", f"integrationName must be one of: {known}", name)
+    return list(dict.fromkeys(names))
+
+
+async def _url(call: Call, url: str | None) -> str:
+    if not url:
+        raise invalid("hookUrl", "hookUrl is missing")
+    if call.deps.fetch is not None and (forbidden := await call.deps.fetch.check(url)):
+        raise invalid("hookUrl", f"hookUrl: {forbidden.detail}", None if forbidden.code == "credentials" else url)
+    return url
+
+
+def _short(text: str | None, field: str) -> str | None:
+    if text is not None and len(text) > LONGEST_TEXT:
+        raise invalid(field, f"{field} may have at most {LONGEST_TEXT} characters")
+    return text
+
+
+def _type(text: str | None) -> str | None:
+    if text is not None and text not in HOOK_TYPES:
+        raise invalid("type", f"type must be one of: {', '.join(sorted(HOOK_TYPES))}", text)
+    return text
+
+
+def _metadata(given: dict[str, Any] | None) -> dict[str, Any]:
+    if len(msgspec.json.encode(given)) > LONGEST_METADATA:
+        raise invalid("integrationMetadata", f"integrationMetadata may have at most {LONGEST_METADATA} bytes as JSON")
+    return dict(given or {})
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [webhooks, create, webhook, update, delete]

@@ -1,0 +1,84 @@
+"""GET and POST /providers/cloud/webhook: where WhatsApp's Cloud API tells of statuses and messages.
+
+An ASGI app of its own, mounted outside /v1: Meta brings no API key, it signs its bytes. Promise: a 200 is given only
+after the webhook is on disk; anything else makes Meta send it again.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+
+from heliograph.api.http.body import ClientGone, read_body
+from heliograph.api.http.dependencies import AsgiApp
+from heliograph.domain.errors import PayloadTooLarge, Unavailable
+from heliograph.ports.provider_inbox import Answer, Door
+
+CLOUD_WEBHOOK = "/providers/cloud/webhook"
+MAX_WEBHOOK_BYTES = 4 * 1024 * 1024
+_STATUS = {Answer.STORED: 200, Answer.FORGED: 403, Answer.MALFORMED: 400}
+_log = structlog.get_logger("heliograph.cloud_webhook")
+
+Scope = dict[str, Any]
+
+
+def cloud_webhook(door: Door, *, stored: Callable[[Sequence[int]], None]) -> AsgiApp:
+    """`stored(phone_nos)`: a hint to their owner, if it runs in this process."""
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["method"] == "GET":
+            await _answer(send, *await _challenge(door, scope))
+        elif scope["method"] == "POST":
+            status, text = await _receive(door, scope, receive, stored)
+            if status:
+                await _answer(send, status, text)
+        else:
+            await _answer(send, 405, "Only GET and POST are known here.")
+
+    return app
+
+
+async def _challenge(door: Door, scope: Scope) -> tuple[int, str]:
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), errors="replace"))
+    mode, token, challenge = (query.get(f"hub.{name}", "") for name in ("mode", "verify_token", "challenge"))
+    try:
+        echo = await door.challenge(mode, token, challenge)
+    except Unavailable as problem:
+        return 503, problem.message
+    return (200, echo) if echo is not None else (403, "hub.verify_token is not one of a phone here.")
+
+
+async def _receive(door: Door, scope: Scope, receive: Any, stored: Callable[[Sequence[int]], None]) -> tuple[int, str]:
+    """Status 0: nobody is there to be answered."""
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    try:
+        raw = bytes(await read_body(receive, headers.get(b"content-length"), MAX_WEBHOOK_BYTES))
+        verdict = await door.receive(raw, headers.get(b"x-hub-signature-256", b"").decode("latin-1"))
+    except ClientGone:
+        return 0, ""
+    except PayloadTooLarge as problem:
+        return 413, problem.message
+    except Unavailable as problem:
+        return 503, problem.message
+    if verdict.answer is Answer.STORED:
+        stored(verdict.phone_nos)
+    else:
+        _log.warning("webhook_refused", why=verdict.answer.value, detail=verdict.detail, bytes=len(raw))
+    return _STATUS[verdict.answer], verdict.detail
+
+
+async def _answer(send: Any, status: int, text: str) -> None:
+    body = text.encode()
+    # never text/html: the challenge is echoed as it came
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"2"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

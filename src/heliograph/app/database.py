@@ -1,0 +1,93 @@
+"""Opens the database that the settings name: for the server, and for the commands that work on it alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.clock import SystemClock
+from heliograph.domain.errors import CannotStart
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.ports.job_store import Accounts
+from heliograph.settings import Settings
+from heliograph.store.database.database import Shell
+from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.job_store import Store
+
+if TYPE_CHECKING:
+    from heliograph.store.database.copy_to_postgresql import Moved
+    from heliograph.store.notify import PostgresWake
+
+Committed = Callable[[float, int], None]  # seconds, units
+
+
+def _unheard(_seconds: float, _units: int) -> None: ...
+
+
+def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Shell:
+    if settings.sqlite_path is not None:
+        return SqliteShell(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
+    from heliograph.store.database.postgresql import (
+        PostgresShell,  # its driver is not waited for where the store is a file
+    )
+
+    return PostgresShell(settings.database_url, committed, clock.monotonic)
+
+
+def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "PostgresWake | None":
+    """How processes on PostgreSQL wake each other; None: this one is alone."""
+    if settings.sqlite_path is not None:
+        return None
+    from heliograph.store.notify import PostgresWake
+
+    return PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
+
+
+@asynccontextmanager
+async def open_store(
+    settings: Settings, *, committed: Committed | None = None, migrate: bool = True, lock: bool = True
+) -> AsyncIterator[Store]:
+    """The store, its schema up to date. Raises CannotStart."""
+    clock = SystemClock()
+    shell = _shell(settings, committed or _unheard, clock, lock=lock)
+    await shell.open(migrate=migrate)
+    try:
+        yield Store(shell, clock, JobIds(clock.now_us))
+    finally:
+        await shell.close()
+
+
+@asynccontextmanager
+async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    """For `keys` and `orgs`: works beside a running server."""
+    async with open_store(settings, lock=False) as store:
+        yield store
+
+
+async def check_store(settings: Settings) -> str:
+    """For `doctor`: one line about a database that can be opened."""
+    async with open_store(settings, migrate=False, lock=False) as store:
+        phones, orgs = await store.phones(None), await store.orgs()
+    return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
+
+
+async def move_store(path: Path, url: str, told: "Callable[[Moved], None]") -> "Sequence[Moved]":
+    """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
+    from heliograph.store.database.copy_to_postgresql import transfer
+    from heliograph.store.database.postgresql import PostgresShell
+
+    if not await asyncio.to_thread(path.exists):
+        raise CannotStart(f"There is no database file {path}.")
+    clock = SystemClock()
+    old = SqliteShell(str(path), _unheard, clock.monotonic)
+    new = PostgresShell(url, _unheard, clock.monotonic)
+    await old.open()
+    try:
+        await new.open()
+        try:
+            return await transfer(new, path=str(path), told=told)
+        finally:
+            await new.close()
+    finally:
+        await old.close()

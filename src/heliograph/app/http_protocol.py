@@ -1,0 +1,110 @@
+"""A connection as uvicorn speaks it, with the short way for sends beside it.
+
+A send whose body is whole is offered to `api.shortcut`; if it is taken, no task is made for it and its answer goes out
+in one write. Everything else goes on as uvicorn does it: pipelined requests, `Expect: 100-continue`, large bodies,
+clients that do not read, and whatever the short way does not take.
+
+Promise: one answer a request, in order, and a stopping server lets what is under way be answered: uvicorn's own request
+cycle stands for a request on either way, so its rules for both are the same.
+Known weakness: this leans on uvicorn's httptools protocol from the inside; tests/acceptance/test_connections.py shows
+that a new version still fits.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from heliograph.api.http.errors import body_of
+from heliograph.domain.errors import BadRequest
+
+MOST_DIGITS = 5  # of a length that may come the short way: up to 99,999
+Headers = list[tuple[bytes, bytes]]
+
+
+class Takes(Protocol):
+    """`api.shortcut.Shortcut`."""
+
+    def take(self, headers: Headers, body: bytes | bytearray, answer: Any) -> bool: ...
+
+
+class Connection(HttpToolsProtocol):
+    """`shortcut` takes POSTs to `paths` of at most `most_bytes`."""
+
+    def __init__(self, *, shortcut: Takes, paths: frozenset[str], most_bytes: int, **given: Any) -> None:
+        super().__init__(**given)
+        self._shortcut = shortcut
+        self._paths = paths
+        self._most_bytes = most_bytes
+        self._held: RequestResponseCycle | None = None  # its body is not whole yet
+        self._standing: Headers | None = None  # uvicorn's headers of every answer, renewed each second
+        self._standing_lines = b""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope = cycle.scope
+        if (
+            scope["path"] in self._paths
+            and scope["method"] == "POST"
+            and app is self.app
+            and cycle.more_body
+            and not cycle.waiting_for_100_continue
+            and not self.flow.write_paused
+            and not _is_large(scope["headers"])
+        ):
+            self._held = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        held = self._held
+        if held is not None and held is self.cycle and len(held.body) > self._most_bytes:
+            self._held = None
+            super()._start_asgi_task(held, self.app)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        held = self._held
+        if held is None or held is not self.cycle:
+            return
+        self._held = None
+        if not self._shortcut.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
+            super()._start_asgi_task(held, self.app)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused as everything is: in JSON."""
+        body = body_of(BadRequest(msg))
+        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        end = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(b"".join((STATUS_LINE[400], *lines, end, body)))
+        self.transport.close()
+
+    def reply(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+        """The whole answer in one write."""
+        if cycle.disconnected:
+            return
+        if self._standing is not self.server_state.default_headers:
+            self._standing = self.server_state.default_headers
+            self._standing_lines = b"".join(b"%b: %b\r\n" % header for header in self._standing)
+        end = b"content-length: %d\r\n\r\n" if cycle.keep_alive else b"connection: close\r\ncontent-length: %d\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], self._standing_lines, lines, end % len(body), body)))
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def _is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
+    return any(name == b"content-length" and len(value) > MOST_DIGITS for name, value in headers)
+
+
+class _Reply:
+    __slots__ = ("_connection", "_cycle")
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+
+    def __call__(self, status: int, lines: bytes, body: bytes) -> None:
+        self._connection.reply(self._cycle, status, lines, body)

@@ -1,0 +1,159 @@
+"""The half that sends: the simulated network, the providers, the sender and its services."""
+
+import json
+import os
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from heliograph.api.http.dependencies import Mount
+from heliograph.clock import SystemClock
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.jobs.verdict import Limits
+from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy
+from heliograph.media.source import MediaSource
+from heliograph.ports.provider import Provider
+from heliograph.ports.simulated_network import Network
+from heliograph.providers.cloud import CloudProvider, read_delivery
+from heliograph.providers.simulator.provider import Nowhere, SimulatorProvider
+from heliograph.providers.simulator.remote_network import open_remote_network
+from heliograph.sender.provider_inbox import InboxService
+from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.settings import Settings
+from heliograph.simulator.asgi import simulator_asgi
+from heliograph.simulator.network import open_network
+from heliograph.store.control_store import SteeringStore
+from heliograph.store.job_store import Store
+from heliograph.store.provider_store import StoredInbox, StoredUploads
+from heliograph.telemetry.meter import Meters
+from heliograph.vault import Vault
+
+if TYPE_CHECKING:
+    from heliograph.store.notify import PostgresWake
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """`mounts`: what of the simulated network answers over HTTP in this process."""
+
+    simulator: SimulatorProvider
+    cloud: CloudProvider
+    mounts: tuple[Mount, ...]
+
+    def get(self, name: str) -> Provider | None:
+        found: dict[str, Provider] = {"simulator": self.simulator, "cloud": self.cloud}
+        return found.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("simulator", "cloud")
+
+
+@asynccontextmanager
+async def open_providers(
+    settings: Settings, store: Store, clock: SystemClock, chance: random.Random
+) -> AsyncIterator[Providers]:
+    async with AsyncExitStack() as stack:
+        network, mounts = await stack.enter_async_context(_network(settings, clock, chance))
+        # limit 0: how many sends are under way is the sender's to say
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        simulator = SimulatorProvider(network, clock, ack_timeout_s=settings.ack_timeout_seconds)
+        beside = (settings.cloud_api_url,) if settings.cloud_api_url else ()
+        cloud = CloudProvider(session, clock=clock, uploads=StoredUploads(store.shell, clock), allowed_base_urls=beside)
+        stack.push_async_callback(simulator.shutdown)
+        stack.push_async_callback(cloud.shutdown)
+        yield Providers(simulator, cloud, mounts)
+
+
+@asynccontextmanager
+async def _network(
+    settings: Settings, clock: SystemClock, chance: random.Random
+) -> AsyncIterator[tuple[Network, tuple[Mount, ...]]]:
+    """The simulated network: in the process that sends, or the one that all share at HELIOGRAPH_SIMULATOR_URL."""
+    if "sender" not in settings.roles:
+        yield Nowhere(), ()
+        return
+    if settings.simulator_url is not None:
+        async with (
+            aiohttp.ClientSession() as session,
+            open_remote_network(settings.simulator_url, session, clock) as remote,
+        ):
+            yield remote, ()
+        return
+    async with open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts) as inside:
+        yield inside, (Mount("/simulator", simulator_asgi(inside), provider=SimulatorProvider.name),)
+
+
+async def _alone() -> None:
+    """Nobody else waits for phones."""
+
+
+def make_sender(
+    settings: Settings,
+    store: Store,
+    clock: SystemClock,
+    *,
+    meters: Meters,
+    chance: random.Random,
+    providers: Providers,
+    vault: Vault,
+    files: MediaSource,
+    fleet: "PostgresWake | None",
+    log: Any,
+) -> Sender:
+    def config(row: PhoneRow) -> Mapping[str, object]:
+        opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
+        return opened
+
+    steering = SteeringStore(store.shell, clock, JobIds(clock.now_us))
+    deps = SenderDeps(
+        store=store,
+        clock=clock,
+        meter=meters,
+        chance=chance,
+        limits=Limits(settings.max_retries, settings.retry_base_seconds, settings.ack_timeout_seconds),
+        lease_s=settings.lease_seconds,
+        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        sole=settings.sqlite_path is not None,
+        shards=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
+        pressed=store.pressed,
+        org_per_second=settings.org_messages_per_second,
+        provider=providers.get,
+        policy=policy_of,
+        config=config,
+        prepare=files.prepare,
+        freed=fleet.freed if fleet is not None else _alone,
+        hold=lambda org_no, phone_no, why: steering.pause_phone(org_no, phone_no, "gateway", why),
+        approve_after_s=settings.approve_after_seconds,
+        log=log.info,
+        warn=log.warning,
+        debug=log.debug if settings.log_level == "debug" else None,
+    )
+    sender = Sender(deps)
+    if fleet is not None:
+        fleet.serve(sender, sender.owned.__contains__)
+    return sender
+
+
+def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any) -> InboxService:
+    """Applies webhooks of providers to the phones of this process."""
+
+    def fed() -> Sequence[tuple[int, Any]]:
+        return [(o.row.org_no, o.phone) for o in sender.owned.values() if o.row.provider == CloudProvider.name]
+
+    return InboxService(stored, sender.inflow, read_delivery, owned=fed, clock=clock, log=log.warning)
+
+
+def policy_of(row: PhoneRow) -> Policy:
+    """A preset by its name, or the phone's own policy as JSON."""
+    return PRESETS[row.pacing] if row.pacing in PRESETS else parse_policy(row.pacing)

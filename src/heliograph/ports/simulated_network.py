@@ -1,0 +1,97 @@
+"""What a provider needs of the simulated network, whether it lies in this process or in one of its own.
+
+The network speaks of devices: one login of a number (`phone_id`). It keeps what a device has not confirmed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from heliograph.domain.jobs.outcome import Scope
+from heliograph.domain.messages.content import Content
+from heliograph.ports.provider import Inbound, Receipt, SessionState
+
+
+class Device(msgspec.Struct, frozen=True, array_like=True):
+    """`ack_timeout_s`: how long its gateway waits for an acknowledgement, so that a late one can come after it."""
+
+    device_id: str
+    number: str
+    ack_timeout_s: float = 20.0
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """A message as a device sends it; `message_id` is chosen by the device and the same when it is sent again."""
+
+    device_id: str
+    number: str
+    chat_id: str
+    message_id: str
+    content: Content
+    quoted_id: str | None = None
+
+
+class Word(StrEnum):
+    """What the network answers to a frame."""
+
+    ACKNOWLEDGED = "acknowledged"
+    SILENT = "silent"  # taken, but its acknowledgement does not come with the answer
+    NOT_TAKEN = "not_taken"
+    REFUSED = "refused"
+    WAIT = "wait"
+    DOWN = "down"
+    LOST = "lost"  # the connection closed before the answer: it may have been taken
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    word: Word
+    code: str = ""
+    detail: str = ""
+    retry_after_s: float | None = None
+    scope: Scope = Scope.CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of a network one organisation has. `devices` None: all there is. `alone`: nobody else has a device now."""
+
+    devices: tuple[str, ...] | None = None
+    alone: bool = True
+
+    def __contains__(self, device_id: str) -> bool:
+        return self.devices is None or device_id in self.devices
+
+
+class Line(Protocol):
+    """How the network reaches a device. Returning confirms: what raised or was cut off is delivered again."""
+
+    async def receipts(self, receipts: Sequence[Receipt]) -> None: ...
+
+    async def inbound(self, messages: Sequence[Inbound]) -> None: ...
+
+    async def session(self, state: SessionState, detail: str) -> None: ...
+
+
+class Network(Protocol):
+    async def connect(self, device: Device, line: Line) -> None:
+        """Opens the device's line: its state and what it has not confirmed come through. A newer line replaces."""
+        ...
+
+    async def disconnect(self, device_id: str) -> None:
+        """Nothing comes through the line after this returns. Idempotent."""
+        ...
+
+    async def reconnect(self, device_id: str) -> None:
+        """Logs a device in again that was logged out or replaced."""
+        ...
+
+    async def transmit(self, frame: Frame) -> Answer:
+        """Hands a message over. It is in the network's journal before the answer says that it was taken."""
+        ...
+
+    def recognises(self, chat_id: str) -> bool:
+        """True: a message that arrives again with the same id is shown once in this chat."""
+        ...

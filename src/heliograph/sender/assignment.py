@@ -1,0 +1,60 @@
+"""Who should own which phone: a pure decision from what is seen of the fleet.
+
+Known weakness: all phones weigh the same, whatever they have to send.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from heliograph.ports.sender_store import Fleet, Seen
+
+
+@dataclass(slots=True)
+class Watch:
+    """Since when each sender's beat has not changed, by our own monotonic clock: clocks of machines need not agree."""
+
+    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def look(self, fleet: Fleet, now: float) -> None:
+        fresh = {}
+        for owner, beat in fleet.beats.items():
+            before = self.seen.get(owner)
+            fresh[owner] = before if before is not None and before[0] == beat else (beat, now)
+        self.seen = fresh
+
+    def dead(self, owner: str, now: float, ttl_s: float) -> bool:
+        """Its beat stood still for a whole lease, or it is not in the fleet at all."""
+        seen = self.seen.get(owner)
+        return seen is None or now - seen[1] >= ttl_s
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    take: Sequence[Seen]
+    release: Sequence[Seen]
+    dead: Sequence[str]
+
+
+def plan(fleet: Fleet, me: str, watch: Watch, *, now: float, ttl_s: float, sole: bool) -> Plan:
+    """What `me` should take and give up. `sole`: no other process can exist, so whatever is not ours is free."""
+    dead = [owner for owner in fleet.beats if owner != me and (sole or watch.dead(owner, now, ttl_s))]
+    alive = sorted({me, *(owner for owner in fleet.beats if owner not in dead)})
+    mine = [seen for seen in fleet.leases if seen.owner == me]
+    free = [
+        seen
+        for seen in fleet.leases
+        if seen.owner is None or (seen.owner != me and (sole or watch.dead(seen.owner, now, ttl_s)))
+    ]
+    # the first ones in the alphabet take the odd phones, and each takes from behind what those before it lack: all come
+    # to the same shares without talking, and no two reach for one phone
+    base, odd = divmod(len(fleet.leases), len(alive))
+    held = Counter(seen.owner for seen in fleet.leases)
+    lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
+    place = alive.index(me)
+    begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
+    return Plan(
+        take=free[begin : begin + max(lack, 0)],
+        release=mine[lack:] if lack < 0 else [],
+        dead=dead,
+    )

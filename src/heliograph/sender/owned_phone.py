@@ -1,0 +1,111 @@
+"""A phone that this process owns: what its loop keeps in mind between two transactions.
+
+Everything here can be lost: it is read again by the next owner.
+"""
+
+import math
+from dataclasses import dataclass
+
+from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.messages.phone_numbers import zones_of
+from heliograph.domain.pacing.next_start import History, Policy, allowance, next_start
+from heliograph.domain.pacing.quiet_hours import quiet_until
+from heliograph.domain.pacing.safety import Breaker, FailureWatch
+from heliograph.ports.provider import Phone, Provider, SessionState
+from heliograph.ports.sender_store import Gate, StartWish
+
+FOREVER = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Owned:
+    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
+    down; its own word that it is up comes first. `due_at`: next lane that waits."""
+
+    row: PhoneRow
+    token: int
+    phone: Phone
+    provider: Provider
+    policy: Policy
+    history: History
+    session: SessionState = SessionState.CONNECTING
+    in_flight: int = 0
+    starting: bool = False  # a transaction that may start something is under way
+    reading: bool = False  # a person changed it, and it is read again
+    hold_until: float = 0.0
+    down_until: float = 0.0
+    new_chats_until: float = 0.0
+    due_at: float = FOREVER
+    closing: bool = False
+    free: bool = False  # no pacing at all
+    watch: FailureWatch | None = None
+    down_since_us: int | None = None
+    opened_at: float = FOREVER
+
+    def __post_init__(self) -> None:
+        self.pace(self.policy, self.history)
+
+    def pace(self, policy: Policy, history: History) -> None:
+        self.policy, self.history, self.free = policy, history, policy.free
+        # a phone without any pacing (the simulator) may fail as often as it likes
+        self.watch = None if policy.free else FailureWatch(Breaker())
+
+    @property
+    def busy(self) -> bool:
+        return self.starting or self.in_flight > 0
+
+    @property
+    def has_room(self) -> bool:
+        return self.in_flight < self.provider.capabilities.in_flight
+
+    def wish(self, now: float, settling: int) -> StartWish | None:
+        """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
+        if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
+            return None
+        if now < max(self.hold_until, self.down_until):
+            return None
+        limit = self.provider.capabilities.in_flight - self.in_flight + settling
+        new_limit = limit if now >= self.new_chats_until else 0
+        if not self.free:
+            limit = min(limit, allowance(self.policy, self.history, now, most=max(limit, 0)))
+            new_limit = min(new_limit, allowance(self.policy, self.history, now, new_chat=True, most=max(limit, 0)))
+        if limit <= 0:
+            return None
+        return StartWish(
+            self.row.phone_no,
+            self.row.org_no,
+            self.token,
+            limit=limit,
+            new_limit=max(new_limit, 0),
+            paced=not self.free,
+            gate=self._gate(now) if self.policy.chat_gap_s or self.policy.quiet else None,
+            version=self.row.updated_at_us,
+        )
+
+    def _gate(self, now: float) -> Gate:
+        policy, history = self.policy, self.history
+
+        def until(chat_id: str, now_us: int) -> int | None:
+            wait_s = history.chat_at(chat_id) - now
+            found = now_us + math.ceil(wait_s * 1e6) if wait_s > 0 else None
+            if policy.quiet is not None:
+                morning = quiet_until(policy.quiet, zones_of(chat_id), found or now_us)
+                found = morning if morning is not None else found
+            return found
+
+        return until
+
+    def new_chat_in_s(self, now: float) -> float:
+        """How long chats the phone has not written to before have to wait, at least."""
+        return max(next_start(self.policy, self.history, now, new_chat=True).at, self.new_chats_until) - now
+
+    def look_again_at(self, now: float) -> float:
+        """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
+        if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
+            return FOREVER
+        if not self.has_room:
+            return FOREVER  # until something settles
+        at = self.due_at
+        if not self.free and at != FOREVER:
+            at = max(at, next_start(self.policy, self.history, now).at)
+        return max(at, self.hold_until, self.down_until)

@@ -1,0 +1,315 @@
+"""Whose phones are ours: heartbeats, taking over, giving up.
+
+Promise: nothing is started, and no session opened, once our lease may have ended, by our own monotonic clock; what a
+former owner left in the middle is settled before the phone starts anything; a phone is given up only after what is in
+flight has ended (2 s). A session that ended without our knowing is opened again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.jobs.verdict import Limits, interrupted
+from heliograph.domain.pacing.next_start import History, Policy, load
+from heliograph.ports.clock import Chance, Clock
+from heliograph.ports.meter import Meter
+from heliograph.ports.provider import Phone, Provider, SessionState, Sink
+from heliograph.ports.secrets import CannotOpen
+from heliograph.ports.sender_store import Engine, Fleet, Lease, Seen, Settlement
+from heliograph.sender.assignment import Watch, plan
+from heliograph.sender.attempt import Prepare
+from heliograph.sender.owned_phone import Owned
+from heliograph.sender.send_loop import Shard
+from heliograph.sender.wait import pause
+
+MARGIN_S = 2.0
+DRAIN_S = 2.0
+REOPEN_S = 15.0  # not more often for one phone
+
+
+async def _not_held(_org_no: int, _phone_no: int, _why: str) -> None:
+    """For senders without a hand on the queue."""
+
+
+def _at_leisure() -> bool:
+    """For senders beside which nobody accepts messages."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDeps:
+    """`provider(name)`: None = this build cannot drive it. `policy(row)`: the phone's pacing. `config(row)`:
+    decrypted."""
+
+    store: Engine
+    clock: Clock
+    meter: Meter
+    chance: Chance
+    limits: Limits
+    lease_s: float
+    owner: str
+    sole: bool
+    shards: int
+    pressed: Callable[[], bool] = _at_leisure  # callers wait for their message to be stored
+    org_per_second: float = 0.0
+    provider: Callable[[str], Provider | None]
+    policy: Callable[[PhoneRow], Policy]
+    config: Callable[[PhoneRow], Mapping[str, object]]
+    prepare: Prepare
+    freed: Callable[[], Awaitable[None]]
+    hold: Callable[[int, int, str], Awaitable[object]] = _not_held  # org_no, phone_no, why: pauses the phone
+    approve_after_s: float = 0.0
+    log: Callable[..., None]  # what happens
+    warn: Callable[..., None]  # what goes wrong
+    debug: Callable[..., None] | None = None  # each attempt, if somebody wants to see it
+
+
+class Ownership:
+    """`place(phone_no)`: where its loop will be. `leave(phone_no)`: it is no more. `sink`: where its session tells what
+    happens."""
+
+    def __init__(
+        self,
+        deps: SenderDeps,
+        *,
+        place: Callable[[int], Shard],
+        leave: Callable[[int], None],
+        joined: Callable[[Fleet], None],
+    ) -> None:
+        self._deps = deps
+        self._place = place
+        self._leave = leave
+        self._fleet_seen = joined
+        self.sink: Sink | None = None
+        self.phones: dict[int, Owned] = {}
+        self.good_until = 0.0
+        self.joined = False
+        self.stopping = False
+        self._watch = Watch()
+        self._adopting: dict[int, int] = {}  # phone_no → the token under which its session is being opened
+        self._closing: dict[int, asyncio.Task[None]] = {}  # phone_no → its session is being closed
+        self._reopened: dict[int, float] = {}  # phone_no → when its session was last opened again
+        self._soon = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def beat_soon(self) -> None:
+        """Another sender says that phones are free."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Until cancelled, or `stopping`."""
+        while not self.stopping:
+            try:
+                await self._beat()
+            except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
+                self._deps.warn("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+            wait_s = self._deps.lease_s / 3
+            await pause(self._soon, self._deps.clock, wait_s if self.joined else min(wait_s, 0.5))
+
+    async def leave(self) -> None:
+        """Frees all phones for the next owner."""
+        held = [_seen(owned) for owned in self.phones.values()]
+        for owned in list(self.phones.values()):
+            self.drop(owned)
+        await self._closed(self._closing)
+        try:
+            await self._deps.store.release(self._deps.owner, held)
+            await self._deps.store.forget(self._deps.owner)
+            await self._deps.freed()
+        except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
+            self._deps.warn("release_failed", error=f"{type(error).__name__}: {error}")
+
+    async def _beat(self) -> None:
+        deps = self._deps
+        began = deps.clock.monotonic()
+        if self.joined and began >= self.good_until:  # we may have been taken for dead: begin anew, under new tokens
+            self._drop_all("the lease ran out")
+        fleet = await deps.store.heartbeat(deps.owner, first=not self.joined)
+        if not fleet.alive:
+            self._drop_all("declared dead by another sender")
+            fleet = await deps.store.heartbeat(deps.owner, first=True)
+        if deps.clock.monotonic() - began >= deps.lease_s:
+            return  # too late to count as a beat in time
+        self.good_until = began + deps.lease_s - min(MARGIN_S, deps.lease_s / 4)
+        self.joined = True
+        self._fleet_seen(fleet)
+        held = {seen.phone_no: seen for seen in fleet.leases if seen.owner == deps.owner}
+        for phone_no, owned in list(self.phones.items()):
+            if phone_no not in held or held[phone_no].token != owned.token:
+                self.drop(owned)
+        self._watch.look(fleet, began)
+        todo = plan(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
+        for owner in todo.dead:
+            await deps.store.forget(owner)
+        # ours by name, but neither in mind nor being opened; looked for before anything is given up
+        stale = [s for s in held.values() if s.phone_no not in self.phones and s.phone_no not in self._adopting]
+        if todo.release:
+            await self._give_up([seen for seen in todo.release if seen.phone_no in self.phones])
+        await self._take([*todo.take, *stale])
+        self._open_again(began)
+
+    async def _take(self, wanted: Sequence[Seen]) -> None:
+        if not wanted or self.stopping:
+            return
+        leases = await self._deps.store.take(self._deps.owner, wanted)
+        self._deps.meter.lease("taken", len(leases))
+        for lease in leases:
+            self._adopting[lease.phone.phone_no] = lease.token
+            self.spawn(self._adopt(lease))
+
+    async def _give_up(self, seen: Sequence[Seen]) -> None:
+        """For a new sender: first nothing more starts, then what is in flight ends, then the lease is free."""
+        leaving = [self.phones[one.phone_no] for one in seen]
+        for owned in leaving:
+            owned.closing = True
+        # the beat waits for this: it must not cost us the lease
+        deadline = self._deps.clock.monotonic() + min(DRAIN_S, self._deps.lease_s / 4)
+        while any(owned.busy for owned in leaving) and self._deps.clock.monotonic() < deadline:
+            await self._deps.clock.sleep(0.01)
+        for owned in leaving:
+            self.drop(owned)
+        await self._closed(one.phone_no for one in seen)
+        await self._deps.store.release(self._deps.owner, seen)
+        await self._deps.freed()
+        self._deps.meter.lease("released", len(seen))
+
+    async def _adopt(self, lease: Lease) -> None:
+        """Settles what a former owner left in the middle, opens the session, lets the phone start."""
+        deps, phone_no = self._deps, lease.phone.phone_no
+        owned = None
+        try:
+            await self._closed([phone_no])
+            owned = await self._make_owned(lease)
+            if owned is None or self.stopping or lease.token != self._adopting.get(phone_no):
+                return  # cannot be driven here, or was taken anew meanwhile
+            self.phones[phone_no] = owned
+            shard = self._place(phone_no)
+            await self._recover(owned, shard)
+            if deps.clock.monotonic() >= self.good_until:  # a session of the next owner would be ended by ours
+                self.drop(owned)
+                return
+            shard.add(owned)
+            assert self.sink is not None
+            owned.opened_at = deps.clock.monotonic()
+            await owned.provider.open(owned.phone, self.sink)
+        except BaseException:
+            if owned is not None:
+                self.drop(owned)  # and taken anew at the next beat
+            raise
+        finally:
+            if self._adopting.get(phone_no) == lease.token:
+                del self._adopting[phone_no]
+
+    def _open_again(self, now: float) -> None:
+        """Sessions that say they are up, while the network answers that they are down; and those of which no word came.
+
+        Networks let the last one in: a process that was frozen while it opened a phone ends the session of the owner
+        after it, and nobody tells that one; if it does so early, not even that its session was up.
+        """
+        since = max(now - self._deps.lease_s / 3, 0.0)  # the last beat
+        for phone_no, owned in self.phones.items():
+            denied = owned.session is SessionState.CONNECTED and owned.down_until > since
+            mute = owned.session is SessionState.CONNECTING and now - owned.opened_at >= REOPEN_S
+            if (
+                (denied or mute)
+                and phone_no not in self._adopting
+                and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S
+            ):
+                self._reopened[phone_no] = now
+                self._deps.log("session_reopened", phone=owned.row.phone_id)
+                self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))
+
+    async def _reopen(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+        await self._close(owned, before)
+        if self.phones.get(owned.row.phone_no) is owned and self.sink is not None:
+            await owned.provider.open(owned.phone, self.sink)
+
+    async def _make_owned(self, lease: Lease) -> Owned | None:
+        deps, row = self._deps, lease.phone
+        provider = deps.provider(row.provider)
+        try:
+            config = deps.config(row)
+        except CannotOpen as problem:
+            await self._say(lease, SessionState.UNAUTHORIZED, str(problem))
+            return None
+        if provider is None:
+            await self._say(lease, SessionState.OFFLINE, f"This gateway cannot drive {row.provider} phones.")
+            return None
+        policy = deps.policy(row)
+        phone = Phone(row.phone_no, row.phone_id, row.number, row.provider, config)
+        owned = Owned(row, lease.token, phone, provider, policy, await self.history(row, policy))
+        now, now_us = deps.clock.monotonic(), deps.clock.now_us()
+        owned.hold_until = now + max((row.hold_until_us or 0) - now_us, 0) / 1e6
+        owned.new_chats_until = now + max((row.new_chats_until_us or 0) - now_us, 0) / 1e6
+        return owned
+
+    async def _say(self, lease: Lease, state: SessionState, detail: str) -> None:
+        row = lease.phone
+        await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
+
+    async def history(self, row: PhoneRow, policy: Policy) -> History:
+        """What the phone sent lately, so that a new owner goes on at the same pace."""
+        if policy.free:
+            return History(policy)
+        now, now_us = self._deps.clock.monotonic(), self._deps.clock.now_us()
+        rows = await self._deps.store.pace(row.org_no, row.phone_no, now_us - round(policy.horizon_s * 1e6))
+        return load(policy, rows, now=now, now_us=now_us, first_connected_at_us=row.first_connected_at_us)
+
+    async def _recover(self, owned: Owned, shard: Shard) -> None:
+        deps, row = self._deps, owned.row
+        for job, token in await deps.store.interrupted(row.org_no, row.phone_no, owned.token):
+            verdict = interrupted(
+                starts=job.starts,
+                honours_client_id=owned.provider.honours_client_id(job.content, job.chat_id),
+                limits=deps.limits,
+            )
+            deps.log("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
+            shard.settle(owned, Settlement(job, owned.token, token, verdict))
+
+    def lost(self, phones: Iterable[tuple[int, int]]) -> None:
+        """(phone_no, token) that a write was refused for."""
+        for phone_no, token in phones:
+            owned = self.phones.get(phone_no)
+            if owned is not None and owned.token == token:
+                self.drop(owned)
+
+    def _drop_all(self, why: str) -> None:
+        if self.phones:
+            self._deps.warn("phones_dropped", why=why, phones=len(self.phones))
+        for owned in list(self.phones.values()):
+            self.drop(owned)
+
+    def drop(self, owned: Owned) -> None:
+        owned.closing = True
+        if self.phones.get(owned.row.phone_no) is owned:
+            del self.phones[owned.row.phone_no]
+            self._leave(owned.row.phone_no)
+            self._deps.meter.lease("dropped", 1)
+            self._closing[owned.row.phone_no] = self.spawn(self._close(owned, self._closing.get(owned.row.phone_no)))
+
+    async def _close(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await owned.provider.close(owned.row.phone_no)
+
+    async def _closed(self, phone_nos: Iterable[int]) -> None:
+        """A session is opened only after the one before it was closed."""
+        if closing := [self._closing[phone_no] for phone_no in phone_nos if phone_no in self._closing]:
+            await asyncio.wait(closing)
+
+    def spawn(self, work: Awaitable[None]) -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(self._supervised(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _supervised(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - supervised: one phone's trouble is not the others'
+            self._deps.warn("phone_failed", error=f"{type(error).__name__}: {error}")
+
+
+def _seen(owned: Owned) -> Seen:
+    return Seen(owned.row.org_no, owned.row.phone_no, None, owned.token)

@@ -1,0 +1,239 @@
+"""The sender: its phones' loops, their sessions, and a look around each second.
+
+Promise: see `ownership.py` and `shard.py`, which do the work; here they are put together and stopped in order.
+Known weakness: a hint that is lost costs a phone up to a second.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.ports.provider import SessionState
+from heliograph.ports.sender_store import Fleet
+from heliograph.sender.attempt import Attempt, ToldAttempt
+from heliograph.sender.org_rate_limit import OrgRate
+from heliograph.sender.owned_phone import Owned
+from heliograph.sender.phone_leases import DRAIN_S, Ownership, SenderDeps
+from heliograph.sender.provider_events import Inflow
+from heliograph.sender.send_loop import Shard
+
+LOOK_S = 1.0
+
+__all__ = ["Sender", "SenderDeps"]
+
+# phones of one shard before another is begun: while one waits for its commit the other works, but both write smaller
+# transactions, and of several senders beside each other each has few phones
+FULL = 50
+
+
+class Sender:
+    """Implements ports.wake.Wake for the phones it owns."""
+
+    def __init__(self, deps: SenderDeps) -> None:
+        self._deps = deps
+        self._org_rate = OrgRate(deps.org_per_second)
+        self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
+        self._places: dict[int, int] = {}  # phone_no → shard
+        plain = Attempt(deps.prepare, deps.store.network_id)
+        attempt = plain if deps.debug is None else ToldAttempt(plain, deps.debug)
+        self._shards = [
+            Shard(
+                deps.store,
+                attempt,
+                deps.clock,
+                limits=deps.limits,
+                meter=deps.meter,
+                chance=deps.chance,
+                org_rate=self._org_rate,
+                good_until=lambda: self._own.good_until,
+                lost=self._own.lost,
+                changed=self._read_again,
+                pressed=deps.pressed,
+                trip=self._pause,
+                warn=deps.warn,
+            )
+            for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
+        ]
+        self.inflow = Inflow(
+            deps.store,
+            deps.clock,
+            deps.meter,
+            owned=self._own.phones.get,
+            under_way=self._under_way,
+            changed=self._session,
+            pressed=deps.pressed,
+            warn=deps.warn,
+        )
+        self._own.sink = self.inflow
+
+    # -- what others ask
+
+    def phones(self, phone_nos: Iterable[int]) -> None:
+        """A hint: these phones may have work."""
+        for phone_no in phone_nos:
+            self._shard(phone_no).look(phone_no)
+
+    def phones_freed(self) -> None:
+        """A hint: another sender gave phones up."""
+        self._own.beat_soon()
+
+    @property
+    def owned(self) -> Mapping[int, Owned]:
+        return self._own.phones
+
+    @property
+    def ready(self) -> bool:
+        """It has joined the fleet and its lease is good."""
+        return self._own.joined and self._deps.clock.monotonic() < self._own.good_until
+
+    # -- its life
+
+    async def run(self) -> None:
+        """Until cancelled; `stop` first, for a hand-over."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.inflow.run())
+            for shard in self._shards:
+                group.create_task(shard.run())
+            group.create_task(self._own.run())
+            group.create_task(self._look())
+
+    async def stop(self) -> None:
+        """Starts nothing more, waits at most 2 s for what is in flight, and frees the phones for the next owner."""
+        self._own.stopping = True
+        await asyncio.gather(*(shard.stop(DRAIN_S) for shard in self._shards))
+        await self._own.leave()
+
+    # -- what happens to phones we own
+
+    async def _look(self) -> None:
+        """Each second: phones with work that no hint told of, and phones that a person changed."""
+        while True:
+            await self._deps.clock.sleep(LOOK_S)
+            try:
+                await self._look_once()
+            except Exception as error:  # noqa: BLE001 - supervised: the database may be away
+                self._deps.warn("look_failed", error=f"{type(error).__name__}: {error}")
+
+    async def _look_once(self) -> None:
+        deps = self._deps
+        known = [(owned.row.org_no, phone_no) for phone_no, owned in self._own.phones.items()]
+        if not known:
+            return
+        versions = await deps.store.versions(known)
+        for phone_no, owned in list(self._own.phones.items()):
+            version = versions.get(phone_no)
+            if version is None:
+                self._own.drop(owned)
+            elif version[0] != owned.row.updated_at_us:
+                await self._own.spawn(self._changed(owned))  # one phone's trouble is not the others'
+        now = deps.clock.monotonic()
+        quiet = [
+            (owned.row.org_no, n) for n, owned in self._own.phones.items() if owned.has_room and owned.due_at > now
+        ]
+        due = await deps.store.ready(quiet)
+        now_us, now = deps.clock.now_us(), deps.clock.monotonic()
+        for phone_no, due_us in due.items():
+            if due_us is not None and (found := self._own.phones.get(phone_no)) is not None:
+                found.due_at = min(found.due_at, now + max(due_us - now_us, 0) / 1e6)
+                if due_us <= now_us:
+                    self._shard(phone_no).look(phone_no)
+                else:
+                    self._shard(phone_no).set_timer()
+
+    def _read_again(self, owned: Owned) -> None:
+        if not owned.reading:
+            owned.reading = True
+            self._own.spawn(self._changed(owned))
+
+    async def _changed(self, owned: Owned) -> None:
+        try:
+            row = await self._deps.store.phone_row(owned.row.org_no, owned.row.phone_no)
+        finally:
+            owned.reading = False
+        if row is None:
+            return  # deleted: the look of each second drops it
+        restart = row.restarts != owned.row.restarts
+        repaced = row.pacing != owned.row.pacing
+        rekeyed = row.config != owned.row.config
+        owned.row = row
+        if repaced:
+            policy = self._deps.policy(row)
+            owned.pace(policy, await self._own.history(row, policy))
+            owned.history.in_flight = owned.in_flight
+        if rekeyed:
+            owned.phone = replace(owned.phone, config=self._deps.config(row))
+            self._own.spawn(owned.provider.open(owned.phone, self.inflow))
+        elif restart:
+            self._own.spawn(owned.provider.restart(row.phone_no))
+        self._shard(row.phone_no).look(row.phone_no)
+
+    def _session(self, phone_no: int, state: SessionState) -> None:
+        self._shard(phone_no).session(phone_no, state)
+        if (owned := self._own.phones.get(phone_no)) is not None:
+            owned.session = state
+            self._note_absence(owned, state)
+            owned.row = replace(owned.row, state=state.value)
+            self._deps.log("session", phone=owned.row.phone_id, state=state.value)
+
+    def _note_absence(self, owned: Owned, state: SessionState) -> None:
+        """After a long absence what waited is held for a person to look at, if that was asked for."""
+        now_us = self._deps.clock.now_us()
+        if owned.row.state != SessionState.CONNECTED and owned.down_since_us is None:
+            owned.down_since_us = owned.row.state_at_us
+        if state is not SessionState.CONNECTED:
+            owned.down_since_us = owned.down_since_us or now_us
+            return
+        down_us, owned.down_since_us = now_us - (owned.down_since_us or now_us), None
+        if 0 < self._deps.approve_after_s * 1_000_000 <= down_us and owned.row.paused_at_us is None:
+            owned.row = replace(owned.row, paused_at_us=now_us, paused_by="gateway")  # at once; written if need be
+            self._own.spawn(self._ask(owned, down_us / 3.6e9))
+
+    async def _ask(self, owned: Owned, hours: float) -> None:
+        row = owned.row
+        waiting = await self._deps.store.ready([(row.org_no, row.phone_no)])
+        if waiting.get(row.phone_no) is None:
+            owned.row = replace(owned.row, paused_at_us=None, paused_by=None)
+            self._shard(row.phone_no).look(row.phone_no)
+            return
+        why = f"It was away for {hours:.1f} h, and messages wait. Look at them, then resume it."
+        await self._deps.hold(row.org_no, row.phone_no, why)
+
+    def _pause(self, owned: Owned, why: str) -> None:
+        """Nothing more starts from this moment; the store and people learn of it right after."""
+        owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
+        self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
+        self._own.spawn(self._hold(owned, why))
+
+    async def _hold(self, owned: Owned, why: str) -> None:
+        """Until it is written: a pause that only this process knows of is one that nobody can end."""
+        while not owned.closing:
+            try:
+                await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
+            except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
+                self._deps.warn("pause_not_written", error=f"{type(error).__name__}: {error}")
+                await self._deps.clock.sleep(LOOK_S)
+            else:
+                return
+
+    def _joined(self, fleet: Fleet) -> None:
+        self._org_rate.senders = max(len(fleet.beats), 1)
+
+    def _under_way(self, job_id: JobId) -> bool:
+        return any(job_id in shard.in_flight for shard in self._shards)
+
+    def _shard(self, phone_no: int) -> Shard:
+        """The one that has the phone; any other has no ear for it."""
+        return self._shards[self._places.get(phone_no, 0)]
+
+    def _place(self, phone_no: int) -> Shard:
+        """A phone joins the first shard with room, or the one with the fewest."""
+        if phone_no not in self._places:
+            everywhere = list(self._places.values())
+            taken = [everywhere.count(n) for n in range(len(self._shards))]
+            self._places[phone_no] = next((n for n, count in enumerate(taken) if count < FULL), taken.index(min(taken)))
+        return self._shards[self._places[phone_no]]
+
+    def _leave(self, phone_no: int) -> None:
+        self._shard(phone_no).remove(phone_no)
+        self._places.pop(phone_no, None)

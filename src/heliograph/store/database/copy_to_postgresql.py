@@ -1,0 +1,109 @@
+"""Moves a whole installation from a SQLite file to an empty PostgreSQL database.
+
+Promise: all or nothing: one transaction over there, and before it commits every table is read back and compared by
+count and checksum. The old file is only read, under its lock, so that no server can write to it meanwhile.
+Known weakness: statements are made from table names here, because what is moved is every column of every table.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph.domain.errors import CannotStart
+from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.sqlite import connect
+
+CHUNK = 5000
+# who is alive belongs to the old processes; what the schema is, the new database says itself
+_LEFT_BEHIND = frozenset({"senders", "pulse", "schema_migrations"})
+# parents first
+_FIRST = ("orgs", "api_keys", "phones")
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    table: str
+    rows: int
+    checksum: str
+
+
+async def transfer(new: PostgresShell, *, path: str, told: Callable[[Moved], None]) -> Sequence[Moved]:
+    """The schemas of both are up to date, and the file's lock is ours. `told` hears of each table."""
+    source = connect(path, read_only=True)
+    moved: list[Moved] = []
+    try:
+        async with new.connection() as target, target.transaction():
+            # an organisation without phones or jobs is one all the same: somebody may hold its key
+            if await target.fetchval("SELECT count(*) FROM orgs"):
+                raise CannotStart("The PostgreSQL database already holds an installation: name an empty one.")
+            for table in reversed(tables(source)):
+                await target.execute(f"DELETE FROM {table}")
+            for table in tables(source):
+                moved.append(await _move(source, target, table))
+                told(moved[-1])
+            await target.execute("UPDATE leases SET owner = NULL")
+    finally:
+        source.close()
+    return moved
+
+
+def tables(source: sqlite3.Connection) -> list[str]:
+    """Parents before children."""
+    rows = source.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    found = {row[0] for row in rows} - _LEFT_BEHIND
+    return [*_FIRST, *sorted(found - set(_FIRST))]
+
+
+async def _move(source: sqlite3.Connection, target: Any, table: str) -> Moved:
+    described = source.execute(f"PRAGMA table_info({table})").fetchall()
+    columns = [row["name"] for row in described]
+    keys = [row["name"] for row in sorted(described, key=lambda row: row["pk"]) if row["pk"]]
+    listed = ", ".join(columns)
+    sent = _Sum()
+    cursor = source.execute(f"SELECT {listed} FROM {table}")
+    while chunk := [tuple(row) for row in cursor.fetchmany(CHUNK)]:
+        sent.add(chunk)
+        await target.copy_records_to_table(table, records=chunk, columns=columns)
+    arrived = _Sum()
+    async for chunk in _read_back(target, f"SELECT {listed} FROM {table}"):
+        arrived.add(chunk)
+    if (sent.rows, sent.digest()) != (arrived.rows, arrived.digest()):
+        raise CannotStart(
+            f"Table {table}: {sent.rows} rows left, {arrived.rows} arrived, or they differ. Nothing was moved."
+        )
+    identity = (
+        await target.fetchval("SELECT pg_get_serial_sequence($1, $2)", table, keys[0]) if len(keys) == 1 else None
+    )
+    if identity:
+        await target.execute(
+            f"SELECT setval('{identity}', (SELECT coalesce(max({keys[0]}), 0) + 1 FROM {table}), false)"
+        )
+    return Moved(table, arrived.rows, arrived.digest())
+
+
+async def _read_back(target: Any, query: str) -> AsyncIterator[list[tuple[Any, ...]]]:
+    chunk: list[tuple[Any, ...]] = []
+    async for record in target.cursor(query, prefetch=CHUNK):
+        chunk.append(tuple(record))
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    yield chunk
+
+
+class _Sum:
+    """Count and checksum of rows, whatever their order: the sum of each row's hash."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._sum = 0
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        for row in rows:
+            self.rows += 1
+            self._sum += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big")
+
+    def digest(self) -> str:
+        return f"{self._sum % (1 << 128):032x}"

@@ -1,0 +1,112 @@
+"""Rows to values and back: the one place that knows the order of columns.
+
+Weakness: positions, not names, for speed; the shared `$columns` lists in `sql/` and these functions change together.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Event, Job, KeyRow, OrgRow, Outgoing, PhoneRow
+from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.messages.content import Content, Kind, decode_content
+
+_STATES = {state.value: state for state in State}
+_LANES = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+_NOTHING = Content(Kind.TEXT)
+
+
+def readable(content: str) -> Content:
+    """For people: a message that cannot be read, which nobody sends, is shown without words."""
+    try:
+        return decode_content(content)
+    except msgspec.DecodeError:
+        return _NOTHING
+
+
+def job_of(row: Iterable[Any]) -> Job:
+    """From `$columns(job)`; further columns are left alone."""
+    (
+        job_id, org_no, phone_no, chat_id, lane, seq, state, content, attempts, starts, maybe_sent, ack, reason, detail,
+        not_before, expires_at, broadcast_no, schedule_no, performed_by, provider_message_id, author, events, queued_at,
+        started_at, sent_at, delivered_at, read_at, settled_at, *_,
+    ) = row  # fmt: skip
+    return Job(
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, readable(content), attempts, starts,
+        maybe_sent == 1, broadcast_no, queued_at, _STATES[state], ack, reason, detail, not_before, expires_at,
+        schedule_no, performed_by, provider_message_id, author, events, started_at, sent_at, delivered_at, read_at,
+        settled_at,
+    )  # fmt: skip
+
+
+def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> Outgoing:
+    """From `$columns(started)`. Raises DecodeError for a message that cannot be read, unless `decode` does not."""
+    job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = row
+    return Outgoing(
+        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode(content), attempts, starts,
+        maybe_sent == 1, broadcast_no, queued_at,
+    )  # fmt: skip
+
+
+def event_of(row: Iterable[Any]) -> Event:
+    job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail = row
+    return Event(JobId(job_id), n, at, kind, before, after, ack, attempt, token, actor, reason, detail)
+
+
+def event_row(
+    org_no: int, event: Event
+) -> tuple[int, int, int, int, str, str | None, str, int, int, int, str, str | None, str | None]:
+    """For `events_insert`."""
+    return (
+        org_no, event.job_id, event.n, event.at_us, event.kind, event.before, event.after, event.ack, event.attempt,
+        event.token, event.actor, event.reason, event.detail,
+    )  # fmt: skip
+
+
+def phone_of(row: Any) -> PhoneRow:
+    """From `$columns(phone)`."""
+    return PhoneRow(
+        phone_no=row["phone_no"],
+        org_no=row["org_no"],
+        org_id=row["org_id"],
+        phone_id=row["phone_id"],
+        number=row["number"],
+        provider=row["provider"],
+        name=row["name"],
+        image=row["image"],
+        labels=tuple(msgspec.json.decode(row["labels"], type=list[str])),
+        state=row["state"],
+        state_detail=row["state_detail"],
+        state_at_us=row["state_at"],
+        pacing=row["pacing"],
+        config=row["config"],
+        paused_at_us=row["paused_at"],
+        paused_by=row["paused_by"],
+        hold_until_us=row["hold_until"],
+        hold_reason=row["hold_reason"],
+        new_chats_until_us=row["new_chats_until"],
+        first_connected_at_us=row["first_connected_at"],
+        created_at_us=row["created_at"],
+        updated_at_us=row["updated_at"],
+        restarts=row["restarts"],
+    )
+
+
+def key_of(row: Any) -> KeyRow:
+    return KeyRow(
+        key_no=row["key_no"],
+        org_no=row["org_no"],
+        org_id=row["org_id"],
+        org_name=row["org_name"],
+        name=row["name"],
+        prefix=row["prefix"],
+        created_at_us=row["created_at"],
+        revoked_at_us=row["revoked_at"],
+        last_used_at_us=row["last_used_at"],
+    )
+
+
+def org_of(row: Any) -> OrgRow:
+    return OrgRow(row["org_no"], row["org_id"], row["name"], row["created_at"])

@@ -1,0 +1,296 @@
+"""The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
+
+Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
+back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
+Weakness: a very long unit holds up all others; none may scan a backlog.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.database.migrate import TABLE, pending
+from heliograph.store.database.queries import Query, queries, query_for
+from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
+from heliograph.store.database.unit import Rows, Statement, Unit
+
+T = TypeVar("T")
+GROUP = 256  # units in one commit
+READERS = 2
+_CHECKPOINT_PAGES = 4000
+# small: what the system keeps of the file is as near, and a backlog must not show in our memory
+WRITER_KIB = 2048
+READER_KIB = 512
+
+_json = msgspec.json.Encoder()
+_QUERIES = queries("sqlite")
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection with every pragma set and read back."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA cache_size=-{READER_KIB if read_only else WRITER_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA journal_size_limit=67108864")
+    if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        raise CannotStart(f"{path}: SQLite did not accept synchronous=FULL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        raise CannotStart(f"{path}: SQLite did not accept journal_mode=WAL; is it on a network file system?")
+    if read_only:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
+    query = _QUERIES.get(statement.name) or query_for(statement.name, "sqlite")
+    if query is None:
+        return []  # the query exists only for the other database
+    if statement.rows is None:
+        return connection.execute(query.sql, dict(statement.params)).fetchall()
+    if query.each:
+        found: list[Any] = []
+        for row in statement.rows:
+            params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
+            found += connection.execute(query.sql, params).fetchall()
+        return found
+    rows = encode_rows(query, statement.rows)
+    return connection.execute(query.sql, {**statement.params, "rows": rows}).fetchall()
+
+
+def encode_rows(query: Query, rows: Sequence[Sequence[Any]]) -> str:
+    """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
+    return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
+
+
+def drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:
+    """Runs a unit to its end on an open transaction."""
+    try:
+        statement = next(unit)
+        while True:
+            statement = unit.send(execute(connection, statement))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class _Work:
+    make: Callable[[], Unit[Any]]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+
+
+class SqliteShell:
+    """Runs units on one file. `committed(seconds, units)` is told of every commit."""
+
+    dialect = "sqlite"
+
+    def __init__(
+        self, path: str, committed: Callable[[float, int], None], monotonic: Callable[[], float], *, lock: bool = True
+    ) -> None:
+        self._path = real_path(path)
+        self._committed = committed
+        self._monotonic = monotonic
+        self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self.trouble: str | None = None
+        self._lock = lock
+        self._lock_file: int | None = None
+        self._closed = False
+
+    async def open(self, *, migrate: bool = True) -> None:
+        """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
+        check_names(self._path)
+        if self._lock:
+            self._lock_file = take_lock(self._path)
+        try:
+            writer = connect(self._path)
+            _migrate(writer, migrate, self._path)
+            readers = [connect(self._path, read_only=True) for _ in range(READERS)]
+        except sqlite3.Error as error:
+            self._release_lock()
+            if is_full(self._path, error):
+                raise disk_full(self._path) from None
+            raise CannotStart(f"The database {self._path} cannot be opened: {error}.") from None
+        except CannotStart:
+            self._release_lock()
+            raise
+        self._threads = [threading.Thread(target=self._write, args=(writer,), name="sqlite-writer", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._read, args=(each,), name=f"sqlite-reader-{n}", daemon=True)
+            for n, each in enumerate(readers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def close(self) -> None:
+        """Everything handed in before is committed; what comes later is refused."""
+        self._closed = True
+        self._writes.put(None)
+        for _ in range(READERS):
+            self._reads.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._threads = []
+        self._release_lock()
+
+    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
+        return await self._submit(self._writes, make)
+
+    async def read(self, make: Callable[[], Unit[T]]) -> T:
+        """A unit that changes nothing, on a snapshot of what is committed."""
+        return await self._submit(self._reads, make)
+
+    def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._closed:
+            future.set_exception(Unavailable("The gateway is stopping.", retry_after_s=2))
+        else:
+            to.put(_Work(make, loop, future))
+        return future
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        ended = False
+        while not ended:
+            work = self._writes.get()
+            if work is None:
+                break
+            group = [work]
+            while len(group) < GROUP:
+                try:
+                    more = self._writes.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    ended = True
+                    break
+                group.append(more)
+            began = self._monotonic()
+            _answer(_commit(connection, group, self._refused))
+            self._committed(self._monotonic() - began, len(group))
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+    def _refused(self, error: BaseException) -> None:
+        if isinstance(error, Unavailable):
+            self.trouble = error.message
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        while (work := self._reads.get()) is not None:
+            try:
+                connection.execute("BEGIN")
+                value: Any = drive(connection, work.make())
+                error: BaseException | None = None
+            except Exception as raised:  # noqa: BLE001 - supervised: the caller gets it
+                value, error = None, _plain(raised)
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("COMMIT")
+            _answer([(work, value, error)])
+        connection.close()
+
+    def _release_lock(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+_Result = tuple[_Work, Any, BaseException | None]
+
+
+def _unheard(_error: BaseException) -> None: ...
+
+
+def _commit(
+    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _unheard
+) -> list[_Result]:
+    """One transaction for the whole group; those that fail alone fail alone, and `refused` hears of them."""
+    results: list[_Result] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for work in group:
+            connection.execute("SAVEPOINT unit")
+            try:
+                results.append((work, drive(connection, work.make()), None))
+            except Exception as raised:
+                if not connection.in_transaction:  # SQLite itself rolled back (disk full): all of the group is undone
+                    raise
+                connection.execute("ROLLBACK TO unit")
+                results.append((work, None, _plain(raised)))
+                refused(_plain(raised))
+            connection.execute("RELEASE unit")
+        faultpoint("commit.before")
+        connection.execute("COMMIT")
+        faultpoint("commit.after")
+    except Exception as raised:  # noqa: BLE001 - supervised: nothing of the group was committed
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        refused(_plain(raised))
+        return [(work, None, _plain(raised)) for work in group]
+    return results
+
+
+def _plain(error: Exception) -> BaseException:
+    """A full disk or a broken file becomes a refusal that may be tried again; anything else is a defect and stays."""
+    if isinstance(error, sqlite3.OperationalError):
+        return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
+    return error
+
+
+def _answer(results: list[_Result]) -> None:
+    """One wake-up of the event loop for all."""
+    loops = {work.loop for work, _, _ in results}
+    for loop in loops:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            loop.call_soon_threadsafe(_settle, [each for each in results if each[0].loop is loop])
+
+
+def _settle(results: list[_Result]) -> None:
+    for work, value, error in results:
+        if work.future.done():
+            continue
+        if error is None:
+            work.future.set_result(value)
+        else:
+            work.future.set_exception(error)
+
+
+def _migrate(connection: sqlite3.Connection, allowed: bool, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(TABLE)
+        rows = connection.execute("SELECT version, checksum, compatible FROM schema_migrations").fetchall()
+        todo = pending({row[0]: (row[1], row[2] == 1) for row in rows})
+        if todo and not allowed:
+            raise CannotStart(f"The database {path} has an older schema: run `heliograph migrate`.")
+        for migration in todo:
+            for text in migration.statements("sqlite"):
+                connection.execute(text)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, CAST(unixepoch('subsec') * 1000000 AS INTEGER))"
+                if sqlite3.sqlite_version_info >= (3, 42)
+                else "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, CAST(strftime('%s') AS INTEGER) * 1000000)",
+                (migration.version, migration.name, migration.checksum, int(migration.compatible)),
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,32 @@
+"""Whether the store takes writes: what `/readyz` and `/metrics` say of it.
+
+Promise: a write that was refused shows at once, and no longer than a second or two after one of about the size of a
+message goes through again. While all is well nothing is written for it.
+Known weakness: a process that writes nothing, such as one that only accepts messages while none come, does not see that
+the store would refuse.
+"""
+
+from contextlib import suppress
+
+from heliograph.domain.errors import Unavailable
+from heliograph.ports.clock import Clock
+from heliograph.store.database.database import Shell
+from heliograph.store.database.unit import run
+
+EVERY_S = 1.0
+_TIMES = 1000  # the filler is the time, so often: 16 kB, each time other ones
+
+
+async def keep_pulse(shell: Shell, clock: Clock) -> None:
+    """Until cancelled."""
+    while True:
+        await clock.sleep(EVERY_S)
+        if shell.trouble is not None:
+            with suppress(Unavailable):
+                await feel_pulse(shell, clock.now_us())
+
+
+async def feel_pulse(shell: Shell, now_us: int) -> None:
+    """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
+    await shell.write(lambda: run("pulse", now=now_us, filler=f"{now_us}" * _TIMES))
+    shell.trouble = None

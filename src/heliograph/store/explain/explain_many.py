@@ -1,0 +1,139 @@
+"""The sentences of many messages at once, for lists and pages: what `explain` says of each, with a few reads for all.
+
+Promise: a number of searches that does not grow with the queue: some for each phone, and a few for all messages.
+Weakness: of phones beyond the first fifty, pauses and states are told, but not their pace; how many stand before a
+message in its own chat is counted for the first two hundred that are not the next of their chat.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph.domain.explain.explanation import MOST_AHEAD, Facts, Hold, explain
+from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.states import Class, State
+from heliograph.domain.messages.phone_numbers import zones_of
+from heliograph.domain.pacing.next_start import History, Policy
+from heliograph.domain.pacing.quiet_hours import quiet_until
+from heliograph.store.database.rows import phone_of
+from heliograph.store.database.unit import Rows, Unit, batch, one, run
+from heliograph.store.explain.load_facts import (
+    ahead_in_list,
+    ahead_of,
+    history_of,
+    hold_of,
+    of_lane,
+    pace_of,
+    policy_of,
+)
+
+PACED = 50
+COUNTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Phone:
+    """`history` None: not looked up."""
+
+    row: PhoneRow
+    policy: Policy
+    history: History | None
+    holds: Mapping[str, Hold]
+    unowned: bool
+    queue: Rows
+
+
+def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
+    """In the order of `jobs`, which are of one organisation."""
+    waiting = [job for job in jobs if job.state is State.QUEUED]
+    phones: dict[int, _Phone] = {}
+    for phone_no in dict.fromkeys(job.phone_no for job in waiting):
+        found = yield from _phone(waiting[0].org_no, phone_no, now_us, paced=len(phones) < PACED)
+        if found is not None:
+            phones[phone_no] = found
+    keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.lane)) for job in waiting))
+    lanes = {(row["phone_no"], row["chat_id"], row["lane"]): row for row in (yield from batch("explain_lanes", keys))}
+    bare = [key[:3] for key in keys if key[1:] not in lanes]  # recipients that are no jobs yet
+    known = {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", bare))}
+    behind = yield from _behind(waiting, lanes)
+    fed = yield from _fed(waiting)
+    sentences = []
+    for job in jobs:
+        phone = phones.get(job.phone_no) if job.state is State.QUEUED else None
+        if phone is None:
+            sentences.append(explain(Facts(job=job, now_us=now_us)).sentence)
+            continue
+        lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
+        new = (job.phone_no, job.chat_id) not in known if lane is None else lane["class"] == Class.NEW
+        facts = _facts(job, phone, lane, now_us, new_chat=new, ahead_in_chat=behind.get(job.job_id), fed=fed)
+        sentences.append(explain(facts).sentence)
+    return sentences
+
+
+def _facts(
+    job: Job,
+    phone: _Phone,
+    lane: Any,
+    now_us: int,
+    *,
+    new_chat: bool,
+    ahead_in_chat: int | None,
+    fed: Mapping[int, int],
+) -> Facts:
+    policy, history = phone.policy, phone.history
+    return Facts(
+        job=job,
+        now_us=now_us,
+        phone=phone.row,
+        ahead=_ahead(job, phone.queue, fed),
+        ahead_in_chat=ahead_in_chat,
+        unowned=phone.unowned,
+        phone_hold=phone.holds.get("phone"),
+        chat_hold=phone.holds.get(f"chat:{job.chat_id}"),
+        broadcast_hold=phone.holds.get(f"broadcast:{job.broadcast_no}"),
+        new_chat=new_chat,
+        quiet_until_us=None if policy.quiet is None else quiet_until(policy.quiet, zones_of(job.chat_id), now_us),
+        **of_lane(lane, now_us),
+        pace=None if history is None else pace_of(policy, history, now_us, job.chat_id, new_chat),
+    )
+
+
+def _ahead(job: Job, queue: Rows, fed: Mapping[int, int]) -> int:
+    if job.events or job.broadcast_no is None:
+        return ahead_of(job, queue)
+    return ahead_in_list(job, queue, fed.get(job.broadcast_no, job.seq))
+
+
+def _fed(waiting: Sequence[Job]) -> Unit[dict[int, int]]:
+    """How far the broadcasts have come of which some messages are recipients still."""
+    found = {}
+    for job in waiting:
+        if job.events == 0 and job.broadcast_no is not None and job.broadcast_no not in found:
+            row = yield from one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
+            if row is not None:
+                found[job.broadcast_no] = row["fed"]
+    return found
+
+
+def _phone(org_no: int, phone_no: int, now_us: int, *, paced: bool) -> Unit[_Phone | None]:
+    where = {"org_no": org_no, "phone_no": phone_no}
+    found = yield from one("phone_by_no", **where)
+    if found is None:
+        return None
+    row = phone_of(found)
+    policy = policy_of(row)
+    history = (yield from history_of(policy, row, now_us)) if paced else None
+    holds = {each["what"]: hold_of(each) for each in (yield from run("holds_of_phone", **where))}
+    owner = yield from one("explain_owner", **where)
+    queue = yield from run("explain_queue", **where)
+    return _Phone(row, policy, history, holds, owner is None or owner["owner"] is None, queue)
+
+
+def _behind(waiting: Sequence[Job], lanes: Mapping[tuple[int, str, int], Any]) -> Unit[dict[int, int]]:
+    later = []
+    for job in waiting:
+        lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
+        if lane is not None and lane["head_job"] is not None and lane["head_job"] != job.job_id and job.events:
+            later.append((job.org_no, job.phone_no, job.chat_id, int(job.lane), job.seq, job.job_id))
+    rows = yield from batch("explain_behind", later[:COUNTED], most=MOST_AHEAD + 1)
+    return {row["job_id"]: row["ahead"] for row in rows}

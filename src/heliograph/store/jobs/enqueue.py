@@ -1,0 +1,148 @@
+"""TX1: checked messages become queued jobs, many in one transaction.
+
+Promise: after the commit each job has its place in the order, its event and (if asked) its idempotency key, together.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneGone
+from heliograph.domain.messages.chat import is_group
+from heliograph.domain.messages.content import encode_content
+from heliograph.store.accounts import idempotency
+from heliograph.store.database.unit import Unit, batch
+from heliograph.store.jobs.lanes import INTAKE
+
+_Terms = tuple[int | None, int | None, int | None]  # expires at, broadcast, schedule
+_NO_TERMS: _Terms = (None, None, None)
+_ByActor = dict[str, list[tuple[Any, ...]]]
+
+
+def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
+    """The results are in the order of `jobs`; within a phone and lane, that order is the order of sending."""
+    results: list[EnqueueResult | None] = [None] * len(jobs)
+    fresh = yield from _take_keys(jobs, results, now_us)
+    places = yield from _take_places([jobs[n] for n in fresh])
+    rows: _ByActor = {}  # by who asked: of one batch nearly always the same
+    terms: dict[int, _Terms] = {}
+    answers: list[tuple[int, str, int]] = []
+    heads: dict[tuple[int, int, str, int], tuple[int, int]] = {}
+    to_groups: list[tuple[int, JobId]] = []
+    for n in fresh:
+        job = jobs[n]
+        org_no, job_id, phone_no, chat_id, lane = job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane)
+        place = places.get((phone_no, lane))
+        if place is None:
+            results[n] = PhoneGone()
+            if job.idempotency:
+                yield from idempotency.release(org_no, job.idempotency)
+            continue
+        seq, ahead = place
+        place[0], place[1] = seq + 1, ahead + 1
+        results[n] = Enqueued(job_id, ahead)
+        row = (org_no, job_id, phone_no, chat_id, lane, seq, encode_content(job.content))
+        if (theirs := rows.get(job.performed_by)) is None:
+            rows[job.performed_by] = [row]
+        else:
+            theirs.append(row)
+        if job.expires_at_us is not None or job.broadcast_no is not None or job.schedule_no is not None:
+            terms[job_id] = (job.expires_at_us, job.broadcast_no, job.schedule_no)
+        if (head := (org_no, phone_no, chat_id, lane)) not in heads:
+            heads[head] = (seq, job_id)
+        if is_group(chat_id):
+            to_groups.append((org_no, job_id))
+        if job.idempotency:
+            answers.append((org_no, job.idempotency.key, ahead))
+    yield from batch("jobs_enqueue", _Whole(rows, terms), now=now_us)  # PostgreSQL's, which then is done with these
+    for actor, theirs in rows.items():
+        if terms:
+            wide = [(*row, *terms.get(row[1], _NO_TERMS)) for row in theirs]
+            yield from batch("jobs_insert", wide, actor=actor, now=now_us)
+        else:
+            yield from batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
+    yield from batch("jobs_author", to_groups)
+    yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
+    for actor, theirs in rows.items():
+        yield from batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
+    yield from batch("idempotency_answer", answers)
+    return results  # type: ignore[return-value]  # each has one now
+
+
+class _Whole(Sequence[Sequence[Any]]):
+    """All rows with all their columns, put together only for the database that reads them."""
+
+    def __init__(self, rows: _ByActor, terms: dict[int, _Terms]) -> None:
+        self._rows = rows
+        self._terms = terms
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for actor, rows in self._rows.items():
+            for row in rows:
+                yield (*row, *self._terms.get(row[1], _NO_TERMS), actor)
+
+    def __getitem__(self, n: Any) -> Any:
+        return list(self)[n]
+
+
+def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_us: int) -> Unit[list[int]]:
+    """Settles replays and clashes in `results`; gives the places in `jobs` of those to be queued."""
+    wanted: dict[tuple[int, str], int] = {}
+    for n, job in enumerate(jobs):
+        if job.idempotency is not None:
+            wanted.setdefault((job.org_no, job.idempotency.key), n)
+    if not wanted:
+        return list(range(len(jobs)))
+    rows = [
+        (org_no, key, keyed.fingerprint.hex(), jobs[n].job_id)
+        for (org_no, key), n in sorted(wanted.items())
+        if (keyed := jobs[n].idempotency)
+    ]
+    taken = {(row["org_no"], row["key"]) for row in (yield from batch("idempotency_take", rows, now=now_us))}
+    fresh: list[int] = []
+    repeats: list[int] = []
+    for n, job in enumerate(jobs):
+        if job.idempotency is None:
+            fresh.append(n)
+            continue
+        name = (job.org_no, job.idempotency.key)
+        (fresh if name in taken and wanted[name] == n else repeats).append(n)
+    for n in repeats:
+        results[n] = yield from _replay(jobs[n])
+    return fresh
+
+
+def _replay(job: NewJob) -> Unit[EnqueueResult]:
+    assert job.idempotency is not None
+    earlier = yield from idempotency.find(job.org_no, job.idempotency)
+    if earlier is None or not earlier.same or earlier.job_id is None:
+        return KeyReused()
+    if earlier.position is None:
+        # the first request with this key is in this very batch and not numbered yet: let it run alone afterwards
+        raise SameBatch(job.idempotency.key)
+    return Enqueued(earlier.job_id, earlier.position, replayed=True)
+
+
+class SameBatch(Exception):
+    """Two requests with one key arrived together: the batch is run again one by one."""
+
+
+def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], list[int]]]:
+    """For each phone and lane: the first free seq, and how many jobs stand before it."""
+    counts: dict[tuple[int, int, int], int] = {}
+    for job in jobs:
+        place = (job.org_no, job.phone_no, int(job.lane))
+        counts[place] = counts.get(place, 0) + 1
+    lanes = sorted(counts)
+    if len(lanes) > 1:  # a single row is locked by its update
+        yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
+    moved = yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])
+    taken = {place[1:]: count for place, count in counts.items()}  # a phone belongs to one organisation
+    places = {}
+    for phone_no, lane_no, next_seq, ahead in moved:
+        count = taken[phone_no, lane_no]
+        places[phone_no, lane_no] = [next_seq - count, ahead - count]
+    return places

@@ -1,0 +1,148 @@
+"""Lanes and counters: what every change of a queue ends with.
+
+Promise: a lane that has work has a head, and the counters change in the transaction that changes the jobs.
+"""
+
+from collections.abc import Sequence
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.states import Class
+from heliograph.store.database.unit import Unit, batch, run
+
+LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
+INTAKE, ENGINE = 0, 1  # the sides of the counters
+MOST_ALIKE = 2  # kinds of change that are worth a statement each
+
+
+class Counts:
+    """Changes of the counters, gathered for one statement."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[int, int, int], list[int]] = {}
+        self._broadcasts: dict[tuple[int, int], list[int]] = {}
+
+    def add(
+        self, place: tuple[int, int, int], *, waiting: int = 0, active: int = 0, completed: int = 0, failed: int = 0
+    ) -> None:
+        change = self._changes.get(place)
+        if change is None:
+            self._changes[place] = [waiting, active, completed, failed]
+            return
+        change[0] += waiting
+        change[1] += active
+        change[2] += completed
+        change[3] += failed
+
+    def broadcast(
+        self,
+        org_no: int,
+        broadcast_no: int | None,
+        *,
+        sent: int = 0,
+        failed: int = 0,
+        delivered: int = 0,
+        read: int = 0,
+    ) -> None:
+        """What became of a broadcast's message; nothing for other messages."""
+        if broadcast_no is None:
+            return
+        change = self._broadcasts.setdefault((org_no, broadcast_no), [0, 0, 0, 0])
+        for n, by in enumerate((sent, failed, delivered, read)):
+            change[n] += by
+
+    def rows(self, side: int) -> list[tuple[int, ...]]:
+        return [(*place, side, *change) for place, change in sorted(self._changes.items()) if any(change)]
+
+    def alike(self) -> dict[tuple[int, ...], list[tuple[int]]]:
+        """(org_no, lane, change) → phones. Under load most change alike: each sent one message, and began one."""
+        found: dict[tuple[int, ...], list[tuple[int]]] = {}
+        for (org_no, phone_no, lane), change in self._changes.items():
+            if any(change):
+                found.setdefault((org_no, lane, *change), []).append((phone_no,))
+        return found
+
+    def broadcasts(self) -> list[tuple[int, ...]]:
+        return [(*which, *change) for which, change in sorted(self._broadcasts.items()) if any(change)]
+
+
+def tally(side: int, counts: Counts) -> Unit[None]:
+    """Writes the counters of one side (INTAKE, ENGINE), then broadcasts': the last of all locks."""
+    alike = counts.alike()
+    if len(alike) <= MOST_ALIKE:
+        for (org_no, lane, waiting, active, completed, failed), phones in alike.items():
+            yield from batch(
+                "queues_count_alike", phones, org_no=org_no, lane=lane, side=side, waiting=waiting, active=active,
+                completed=completed, failed=failed,
+            )  # fmt: skip
+    else:
+        yield from batch("queues_count", counts.rows(side))
+    broadcasts = counts.broadcasts()
+    yield from batch("broadcast_count_lock", [row[:2] for row in broadcasts])
+    yield from batch("broadcast_count", broadcasts)
+
+
+def on_their_way(lanes: Sequence[LaneKey]) -> Unit[list[JobId]]:
+    """What those of these lanes that are busy have on its way."""
+    rows = yield from batch("lanes_on_their_way", lanes)
+    return [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
+
+
+def on_the_way_of(org_no: int, phone_no: int) -> Unit[list[JobId]]:
+    """What a phone has on its way."""
+    lanes = yield from run("lanes_busy_of_phone", org_no=org_no, phone_no=phone_no)
+    return (yield from on_their_way([(row[0], row[1], row[2], row[3]) for row in lanes]))
+
+
+def chats_known(chats: Sequence[tuple[int, int, str]], now_us: int) -> Unit[None]:
+    """These chats are no new ones any more, and what waits for them does not count as such.
+
+    A lane that a caller feeds at this very moment keeps its class: it cannot see us yet. Whoever has to hold new chats
+    back looks at the chat once more.
+    """
+    yield from batch("chats_known", chats, now=now_us)
+    yield from batch("lanes_known", chats)
+
+
+class Relink:
+    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message that
+    was sent just now; `known`: which was the first to its chat. `since`: nothing of the lane waits before this place,
+    if that is known better than by the lane's row.
+    """
+
+    __slots__ = ("known", "not_before_us", "sent", "since", "waits_for")
+
+    def __init__(
+        self,
+        not_before_us: int | None = None,
+        waits_for: int | None = None,
+        *,
+        known: bool = False,
+        sent: JobId | None = None,
+        since: int | None = None,
+    ) -> None:
+        self.not_before_us = not_before_us
+        self.waits_for = waits_for
+        self.known = known
+        self.sent = sent
+        self.since = since
+
+
+def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
+    """Gives each lane its next waiting job, or removes it; the lanes must be locked (see `lanes_lock`).
+
+    The look for the next job is a statement of its own after the lock: in one statement a message that is being
+    enqueued at the same time would be missed, and its chat would stand still for ever.
+    """
+    sets, drops = [], []
+    wanted = sorted((*key, how.since) for key, how in lanes.items())
+    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from batch("lanes_heads", wanted)):
+        key = (org_no, phone_no, chat_id, lane)
+        how = lanes[key]
+        if job_id is None and how.not_before_us is None:
+            drops.append(key)
+        else:
+            status = "ready" if how.not_before_us is None else "delayed"
+            known = int(Class.KNOWN) if how.known else None
+            sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
+    yield from batch("lanes_set", sets)
+    yield from batch("lanes_drop", drops)

@@ -1,0 +1,270 @@
+"""TX4: the network's word on messages moves the ladder, and settles what was uncertain.
+
+Promise: a rung once reached is never left, a repeated receipt changes nothing, and each rung has one event.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from heliograph.domain.jobs.ids import JobId, parse_job_id
+from heliograph.domain.jobs.job import Event
+from heliograph.domain.jobs.states import Ack, State, climbed
+from heliograph.domain.messages.chat import is_group
+from heliograph.domain.pacing.safety import start_word, stop_word
+from heliograph.ports.provider import Inbound, Receipt
+from heliograph.ports.sender_store import Applied, PhoneReceipts
+from heliograph.store.database.rows import event_row
+from heliograph.store.database.unit import Unit, batch
+from heliograph.store.jobs.lanes import ENGINE, Counts, LaneKey, Relink, chats_known, relink, tally
+
+JobKey = tuple[int, int, JobId]  # org_no, phone_no, job
+# which counter of its queue a job is in
+_COUNTED = {"uncertain": "active", "queued": "waiting", "sent": "completed", "failed": "failed"}
+
+
+def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Applied]:
+    """For several phones at once; those that are no longer ours are left out and named."""
+    fences = sorted({(one.org_no, one.phone_no, one.token) for one in received})
+    ours = {row[0] for row in (yield from batch("fence", fences))}
+    kept = [one for one in received if one.phone_no in ours]
+    by_job, unknown = yield from _resolve(kept)
+    orphans = [
+        (one.org_no, one.phone_no, r.provider_message_id, r.ack, r.at_us, r.code, r.detail)
+        for one, r in unknown
+        if r.provider_message_id
+    ]
+    yield from batch("orphans_keep", orphans, now=now_us)
+    counts, events = Counts(), []  # type: ignore[var-annotated]
+    tokens = {one.phone_no: one.token for one in kept}
+    changed, early = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
+    yield from batch("events_insert", events)
+    yield from tally(ENGINE, counts)
+    lost = frozenset(one.phone_no for one in received if one.phone_no not in ours)
+    return Applied(changed, lost, frozenset(early))
+
+
+def _resolve(
+    received: Sequence[PhoneReceipts],
+) -> Unit[tuple[dict[JobKey, list[Receipt]], list[tuple[PhoneReceipts, Receipt]]]]:
+    by_job: dict[JobKey, list[Receipt]] = {}
+    foreign: list[tuple[PhoneReceipts, Receipt]] = []
+    for one in received:
+        for receipt in one.receipts:
+            own = receipt.unique_id or receipt.tracker
+            job_id = parse_job_id(own) if own else None
+            if job_id is None:
+                foreign.append((one, receipt))
+            else:
+                by_job.setdefault((one.org_no, one.phone_no, job_id), []).append(receipt)
+    names = sorted({(one.org_no, r.provider_message_id) for one, r in foreign if r.provider_message_id})
+    rows = yield from batch("jobs_by_alias", names)
+    aliases = {(row["org_no"], row["alias"]): JobId(row["job_id"]) for row in rows}
+    unknown = []
+    for one, receipt in foreign:
+        found = aliases.get((one.org_no, receipt.provider_message_id or ""))
+        if found is None:
+            unknown.append((one, receipt))
+        else:
+            by_job.setdefault((one.org_no, one.phone_no, found), []).append(receipt)
+    return by_job, unknown
+
+
+def climb(
+    by_job: dict[JobKey, list[Receipt]],
+    tokens: Mapping[int, int],
+    *,
+    now_us: int,
+    counts: Counts,
+    events: list[tuple[Any, ...]],
+) -> Unit[tuple[list[JobId], list[Receipt]]]:
+    """Applies receipts to jobs of fenced phones. Jumps are merged: one update of the job, an event for each rung.
+
+    Gives the jobs that changed, and the receipts of attempts that must be settled first.
+    """
+    keys = sorted(by_job)
+    seen = yield from batch("receipts_jobs", keys)
+    open_lanes = {
+        (row["org_no"], row["phone_no"], row["chat_id"], row["lane"])
+        for row in seen
+        if row["state"] in (State.UNCERTAIN, State.QUEUED)
+    }
+    yield from batch("lanes_lock", sorted(open_lanes))
+    updates, freed, known, aliases, changed = [], [], [], [], []
+    early: list[Receipt] = []
+    rungs = _Rungs()
+    for row in (yield from batch("receipts_lock", keys)):
+        org_no, phone_no, job_id = row["org_no"], row["phone_no"], JobId(row["job_id"])
+        receipts = by_job[org_no, phone_no, job_id]
+        if row["state"] == State.SENDING:
+            early += receipts
+            continue
+        if row["state"] == State.SENT and not any(r.ack < 0 or r.provider_message_id for r in receipts):
+            if rungs.climb(row, receipts, tokens[phone_no]):
+                changed.append(job_id)
+                counts.broadcast(org_no, row["broadcast_no"], **rungs.told(row))
+            continue
+        decided = _decide(row, receipts, now_us)
+        if decided is None:
+            continue
+        state, ack, steps, provider_id, settling = decided
+        n, before = row["events"], row["state"]
+        for kind, after, rung, code, detail, at in steps:
+            n += 1
+            event = Event(
+                job_id, n, at, kind, before, after, rung, row["attempts"], tokens[phone_no], "network", code, detail
+            )
+            events.append(event_row(org_no, event))
+            before = after
+        reason, detail = (settling.code, settling.detail) if settling else (None, None)
+        times = [_first(receipts, rung) for rung in (Ack.FAILED, Ack.DELIVERED, Ack.READ)]
+        settles = int(state != row["state"])
+        updates.append((org_no, job_id, state, ack, n, *times, settles, reason, detail, provider_id))
+        if provider_id:
+            aliases.append((org_no, provider_id, job_id))
+        changed.append(job_id)
+        was_open = row["state"] in (State.UNCERTAIN, State.QUEUED)
+        if settles:
+            counts.add((org_no, phone_no, row["lane"]), **{_COUNTED[row["state"]]: -1, _COUNTED[state]: 1})
+        counts.broadcast(
+            org_no,
+            row["broadcast_no"],
+            sent=int(state == "sent") - int(row["state"] == "sent"),
+            failed=int(state == "failed") - int(row["state"] == "failed"),
+            delivered=int(ack >= Ack.DELIVERED > row["ack"]),
+            read=int(ack >= Ack.READ > row["ack"]),
+        )
+        if was_open:
+            freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
+        if settles and state == "sent":
+            known.append((org_no, phone_no, row["chat_id"]))
+    yield from rungs.write()
+    yield from batch("receipts_apply", updates, now=now_us)
+    lanes: dict[LaneKey, Relink] = {
+        (r[0], r[1], r[2], r[3]): Relink() for r in (yield from batch("lanes_waiting_for", sorted(freed)))
+    }
+    yield from relink(lanes)
+    yield from chats_known(sorted(set(known)), now_us)
+    yield from batch("aliases_insert", aliases)
+    return changed, early
+
+
+class _Rungs:
+    """Messages that are sent, and have come further: nearly all receipts are about these."""
+
+    def __init__(self) -> None:
+        self._jobs: list[tuple[int, int, int, int, int | None, int | None]] = []
+        self._events: list[tuple[int, ...]] = []
+
+    def climb(self, row: Any, receipts: Sequence[Receipt], token: int) -> bool:
+        """False: it is there already."""
+        org_no, job_id, n, attempts = row["org_no"], row["job_id"], row["events"], row["attempts"]
+        top = max(receipt.ack for receipt in receipts)
+        new = climbed(row["ack"], top)
+        for rung in new:
+            n += 1
+            at_us = min(receipt.at_us for receipt in receipts if receipt.ack >= rung)
+            self._events.append((org_no, job_id, n, at_us, rung, attempts, token))
+        if new:
+            self._jobs.append((org_no, job_id, top, n, _first(receipts, Ack.DELIVERED), _first(receipts, Ack.READ)))
+        return bool(new)
+
+    def told(self, row: Any) -> dict[str, int]:
+        """What the last climb means for the counts of a broadcast."""
+        top = self._jobs[-1][2]
+        return {
+            "delivered": int(top >= Ack.DELIVERED > row["ack"]),
+            "read": int(top >= Ack.READ > row["ack"]),
+        }
+
+    def write(self) -> Unit[None]:
+        yield from batch("receipts_climb", self._jobs)
+        yield from batch("events_climbed", self._events)
+
+
+def _first(receipts: Sequence[Receipt], rung: Ack) -> int | None:
+    """When a rung was first heard of, or one above it."""
+    return min((receipt.at_us for receipt in receipts if receipt.ack >= rung), default=None)
+
+
+_Step = tuple[str, str, int, str | None, str | None, int]  # kind, after, ack, code, detail, at_us
+
+
+def _decide(
+    row: Any, receipts: Sequence[Receipt], now_us: int
+) -> tuple[str, int, list[_Step], str | None, Receipt | None] | None:
+    """(state, ack, events, provider's id, the receipt that failed it) or None if nothing changes."""
+    state, ack = State(row["state"]), row["ack"]
+    provider_id = next((r.provider_message_id for r in receipts if r.provider_message_id), None)
+    failure = next((r for r in receipts if r.ack == Ack.FAILED), None)
+    top = max((r.ack for r in receipts), default=0)
+    maybe_sent = row["maybe_sent"] == 1
+    may_settle = state is State.UNCERTAIN or (maybe_sent and state is State.QUEUED)
+    if state is State.FAILED:  # given up without an answer, not refused: it arrived all the same
+        may_settle = maybe_sent and ack != Ack.FAILED and top >= Ack.SENT
+    if not (may_settle or state is State.SENT):
+        return None
+    steps: list[_Step] = []
+    after = state
+    if may_settle and top >= Ack.SENT:
+        after = State.SENT
+        first = min((r.at_us for r in receipts if r.ack >= Ack.SENT), default=now_us)
+        detail = "A receipt came: WhatsApp has taken it."
+        steps.append(("resolved", "sent", max(ack, 1), None, detail, first))
+        ack = max(ack, 1)
+    if after is State.SENT and top > ack:
+        for rung in climbed(ack, top):
+            at = min((r.at_us for r in receipts if r.ack >= rung), default=now_us)
+            steps.append(("receipt", "sent", rung, None, None, at))
+        ack = top
+    failing = failure is not None and ack < Ack.DELIVERED  # delivered is delivered, whatever comes later
+    if failure is not None and failing:
+        after, ack = State.FAILED, int(Ack.FAILED)
+        steps.append(("failed", "failed", ack, failure.code or "refused", failure.detail, failure.at_us))
+    return (after.value, ack, steps, provider_id, failure if failing else None) if steps else None
+
+
+def apply_orphans(
+    named: Mapping[tuple[int, int, str], JobId],
+    tokens: Mapping[int, int],
+    *,
+    now_us: int,
+    counts: Counts,
+    events: list[tuple[Any, ...]],
+) -> Unit[None]:
+    """Receipts that came before we learned the provider's id of their message: (org, phone, that id) → its job."""
+    by_job: dict[JobKey, list[Receipt]] = {}
+    for row in (yield from batch("orphans_take", sorted(named))):
+        org_no, phone_no = row["org_no"], row["phone_no"]
+        receipt = Receipt(ack=row["ack"], at_us=row["at"], code=row["code"], detail=row["detail"])
+        job_id = named[org_no, phone_no, row["provider_message_id"]]
+        by_job.setdefault((org_no, phone_no, job_id), []).append(receipt)
+    if by_job:
+        yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
+
+
+def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[int]:
+    rows = {
+        m.message_id: (
+            org_no, phone_no, m.message_id, m.chat_id, m.author, m.type,
+            m.body.replace("\0", "\N{REPLACEMENT CHARACTER}"), msgspec.json.encode(m.raw).decode(), m.at_us
+        )
+        for m in messages
+    }  # fmt: skip
+    new = yield from batch("inbound_insert", [rows[name] for name in sorted(rows)], now=now_us)
+    heard = sorted({(org_no, phone_no, row["chat_id"]) for row in new})
+    waiting = [(r[0], r[1], r[2], r[3]) for r in (yield from batch("lanes_of_new_chats", heard))]
+    yield from batch("lanes_lock", sorted(waiting))
+    yield from batch("lanes_known", heard)
+    yield from batch("chats_heard", heard, now=now_us)
+    yield from _heed(org_no, [m for m in messages if m.message_id in {row["message_id"] for row in new}], now_us)
+    return len(new)
+
+
+def _heed(org_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[None]:
+    """Who asks not to be written to is left out of broadcasts and schedules from now on; who takes it back is not."""
+    stopped = {m.chat_id: m.author for m in messages if not is_group(m.chat_id) and stop_word(m.body)}
+    started = {m.chat_id for m in messages if not is_group(m.chat_id) and start_word(m.body)}
+    yield from batch("suppress_many", [(org_no, chat, by) for chat, by in sorted(stopped.items())], now=now_us)
+    yield from batch("unsuppress_many", [(org_no, chat) for chat in sorted(started - stopped.keys())])

@@ -1,0 +1,247 @@
+"""What a person decides about single messages: try now, send again, it arrived, give it up.
+
+Promise: each decision is one transaction with its event, under the locks of the engine (owner, queue, lanes, jobs); a
+message that is elsewhere by then is refused with the state it is in, and nothing is changed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.domain.jobs.job import Event
+from heliograph.domain.jobs.states import Ack, State
+from heliograph.store.database.rows import event_row
+from heliograph.store.database.unit import Unit, batch, run
+from heliograph.store.jobs.lanes import INTAKE, Counts, LaneKey, Relink, chats_known, on_their_way, relink, tally
+
+
+class Resolution(StrEnum):
+    """What a person found out about an uncertain message."""
+
+    ARRIVED = "arrived"
+    AGAIN = "again"
+    GIVE_UP = "give_up"
+
+
+def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused, with states;
+    `queued`: its turn has not come, so that there is nothing to try.
+    """
+    found = {JobId(row["job_id"]): row for row in (yield from _look(org_no, job_ids))}
+    waiting = [row for row in found.values() if row["state"] == State.QUEUED]
+    failed = [row for row in found.values() if row["state"] == State.FAILED]
+    refused = {job: str(row["state"]) for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
+    refused |= {job: "unknown" for job in job_ids if job not in found}
+    yield from _before_lanes(org_no, failed + waiting)
+    yield from batch("lanes_lock", _lanes(org_no, failed + waiting))
+    refused |= yield from _put_back(org_no, failed, actor, now_us)
+    refused |= yield from _hurry(org_no, waiting, actor, now_us)
+    return refused
+
+
+def put_back(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
+    """Failed messages back to the end of the queue; gives those that were moved."""
+    rows = [row for row in (yield from _look(org_no, job_ids)) if row["state"] == State.FAILED]
+    yield from _before_lanes(org_no, rows)
+    refused = yield from _put_back(org_no, rows, actor, now_us)
+    return [JobId(row["job_id"]) for row in rows if JobId(row["job_id"]) not in refused]
+
+
+def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int) -> Unit[str | None]:
+    """Settles an uncertain message by hand. None: done; else the state it is in (`unknown`: there is none)."""
+    rows = yield from _look(org_no, [job_id])
+    if not rows or rows[0]["state"] != State.UNCERTAIN:
+        return str(rows[0]["state"]) if rows else "unknown"
+    row = rows[0]
+    lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
+    place = (org_no, row["phone_no"], row["lane"])
+    yield from batch("owners_lock", [(org_no, row["phone_no"])])
+    yield from batch("intake_lock", [(*place, INTAKE)])
+    if how is Resolution.AGAIN:
+        if not (yield from batch("intake_take", [(*place, 0)])):
+            return State.UNCERTAIN.value  # its phone was deleted: nobody would send it
+        yield from batch("lanes_open", [(*lane, row["seq"])])
+    yield from batch("lanes_lock", [lane])
+    (job,) = yield from batch("steer_lock", [(org_no, job_id)])
+    if job["state"] != State.UNCERTAIN:
+        yield from relink((yield from _headless(org_no, rows, {lane: row["seq"]})))
+        return str(job["state"])
+    counts = Counts()
+    reason: str | None = None
+    seq: int | None = None
+    match how:
+        case Resolution.ARRIVED:
+            state, attempts, ack = State.SENT, job["attempts"], max(job["ack"], int(Ack.SENT))
+            detail = f"Marked as arrived by {actor}."
+            counts.add(place, active=-1, completed=1)
+            counts.broadcast(org_no, job["broadcast_no"], sent=1)
+            yield from chats_known([lane[:3]], now_us)
+        case Resolution.AGAIN:
+            state, attempts, ack = State.QUEUED, 0, job["ack"]
+            detail = f"Sent again by {actor}."
+            counts.add(place, active=-1, waiting=1)
+            seq = yield from _change_places(lane, row["seq"])
+        case Resolution.GIVE_UP:
+            state, attempts, ack, reason = State.FAILED, job["attempts"], job["ack"], "given_up"
+            detail = f"Given up by {actor}."
+            counts.add(place, active=-1, failed=1)
+            counts.broadcast(org_no, job["broadcast_no"], failed=1)
+    said = detail if reason else None
+    steered = yield from batch("jobs_steer", [(org_no, job_id, state, seq, attempts, reason, said, ack)], now=now_us)
+    yield from _tell(org_no, [job], steered, "resolved", state, actor, detail, now_us)
+    yield from relink((yield from _freed(lane, job_id, row["seq"] if how is Resolution.AGAIN else None)))
+    yield from tally(INTAKE, counts)
+    return None
+
+
+def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
+    """A message that goes again is the next of its chat. If one is on its way, it comes right after it: gives the place
+    of that one, which takes `seq`. None: it stands after it anyway, or nothing is on its way.
+    """
+    for row in (yield from _look(lane[0], (yield from on_their_way([lane])))):
+        if row["seq"] < seq:
+            return None
+        yield from batch("jobs_place", [(lane[0], row["job_id"], seq)])
+        yield from batch("lanes_lower", [(*lane, seq)])
+        return int(row["seq"])
+    return None
+
+
+def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, Relink]]:
+    """The chat's lane, if it stood still because of the message, or must put it, at its place `again`, at its head."""
+    for row in (yield from batch("lanes_because_of", [(*lane, job_id)])):
+        if row["status"] == "busy":
+            continue  # it is relinked when what is under way is settled
+        since = again if row["head_seq"] is None or again is None else min(again, row["head_seq"])
+        if row["waits_for"] is not None and row["waits_for"] != job_id:
+            return {lane: Relink(row["not_before"], row["waits_for"], since=since)}
+        if row["waits_for"] == job_id or again is not None:
+            return {lane: Relink(since=since)}
+    return {}
+
+
+def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[list[Any]]:
+    return list((yield from batch("steer_look", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
+
+
+def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
+    return sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
+
+
+def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
+    """The locks that come before those of lanes and jobs."""
+    failed = {row["broadcast_no"] for row in rows if row["state"] == State.FAILED}
+    yield from batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
+    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
+    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+
+
+def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Gives those that were not failed any more under the lock, and those of a phone that was deleted."""
+    seqs = yield from _places(org_no, rows)
+    homeless = {JobId(row["job_id"]): str(row["state"]) for row in rows if (row["phone_no"], row["lane"]) not in seqs}
+    rows = [row for row in rows if row["job_id"] not in homeless]
+    opened = {
+        (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
+    }
+    yield from batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
+    yield from batch("lanes_lock", sorted(opened))
+    jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
+    refused = homeless | _elsewhere(rows, jobs, State.FAILED)
+    jobs = [job for job in jobs if job["state"] == State.FAILED]
+    changes, counts = [], Counts()
+    for job in jobs:
+        place = (job["phone_no"], job["lane"])
+        changes.append((org_no, job["job_id"], State.QUEUED, seqs[place], 0, None, None, 0))
+        seqs[place] += 1
+        counts.add((org_no, *place), waiting=1, failed=-1)
+        counts.broadcast(org_no, job["broadcast_no"], failed=-1)
+    steered = yield from batch("jobs_steer", changes, now=now_us)
+    detail = f"Put back into the queue by {actor}."
+    yield from _tell(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
+    yield from relink((yield from _headless(org_no, rows, opened)))
+    yield from tally(INTAKE, counts)
+    for broadcast_no in sorted({job["broadcast_no"] for job in jobs if job["broadcast_no"] is not None}):
+        yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    return refused
+
+
+def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]]:
+    """The first free place in the order, by phone and lane."""
+    needed: dict[tuple[int, int], int] = {}
+    for job in jobs:
+        place = (job["phone_no"], job["lane"])
+        needed[place] = needed.get(place, 0) + 1
+    rows = yield from batch("intake_take", [(org_no, *place, count) for place, count in sorted(needed.items())])
+    return {(row["phone_no"], row["lane"]): row["next_seq"] - needed[row["phone_no"], row["lane"]] for row in rows}
+
+
+def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, Relink]]:
+    """Lanes of these that have no head: those just opened, and those that wait with nothing behind them. What each has
+    to find was put back at its place in `since`, or later.
+    """
+    keys = [(org_no, j["phone_no"], j["chat_id"], j["lane"], j["job_id"]) for j in jobs]
+    found: dict[LaneKey, Relink] = {}
+    for row in (yield from batch("lanes_because_of", sorted(keys))):
+        if row["head_job"] is None and row["status"] != "busy":
+            lane = (row[0], row[1], row[2], row[3])
+            found[lane] = Relink(row["not_before"], row["waits_for"], since=since[lane])
+    return found
+
+
+def _elsewhere(rows: Sequence[Any], locked: Sequence[Any], expected: State) -> dict[JobId, str]:
+    """Those of these that are in another state now, or pruned."""
+    states = {JobId(job["job_id"]): str(job["state"]) for job in locked}
+    found = {JobId(row["job_id"]): states.get(JobId(row["job_id"]), "unknown") for row in rows}
+    return {job_id: state for job_id, state in found.items() if state != expected}
+
+
+def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """A message that waits for its retry, or whose chat was told to wait, goes at once. Gives those that do not: they
+    stand behind others, or are held by a person, or are elsewhere by now.
+    """
+    keys = [(org_no, r["phone_no"], r["chat_id"], r["lane"], r["job_id"]) for r in rows]
+    jobs = {job["job_id"]: job for job in (yield from batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
+    refused = _elsewhere(rows, list(jobs.values()), State.QUEUED)
+    lanes: dict[LaneKey, Relink] = {}
+    changes, told, goes = [], [], set(refused)
+    for row in (yield from batch("lanes_because_of", sorted(keys))):
+        job_id = JobId(row["job_id"])
+        if job_id in refused or row["head_job"] != job_id or row["status"] not in ("ready", "delayed"):
+            continue
+        if row["waits_for"] is not None and row["waits_for"] != job_id:
+            continue  # an uncertain message stands before it: that one must be resolved
+        goes.add(job_id)
+        if row["status"] == "ready":
+            continue  # its wait is over already
+        job = jobs[job_id]
+        lanes[row[0], row[1], row[2], row[3]] = Relink()
+        changes.append((org_no, job_id, State.QUEUED, None, job["attempts"], None, None, job["ack"]))
+        told.append(job)
+    steered = yield from batch("jobs_steer", changes, now=now_us)
+    yield from _tell(org_no, told, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us)
+    yield from relink(lanes)
+    return refused | {JobId(row["job_id"]): str(State.QUEUED) for row in rows if row["job_id"] not in goes}
+
+
+def _tell(
+    org_no: int,
+    jobs: Sequence[Any],
+    steered: Sequence[Any],
+    kind: str,
+    after: State,
+    actor: str,
+    detail: str,
+    now_us: int,
+) -> Unit[None]:
+    numbers = {row["job_id"]: row["events"] for row in steered}
+    rows = []
+    for job in jobs:
+        ack = max(job["ack"], int(Ack.SENT)) if after is State.SENT else 0 if kind == "moved" else job["ack"]
+        event = Event(
+            job["job_id"], numbers[job["job_id"]], now_us, kind, str(job["state"]), after.value, ack, job["attempts"],
+            0, actor, None, detail,
+        )  # fmt: skip
+        rows.append(event_row(org_no, event))
+    yield from batch("events_insert", rows)

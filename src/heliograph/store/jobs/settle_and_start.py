@@ -1,0 +1,66 @@
+"""TX3 + TX2: attempts that ended are settled and the next ones are durably started, in one transaction for many phones.
+
+Promise: what this returns as started stands in `sending` on disk, its attempt counted, under the token of the wish.
+Nothing is written for a phone whose token is no longer ours; nothing starts under a pace that was changed meanwhile.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from heliograph.domain.jobs.ids import JobId
+from heliograph.ports.sender_store import Advanced, Settlement, StartWish
+from heliograph.store.database.unit import Unit, batch
+from heliograph.store.jobs.events import Moved
+from heliograph.store.jobs.lanes import ENGINE, Counts, tally
+from heliograph.store.jobs.receipts import apply_orphans
+from heliograph.store.jobs.settle import settle
+from heliograph.store.jobs.start import Round, start
+
+_STOPPED = 2  # what `fence_now` says of a phone that a person paused; 1: something of it may be held
+
+
+def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_us: int) -> Unit[Advanced]:
+    fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements}
+    fenced.update((w.org_no, w.phone_no, w.token) for w in wishes)
+    found = {(row[0], row[1]): row for row in (yield from batch("fence_now", sorted(fenced)))}
+    counts, moved = Counts(), Moved()
+    ours = [s for s in settlements if (s.job.phone_no, s.token) in found]
+    settled, freed = yield from settle(ours, now_us, counts, moved)
+    early: list[tuple[Any, ...]] = []
+    if named := _named(ours, settled):
+        yield from moved.write(now_us)  # before the receipts that came too early for them
+        tokens = {s.job.phone_no: s.token for s in ours}
+        yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=early)
+    open_wishes, changed, held = [], set(), False
+    standing: dict[int, tuple[int, int | None]] = {}
+    for wish in wishes:
+        row = found.get((wish.phone_no, wish.token))
+        if row is None or row[2] == _STOPPED:
+            continue
+        if wish.version is not None and row[3] != wish.version:
+            changed.add(wish.phone_no)
+            continue
+        open_wishes.append(wish)
+        held |= row[2] != 0
+        standing[wish.phone_no] = (row[4], row[5])
+    this = Round(open_wishes, standing, now_us=now_us, held=held, counts=counts, moved=moved)
+    idle = yield from start(this, freed)
+    yield from moved.write(now_us)
+    yield from batch("events_insert", early + this.events)
+    yield from tally(ENGINE, counts)
+    return Advanced(
+        started=this.started,
+        settled=[s.job.job_id in settled for s in settlements],
+        lost=frozenset((phone_no, token) for _, phone_no, token in fenced if (phone_no, token) not in found),
+        idle=idle,
+        changed=frozenset(changed),
+    )
+
+
+def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:
+    """(org_no, phone_no, the provider's id) → the job that just learned it."""
+    named: dict[Any, JobId] = {}
+    for s in settlements:
+        if s.verdict.provider_message_id and s.job.job_id in settled:
+            named[s.job.org_no, s.job.phone_no, s.verdict.provider_message_id] = s.job.job_id
+    return named

@@ -1,0 +1,54 @@
+"""What stands in the store, over all organisations: for `/metrics`.
+
+Reads counters and small indexes, never the backlog itself. Known weakness: the oldest waiting job is the oldest head of
+a chat that may go on, or of the chat whose wait ends next; one in a chat that is held is not looked at.
+"""
+
+from heliograph.domain.jobs.states import Class, Lane
+from heliograph.ports.clock import Clock
+from heliograph.ports.meter import Backlog
+from heliograph.store.database.database import Shell
+from heliograph.store.database.unit import Unit, one, run
+
+MOST_COUNTED = 100_000
+
+
+class BacklogReader:
+    """Call it to look. Raises Unavailable when the database is away."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+
+    async def __call__(self) -> Backlog:
+        now_us = self._clock.now_us()
+        return await self._shell.read(lambda: backlog(now_us))
+
+
+def backlog(now_us: int) -> Unit[Backlog]:
+    counts = yield from one("backlog_counts")
+    opened = yield from one("backlog_open", most=MOST_COUNTED)
+    phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
+    scheduled = yield from one("backlog_schedules", most=MOST_COUNTED)
+    pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
+    oldest_us = (yield from _oldest(now_us)) if counts["waiting"] else now_us
+    connected = phones.pop("connected", 0)
+    return Backlog(
+        waiting=counts["waiting"],
+        sending=opened["sending"],
+        uncertain=opened["uncertain"],
+        scheduled=scheduled["scheduled"],
+        oldest_waiting_s=(now_us - oldest_us) / 1e6,
+        phones_connected=connected,
+        phones_down=sum(phones.values()),
+        webhooks_pending=pending["pending"],
+    )
+
+
+def _oldest(now_us: int) -> Unit[int]:
+    """When the oldest that waits was queued."""
+    heads = list((yield from run("oldest_delayed")))
+    for group in Class:
+        for lane in Lane:
+            heads += yield from run("oldest_waiting", **{"class": int(group), "lane": int(lane)})
+    return min((row["queued_at"] for row in heads), default=now_us)

@@ -1,0 +1,91 @@
+"""What the Cloud API provider keeps: webhooks on their way in, and files that are already up.
+
+Promise: a delivery that was kept is on disk before its sender is told so, and stays until it was applied.
+"""
+
+from collections.abc import Sequence
+
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.ports.clock import Clock
+from heliograph.ports.provider_inbox import Delivery, NewDelivery
+from heliograph.store.database.database import Shell
+from heliograph.store.database.unit import Unit, batch, one, run
+
+
+class StoredInbox:
+    """Implements ports.inbox.Inbox."""
+
+    def __init__(self, shell: Shell, ids: JobIds) -> None:
+        self._shell = shell
+        self._ids = ids
+
+    async def keep_deliveries(self, deliveries: Sequence[NewDelivery]) -> None:
+        rows = [
+            (d.org_no, d.phone_no, self._ids.make(), d.received_at_us, d.payload.decode(errors="replace"))
+            for d in deliveries
+        ]
+        await self._shell.write(lambda: _all("inbox_keep", rows))
+
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+        return await self._shell.read(lambda: _oldest(sorted(phones), limit))
+
+    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        rows = sorted((d.org_no, d.phone_no, d.inbox_no) for d in deliveries)
+        await self._shell.write(lambda: _all("inbox_drop", rows))
+
+    async def prune_deliveries(self, before_us: int) -> None:
+        await self._shell.write(lambda: _prune(before_us))
+
+
+class StoredUploads:
+    """Implements ports.uploads.Uploads."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+
+    async def uploaded(self, phone_no: int, sha256: str, mimetype: str, *, now_us: int) -> str | None:
+        return await self._shell.read(lambda: _find(phone_no, sha256, mimetype, now_us))
+
+    async def keep_upload(
+        self, phone_no: int, sha256: str, mimetype: str, *, media_id: str, expires_at_us: int
+    ) -> None:
+        now_us = self._clock.now_us()
+        await self._shell.write(lambda: _keep(phone_no, sha256, mimetype, media_id, expires_at_us, now_us))
+
+    async def forget_upload(self, phone_no: int, sha256: str, mimetype: str) -> None:
+        await self._shell.write(lambda: _forget(phone_no, sha256, mimetype))
+
+
+def _all(name: str, rows: Sequence[Sequence[object]]) -> Unit[None]:
+    yield from batch(name, rows)
+
+
+def _oldest(phones: Sequence[tuple[int, int]], limit: int) -> Unit[list[Delivery]]:
+    rows = yield from batch("inbox_oldest", phones, limit=limit)
+    return [Delivery(r["org_no"], r["phone_no"], r["inbox_no"], r["received_at"], r["payload"].encode()) for r in rows]
+
+
+def _prune(before_us: int) -> Unit[None]:
+    yield from run("inbox_prune", before=before_us)
+
+
+def _find(phone_no: int, sha256: str, mimetype: str, now_us: int) -> Unit[str | None]:
+    row = yield from one("upload_find", phone_no=phone_no, sha256=sha256, mimetype=mimetype, now=now_us)
+    return None if row is None else str(row["media_id"])
+
+
+def _keep(phone_no: int, sha256: str, mimetype: str, media_id: str, expires_at_us: int, now_us: int) -> Unit[None]:
+    yield from run("uploads_prune", phone_no=phone_no, now=now_us)
+    yield from run(
+        "upload_keep",
+        phone_no=phone_no,
+        sha256=sha256,
+        mimetype=mimetype,
+        media_id=media_id,
+        expires_at=expires_at_us,
+    )
+
+
+def _forget(phone_no: int, sha256: str, mimetype: str) -> Unit[None]:
+    yield from run("upload_forget", phone_no=phone_no, sha256=sha256, mimetype=mimetype)
