@@ -87,11 +87,11 @@ async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_p
 
 
 async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) -> None:
-    from heliograph.ports.meter import Unmetered
+    from heliograph.ports.meter import NoMetrics
 
     seen: list[Any] = []
 
-    class Meter(Unmetered):
+    class Meter(NoMetrics):
         def accepted(self, jobs: int, seconds: float) -> None:
             seen.append(jobs)
 

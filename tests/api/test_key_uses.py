@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from heliograph.api.system.key_usage import EACH_S, keep_key_uses
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.api.system.key_usage import INTERVAL_S, record_key_usage
+from heliograph.store.database.postgresql import PostgresDatabase
 from tests.api.world import World
 
 # nobody has opened it
-AWAY = PostgresShell("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+AWAY = PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
 
 
 class Turned:
@@ -44,7 +44,7 @@ async def last_use(gateway: World) -> int | None:
 
 
 async def started(gateway: World, clock: Turned, log: Any) -> "asyncio.Task[None]":
-    service = asyncio.create_task(keep_key_uses(gateway.store, clock, log))
+    service = asyncio.create_task(record_key_usage(gateway.store, clock, log))
     async with asyncio.timeout(10):
         while not clock.asleep:
             await asyncio.to_thread(int)
@@ -64,7 +64,7 @@ async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway
     assert (await gateway.send()).status_code == 200
     assert await last_use(gateway) is None
     await clock.turn()
-    assert (await last_use(gateway), clock.asleep) == (first, [EACH_S, EACH_S])
+    assert (await last_use(gateway), clock.asleep) == (first, [INTERVAL_S, INTERVAL_S])
     gateway.clock.now_s += 30
     assert (await gateway.http.get("/v1/phones")).status_code == 200
     assert await last_use(gateway) == first

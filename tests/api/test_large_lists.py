@@ -87,20 +87,22 @@ def _nested(value: Any) -> int:
 )
 def test_what_has_a_wrong_type_is_named(chat_ids: bytes, variables: bytes, field: str) -> None:
     with pytest.raises(Invalid) as error:
-        read(recipients.listed(raw(chat_ids), raw(variables), lambda _chat, _values: None))
+        read(recipients.recipients_in_body(raw(chat_ids), raw(variables), lambda _chat, _values: None))
     assert field in error.value.fields
 
 
 def test_a_list_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(BadRequest):
-        read(recipients.listed(raw(b'["\xff"]'), raw(b"null"), lambda _chat, _values: None))
+        read(recipients.recipients_in_body(raw(b'["\xff"]'), raw(b"null"), lambda _chat, _values: None))
 
 
 def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_let_go_in_steps() -> None:
     chats = [f"9195{n:08d}" for n in range(100_000)]
     values = [{"chat_id": chat, "values": {"name": f"N{n}"}} for n, chat in enumerate(chats)]
     seen = []
-    steps = recipients.listed(raw(chats[:99_993] + chats[:7]), raw(values), lambda chat, _values: seen.append(chat))
+    steps = recipients.recipients_in_body(
+        raw(chats[:99_993] + chats[:7]), raw(values), lambda chat, _values: seen.append(chat)
+    )
     taken = 0
     while True:
         before = len(seen)

@@ -9,10 +9,10 @@ from tests.api.world import NUMBER, World
 
 
 async def set_state(gateway: World, state: str) -> None:
-    from heliograph.store.database.unit import Unit, run
+    from heliograph.store.database.unit import Unit, query
 
     def unit() -> Unit[Any]:
-        yield from run(
+        yield from query(
             "phone_state", org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1
         )
 

@@ -7,7 +7,7 @@ import pytest
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.pacing.policy_parser import parse_policy
-from heliograph.ports.sender_store import Seen, Settlement, StartWish
+from heliograph.ports.sender_store import LeaseRow, Settlement, StartRequest
 from tests.api.world import World
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
@@ -20,11 +20,11 @@ async def settle_next(gateway: World, verdict: Verdict) -> None:
     """As the phone's owner would."""
     fleet = await gateway.store.heartbeat("tester", first=True)
     token = next(seen.token for seen in fleet.leases if seen.phone_no == gateway.phone.phone_no)
-    seen = Seen(gateway.org.org_no, gateway.phone.phone_no, None, token)
-    (lease,) = await gateway.store.take("tester", [seen])
-    wish = StartWish(gateway.phone.phone_no, gateway.org.org_no, lease.token)
-    (one,) = (await gateway.store.advance([], [wish])).started
-    await gateway.store.advance([Settlement(one.job, lease.token, one.token, verdict)], [])
+    seen = LeaseRow(gateway.org.org_no, gateway.phone.phone_no, None, token)
+    (lease,) = await gateway.store.claim_leases("tester", [seen])
+    wish = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
+    (one,) = (await gateway.store.settle_and_start([], [wish])).started
+    await gateway.store.settle_and_start([Settlement(one.job, lease.token, one.token, verdict)], [])
 
 
 async def send(gateway: World, **body: Any) -> str:

@@ -18,8 +18,8 @@ from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
-from heliograph.store.control_store import SteeringStore
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 
 NUMBER = "919876543210"
@@ -103,8 +103,8 @@ class World:
         return await self.http.post("/v1/message/send", json={"chat_id": "919537851844", "message": "Hi"} | body)
 
     @property
-    def steering(self) -> SteeringStore:
-        return SteeringStore(self.store.shell, self.clock, JobIds(self.clock.now_us))
+    def steering(self) -> ControlStoreUnits:
+        return ControlStoreUnits(self.store.shell, self.clock, JobIds(self.clock.now_us))
 
     async def jobs(self) -> list[Job]:
         return await self.store.jobs(self.org.org_no, None)
@@ -125,7 +125,7 @@ class World:
 async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     clock, woken = MovedClock(), Woken()
     ids = JobIds(clock.now_us)
-    shell = SqliteShell(str(folder / "heliograph.db"), lambda _seconds, _units: None, clock.monotonic)
+    shell = SqliteDatabase(str(folder / "heliograph.db"), lambda _seconds, _units: None, clock.monotonic)
     await shell.open()
     store = Store(shell, clock, ids)
     media = MediaFolder(folder / "media")
@@ -141,7 +141,7 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     given: dict[str, Any] = {
         "intake": store,
         "accounts": store,
-        "steering": SteeringStore(shell, clock, ids),
+        "steering": ControlStoreUnits(shell, clock, ids),
         "media": media,
         "wake": woken,
         "clock": clock,

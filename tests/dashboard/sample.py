@@ -4,8 +4,8 @@ from typing import Any
 
 from heliograph.domain.accounts.api_key import digest
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Health, Job, KeyRow, OrgRow, PhoneRow
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCounts
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
 
 NOW_US = 1_795_000_000_000_000
@@ -56,7 +56,7 @@ def job(no: int, chat: str, body: str, state: State = State.SENT, age_s: float =
         "org_no": 1,
         "phone_no": 1,
         "chat_id": chat,
-        "lane": Lane.NORMAL,
+        "lane": Priority.NORMAL,
         "seq": no,
         "state": state,
         "content": Content(Kind.TEXT, body),
@@ -98,11 +98,11 @@ class Store:
     def __init__(self, phones: list[PhoneRow] = PHONES, jobs: list[Job] = JOBS) -> None:
         self.phone_rows = phones
         self.job_rows = jobs
-        first = Health(waiting=212, active=3, completed=20_412, failed=14, uncertain=2)
-        self.counts = {1: first, 2: Health(waiting=1072)} if jobs else {}
+        first = QueueCounts(waiting=212, active=3, completed=20_412, failed=14, uncertain=2)
+        self.counts = {1: first, 2: QueueCounts(waiting=1072)} if jobs else {}
         self.asked = 0
 
-    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+    async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
         assert org_no == 1
         self.asked += 1
         return self.counts

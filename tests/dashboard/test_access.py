@@ -9,7 +9,7 @@ import pytest
 from heliograph.dashboard import Dashboard
 from heliograph.dashboard.session import COOKIE, COOKIE_S, LINK_S, Sessions
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.jobs.job import Health
+from heliograph.domain.jobs.job import QueueCounts
 from tests.dashboard.sample import KEY, FrozenClock, Store
 
 
@@ -182,7 +182,7 @@ async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Bro
 
 
 async def test_a_database_that_is_away_is_said_so(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(_self: Store, _org_no: int) -> dict[int, Health]:
+    async def away(_self: Store, _org_no: int) -> dict[int, QueueCounts]:
         raise Unavailable("The disk is full.")
 
     await browser.go("GET", browser.app.login_path(1))

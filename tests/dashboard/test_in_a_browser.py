@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from heliograph.dashboard import Dashboard
-from heliograph.domain.jobs.job import Health
+from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.jobs.states import State
 from tests.changed import replace
 from tests.dashboard.browser import Tab, chromium, open_tab
@@ -62,7 +62,7 @@ async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
     first = store.job_rows[0]
     store.job_rows[0] = replace(first, state=State.SENT, ack=4, attempts=1)
     store.job_rows.insert(0, job(10, "12025550100@c.us", "<img src=x onerror=alert(1)>", State.QUEUED, 0.1))
-    store.counts = {1: Health(waiting=2)}
+    store.counts = {1: QueueCounts(waiting=2)}
     clock.us += 1_000_000  # readings are shared for half a second
     tab_now = "[...document.querySelectorAll('#rows .st')].slice(0, 2).map(e => e.textContent).join()"
     await tab.until(f"{tab_now} === '○waiting,✓✓read'")
@@ -79,7 +79,7 @@ async def test_holding_still_stops_the_page_and_going_on_brings_it_up_to_date(
     await tab.until("!document.getElementById('hold').hidden")
     await tab.js("document.getElementById('hold').click()")
     assert (await tab.js("document.getElementById('word').textContent")).startswith("held at")
-    store.counts = {1: Health(waiting=77)}
+    store.counts = {1: QueueCounts(waiting=77)}
     clock.us += 1_000_000
     await tab.js("new Promise(done => setTimeout(done, 2500))")
     assert "77" not in await tab.js("document.getElementById('sentence').textContent")

@@ -8,7 +8,7 @@ import pytest
 from heliograph.dashboard.html import el
 from heliograph.dashboard.page import broken_page, live, login_page, page
 from heliograph.dashboard.snapshot import Snapshot, Watcher
-from heliograph.domain.jobs.job import Health
+from heliograph.domain.jobs.job import QueueCounts
 from tests.dashboard.sample import FrozenClock, Store
 
 STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "static"
@@ -32,7 +32,7 @@ async def test_the_sentence_comes_first_and_names_what_needs_a_person(busy: str)
 
 async def test_what_a_person_must_settle_is_not_said_to_be_on_its_way() -> None:
     store = Store()
-    store.counts = {1: Health(active=4, uncertain=4), 3: Health(active=2, uncertain=2)}
+    store.counts = {1: QueueCounts(active=4, uncertain=4), 3: QueueCounts(active=2, uncertain=2)}
     markup = str(live(await look(store), "http://127.0.0.1:8080"))
     assert "on their way" not in markup
     assert '<span class="uncertain">6 uncertain</span>' in markup

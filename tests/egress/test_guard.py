@@ -11,7 +11,7 @@ import pytest
 
 from heliograph.egress.addresses import may_reach, parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.ports.fetch import Answer, Forbidden, NoAnswer
+from heliograph.ports.fetch import FetchResponse, Forbidden, NoAnswer
 from tests.egress.hostile import FOUR, NAMES, SIX, hostile_urls
 from tests.egress.world import MachineClock, Names, answering, guarded, listening
 
@@ -82,7 +82,7 @@ async def test_a_redirect_to_a_hostile_url_is_shown_and_not_followed() -> None:
             answer = f"HTTP/1.1 {status} Moved\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode()
             async with answering(answer) as (port, seen):
                 outcome = await fetch.post(f"http://127.0.0.2:{port}/", body=b"{}", headers={}, limit_s=5, keep=100)
-                assert isinstance(outcome, Answer) and outcome.status == status
+                assert isinstance(outcome, FetchResponse) and outcome.status == status
                 assert outcome.headers["location"] == where and len(seen) == 1
         assert listener.connections == 0
 
@@ -109,8 +109,8 @@ async def test_a_name_that_changes_its_mind_is_connected_to_only_where_it_was_ch
             await fetch.check(url)
             for _ in range(4):
                 outcome = await fetch.post(url, body=b"{}", headers={}, limit_s=5, keep=10)
-                assert isinstance(outcome, Answer | Forbidden)
-                passed += isinstance(outcome, Answer)
+                assert isinstance(outcome, FetchResponse | Forbidden)
+                passed += isinstance(outcome, FetchResponse)
         assert len(forbidden) + len(forbidden_too) == 0
         assert passed == len(seen) > 0
 
@@ -139,7 +139,7 @@ async def test_good_urls_pass_and_are_reached_by_their_own_name() -> None:
         for url in urls:
             assert await fetch.check(url) is None, url
             outcome = await fetch.post(url, body=b"{}", headers={}, limit_s=5, keep=100)
-            assert isinstance(outcome, Answer) and outcome.status == 204, (url, outcome)
+            assert isinstance(outcome, FetchResponse) and outcome.status == 204, (url, outcome)
         assert len(seen) == len(urls)
         assert b"Host: hooks.example:" in seen[0]
 
@@ -161,7 +161,7 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         async with answering(answer) as (port, seen), guarded(allow="127.0.0.2/32") as fetch:
             outcome = await fetch.post(f"http://127.0.0.2:{port}/", body=b"", headers={}, limit_s=5, keep=10)
-        assert isinstance(outcome, Answer) and len(seen) == 1
+        assert isinstance(outcome, FetchResponse) and len(seen) == 1
         assert listener.connections == 0 and os.environ["http_proxy"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.ports.fetch import Answer, Fetched, NoAnswer
+from heliograph.ports.fetch import Fetched, FetchResponse, NoAnswer
 from tests.egress.world import MachineClock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -77,7 +77,7 @@ async def post(fetch: GuardedFetch, url: str, body: bytes = b"{}", headers: Mapp
 
 async def test_a_request_is_exactly_what_was_asked_for(fetch: GuardedFetch) -> None:
     async with serving(lambda n: OK) as served:
-        assert isinstance(await post(fetch, served.url, b'{"a":1}', {"X-One": "1"}), Answer)
+        assert isinstance(await post(fetch, served.url, b'{"a":1}', {"X-One": "1"}), FetchResponse)
     ((head, body),) = served.seen[0]
     assert body == b'{"a":1}'
     assert head.split("\r\n") == [
@@ -97,7 +97,7 @@ async def test_a_connection_whose_answer_was_read_serves_the_next_request(fetch:
     async with serving(lambda n: OK) as served:
         for n in range(5):
             answer = await post(fetch, served.url, str(n).encode())
-            assert isinstance(answer, Answer) and (answer.status, answer.body) == (200, b"ok")
+            assert isinstance(answer, FetchResponse) and (answer.status, answer.body) == (200, b"ok")
     assert [[body for _, body in each] for each in served.seen] == [[b"0", b"1", b"2", b"3", b"4"]]
 
 
@@ -106,7 +106,7 @@ async def test_what_comes_unasked_is_never_the_answer_of_the_next_request(fetch:
     async with serving(lambda n: b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", then=forged) as served:
         for _ in range(3):
             answer = await post(fetch, served.url)
-            assert isinstance(answer, Answer) and answer.status == 500
+            assert isinstance(answer, FetchResponse) and answer.status == 500
             await asyncio.wait_for(served.late.wait(), 5)
             served.late.clear()
     assert [len(each) for each in served.seen] == [1, 1, 1]
@@ -116,14 +116,14 @@ async def test_two_answers_at_once_are_one_answer_and_the_end_of_the_connection(
     async with serving(lambda n: OK + OK) as served:
         for _ in range(2):
             answer = await post(fetch, served.url)
-            assert isinstance(answer, Answer) and answer.body == b"ok"
+            assert isinstance(answer, FetchResponse) and answer.body == b"ok"
     assert [len(each) for each in served.seen] == [1, 1]
 
 
 async def test_a_connection_is_not_used_again_after_an_answer_that_says_close(fetch: GuardedFetch) -> None:
     async with serving(lambda n: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") as served:
         for _ in range(2):
-            assert isinstance(await post(fetch, served.url), Answer)
+            assert isinstance(await post(fetch, served.url), FetchResponse)
     assert [len(each) for each in served.seen] == [1, 1]
 
 
@@ -132,14 +132,14 @@ async def test_an_answer_that_is_cut_ends_its_connection(fetch: GuardedFetch) ->
     async with serving(lambda n: long) as served:
         for _ in range(2):
             answer = await post(fetch, served.url)
-            assert isinstance(answer, Answer) and answer.cut and answer.body == b"x" * 100
+            assert isinstance(answer, FetchResponse) and answer.cut and answer.body == b"x" * 100
     assert sum(len(each) for each in served.seen) == 2
 
 
 async def test_a_large_body_arrives_whole(fetch: GuardedFetch) -> None:
     body = bytes(range(256)) * 8192
     async with serving(lambda n: OK) as served:
-        assert isinstance(await post(fetch, served.url, body), Answer)
+        assert isinstance(await post(fetch, served.url, body), FetchResponse)
     assert served.seen[0][0][1] == body
 
 
@@ -148,7 +148,7 @@ async def test_answers_that_come_before_the_answer_are_passed_over(fetch: Guarde
         lambda n: b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK
     ) as served:
         answer = await post(fetch, served.url)
-    assert isinstance(answer, Answer) and (answer.status, answer.body) == (200, b"ok")
+    assert isinstance(answer, FetchResponse) and (answer.status, answer.body) == (200, b"ok")
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb"])
@@ -174,7 +174,7 @@ async def test_a_connection_that_was_closed_while_it_lay_idle_is_not_written_to(
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     for _ in range(3):
         closed.clear()
-        assert isinstance(await post(fetch, url), Answer)
+        assert isinstance(await post(fetch, url), FetchResponse)
         await asyncio.wait_for(closed.wait(), 5)
         await asyncio.sleep(0.01)
     server.close()

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from heliograph.cli.prove.environment import Stage
-from heliograph.cli.prove.plan import Plan, Result
+from heliograph.cli.prove.environment import Environment
+from heliograph.cli.prove.plan import ProofPlan, Result
 from heliograph.ports.faultpoint import POINTS
 
 LAUNCH = (str(Path(__file__).with_name("launch.py")),)
@@ -20,10 +20,12 @@ FIRST = {"commit.before": 40, "commit.after": 41, "settle.after": 12}  # the sta
 @pytest.mark.parametrize("point", POINTS)
 async def test_nothing_is_lost_doubled_or_reordered_when_killed_at(point: str, later: bool, tmp_path: Path) -> None:
     passing = FIRST.get(point, 1) + (7 if later else 0)
-    plan = Plan(folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2, inside=True, odd=False)
+    plan = ProofPlan(
+        folder=tmp_path, kills=1, seed=passing, rate=60, clients=4, chats=4, phones=2, inside=True, odd=False
+    )
     result = Result(plan)
     async with aiohttp.ClientSession() as http:
-        stage = Stage(plan, http, command=LAUNCH, extra={"TEST_KILL_AT": f"{point}:{passing}"})
+        stage = Environment(plan, http, command=LAUNCH, extra={"TEST_KILL_AT": f"{point}:{passing}"})
         gateway = stage.fleet[0]
         async with stage.set():
             async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from heliograph.domain.schedules.schedule import Schedule
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.media_file_store import FileStore
 from tests.store.world import REFUSED, Desk, HandClock, open_desk
 
@@ -84,7 +84,9 @@ async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_
         await desk.send(REFUSED)
         desk.clock.us = NOW_US
         await desk.put()
-        assert await SteeringStore(desk.store.shell, desk.clock, desk.ids).retry_now(desk.org_no, [old], "Asha") == {}
+        assert (
+            await ControlStoreUnits(desk.store.shell, desk.clock, desk.ids).retry_now(desk.org_no, [old], "Asha") == {}
+        )
         needed = FileStore(desk.store.shell).needed
         assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 0
         await desk.send()
@@ -107,7 +109,7 @@ async def test_the_file_of_a_schedule_that_ran_for_the_last_time_stays_for_its_m
     folder = MediaFolder(tmp_path / "media")
     async with desk_of(tmp_path, days_ago=60) as desk:
         file = keep(folder, b"later", days_old=60)
-        steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+        steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
         content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file))
         at_us = NOW_US - DAY_US
         await steering.schedule(Schedule(desk.org_no, desk.ids.make(), desk.phone_no, "a@c.us", content, at_us))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import Content, Kind, Media
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
@@ -21,10 +21,10 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001
 MOST = 100_000
 
 
-def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> Outgoing:
+def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> OutgoingJob:
     content = Content(kind, media=Media(**({"mimetype": "image/png", "url": url} | media)))
-    return Outgoing(
-        JobId(1), 1, 1, "919537851844@c.us", Lane.NORMAL, 1, content, 1, 1, False, None, 0
+    return OutgoingJob(
+        JobId(1), 1, 1, "919537851844@c.us", Priority.NORMAL, 1, content, 1, 1, False, None, 0
     )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class Fixed:
         self.contents: list[Content] = []
         self.first = True
 
-    async def __call__(self, _job: Outgoing, content: Content) -> bool:
+    async def __call__(self, _job: OutgoingJob, content: Content) -> bool:
         if self.first:
             self.contents.append(content)
         return self.first

@@ -23,8 +23,8 @@ from heliograph.domain.jobs.job import PhonePatch, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.sender import send_loop
-from heliograph.store.database.database import Shell
-from heliograph.store.database.sqlite import SqliteShell, _commit, _migrate, _settle, _Work, connect
+from heliograph.store.database.database import Database
+from heliograph.store.database.sqlite import SqliteDatabase, _commit, _migrate, _settle, _Work, connect
 from heliograph.store.database.unit import Unit
 from tests.sender.clock import VirtualClock
 from tests.sender.world import World, sending
@@ -35,7 +35,7 @@ T = TypeVar("T")
 GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so the checker needs one that is known
 
 
-class OneThread(SqliteShell):
+class OneThread(SqliteDatabase):
     """The SQLite shell without its threads: a unit runs where it is called, as a transaction of its own."""
 
     def __init__(self, path: str, monotonic: Callable[[], float]) -> None:
@@ -66,12 +66,12 @@ def policies() -> list[Policy]:
     return [warm, fresh, slow, warm, fresh]
 
 
-def one_thread(where: Path | str, clock: VirtualClock) -> Shell:
+def one_thread(where: Path | str, clock: VirtualClock) -> Database:
     return OneThread(str(where), clock.monotonic)
 
 
 async def day(hours: float) -> None:
-    send_loop.LOOK_AGAIN_S = 1.0
+    send_loop.RECHECK_S = 1.0
     with tempfile.TemporaryDirectory() as folder:
         async with sending(Path(folder) / "h.db", Path(folder) / "journal.db", phones=5, shells=one_thread) as world:
             chosen = policies()

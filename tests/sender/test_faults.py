@@ -139,7 +139,7 @@ async def test_a_start_whose_lease_ran_out_meanwhile_is_taken_back_when_the_leas
     own = member.sender._own
     job_id = await world.put("66")
     good_until = own.good_until
-    advance = member.sender._deps.store.advance
+    advance = member.sender._deps.store.settle_and_start
 
     async def late(*args: object, **more: object) -> object:
         done = await advance(*args, **more)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ async def test_a_start_whose_lease_ran_out_meanwhile_is_taken_back_when_the_leas
             own.good_until = world.clock.monotonic()  # as if the answer had taken seconds
         return done
 
-    member.sender._deps.store.advance = late  # type: ignore[method-assign,assignment]
+    member.sender._deps.store.settle_and_start = late  # type: ignore[method-assign,assignment]
     member.sender.phones([world.phone.phone_no])
 
     async def left() -> bool:
@@ -155,7 +155,7 @@ async def test_a_start_whose_lease_ran_out_meanwhile_is_taken_back_when_the_leas
 
     await world.clock.until(left)
     await world.clock.idle()
-    member.sender._deps.store.advance = advance  # type: ignore[method-assign]
+    member.sender._deps.store.settle_and_start = advance  # type: ignore[method-assign]
     own.good_until = good_until
     job = await world.until_state(job_id, State.UNCERTAIN, limit_s=6)
     assert job.reason == "answer_lost"  # it was tried, once
@@ -217,13 +217,13 @@ async def test_a_database_that_fails_while_a_phone_is_taken_does_not_lose_the_ph
     job_id = await world.put("00")
     member = await world.join("a")
     store = member.sender._deps.store
-    interrupted = store.interrupted
+    interrupted = store.interrupted_jobs
 
     async def once(*args: object) -> object:
-        store.interrupted = interrupted  # type: ignore[method-assign]
+        store.interrupted_jobs = interrupted  # type: ignore[method-assign]
         raise OSError("the connection broke")
 
-    store.interrupted = once  # type: ignore[method-assign,assignment]
+    store.interrupted_jobs = once  # type: ignore[method-assign,assignment]
     await world.until_state(job_id, State.SENT, limit_s=12)
     assert member.said("phone_failed") == 1
 

@@ -128,9 +128,9 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World
     tokens = {phone.phone_no: 0 for phone in fleet.phones}
     for turn in range(60):
         zombie, heir = members[turn % 2], members[(turn + 1) % 2]
-        beat = zombie.sender._own._beat
+        beat = zombie.sender._own._heartbeat
         revived = asyncio.Event()
-        zombie.sender._own._beat = lambda revived=revived: _stand_still(revived)  # type: ignore[method-assign,misc]
+        zombie.sender._own._heartbeat = lambda revived=revived: _stand_still(revived)  # type: ignore[method-assign,misc]
         zombie.sender._own.good_until = float("inf")
         jobs += [await fleet.put(f"chat{turn % 3}", phone=phone) for phone in fleet.phones]
         for one in members:
@@ -148,7 +148,7 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World
         for one in members:
             one.sender.phones(tokens)  # the former owner tries, too
         await fleet.clock.forward(0.2)
-        zombie.sender._own._beat = beat  # type: ignore[method-assign]
+        zombie.sender._own._heartbeat = beat  # type: ignore[method-assign]
         zombie.sender._own.good_until = 0.0
         revived.set()
         await fleet.clock.forward(0.5)
@@ -196,8 +196,8 @@ async def _frozen_while_opening(fleet: World, where: str) -> tuple[Mapping[str, 
         return len(own._adopting) == len(fleet.phones)
 
     await fleet.clock.until(opening, limit_s=5)
-    beat = own._beat
-    own._beat = lambda: _stand_still(frozen)  # type: ignore[method-assign]
+    beat = own._heartbeat
+    own._heartbeat = lambda: _stand_still(frozen)  # type: ignore[method-assign]
     second = await fleet.join("b", lease_s=3.0)
 
     async def taken() -> bool:
@@ -208,7 +208,7 @@ async def _frozen_while_opening(fleet: World, where: str) -> tuple[Mapping[str, 
     await fleet.clock.until(taken, limit_s=15)
     sessions = dict(fleet.network.sessions)
     setattr(target, name, inner)
-    own._beat = beat  # type: ignore[method-assign]
+    own._heartbeat = beat  # type: ignore[method-assign]
     frozen.set()
     await fleet.clock.forward(0.5)
     return sessions, dict(fleet.network.sessions)

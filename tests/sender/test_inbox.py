@@ -8,9 +8,9 @@ from pathlib import Path
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
-from heliograph.ports.provider_inbox import Delivery, NewDelivery, News
+from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ProviderUpdate
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.provider_store import StoredInbox
 from tests.graph.world import MachineClock, until
 
@@ -42,13 +42,13 @@ class Sink:
         raise AssertionError("a webhook says nothing of the session")
 
 
-def read(phone: Phone, payload: bytes, received_at_us: int) -> News:
+def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
     word = payload.decode()
     if word == "empty":
-        return News()
+        return ProviderUpdate()
     if word.startswith("said"):
-        return News(inbound=(Inbound(word, "c", "c", 1, "chat"),))
-    return News(receipts=(Receipt(2, 1, tracker=word),))
+        return ProviderUpdate(inbound=(Inbound(word, "c", "c", 1, "chat"),))
+    return ProviderUpdate(receipts=(Receipt(2, 1, tracker=word),))
 
 
 @dataclass
@@ -60,11 +60,11 @@ class World:
     logged: list[str]
 
     async def keep(self, *words: str, phone_no: int = 7) -> None:
-        await self.inbox.keep_deliveries([NewDelivery(1, phone_no, CLOCK.now_us(), word.encode()) for word in words])
+        await self.inbox.keep_deliveries([NewInboxItem(1, phone_no, CLOCK.now_us(), word.encode()) for word in words])
         self.service.wake((phone_no,))
 
     async def waiting(self, phone_no: int = 7) -> list[str]:
-        found: list[Delivery] = await self.inbox.deliveries([(1, phone_no)], 1_000)
+        found: list[InboxItem] = await self.inbox.deliveries([(1, phone_no)], 1_000)
         return [one.payload.decode() for one in found]
 
     async def empty(self) -> None:
@@ -76,7 +76,7 @@ class World:
 
 @asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[World]:
-    shell = SqliteShell(str(folder / "inbox.db"), lambda _seconds, _units: None, CLOCK.monotonic)
+    shell = SqliteDatabase(str(folder / "inbox.db"), lambda _seconds, _units: None, CLOCK.monotonic)
     await shell.open()
     inbox, sink, owned = StoredInbox(shell, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
     logged: list[str] = []

@@ -11,15 +11,15 @@ from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, p
 from heliograph.domain.pacing.policy import QuietHours
 from heliograph.domain.timestamps import iso
 from heliograph.simulator.faults import Faults
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from tests.sender.world import World
 from tests.unit.pacing_world import Sent, check
 
 S = 1_000_000
 
 
-def steering(world: World) -> SteeringStore:
-    return SteeringStore(world.store.shell, world.clock, world.ids)
+def steering(world: World) -> ControlStoreUnits:
+    return ControlStoreUnits(world.store.shell, world.clock, world.ids)
 
 
 async def join(world: World, policy: Policy | str, **more: Any) -> Any:
@@ -85,7 +85,7 @@ async def test_a_phone_whose_messages_keep_failing_pauses_itself(world: World) -
     assert row is not None and row.paused_by == "gateway"
     held = [job for job in await world.store.jobs(world.phone.org_no, None) if job.state is State.QUEUED]
     assert held  # ten failed; one may have started with the settling of the tenth
-    (act,) = await steering(world).acts(world.phone.org_no)
+    (act,) = await steering(world).audit_log(world.phone.org_no)
     assert (act.actor, act.act) == ("gateway", "pause") and "failed" in act.detail
 
 

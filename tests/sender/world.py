@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.pacing.next_start import PRESETS
-from heliograph.ports.meter import Unmetered
+from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Provider, SendRequest
 from heliograph.providers.simulator.provider import SimulatorProvider
 from heliograph.sender.sender import Sender, SenderDeps
 from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
-from heliograph.store.database.database import Shell
-from heliograph.store.database.postgresql import PostgresShell
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.database import Database
+from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.database.unit import Unit
 from heliograph.store.job_store import Store
 from tests.sender.clock import VirtualClock
@@ -38,7 +38,7 @@ class Faulty:
     """A shell that fails when it is told to. `away`: the database cannot be reached. `lose`: so many of the next
     commits happen, but their answers are lost. `slow_s`: each call takes that long."""
 
-    inner: Shell
+    inner: Database
     clock: VirtualClock
     away: bool = False
     lose: int = 0
@@ -47,7 +47,7 @@ class Faulty:
     lost: int = 0
     frozen: bool = False  # the process stands still: its calls neither happen nor end
     dialect: str = ""
-    trouble: str | None = None
+    write_error: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
         await self.inner.open(migrate=migrate)
@@ -104,7 +104,7 @@ class World:
     network: SimulatedNetwork
     store: Store  # the tests' own, that no fault meets
     phones: list[PhoneRow]
-    shells: Callable[[Path | str, VirtualClock], Shell]
+    shells: Callable[[Path | str, VirtualClock], Database]
     members: list[Member] = field(default_factory=list)
     ids: JobIds = field(init=False)
 
@@ -133,13 +133,13 @@ class World:
                 if other is not member:
                     other.sender.phones_freed()
 
-        async def prepare(job: Outgoing) -> tuple[Content, None]:
+        async def prepare(job: OutgoingJob) -> tuple[Content, None]:
             return job.content, None
 
         deps = SenderDeps(
             store=Store(shell, self.clock, self.ids),
             clock=self.clock,
-            meter=Unmetered(),
+            meter=NoMetrics(),
             chance=random.Random(len(self.members)),
             limits=Limits(**limits),
             lease_s=lease_s,
@@ -240,10 +240,10 @@ def _watched(provider: SimulatorProvider, member: Member, clock: VirtualClock) -
     return watched  # type: ignore[no-any-return]
 
 
-def shell_of(where: Path | str, clock: VirtualClock) -> Shell:
+def shell_of(where: Path | str, clock: VirtualClock) -> Database:
     if isinstance(where, Path):
-        return SqliteShell(str(where), lambda _seconds, _units: None, clock.monotonic, lock=False)
-    return PostgresShell(where, lambda _seconds, _units: None, clock.monotonic)
+        return SqliteDatabase(str(where), lambda _seconds, _units: None, clock.monotonic, lock=False)
+    return PostgresDatabase(where, lambda _seconds, _units: None, clock.monotonic)
 
 
 @contextlib.asynccontextmanager
@@ -252,7 +252,7 @@ async def sending(
     journal: Path,
     *,
     phones: int = 1,
-    shells: Callable[[Path | str, VirtualClock], Shell] = shell_of,
+    shells: Callable[[Path | str, VirtualClock], Database] = shell_of,
 ) -> AsyncIterator[World]:
     """A network, a store with so many phones, and no sender yet. Ends with an audit of the database."""
     clock = VirtualClock()

@@ -13,7 +13,7 @@ from heliograph.domain.errors import CannotStart
 from heliograph.domain.jobs.outcome import Accepted, NotSent, SessionDown
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Phone, Receipt, SessionState
-from heliograph.ports.simulated_network import Frame
+from heliograph.ports.simulated_network import OutboundMessage
 from heliograph.simulator import journal
 from heliograph.simulator.faults import Faults
 from heliograph.simulator.journal import FOLD_STEP
@@ -211,8 +211,8 @@ async def _burst(net: World, first: int, count: int) -> None:
     await asyncio.gather(*(lane(first + n) for n in range(100)))
 
 
-def _frame(net: World, unique_id: str) -> Frame:
-    return Frame(net.phone.phone_id, net.phone.number, ANYONE, unique_id, Content(Kind.TEXT, "hello"))
+def _frame(net: World, unique_id: str) -> OutboundMessage:
+    return OutboundMessage(net.phone.phone_id, net.phone.number, ANYONE, unique_id, Content(Kind.TEXT, "hello"))
 
 
 async def test_a_journal_that_cannot_be_written_takes_nothing_until_it_can(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from heliograph.ports.provider import Phone
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.routes import Request, Routes
 from tests.simulator.world import Sink, World
@@ -15,11 +15,11 @@ CHAT = "919537851844@c.us"
 MINE = Phone(1, "phone-one", "919876543210", "simulator")
 THEIRS = Phone(2, "phone-two", "447700900001", "simulator")
 SAME_NUMBER = Phone(3, "phone-three", MINE.number, "simulator")
-ME = Share((MINE.phone_id,), alone=False)
-THEY = Share((THEIRS.phone_id, SAME_NUMBER.phone_id), alone=False)
+ME = DeviceScope((MINE.phone_id,), alone=False)
+THEY = DeviceScope((THEIRS.phone_id, SAME_NUMBER.phone_id), alone=False)
 
 
-async def call(net: World, share: Share, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+async def call(net: World, share: DeviceScope, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     raw = b"" if body is None else json.dumps(body).encode()
     reply = await net.finish(Routes(net.network).handle(Request(method, f"/simulator{path}", {}, raw, share)))
     return reply.status, json.loads(reply.body)
@@ -98,7 +98,7 @@ async def test_what_holds_for_all_phones_is_refused_while_another_organisation_h
     assert (status, answer["code"]) == (409, "CONFLICT_ERROR")
     assert "`heliograph simulator`" in answer["message"] and "HELIOGRAPH_SIMULATOR_URL" in answer["message"]
     assert not net.network.faults.any and net.network.contacts == {}
-    assert (await call(net, Share(ME.devices, alone=True), method, path, body))[0] == 200
+    assert (await call(net, DeviceScope(ME.devices, alone=True), method, path, body))[0] == 200
 
 
 async def test_the_mounted_application_heeds_the_share_of_its_caller(net: World, sinks: dict[str, Sink]) -> None:

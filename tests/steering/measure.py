@@ -25,7 +25,7 @@ from heliograph.cli.prove.processes import Program, free_port
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.jobs.enqueue import enqueue
 
@@ -289,7 +289,7 @@ async def backlog(count: int = 1_000_000) -> None:
 
 async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    shell = SqliteShell(path, lambda _s, _n: None, time.monotonic)
+    shell = SqliteDatabase(path, lambda _s, _n: None, time.monotonic)
     await shell.open()
     store = Store(shell, _Now(), ids)
     (phone,) = await store.phones(None)

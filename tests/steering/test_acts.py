@@ -5,10 +5,10 @@ import pytest
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Job, PhonePatch
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.ports.sender_store import Settlement, StartRequest
 from heliograph.store.database.unit import Rows, Unit
 from heliograph.store.jobs import retry_and_resolve
 from tests.steering.world import FAILED, SENT, S, World, recipients
@@ -31,7 +31,7 @@ async def counts(world: World) -> tuple[int, int, int, int]:
 
 async def test_nothing_of_a_paused_chat_starts_and_others_go_on(world: World) -> None:
     held = await world.send(A)
-    urgent = await world.send(A, lane=Lane.URGENT)
+    urgent = await world.send(A, lane=Priority.URGENT)
     free = await world.send(B)
     assert await world.steering.pause_chat(world.org_no, world.phone_no, A, "Asha", "a complaint")
     assert not await world.steering.pause_chat(world.org_no, world.phone_no, A, "Bo")
@@ -43,7 +43,7 @@ async def test_nothing_of_a_paused_chat_starts_and_others_go_on(world: World) ->
     assert not await world.steering.resume_chat(world.org_no, world.phone_no, A, "Bo")
     sent = await world.step(10) + await world.step(10) + await world.step(10)
     assert [job.job_id for job in sent] == [urgent.job_id, held.job_id, later.job_id]
-    assert [(a.act, a.what, a.actor) for a in await world.steering.acts(world.org_no)] == [
+    assert [(a.act, a.what, a.actor) for a in await world.steering.audit_log(world.org_no)] == [
         ("resume", f"chat:{A}", "Bo"),
         ("pause", f"chat:{A}", "Asha"),
     ]
@@ -166,9 +166,9 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way
     (on_its_way,) = await world.start(1)
     assert on_its_way.job.job_id == second.job_id
     assert await world.steering.resolve(world.org_no, first.job_id, "again", "Asha") is None
-    wish = StartWish(world.phone_no, world.org_no, world.lease.token, limit=1)
+    wish = StartRequest(world.phone_no, world.org_no, world.lease.token, limit=1)
     settlement = Settlement(on_its_way.job, world.lease.token, on_its_way.token, SENT)
-    (next_one,) = (await world.store.advance([settlement], [wish])).started
+    (next_one,) = (await world.store.settle_and_start([settlement], [wish])).started
     assert next_one.job.job_id == first.job_id
     await world.settle(next_one)
     assert [j.job_id for j in await world.step(1)] == [third.job_id]
@@ -291,15 +291,15 @@ async def test_nothing_starts_after_a_phone_was_paused(world: World) -> None:
 
 async def test_starts_are_kept_as_long_as_a_window_holds_them(world: World) -> None:
     await world.store.update_phone(world.org_no, world.phone_no, PhonePatch(pacing='{"per_hour": 60}'))
-    wish = StartWish(world.phone_no, world.org_no, world.lease.token, paced=True)
+    wish = StartRequest(world.phone_no, world.org_no, world.lease.token, paced=True)
     for _ in range(3):
         await world.send(B)
-        (started,) = (await world.store.advance([], [wish])).started
+        (started,) = (await world.store.settle_and_start([], [wish])).started
         await world.settle(started)
         world.clock.advance(1_500)
-    assert len(await world.store.pace(world.org_no, world.phone_no, 0)) == 3
+    assert len(await world.store.recent_starts(world.org_no, world.phone_no, 0)) == 3
     await world.steering.sweep_broadcasts(world.clock.us)
-    kept = await world.store.pace(world.org_no, world.phone_no, 0)
+    kept = await world.store.recent_starts(world.org_no, world.phone_no, 0)
     assert [row.at_us > world.clock.us - 3_600 * S for row in kept] == [True, True]
 
 

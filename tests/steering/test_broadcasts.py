@@ -4,15 +4,21 @@ from itertools import pairwise
 
 import pytest
 
-from heliograph.domain.broadcasts.broadcast import AHEAD, BroadcastRow, NewBroadcast, Refused, shown_state
+from heliograph.domain.broadcasts.broadcast import (
+    MAX_ENQUEUED_AHEAD,
+    BroadcastRow,
+    NewBroadcast,
+    WrongState,
+    shown_state,
+)
 from heliograph.domain.broadcasts.csv_recipients import recipient
 from heliograph.domain.contract.jobs import serialized_id
 from heliograph.domain.errors import Conflict, Invalid
 from heliograph.domain.jobs.ids import JobId, queue_id
 from heliograph.domain.jobs.job import Idempotency
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.sender_store import StartWish
+from heliograph.ports.sender_store import StartRequest
 from tests.steering.world import FAILED, S, World, open_world, recipients
 
 TEXT = Content(Kind.TEXT, "Hello {{name}}")
@@ -45,9 +51,9 @@ async def test_no_more_than_a_few_hundred_are_jobs_at_a_time(world: World) -> No
         await world.steering.feed()
         world.clock.advance(0.2)
     row = await row_of(world, made)
-    assert row.fed == AHEAD
+    assert row.fed == MAX_ENQUEUED_AHEAD
     health = await world.store.health(world.org_no, world.phone_no)
-    assert health.waiting == AHEAD
+    assert health.waiting == MAX_ENQUEUED_AHEAD
 
 
 async def test_a_single_message_passes_a_running_broadcast(world: World) -> None:
@@ -100,13 +106,13 @@ async def test_nothing_of_a_paused_broadcast_starts_and_resume_goes_on_where_it_
         world.clock.advance(1)
     single = await world.send("911111111111@c.us")
     assert [job.job_id for job in await world.step(50)] == [single.job_id]
-    assert await world.steering.pause_broadcast(world.org_no, made, "Asha") == Refused("paused")
+    assert await world.steering.pause_broadcast(world.org_no, made, "Asha") == WrongState("paused")
     resumed = await world.steering.resume_broadcast(world.org_no, made, "Asha")
     assert isinstance(resumed, BroadcastRow)
     await world.drain()
     sent = [job.chat_id for job in world.log if job.broadcast_no == made]
     assert sent == [r.chat_id for r in recipients(900)]
-    assert [(act.act, act.actor) for act in await world.steering.acts(world.org_no)] == [
+    assert [(act.act, act.actor) for act in await world.steering.audit_log(world.org_no)] == [
         ("resume", "Asha"), ("pause", "Asha"),
     ]  # fmt: skip
 
@@ -121,8 +127,8 @@ async def test_a_cancelled_broadcast_sends_nothing_more(world: World) -> None:
     assert await world.drain() == []
     health = await world.store.health(world.org_no, world.phone_no)
     assert (health.waiting, health.active) == (0, 0)
-    assert await world.steering.cancel_broadcast(world.org_no, made, "Asha") == Refused("cancelled")
-    assert await world.steering.resume_broadcast(world.org_no, made, "Asha") == Refused("cancelled")
+    assert await world.steering.cancel_broadcast(world.org_no, made, "Asha") == WrongState("cancelled")
+    assert await world.steering.resume_broadcast(world.org_no, made, "Asha") == WrongState("cancelled")
 
 
 async def test_a_paused_broadcast_can_be_cancelled(world: World) -> None:
@@ -210,7 +216,7 @@ async def test_a_load_that_was_cut_off_is_never_sent_and_swept_away(database: st
 
         await world.shell.write(lambda: lifecycle.create(broken, world.clock.us))
         rows = [(n, r.chat_id, "{}", world.ids.make()) for n, r in enumerate(recipients(600))]
-        await world.shell.write(lambda: lifecycle.load(world.org_no, broken.broadcast_no, rows))
+        await world.shell.write(lambda: lifecycle.load_broadcast(world.org_no, broken.broadcast_no, rows))
         clock = world.clock
     async with open_world(database, clock) as world:  # a new process
         assert await world.drain() == []
@@ -254,10 +260,10 @@ async def test_other_organisations_never_see_a_broadcast(world: World) -> None:
 
 
 async def test_a_broadcast_may_go_out_in_another_lane(world: World) -> None:
-    await world.steering.broadcast(new(world, lane=Lane.URGENT), recipients(2))
+    await world.steering.broadcast(new(world, lane=Priority.URGENT), recipients(2))
     await world.send("911111111111@c.us")
     await world.steering.feed()
-    assert [job.lane for job in await world.step(3)] == [Lane.URGENT, Lane.URGENT, Lane.NORMAL]
+    assert [job.lane for job in await world.step(3)] == [Priority.URGENT, Priority.URGENT, Priority.NORMAL]
 
 
 async def test_a_recipient_is_found_by_its_id_before_it_is_fed(world: World) -> None:
@@ -273,24 +279,24 @@ async def test_a_recipient_is_found_by_its_id_before_it_is_fed(world: World) -> 
 
 
 async def test_chats_that_wait_for_their_morning_do_not_keep_the_others_from_their_turn(world: World) -> None:
-    asleep = {r.chat_id for r in recipients(AHEAD)}
+    asleep = {r.chat_id for r in recipients(MAX_ENQUEUED_AHEAD)}
 
     def gate(chat_id: str, now_us: int) -> int | None:
         return now_us + 3_600 * S if chat_id in asleep else None
 
-    made, _ = await world.steering.broadcast(new(world), recipients(AHEAD + 150))
-    wish = StartWish(world.phone_no, world.org_no, world.lease.token, limit=50, gate=gate)
+    made, _ = await world.steering.broadcast(new(world), recipients(MAX_ENQUEUED_AHEAD + 150))
+    wish = StartRequest(world.phone_no, world.org_no, world.lease.token, limit=50, gate=gate)
     sent = []
     for _ in range(40):
         await world.steering.feed()
         world.clock.advance(0.2)
-        for one in (await world.store.advance([], [wish])).started:
+        for one in (await world.store.settle_and_start([], [wish])).started:
             sent.append(one.job.chat_id)
             await world.settle(one)
-    assert sorted(sent) == sorted({r.chat_id for r in recipients(AHEAD + 150)} - asleep)
+    assert sorted(sent) == sorted({r.chat_id for r in recipients(MAX_ENQUEUED_AHEAD + 150)} - asleep)
     world.clock.advance(3_600)
     await world.drain()
-    assert (await row_of(world, made)).sent == AHEAD + 150
+    assert (await row_of(world, made)).sent == MAX_ENQUEUED_AHEAD + 150
 
 
 async def test_a_recipient_explains_its_turn_before_it_is_fed(world: World) -> None:

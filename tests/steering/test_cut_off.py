@@ -10,12 +10,12 @@ from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.errors import Conflict, Unavailable
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Idempotency
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.sender_store import Started
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.broadcasts.cleanup import sweep
-from heliograph.store.database.unit import run
+from heliograph.store.database.unit import query
 from tests.steering.test_broadcasts import new, row_of
 from tests.steering.world import World, open_world, recipients
 
@@ -73,7 +73,7 @@ async def begin_to_load(world: World, made: NewBroadcast, count: int) -> None:
     now_us = world.clock.now_us()
     await world.shell.write(lambda: lifecycle.create(made, now_us))
     rows = [(n, r.chat_id, r.variables, world.ids.make()) for n, r in enumerate(recipients(count))]
-    assert await world.shell.write(lambda: lifecycle.load(world.org_no, made.broadcast_no, rows))
+    assert await world.shell.write(lambda: lifecycle.load_broadcast(world.org_no, made.broadcast_no, rows))
 
 
 async def test_the_key_of_a_load_that_was_cut_off_is_free_once_it_was_swept(database: str) -> None:
@@ -109,7 +109,7 @@ async def test_a_load_that_failed_leaves_nothing_behind(world: World) -> None:
     world.clock.advance(3_600)
     await world.steering.sweep_broadcasts(0)
     where = {"org_no": world.org_no, "broadcast_no": failing.broadcast_no}
-    assert await world.shell.read(lambda: run("recipients_of", n=0, limit=9, **where)) == []
+    assert await world.shell.read(lambda: query("recipients_of", n=0, limit=9, **where)) == []
 
 
 async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(world: World) -> None:
@@ -125,7 +125,7 @@ async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(world: Wo
 
     await sweep(Between(world, wrote=begin), world.clock, 0)
     assert begun == [False]
-    assert not await world.shell.write(lambda: lifecycle.load(world.org_no, slow.broadcast_no, []))
+    assert not await world.shell.write(lambda: lifecycle.load_broadcast(world.org_no, slow.broadcast_no, []))
     other, _ = await world.steering.broadcast(new(world), recipients(3, 100))
     await world.drain()
     assert (await row_of(world, other)).sent == 3
@@ -161,7 +161,7 @@ async def test_what_may_have_been_sent_of_a_cancelled_broadcast_goes_on_and_so_d
     one = await met_while_paused(world, made)
     await world.steering.cancel_broadcast(world.org_no, made, "ada")
     assert await world.steering.holds(world.org_no, world.phone_no) == []
-    single = await world.send(one.job.chat_id, "an answer", lane=Lane(one.job.lane))
+    single = await world.send(one.job.chat_id, "an answer", lane=Priority(one.job.lane))
     assert [job.job_id for _ in range(2) for job in await world.step(5)] == [one.job.job_id, single.job_id]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import heliograph.store
 from heliograph.store.database.queries import queries
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteDatabase
 
 FOLDER = Path(heliograph.store.__file__).parent / "sql"
 FILES = ("broadcasts", "schedules", "steering", "holds")
@@ -26,7 +26,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Con
     path = str(tmp_path_factory.mktemp("plans") / "h.db")
 
     async def make() -> None:
-        shell = SqliteShell(path, lambda _s, _n: None, time.monotonic)
+        shell = SqliteDatabase(path, lambda _s, _n: None, time.monotonic)
         await shell.open()
         await shell.close()
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from heliograph.domain.broadcasts.broadcast import Refused
+from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.contract.broadcasts import occurrence_object
 from heliograph.domain.contract.jobs import serialized_id
 from heliograph.domain.jobs.ids import JobId
@@ -129,7 +129,7 @@ async def test_a_deleted_or_completed_schedule_is_not_changed(world: World) -> N
     world.clock.us = made.first_at_us
     await world.steering.run_schedules()
     done = await world.steering.change_schedule(world.org_no, made.schedule_no, lambda row: row)
-    assert done == Refused("completed")
+    assert done == WrongState("completed")
     assert await world.steering.delete_schedule(world.org_no, made.schedule_no)
     assert not await world.steering.delete_schedule(world.org_no, made.schedule_no)
     assert await world.steering.schedule_row(world.org_no, made.schedule_no) is None

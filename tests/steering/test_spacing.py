@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from heliograph.domain.broadcasts.broadcast import AHEAD, NewBroadcast
+from heliograph.domain.broadcasts.broadcast import MAX_ENQUEUED_AHEAD, NewBroadcast
 from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import StartWish
+from heliograph.ports.sender_store import StartRequest
 from tests.steering.world import SENT, S, World, recipients
 
 TEXT = Content(Kind.TEXT, "Hello {{name}}")
@@ -48,14 +48,14 @@ async def test_the_delay_is_kept_beside_an_uncertain_message(world: World) -> No
 
 
 async def test_more_uncertain_messages_than_are_fed_ahead_do_not_stop_a_broadcast(world: World) -> None:
-    made, _ = await world.steering.broadcast(new(world, 0.0), recipients(AHEAD + 50))
+    made, _ = await world.steering.broadcast(new(world, 0.0), recipients(MAX_ENQUEUED_AHEAD + 50))
     for _ in range(40):
         await world.steering.feed()
         for one in await world.start(50):
             await world.settle(one, WAITED)
         world.clock.advance(60)
     row = await world.steering.broadcast_row(world.org_no, made)
-    assert row is not None and row.fed == AHEAD + 50
+    assert row is not None and row.fed == MAX_ENQUEUED_AHEAD + 50
 
 
 async def test_a_paused_chat_does_not_stop_a_spaced_broadcast(world: World) -> None:
@@ -81,7 +81,7 @@ async def test_new_chats_at_their_limit_keep_no_known_chat_waiting(world: World,
             world.org_no, world.phone_no, world.lease.token, until_us=world.clock.us + 86_400 * S,
             new_chats_only=True, reason="",
         )  # fmt: skip
-    new_ones = AHEAD if delay_s == 0 else 1
+    new_ones = MAX_ENQUEUED_AHEAD if delay_s == 0 else 1
     people = recipients(new_ones + 5)
     for n, one in enumerate(people[new_ones:]):
         heard = Inbound(f"M{n}", one.chat_id, one.chat_id, world.clock.us, "chat", "hello")
@@ -89,8 +89,8 @@ async def test_new_chats_at_their_limit_keep_no_known_chat_waiting(world: World,
     made, _ = await world.steering.broadcast(new(world, delay_s), people)
     for _ in range(20):
         await world.steering.feed()
-        wish = StartWish(world.phone_no, world.org_no, world.lease.token, limit=10, new_limit=0)
-        for started in (await world.store.advance([], [wish])).started:
+        wish = StartRequest(world.phone_no, world.org_no, world.lease.token, limit=10, new_limit=0)
+        for started in (await world.store.settle_and_start([], [wish])).started:
             await world.settle(started, SENT)
         world.clock.advance(60)
     row = await world.steering.broadcast_row(world.org_no, made)

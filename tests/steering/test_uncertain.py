@@ -1,6 +1,6 @@
 """What nobody knows of stands in nobody's way, and is counted for whoever must settle it."""
 
-from heliograph.domain.jobs.job import Health, Job
+from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from tests.steering.world import S, World
@@ -74,15 +74,15 @@ async def test_an_uncertain_message_says_since_when_nobody_knows(world: World) -
 
 
 async def test_the_counts_of_each_phone_tell_what_is_uncertain_from_what_is_on_its_way(world: World) -> None:
-    assert (await world.store.health_of_phones(world.org_no)).get(world.phone_no, Health()) == Health()
+    assert (await world.store.health_of_phones(world.org_no)).get(world.phone_no, QueueCounts()) == QueueCounts()
     uncertain = await left_uncertain(world, 3)
     for n in range(4):
         await world.send(f"9195111111{n:02}@c.us")
     under_way = await world.start(2)
     counts = await world.store.health_of_phones(world.org_no)
-    assert counts == {world.phone_no: Health(waiting=2, active=5, uncertain=3)}
+    assert counts == {world.phone_no: QueueCounts(waiting=2, active=5, uncertain=3)}
     for one in under_way:
         await world.settle(one)
     await world.steering.resolve(world.org_no, uncertain[0].job_id, "give_up", "Asha")
     counts = await world.store.health_of_phones(world.org_no)
-    assert counts == {world.phone_no: Health(waiting=2, active=2, completed=2, failed=1, uncertain=2)}
+    assert counts == {world.phone_no: QueueCounts(waiting=2, active=2, completed=2, failed=1, uncertain=2)}

@@ -6,7 +6,7 @@ import pytest
 
 from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.schedules.recurrence import Every, Repeat
-from heliograph.store.database.due_work import Unreadable
+from heliograph.store.database.due_work import UndecodableRow
 from tests.steering import test_schedules
 from tests.steering.test_broadcasts import new, row_of
 from tests.steering.world import S, World, recipients
@@ -24,12 +24,12 @@ async def test_a_broadcast_that_cannot_be_read_is_stopped_and_stops_no_other(
     bad, _ = await world.steering.broadcast(new(world), recipients(2))
     good, _ = await world.steering.broadcast(new(world), recipients(2, 10))
     await spoil(database, f"UPDATE {spoilt} = '{{' WHERE broadcast_no = {bad}")
-    with pytest.raises(Unreadable, match=queue_id(bad)):
+    with pytest.raises(UndecodableRow, match=queue_id(bad)):
         await world.steering.feed()
     await world.drain()
     assert (await row_of(world, good)).sent == 2
     assert len(await world.steering.broadcasts(world.org_no, None, limit=5, offset=0)) == 2
-    (act,) = await world.steering.acts(world.org_no)
+    (act,) = await world.steering.audit_log(world.org_no)
     assert (act.act, act.what, act.actor) == ("cancel", f"broadcast:{queue_id(bad)}", "gateway")
     assert act.detail.startswith("It cannot be read, and was stopped: ")
 
@@ -44,7 +44,7 @@ async def test_a_schedule_that_cannot_be_read_is_stopped_and_stops_no_other(
     ]
     await spoil(database, f"UPDATE schedules SET {spoilt} WHERE schedule_no = {bad.schedule_no}")
     world.clock.us = good.first_at_us + S
-    with pytest.raises(Unreadable, match=queue_id(bad.schedule_no)):
+    with pytest.raises(UndecodableRow, match=queue_id(bad.schedule_no)):
         await world.steering.run_schedules()
     phones, due_us = await world.steering.run_schedules()
     assert (phones, due_us) == (set(), good.first_at_us + 86_400 * S)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from heliograph.domain.broadcasts.csv_recipients import Recipient, recipient
 from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.sender_store import Lease, Seen, Settlement, Started, StartWish
-from heliograph.store.control_store import SteeringStore
-from heliograph.store.database.database import Shell
-from heliograph.store.database.postgresql import PostgresShell
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.ports.sender_store import Lease, LeaseRow, Settlement, Started, StartRequest
+from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.database.database import Database
+from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 
 SENT = Verdict(State.SENT, "sent", ack=1)
@@ -45,14 +45,14 @@ class HandClock:
 
 @dataclass
 class World:
-    shell: Shell
+    shell: Database
     store: Store
-    steering: SteeringStore
+    steering: ControlStoreUnits
     clock: HandClock
     ids: JobIds
     phone: PhoneRow
     lease: Lease
-    log: list[Outgoing] = field(default_factory=list)  # as the network saw them
+    log: list[OutgoingJob] = field(default_factory=list)  # as the network saw them
 
     @property
     def org_no(self) -> int:
@@ -66,7 +66,7 @@ class World:
         self,
         chat: str = "919537851844@c.us",
         text: str = "hi",
-        lane: Lane = Lane.NORMAL,
+        lane: Priority = Priority.NORMAL,
         expires_at_us: int | None = None,
     ) -> Job:
         new = NewJob(
@@ -84,16 +84,16 @@ class World:
 
     async def start(self, limit: int = 1, *, paced: bool = False) -> list[Started]:
         """`paced`: noted in the log of the phone's pace."""
-        wish = StartWish(self.phone_no, self.org_no, self.lease.token, limit=limit, paced=paced)
-        return (await self.store.advance([], [wish])).started
+        wish = StartRequest(self.phone_no, self.org_no, self.lease.token, limit=limit, paced=paced)
+        return (await self.store.settle_and_start([], [wish])).started
 
     async def settle(self, started: Started, verdict: Verdict = SENT) -> None:
-        done = await self.store.advance(
+        done = await self.store.settle_and_start(
             [Settlement(started.job, self.lease.token, started.token, verdict, new_chat=started.new_chat)], []
         )
         assert done.settled == [True]
 
-    async def step(self, limit: int = 1, verdict: Verdict = SENT) -> list[Outgoing]:
+    async def step(self, limit: int = 1, verdict: Verdict = SENT) -> list[OutgoingJob]:
         """Starts and settles up to `limit` messages."""
         started = await self.start(limit)
         for one in started:
@@ -101,9 +101,9 @@ class World:
             await self.settle(one, verdict)
         return [one.job for one in started]
 
-    async def drain(self, verdict: Verdict = SENT, *, most: int = 10_000) -> list[Outgoing]:
+    async def drain(self, verdict: Verdict = SENT, *, most: int = 10_000) -> list[OutgoingJob]:
         """Feeds and sends until nothing is left to do; the clock runs on while it waits."""
-        sent: list[Outgoing] = []
+        sent: list[OutgoingJob] = []
         for _ in range(most):
             _, due_us = await self.steering.feed()
             done = await self.step(50, verdict)
@@ -120,11 +120,11 @@ async def open_world(database: str, clock: HandClock | None = None) -> AsyncIter
     """`database`: a path for SQLite, or a PostgreSQL URL."""
     clock = clock or HandClock()
     ids = JobIds(clock.now_us)
-    shell: Shell
+    shell: Database
     if database.startswith("postgresql"):
-        shell = PostgresShell(database, lambda _s, _n: None, clock.monotonic)
+        shell = PostgresDatabase(database, lambda _s, _n: None, clock.monotonic)
     else:
-        shell = SqliteShell(database, lambda _s, _n: None, clock.monotonic)
+        shell = SqliteDatabase(database, lambda _s, _n: None, clock.monotonic)
     await shell.open()
     try:
         store = Store(shell, clock, ids)
@@ -137,8 +137,8 @@ async def open_world(database: str, clock: HandClock | None = None) -> AsyncIter
             phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
         fleet = await store.heartbeat("tester", first=True)
         token = next(seen.token for seen in fleet.leases if seen.phone_no == phone.phone_no)
-        (lease,) = await store.take("tester", [Seen(org.org_no, phone.phone_no, None, token)])
-        yield World(shell, store, SteeringStore(shell, clock, ids), clock, ids, phone, lease)
+        (lease,) = await store.claim_leases("tester", [LeaseRow(org.org_no, phone.phone_no, None, token)])
+        yield World(shell, store, ControlStoreUnits(shell, clock, ids), clock, ids, phone, lease)
     finally:
         await shell.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.store.database.queries import Query
+from heliograph.store.database.queries import NamedQuery
 
 PHONES, CHATS, CROWD = 100, 1_000, 100_000
 BIG = PHONES + 1  # the phone with the crowd
@@ -70,7 +70,7 @@ class Call:
     rows: Sequence[Sequence[Any]] | None
 
 
-def call(query: Query, phone_no: int) -> Call:
+def call(query: NamedQuery, phone_no: int) -> Call:
     """Three rows for a batch; every value by the name of its parameter."""
 
     def value(name: str, n: int) -> Any:

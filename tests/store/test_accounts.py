@@ -9,7 +9,7 @@ from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
 from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
 from heliograph.ports.provider import Inbound
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.job_store import Store
 from tests.store.world import Desk
 
@@ -39,9 +39,9 @@ async def test_an_organisation_revokes_only_its_own_keys(desk: Desk) -> None:
     assert await desk.store.keys(desk.org_no) == []
 
 
-def _away() -> PostgresShell:
+def _away() -> PostgresDatabase:
     """A database that cannot be reached: nobody has opened it."""
-    return PostgresShell("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+    return PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
 
 
 async def _last_use(desk: Desk) -> int | None:

@@ -1,8 +1,8 @@
 """TX2 + TX3: what is started is on disk before it is tried; what ended is settled once, by who started it."""
 
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict
-from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.ports.sender_store import Settlement, StartRequest
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
 
 
@@ -26,8 +26,8 @@ async def test_a_sent_message_is_settled_with_its_rung(desk: Desk) -> None:
 async def test_settling_and_starting_the_next_is_one_transaction(desk: Desk) -> None:
     first, second = await desk.put("a"), await desk.put("a")
     (one,) = await desk.start()
-    wish = StartWish(desk.phone_no, desk.org_no, desk.token)
-    done = await desk.store.advance([desk.settlement(one, SENT)], [wish])
+    wish = StartRequest(desk.phone_no, desk.org_no, desk.token)
+    done = await desk.store.settle_and_start([desk.settlement(one, SENT)], [wish])
     assert one.job.job_id == first
     assert done.settled == [True]
     assert [started.job.job_id for started in done.started] == [second]
@@ -45,7 +45,7 @@ async def test_the_same_end_told_twice_in_one_batch_counts_once(desk: Desk) -> N
     await desk.put()
     (one,) = await desk.start()
     ended = desk.settlement(one, NEVER_TRIED)
-    await desk.store.advance([ended, ended], [])
+    await desk.store.settle_and_start([ended, ended], [])
     job = await desk.get(one.job.job_id)
     assert (job.state, job.attempts, job.events) == (State.QUEUED, 0, 3)
 
@@ -54,7 +54,7 @@ async def test_an_end_under_another_start_is_refused(desk: Desk) -> None:
     await desk.put()
     (one,) = await desk.start()
     stale = Settlement(one.job, desk.token, desk.token - 1, SENT)
-    done = await desk.store.advance([stale], [])
+    done = await desk.store.settle_and_start([stale], [])
     assert (done.settled, done.lost) == ([False], frozenset())
     assert (await desk.get(one.job.job_id)).state is State.SENDING
 
@@ -122,10 +122,12 @@ async def test_several_phones_advance_in_one_transaction(desk: Desk) -> None:
     other = await another_phone(desk, "918888888888")
     await desk.put("a")
     await other.put("a")
-    wishes = [StartWish(one.phone_no, one.org_no, one.token) for one in (desk, other)]
-    started = (await desk.store.advance([], wishes)).started
+    wishes = [StartRequest(one.phone_no, one.org_no, one.token) for one in (desk, other)]
+    started = (await desk.store.settle_and_start([], wishes)).started
     assert {one.job.phone_no for one in started} == {desk.phone_no, other.phone_no}
-    done = await desk.store.advance([desk.settlement(started[0], SENT), other.settlement(started[1], SENT)], wishes)
+    done = await desk.store.settle_and_start(
+        [desk.settlement(started[0], SENT), other.settlement(started[1], SENT)], wishes
+    )
     assert done.settled == [True, True]
     assert done.idle == {desk.phone_no: None, other.phone_no: None}
 
@@ -133,12 +135,12 @@ async def test_several_phones_advance_in_one_transaction(desk: Desk) -> None:
 async def test_only_wished_lanes_and_numbers_are_started(desk: Desk) -> None:
     for chat in "abcd":
         await desk.put(chat)
-    await desk.put("e", lane=Lane.URGENT)
+    await desk.put("e", lane=Priority.URGENT)
     (only,) = await desk.start(1)
-    assert only.job.lane is Lane.URGENT
+    assert only.job.lane is Priority.URGENT
     started = await desk.start(2)
     assert [one.job.chat_id for one in started] == ["a@c.us", "b@c.us"]
-    assert await desk.start(5, lanes=(Lane.BULK,)) == []
+    assert await desk.start(5, lanes=(Priority.BULK,)) == []
 
 
 async def test_new_chats_may_wait_while_known_ones_go_on(desk: Desk) -> None:

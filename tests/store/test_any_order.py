@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Job
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Limits, Verdict, interrupted
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import Settlement, Started, StartWish
+from heliograph.ports.sender_store import Settlement, Started, StartRequest
 from heliograph.store.control import holds
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.expire import expire_step
@@ -33,8 +33,8 @@ _VERDICTS = (
 _chat = st.sampled_from("abc")
 _which = st.integers(0, 30)
 _op = st.one_of(
-    st.tuples(st.just("put"), _chat, st.sampled_from(Lane), st.sampled_from([None, None, None, 4.0])),
-    st.tuples(st.just("put"), _chat, st.just(Lane.NORMAL), st.none()),
+    st.tuples(st.just("put"), _chat, st.sampled_from(Priority), st.sampled_from([None, None, None, 4.0])),
+    st.tuples(st.just("put"), _chat, st.just(Priority.NORMAL), st.none()),
     st.tuples(st.just("start"), st.integers(1, 3), st.integers(0, 3)),
     st.tuples(st.just("settle"), _which, st.sampled_from(_VERDICTS)),
     st.tuples(st.just("settle_and_start"), _which, st.sampled_from(_VERDICTS)),
@@ -68,7 +68,7 @@ class _Queue:
     async def do(self, name: str, *more: Any) -> None:
         await getattr(self, f"_{name}")(*more)
 
-    async def _put(self, chat: str, lane: Lane, expires_s: float | None) -> None:
+    async def _put(self, chat: str, lane: Priority, expires_s: float | None) -> None:
         at = None if expires_s is None else self.desk.clock.now_us() + round(expires_s * 1e6)
         self.jobs.append(await self.desk.put(chat, lane=lane, expires_at_us=at))
 
@@ -85,8 +85,8 @@ class _Queue:
     async def _settle_and_start(self, which: int, verdict: Verdict) -> None:
         if self.under_way:
             one = self.under_way.pop(which % len(self.under_way))
-            wish = StartWish(self.desk.phone_no, self.desk.org_no, self.desk.token, limit=2)
-            done = await self.desk.store.advance([self.desk.settlement(one, verdict)], [wish])
+            wish = StartRequest(self.desk.phone_no, self.desk.org_no, self.desk.token, limit=2)
+            done = await self.desk.store.settle_and_start([self.desk.settlement(one, verdict)], [wish])
             self.under_way += done.started
 
     async def _receipt(self, which: int, acks: list[int]) -> None:
@@ -111,7 +111,7 @@ class _Queue:
         """Another sender takes the phone and settles what was in the middle, as engines do."""
         desk = self.desk
         await desk.take_over(f"sender-{next(self.senders)}")
-        found = await desk.store.interrupted(desk.org_no, desk.phone_no, desk.token)
+        found = await desk.store.interrupted_jobs(desk.org_no, desk.phone_no, desk.token)
         assert {job.job_id for job, _ in found} == {one.job.job_id for one in self.under_way}
         verdicts = [
             interrupted(starts=job.starts, honours_client_id=job.job_id % 2 == 0, limits=Limits()) for job, _ in found
@@ -119,7 +119,7 @@ class _Queue:
         settlements = [
             Settlement(job, desk.token, token, verdict) for (job, token), verdict in zip(found, verdicts, strict=True)
         ]
-        await desk.store.advance(settlements, [])
+        await desk.store.settle_and_start(settlements, [])
         late, self.under_way = self.under_way, []
         for one in late:  # the former owner comes too late, under its own token and under the new one
             assert (await desk.settle(one, SENT, token=one.token)).settled == [False]

@@ -5,9 +5,9 @@ import random
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.ports.sender_store import Settlement, StartRequest
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.expire import expire_step
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry, uncertain
@@ -30,7 +30,7 @@ class _Crowd:
     async def call(self) -> None:
         self.callers += 1
         for n in range(EACH):
-            desk, lane = self.dice.choice(self.desks), self.dice.choice(list(Lane))
+            desk, lane = self.dice.choice(self.desks), self.dice.choice(list(Priority))
             expires = desk.clock.now_us() + 30_000_000 if n % 7 == 0 else None
             key = f"key{self.dice.randrange(40)}" if n % 5 == 0 else None
             job = desk.job(self.dice.choice(CHATS), lane=lane, expires_at_us=expires, key=key, body="hello")
@@ -42,8 +42,8 @@ class _Crowd:
     async def own(self, desk: Desk) -> None:
         settlements: list[Settlement] = []
         while self.busy or settlements:
-            wish = StartWish(desk.phone_no, desk.org_no, desk.token, limit=4)
-            done = await desk.store.advance(settlements, [wish] if self.busy else [])
+            wish = StartRequest(desk.phone_no, desk.org_no, desk.token, limit=4)
+            done = await desk.store.settle_and_start(settlements, [wish] if self.busy else [])
             assert all(done.settled)
             assert not done.lost
             settlements = []
@@ -105,7 +105,7 @@ async def test_everybody_at_once_leaves_queues_that_add_up(desk: Desk) -> None:
                 break
             one.clock.turn(30)
             started = await one.start(20)
-            assert all((await one.store.advance([one.settlement(each, SENT) for each in started], [])).settled)
+            assert all((await one.store.settle_and_start([one.settlement(each, SENT) for each in started], [])).settled)
     await desk.audit()
     states = {row["state"] for row in await desk.look("SELECT DISTINCT state FROM jobs")}
     assert State.QUEUED.value not in states

@@ -1,7 +1,7 @@
 """Webhooks on their way in, and files that are already up: on both databases."""
 
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.ports.provider_inbox import NewDelivery
+from heliograph.ports.provider_inbox import NewInboxItem
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from tests.store.world import Desk, HandClock
 
@@ -12,8 +12,8 @@ def inbox_of(desk: Desk) -> StoredInbox:
 
 async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_for(desk: Desk) -> None:
     inbox = inbox_of(desk)
-    await inbox.keep_deliveries([NewDelivery(1, 7, 100, b'{"n":1}'), NewDelivery(1, 8, 101, b'{"n":2}')])
-    await inbox.keep_deliveries([NewDelivery(1, 7, 102, "é€".encode()), NewDelivery(2, 9, 103, b"\xff")])
+    await inbox.keep_deliveries([NewInboxItem(1, 7, 100, b'{"n":1}'), NewInboxItem(1, 8, 101, b'{"n":2}')])
+    await inbox.keep_deliveries([NewInboxItem(1, 7, 102, "é€".encode()), NewInboxItem(2, 9, 103, b"\xff")])
     found = await inbox.deliveries([(1, 7), (2, 9)], 10)
     assert [(d.phone_no, d.received_at_us, d.payload) for d in found] == [
         (7, 100, b'{"n":1}'),
@@ -26,7 +26,7 @@ async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_fo
 
 async def test_what_was_applied_is_gone_and_dropping_again_does_no_harm(desk: Desk) -> None:
     inbox = inbox_of(desk)
-    await inbox.keep_deliveries([NewDelivery(1, 7, n, b"{}") for n in range(5)])
+    await inbox.keep_deliveries([NewInboxItem(1, 7, n, b"{}") for n in range(5)])
     found = await inbox.deliveries([(1, 7)], 10)
     await inbox.drop_deliveries(found[:3])
     await inbox.drop_deliveries(found[:3])

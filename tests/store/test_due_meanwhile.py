@@ -11,7 +11,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.schedules.schedule import Schedule
 from heliograph.store.broadcasts import enqueue_recipients
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.jobs.enqueue import enqueue
 from heliograph.store.schedules import run_due
 from tests.store.stepwise import Stepwise, meeting_desk, waits
@@ -25,7 +25,7 @@ async def desk(postgres_url: str) -> AsyncIterator[Desk]:
 
 
 async def test_a_broadcast_does_not_end_while_its_failed_message_is_put_back(desk: Desk) -> None:
-    steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+    steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
     new = NewBroadcast(desk.ids.make(), desk.org_no, desk.phone_no, Content(Kind.TEXT, "hello"), delay_s=0.0)
     made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])
     await steering.feed()
@@ -44,7 +44,7 @@ async def test_a_broadcast_does_not_end_while_its_failed_message_is_put_back(des
 
 async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(desk: Desk) -> None:
     other = await another_phone(desk, "918888888888")
-    steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+    steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
     now_us = desk.clock.now_us()
     content = Content(Kind.TEXT, "hi")
     late, early = [

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.jobs.job import Enqueued, PhoneGone
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.job import Enqueued, PhoneDeleted
+from heliograph.domain.jobs.states import Priority, State
 from tests.store.world import SENT, Desk, another_phone, retry
 
 
@@ -33,11 +33,11 @@ async def test_a_message_to_a_group_keeps_the_number_that_its_phone_had(desk: De
 async def test_chats_keep_their_order_while_many_are_written_to_at_once(desk: Desk) -> None:
     accepted: dict[tuple[str, int], list[int]] = {}
 
-    async def write(chat: str, lane: Lane) -> None:
+    async def write(chat: str, lane: Priority) -> None:
         for _ in range(8):
             accepted.setdefault((f"{chat}@c.us", int(lane)), []).append(await desk.put(chat, lane=lane))
 
-    await asyncio.gather(*(write(f"chat{n}", lane) for n in range(9) for lane in Lane))
+    await asyncio.gather(*(write(f"chat{n}", lane) for n in range(9) for lane in Priority))
     stored: dict[tuple[str, int], list[int]] = {}
     for row in await desk.look("SELECT chat_id, lane, job_id FROM jobs ORDER BY lane, seq"):
         stored.setdefault((row["chat_id"], row["lane"]), []).append(row["job_id"])
@@ -88,7 +88,7 @@ async def test_the_position_is_what_was_accepted_before_and_is_not_settled(desk:
 async def test_each_lane_and_phone_counts_its_own_positions(desk: Desk) -> None:
     other = await another_phone(desk, "918888888888")
     await desk.put("a")
-    urgent = await desk.put_job(desk.job("a", lane=Lane.URGENT))
+    urgent = await desk.put_job(desk.job("a", lane=Priority.URGENT))
     elsewhere = await other.put_job(other.job("a"))
     assert isinstance(urgent, Enqueued)
     assert isinstance(elsewhere, Enqueued)
@@ -99,7 +99,7 @@ async def test_nothing_is_queued_for_a_deleted_phone_and_others_in_the_batch_are
     other = await another_phone(desk, "918888888888")
     await desk.store.delete_phone(other.org_no, other.phone_no, "api")
     gone, kept = await asyncio.gather(desk.store.enqueue(other.job("a", key="k")), desk.store.enqueue(desk.job("a")))
-    assert isinstance(gone, PhoneGone)
+    assert isinstance(gone, PhoneDeleted)
     assert isinstance(kept, Enqueued)
     assert len(await desk.look("SELECT 1 FROM jobs")) == 1
     assert await desk.look("SELECT 1 FROM idempotency") == []
@@ -141,12 +141,12 @@ async def test_words_of_all_scripts_come_back_as_they_were(desk: Desk) -> None:
 
 
 async def test_callers_that_no_transaction_has_taken_yet_are_counted(desk: Desk) -> None:
-    assert not desk.store.pressed()
+    assert not desk.store.has_backpressure()
     calls = [asyncio.create_task(desk.put_job(desk.job(f"chat{n}"))) for n in range(500)]
     await asyncio.sleep(0)
-    assert desk.store.pressed()
+    assert desk.store.has_backpressure()
     await asyncio.gather(*calls)
-    assert not desk.store.pressed()
+    assert not desk.store.has_backpressure()
 
 
 async def test_what_arrives_before_the_store_begins_shares_its_transaction(desk: Desk) -> None:

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from heliograph.domain.jobs.states import Lane
-from heliograph.store.database.unit import batch
+from heliograph.domain.jobs.states import Priority
+from heliograph.store.database.unit import query_batch
 from heliograph.store.jobs import retry_and_resolve
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
@@ -21,15 +21,17 @@ async def test_a_chat_has_one_message_on_its_way(desk: Desk) -> None:
 async def test_a_chat_has_one_message_on_its_way_over_all_its_lanes(desk: Desk) -> None:
     await desk.put("a")
     (normal,) = await desk.start(10)
-    urgent = await desk.put("a", lane=Lane.URGENT)
-    other = await desk.put("b", lane=Lane.BULK)
+    urgent = await desk.put("a", lane=Priority.URGENT)
+    other = await desk.put("b", lane=Priority.BULK)
     assert [one.job.job_id for one in await desk.start(10)] == [other]
     await desk.settle(normal, SENT)
     assert [one.job.job_id for one in await desk.start(10)] == [urgent]
 
 
 async def test_urgent_messages_pass_others_of_their_chat(desk: Desk) -> None:
-    bulk, normal, urgent = [await desk.put("a", lane=lane) for lane in (Lane.BULK, Lane.NORMAL, Lane.URGENT)]
+    bulk, normal, urgent = [
+        await desk.put("a", lane=lane) for lane in (Priority.BULK, Priority.NORMAL, Priority.URGENT)
+    ]
     assert [await desk.send() for _ in range(3)] == [urgent, normal, bulk]
 
 
@@ -96,8 +98,8 @@ async def test_a_lane_whose_head_is_no_waiting_message_mends_itself(desk: Desk) 
     await desk.put("a")
     sent = await desk.send()
     waiting = await desk.put("a")
-    rows = [(desk.org_no, desk.phone_no, "a@c.us", int(Lane.NORMAL), sent, 0, "ready", None, None, None)]
-    await desk.store.shell.write(lambda: batch("lanes_set", rows))
+    rows = [(desk.org_no, desk.phone_no, "a@c.us", int(Priority.NORMAL), sent, 0, "ready", None, None, None)]
+    await desk.store.shell.write(lambda: query_batch("lanes_set", rows))
     assert await desk.start() == []
     assert [one.job.job_id for one in await desk.start()] == [waiting]
 
@@ -106,7 +108,7 @@ async def test_a_lane_whose_head_is_no_waiting_message_mends_itself(desk: Desk) 
 async def test_what_waits_in_another_lane_of_a_chat_is_to_a_known_one_once_the_first_has_arrived(
     desk: Desk, how: str
 ) -> None:
-    await desk.put("a", lane=Lane.URGENT)
+    await desk.put("a", lane=Priority.URGENT)
     normal = await desk.put("a")
     first = await desk.send(SENT if how == "sent" else uncertain(None))
     assert how == "sent" or await desk.start(new_limit=0) == []

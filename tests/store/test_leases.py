@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from heliograph.domain.jobs.states import State
-from heliograph.ports.sender_store import Seen, StartWish
+from heliograph.ports.sender_store import LeaseRow, StartRequest
 from heliograph.store.job_store import Store
 from tests.store.world import SENT, Desk, another_phone, make_shell, retry
 
@@ -20,24 +20,24 @@ async def test_a_token_rises_with_each_owner(desk: Desk) -> None:
 async def test_a_lease_that_changed_since_it_was_seen_is_not_taken(desk: Desk) -> None:
     fleet = await desk.store.heartbeat("sender-b", first=True)
     (seen,) = fleet.leases
-    assert len(await desk.store.take("sender-b", [seen])) == 1
-    assert await desk.store.take("sender-c", [seen]) == []
+    assert len(await desk.store.claim_leases("sender-b", [seen])) == 1
+    assert await desk.store.claim_leases("sender-c", [seen]) == []
 
 
 async def test_of_two_who_take_a_phone_at_once_one_gets_it(desk: Desk) -> None:
     fleet = await desk.store.heartbeat("sender-b", first=True)
-    taken = await asyncio.gather(*(desk.store.take(f"sender-{n}", fleet.leases) for n in range(8)))
+    taken = await asyncio.gather(*(desk.store.claim_leases(f"sender-{n}", fleet.leases) for n in range(8)))
     assert sorted(len(leases) for leases in taken) == [0] * 7 + [1]
 
 
 async def test_a_phone_that_is_given_up_is_free_under_the_same_token(desk: Desk) -> None:
-    await desk.store.release(desk.me, [Seen(desk.org_no, desk.phone_no, None, desk.token)])
+    await desk.store.release(desk.me, [LeaseRow(desk.org_no, desk.phone_no, None, desk.token)])
     fleet = await desk.store.heartbeat("sender-b", first=True)
     assert [(one.owner, one.token) for one in fleet.leases] == [(None, desk.token)]
 
 
 async def test_only_its_owner_gives_a_phone_up(desk: Desk) -> None:
-    mine = Seen(desk.org_no, desk.phone_no, None, desk.token)
+    mine = LeaseRow(desk.org_no, desk.phone_no, None, desk.token)
     await desk.store.release("sender-b", [mine])
     await desk.take_over()
     await desk.store.release(desk.me, [mine])
@@ -107,8 +107,8 @@ async def test_a_lost_phone_stops_no_other_in_the_same_transaction(desk: Desk) -
     await desk.put()
     old = desk.token
     await desk.take_over()
-    wishes = [StartWish(desk.phone_no, desk.org_no, old), StartWish(other.phone_no, other.org_no, other.token)]
-    done = await desk.store.advance([], wishes)
+    wishes = [StartRequest(desk.phone_no, desk.org_no, old), StartRequest(other.phone_no, other.org_no, other.token)]
+    done = await desk.store.settle_and_start([], wishes)
     assert [one.job.job_id for one in done.started] == [theirs]
     assert done.lost == frozenset({(desk.phone_no, old)})
 
@@ -119,9 +119,9 @@ async def test_what_a_former_owner_left_in_the_middle_is_found_with_its_token(de
         await desk.put(chat)
         started += await desk.start()
         await desk.take_over(f"sender-{chat}")
-    found = await desk.store.interrupted(desk.org_no, desk.phone_no, desk.token)
+    found = await desk.store.interrupted_jobs(desk.org_no, desk.phone_no, desk.token)
     assert sorted((job.job_id, token) for job, token in found) == [(one.job.job_id, one.token) for one in started]
-    assert await desk.store.interrupted(desk.org_no, desk.phone_no, 0) == []
+    assert await desk.store.interrupted_jobs(desk.org_no, desk.phone_no, 0) == []
 
 
 async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_successor_looked(desk: Desk) -> None:
@@ -136,11 +136,11 @@ async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_succes
             await desk.put(f"chat{round_no}")
             old = desk.token
             fleet = await desk.store.heartbeat("sender-b", first=True)
-            _, leases = await asyncio.gather(desk.wish(5, token=old), rival.take("sender-b", fleet.leases))
+            _, leases = await asyncio.gather(desk.wish(5, token=old), rival.claim_leases("sender-b", fleet.leases))
             if not leases:
                 continue
             (desk.lease,) = leases
-            left = {job.job_id for job, _ in await rival.interrupted(desk.org_no, desk.phone_no, desk.token)}
+            left = {job.job_id for job, _ in await rival.interrupted_jobs(desk.org_no, desk.phone_no, desk.token)}
             await asyncio.gather(*(desk.wish(5, token=old) for _ in range(2)))
             sending = await desk.look("SELECT job_id FROM jobs WHERE state = 'sending'")
             assert {row["job_id"] for row in sending} == left
@@ -151,10 +151,10 @@ async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_succes
 async def test_versions_show_what_a_person_changed_and_leave_deleted_phones_out(desk: Desk) -> None:
     other = await another_phone(desk, "918888888888")
     known = [(desk.org_no, desk.phone_no), (other.org_no, other.phone_no)]
-    before = await desk.store.versions(known)
+    before = await desk.store.phone_versions(known)
     await desk.store.request_restart(desk.org_no, desk.phone_no)
     await desk.store.delete_phone(other.org_no, other.phone_no, "api")
-    after = await desk.store.versions(known)
+    after = await desk.store.phone_versions(known)
     assert set(after) == {desk.phone_no}
     assert after[desk.phone_no][0] > before[desk.phone_no][0]
     assert after[desk.phone_no][1] == before[desk.phone_no][1] + 1

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from heliograph.ports.sender_store import Settlement, StartWish
+from heliograph.ports.sender_store import Settlement, StartRequest
 from heliograph.store.accounts import phones
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.enqueue import enqueue
-from heliograph.store.jobs.settle_and_start import advance
+from heliograph.store.jobs.settle_and_start import settle_and_start
 from tests.store.stepwise import Stepwise, locked, meeting_desk, waits
 from tests.store.world import SENT, Desk, make_shell, retry
 
@@ -23,8 +23,8 @@ async def desk(postgres_url: str) -> AsyncIterator[Desk]:
         yield opened
 
 
-def _wish(desk: Desk, limit: int = 5) -> StartWish:
-    return StartWish(desk.phone_no, desk.org_no, desk.token, limit=limit)
+def _wish(desk: Desk, limit: int = 5) -> StartRequest:
+    return StartRequest(desk.phone_no, desk.org_no, desk.token, limit=limit)
 
 
 async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(desk: Desk) -> None:
@@ -40,7 +40,7 @@ async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(d
     callers = [desk.job("a"), desk.job("m"), desk.job("z")]
     now_us = desk.clock.now_us()
     batch = await waits(desk.where, desk.store.shell.write(lambda: enqueue(callers, now_us)))  # has a, waits for m
-    owner = await waits(desk.where, desk.store.advance([desk.settlement(a, SENT)], [_wish(desk)]), others=1)
+    owner = await waits(desk.where, desk.store.settle_and_start([desk.settlement(a, SENT)], [_wish(desk)]), others=1)
     await third.close()
     await asyncio.gather(batch, owner)
 
@@ -57,7 +57,7 @@ async def test_chats_that_go_on_and_a_batch_of_callers_wait_in_one_order(desk: D
     now_us = desk.clock.now_us()
     batch = await waits(desk.where, desk.store.shell.write(lambda: enqueue(callers, now_us)))
     ended = [desk.settlement(a, SENT), desk.settlement(z, SENT)]
-    owner = await waits(desk.where, desk.store.advance(ended, [_wish(desk)]), others=1)
+    owner = await waits(desk.where, desk.store.settle_and_start(ended, [_wish(desk)]), others=1)
     await third.close()
     await asyncio.gather(batch, owner)
 
@@ -80,7 +80,7 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
     async def own() -> None:
         settlements: list[Settlement] = []
         while left or settlements:
-            done = await desk.store.advance(settlements, [_wish(desk, 20)] if left else [])
+            done = await desk.store.settle_and_start(settlements, [_wish(desk, 20)] if left else [])
             settlements = [desk.settlement(one, dice.choice([SENT, SENT, SENT, retry(0.05)])) for one in done.started]
             desk.clock.turn(0.02)
 
@@ -108,7 +108,7 @@ async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order
     hurry = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
     desk.clock.turn(3)
     (again,) = await desk.start()
-    settle = await Stepwise.begin(desk.where, advance([desk.settlement(again, SENT)], [], desk.clock.now_us()))
+    settle = await Stepwise.begin(desk.where, settle_and_start([desk.settlement(again, SENT)], [], desk.clock.now_us()))
     await settle.until("jobs_sent")
     late = await waits(desk.where, hurry.end())
     assert (await settle.end()).settled == [True]

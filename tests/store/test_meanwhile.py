@@ -10,11 +10,11 @@ from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import StartWish
+from heliograph.ports.sender_store import StartRequest
 from heliograph.store.control import holds
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.jobs import prune, receipts, retry_and_resolve
-from heliograph.store.jobs.settle_and_start import advance
+from heliograph.store.jobs.settle_and_start import settle_and_start
 from tests.store.stepwise import Stepwise, meeting_desk, waits
 from tests.store.world import REFUSED, SENT, Desk
 
@@ -27,15 +27,15 @@ async def desk(postgres_url: str) -> AsyncIterator[Desk]:
         yield opened
 
 
-def _wish(desk: Desk) -> StartWish:
-    return StartWish(desk.phone_no, desk.org_no, desk.token)
+def _wish(desk: Desk) -> StartRequest:
+    return StartRequest(desk.phone_no, desk.org_no, desk.token)
 
 
 async def test_a_chat_that_is_resumed_while_its_lane_is_put_aside_goes_on(desk: Desk) -> None:
     job_id = await desk.put("a")
     now_us = desk.clock.now_us()
     await desk.store.shell.write(lambda: holds.hold(desk.org_no, desk.phone_no, "chat:a@c.us", "ada", "", now_us))
-    owner = await (await Stepwise.begin(desk.where, advance([], [_wish(desk)], now_us))).until("lanes_hold")
+    owner = await (await Stepwise.begin(desk.where, settle_and_start([], [_wish(desk)], now_us))).until("lanes_hold")
     resumed = await waits(
         desk.where, desk.store.shell.write(lambda: holds.release_chat(desk.org_no, desk.phone_no, "a@c.us"))
     )
@@ -45,14 +45,14 @@ async def test_a_chat_that_is_resumed_while_its_lane_is_put_aside_goes_on(desk: 
 
 
 async def test_a_broadcast_that_is_resumed_while_its_lane_is_put_aside_goes_on(desk: Desk) -> None:
-    steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+    steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
     content = Content(Kind.TEXT, "hello")
     new = NewBroadcast(desk.ids.make(), desk.org_no, desk.phone_no, content, delay_s=0.0)
     made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])
     await steering.feed()
     await steering.pause_broadcast(desk.org_no, made, "ada")
     now_us = desk.clock.now_us()
-    owner = await (await Stepwise.begin(desk.where, advance([], [_wish(desk)], now_us))).until("lanes_hold")
+    owner = await (await Stepwise.begin(desk.where, settle_and_start([], [_wish(desk)], now_us))).until("lanes_hold")
     resumed = await waits(desk.where, steering.resume_broadcast(desk.org_no, made, "bob"))
     assert (await owner.end()).started == []
     await resumed
@@ -90,7 +90,7 @@ async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(d
 async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a_known_chat(desk: Desk) -> None:
     await desk.put("a")
     (a,) = await desk.start()
-    ended = advance([desk.settlement(a, SENT)], [], desk.clock.now_us())
+    ended = settle_and_start([desk.settlement(a, SENT)], [], desk.clock.now_us())
     settle = await (await Stepwise.begin(desk.where, ended)).until("lanes_drop")
     second = await waits(desk.where, desk.put("a"))
     await settle.end()
@@ -100,7 +100,7 @@ async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a
 async def test_a_person_who_writes_while_the_first_message_to_them_is_settled_waits_for_it(desk: Desk) -> None:
     await desk.put("a")
     (a,) = await desk.start()
-    ended = advance([desk.settlement(a, SENT)], [], desk.clock.now_us())
+    ended = settle_and_start([desk.settlement(a, SENT)], [], desk.clock.now_us())
     settle = await (await Stepwise.begin(desk.where, ended)).until("jobs_sent")
     at_us = desk.clock.now_us()
     said = Inbound("M1", "a@c.us", "a@c.us", at_us, "chat", "hello")

@@ -1,15 +1,15 @@
 """A lane goes on with its next message in the transaction that settles the one before, unless others come first."""
 
 from heliograph.domain.jobs.job import PhonePatch
-from heliograph.domain.jobs.states import Lane, State
-from heliograph.ports.sender_store import Advanced, Settlement, Started, StartWish
+from heliograph.domain.jobs.states import Priority, State
+from heliograph.ports.sender_store import SettleAndStartResult, Settlement, Started, StartRequest
 from heliograph.store.control import holds
 from tests.store.world import REFUSED, SENT, Desk, another_phone, retry
 
 
-async def go_on(desk: Desk, *ended: Settlement, limit: int = 5, version: int | None = None) -> Advanced:
-    wish = StartWish(desk.phone_no, desk.org_no, desk.token, limit=limit, version=version)
-    return await desk.store.advance(list(ended), [wish])
+async def go_on(desk: Desk, *ended: Settlement, limit: int = 5, version: int | None = None) -> SettleAndStartResult:
+    wish = StartRequest(desk.phone_no, desk.org_no, desk.token, limit=limit, version=version)
+    return await desk.store.settle_and_start(list(ended), [wish])
 
 
 async def begun(desk: Desk) -> Started:
@@ -17,7 +17,7 @@ async def begun(desk: Desk) -> Started:
     return one
 
 
-def bodies(done: Advanced) -> list[str]:
+def bodies(done: SettleAndStartResult) -> list[str]:
     return [one.job.content.body for one in done.started]
 
 
@@ -43,7 +43,7 @@ async def test_an_urgent_message_of_the_same_chat_goes_before_the_next_normal_on
     await desk.put("a", body="first")
     await desk.put("a", body="second")
     one = await begun(desk)
-    await desk.put("a", body="urgent", lane=Lane.URGENT)
+    await desk.put("a", body="urgent", lane=Priority.URGENT)
     done = await go_on(desk, desk.settlement(one, SENT))
     assert bodies(done) == ["urgent"]
     await desk.audit()
@@ -70,8 +70,8 @@ async def test_many_phones_go_on_in_one_transaction(desk: Desk) -> None:
         await each.put("a", body="one")
         await each.put("a", body="two")
     first, second = await begun(desk), await begun(other)
-    wishes = [StartWish(each.phone_no, each.org_no, each.token, limit=3) for each in (desk, other)]
-    done = await desk.store.advance([desk.settlement(first, SENT), other.settlement(second, REFUSED)], wishes)
+    wishes = [StartRequest(each.phone_no, each.org_no, each.token, limit=3) for each in (desk, other)]
+    done = await desk.store.settle_and_start([desk.settlement(first, SENT), other.settlement(second, REFUSED)], wishes)
     assert bodies(done) == ["two", "two"]
     await desk.audit()
 
@@ -154,7 +154,7 @@ async def test_the_next_owner_finds_what_a_chat_that_went_on_for_long_has_on_its
     one = await _run_on(desk, 40)
     await desk.audit()
     await desk.take_over()
-    ((job, token),) = await desk.store.interrupted(desk.org_no, desk.phone_no, desk.token)
+    ((job, token),) = await desk.store.interrupted_jobs(desk.org_no, desk.phone_no, desk.token)
     assert (job.job_id, token) == (one.job.job_id, one.token)
 
 

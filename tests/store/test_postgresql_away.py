@@ -14,7 +14,7 @@ import pytest
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import Enqueued, NewPhone
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.job_store import Store
 from tests.store.world import Desk, faults_of, open_desk
 
@@ -92,7 +92,7 @@ async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     await relay.open()
     user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
-    shell = PostgresShell(url, lambda _seconds, _units: None, time.monotonic)
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, time.monotonic)
     await shell.open()
     yield Wired(desk, Store(shell, desk.clock, JobIds(desk.clock.now_us)), relay)
     await shell.close()

@@ -12,7 +12,7 @@ import pytest
 from heliograph.domain.errors import Unavailable
 from heliograph.store.database import sqlite as sqlite_shell
 from heliograph.store.database.sqlite import connect
-from heliograph.store.database.write_probe import feel_pulse, keep_pulse
+from heliograph.store.database.write_probe import feel_pulse, probe_writes
 from tests.store.world import Desk, HandClock, look, open_desk
 
 
@@ -66,7 +66,7 @@ async def locked(
 
 
 def in_trouble(desk: Desk) -> bool:
-    return desk.store.shell.trouble is not None
+    return desk.store.shell.write_error is not None
 
 
 async def until_refused(desk: Desk) -> None:
@@ -84,7 +84,7 @@ async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_throu
     assert not in_trouble(desk)
     await lock.refuse()
     await until_refused(desk)
-    assert "cannot" in str(shell.trouble)
+    assert "cannot" in str(shell.write_error)
     for _ in range(3):
         with pytest.raises(Unavailable):
             await feel_pulse(shell, desk.clock.now_us())
@@ -110,7 +110,7 @@ async def until(done: Callable[[], bool], desk: Desk) -> None:
             self.turn(seconds)
 
     with pytest.raises(Ended):
-        await asyncio.wait_for(keep_pulse(desk.store.shell, Turning()), 20)
+        await asyncio.wait_for(probe_writes(desk.store.shell, Turning()), 20)
 
 
 async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:

@@ -4,9 +4,9 @@ import asyncio
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.store.accounts import phones
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.database.unit import Unit
 from heliograph.store.jobs import cancel
 from tests.store.world import SENT, Desk, another_phone, retry, uncertain
@@ -58,7 +58,7 @@ async def test_another_organisations_messages_are_not_purged(desk: Desk) -> None
 
 async def test_a_purge_of_an_organisation_covers_its_phones(desk: Desk) -> None:
     other = await another_phone(desk, "918888888888")
-    jobs = [await desk.put("a"), await other.put("a"), await other.put("b", lane=Lane.BULK)]
+    jobs = [await desk.put("a"), await other.put("a"), await other.put("b", lane=Priority.BULK)]
     assert sorted(await desk.store.purge(desk.org_no, None)) == jobs
     assert await desk.look("SELECT 1 FROM lanes") == []
 
@@ -146,7 +146,7 @@ async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_on_its
 async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(desk: Desk) -> None:
     await desk.put("a")
     await desk.send(uncertain(20.0))
-    steering = SteeringStore(desk.store.shell, desk.clock, desk.ids)
+    steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
     await steering.pause_chat(desk.org_no, desk.phone_no, "b@c.us", "ada")
     await desk.change(f"INSERT INTO pace_log VALUES ({desk.org_no}, {desk.phone_no}, 1, 'a', 1)")
     left = "SELECT 1 FROM lanes UNION ALL SELECT 2 FROM holds UNION ALL SELECT 3 FROM pace_log"

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from heliograph.store.database.postgresql import BEGIN, PostgresShell
-from heliograph.store.database.queries import Query, queries
-from heliograph.store.database.sqlite import SqliteShell, encode_rows
+from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
+from heliograph.store.database.queries import NamedQuery, queries
+from heliograph.store.database.sqlite import SqliteDatabase, encode_rows
 from tests.conftest import _psql
 from tests.store.crowd import BIG, call, fill
 from tests.store.world import HandClock
@@ -90,7 +90,7 @@ def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def make() -> None:
         clock = HandClock()
-        shell = SqliteShell(str(path), lambda _seconds, _units: None, clock.monotonic)
+        shell = SqliteDatabase(str(path), lambda _seconds, _units: None, clock.monotonic)
         await shell.open()
         await shell.close()
 
@@ -103,7 +103,7 @@ def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _plan_of_sqlite(direct: sqlite3.Connection, query: Query) -> list[str]:
+def _plan_of_sqlite(direct: sqlite3.Connection, query: NamedQuery) -> list[str]:
     made = call(query, BIG)
     params = dict(made.params)
     if query.each and made.rows is not None:
@@ -196,7 +196,7 @@ def plans(postgres_server: str) -> Iterator[list[Found]]:
 
 async def _measure(url: str) -> list[Found]:
     clock = HandClock()
-    shell = PostgresShell(url, lambda _seconds, _units: None, clock.monotonic)
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, clock.monotonic)
     await shell.open()
     await shell.close()
     loader = await asyncpg.connect(url)
@@ -220,7 +220,7 @@ async def _measure(url: str) -> list[Found]:
         await late.close()
 
 
-async def _prepare(connection: Any, hot: dict[str, Query]) -> None:
+async def _prepare(connection: Any, hot: dict[str, NamedQuery]) -> None:
     await connection.execute(BEGIN)
     for name, query in hot.items():
         await connection.execute(f"PREPARE {name} AS {query.sql}")
@@ -230,7 +230,7 @@ async def _prepare(connection: Any, hot: dict[str, Query]) -> None:
     await connection.execute("COMMIT")
 
 
-async def _run(connection: Any, hot: dict[str, Query], when: str) -> list[Found]:
+async def _run(connection: Any, hot: dict[str, NamedQuery], when: str) -> list[Found]:
     found = []
     for name, query in hot.items():
         for phone_no in (1, BIG):
@@ -241,7 +241,7 @@ async def _run(connection: Any, hot: dict[str, Query], when: str) -> list[Found]
     return found
 
 
-def _execute(query: Query, phone_no: int) -> str:
+def _execute(query: NamedQuery, phone_no: int) -> str:
     made = call(query, phone_no)
     values = [_literal(made.params[name]) for name in query.params]
     if made.rows is not None:
@@ -299,8 +299,8 @@ def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
     assert sorted(wrong) == [], "\n".join(sorted(wrong))
 
 
-async def _plan_beside_other_jobs(url: str, query: Query, values: str) -> dict[str, Any]:
-    shell = PostgresShell(url, lambda _seconds, _units: None, HandClock().monotonic)
+async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> dict[str, Any]:
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, HandClock().monotonic)
     await shell.open()
     await shell.close()
     connection = await asyncpg.connect(url)

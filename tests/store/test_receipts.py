@@ -239,7 +239,7 @@ async def test_all_receipts_of_a_hundred_messages_are_one_transaction(desk: Desk
     for n in range(100):
         await desk.put(f"chat{n}")
     started = await desk.start(100)
-    await desk.store.advance([desk.settlement(one, SENT) for one in started], [])
+    await desk.store.settle_and_start([desk.settlement(one, SENT) for one in started], [])
     at = desk.clock.now_us()
     acks = [Receipt(ack, at, unique_id=unique_id(one.job.job_id)) for ack in (3, 2, 4) for one in started]
     applied = await desk.receipts(acks)

@@ -9,12 +9,12 @@ from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.store.database.queries import queries, query_for
 from heliograph.store.database.sqlite import encode_rows
-from heliograph.store.database.unit import Unit, run
+from heliograph.store.database.unit import Unit, query
 from tests.store.world import Desk, HandClock, make_shell
 
 
 def _org(name: str | None, then: Exception | None = None) -> Unit[int]:
-    (row,) = yield from run("org_insert", org_id=f"id of {name}", name=name, now=0)
+    (row,) = yield from query("org_insert", org_id=f"id of {name}", name=name, now=0)
     if then is not None:
         raise then
     return int(row["org_no"])
@@ -104,7 +104,7 @@ def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_v
 
 async def test_a_query_name_that_no_file_knows_is_refused(desk: Desk) -> None:
     with pytest.raises(LookupError, match="'lanes_lokc'"):
-        await desk.store.shell.write(lambda: run("lanes_lokc", org_no=1))
+        await desk.store.shell.write(lambda: query("lanes_lokc", org_no=1))
 
 
 def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:

@@ -16,7 +16,7 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
 from heliograph.store.database import sqlite as sqlite_shell
-from heliograph.store.database.sqlite import SqliteShell, connect
+from heliograph.store.database.sqlite import SqliteDatabase, connect
 from tests.store.world import SENT, Desk, faults_of, look, make_shell, open_desk, retry, uncertain
 
 
@@ -51,7 +51,7 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
         return opening(*args, **more, factory=_Deaf)
 
     monkeypatch.setattr("heliograph.store.database.sqlite.sqlite3.connect", deaf)
-    shell = SqliteShell(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, lambda: 0.0)
+    shell = SqliteDatabase(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, lambda: 0.0)
     with pytest.raises(CannotStart, match="synchronous=FULL"):
         await shell.open()
 
@@ -79,7 +79,7 @@ async def test_a_file_of_two_names_is_not_opened_because_the_log_lies_beside_one
     second = tmp_path / "second.db"
     os.link(desk.where, second)
     with pytest.raises(CannotStart, match="has 2 names"):
-        await SqliteShell(str(second), lambda _seconds, _units: None, lambda: 0.0, lock=lock).open()
+        await SqliteDatabase(str(second), lambda _seconds, _units: None, lambda: 0.0, lock=lock).open()
     assert not list(tmp_path.glob("second.db?*"))
 
 

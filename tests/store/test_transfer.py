@@ -11,7 +11,7 @@ from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.settings import Settings
-from heliograph.store.database.copy_to_postgresql import Moved
+from heliograph.store.database.copy_to_postgresql import TableCopied
 
 
 async def _fill(path: Path, jobs: int) -> None:
@@ -30,7 +30,7 @@ async def _fill(path: Path, jobs: int) -> None:
 async def test_an_installation_moves_whole_and_goes_on_over_there(tmp_path: Path, postgres_url: str) -> None:
     old = tmp_path / "old.db"
     await _fill(old, 25)
-    told: list[Moved] = []
+    told: list[TableCopied] = []
     moved = await move_store(old, postgres_url, told.append)
     assert told == list(moved)
     rows = {one.table: one.rows for one in moved}

@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 
 from heliograph.domain.errors import CannotStart
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 
 
 async def said(url: str, *, migrate: bool = True) -> str:
     """What stands against it; empty: nothing."""
     try:
-        shell = PostgresShell(url, lambda _seconds, _units: None, lambda: 0.0)
+        shell = PostgresDatabase(url, lambda _seconds, _units: None, lambda: 0.0)
         await shell.open(migrate=migrate)
     except CannotStart as problem:
         assert "\n" not in str(problem)

@@ -4,7 +4,7 @@ import pytest
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.states import State
-from heliograph.ports.sender_store import StartWish
+from heliograph.ports.sender_store import StartRequest
 from tests.store.world import SENT, Desk, retry
 
 
@@ -35,8 +35,8 @@ async def test_a_chat_goes_on_past_a_message_that_cannot_be_read(desk: Desk) -> 
     first, bad, last = [await desk.put("a") for _ in range(3)]
     await spoil(desk, bad)
     (one,) = await desk.start()
-    wish = StartWish(desk.phone_no, desk.org_no, desk.token, limit=5)
-    done = await desk.store.advance([desk.settlement(one, SENT)], [wish])
+    wish = StartRequest(desk.phone_no, desk.org_no, desk.token, limit=5)
+    done = await desk.store.settle_and_start([desk.settlement(one, SENT)], [wish])
     assert (done.settled, done.started, done.idle) == ([True], [], {desk.phone_no: 0})
     await desk.audit()
     assert await desk.send() == last

@@ -11,7 +11,7 @@ import structlog
 
 from heliograph.clock import SystemClock
 from heliograph.store import notify
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.notify import PostgresWake
 from tests.store.test_postgresql_away import Relay
 
@@ -29,8 +29,8 @@ class Ears:
 
 
 @pytest.fixture
-async def shell(postgres_url: str) -> AsyncIterator[PostgresShell]:
-    opened = PostgresShell(postgres_url, lambda _seconds, _units: None, time.monotonic)
+async def shell(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    opened = PostgresDatabase(postgres_url, lambda _seconds, _units: None, time.monotonic)
     await opened.open()
     yield opened
     await opened.close()
@@ -43,7 +43,7 @@ async def _until(true: Callable[[], bool], within_s: float = 20.0) -> None:
 
 
 async def test_a_listener_whose_server_fell_silent_listens_again(
-    shell: PostgresShell, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    shell: PostgresDatabase, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "CHECK_S", 0.3)
     monkeypatch.setattr(notify, "ANSWER_S", 1.0)
@@ -78,7 +78,7 @@ async def test_a_listener_whose_server_fell_silent_listens_again(
         await relay.close()
 
 
-async def test_a_listener_that_cannot_listen_says_so_once(shell: PostgresShell) -> None:
+async def test_a_listener_that_cannot_listen_says_so_once(shell: PostgresDatabase) -> None:
     deaf = PostgresWake("postgresql://nobody@127.0.0.1:1/none", shell, SystemClock())
     deaf.serve(Ears(), lambda _phone_no: False)
     with structlog.testing.capture_logs() as said:

@@ -13,14 +13,22 @@ import msgspec
 
 from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
 from heliograph.domain.jobs.job import Enqueued, EnqueueResult, Event, Idempotency, Job, NewJob, NewPhone, PhoneRow
-from heliograph.domain.jobs.states import TRANSITIONS, Lane, State
+from heliograph.domain.jobs.states import TRANSITIONS, Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Receipt
-from heliograph.ports.sender_store import Advanced, Applied, Lease, PhoneReceipts, Settlement, Started, StartWish
-from heliograph.store.database.database import Shell
-from heliograph.store.database.postgresql import PostgresShell
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.ports.sender_store import (
+    Lease,
+    PhoneReceipts,
+    ReceiptsApplied,
+    SettleAndStartResult,
+    Settlement,
+    Started,
+    StartRequest,
+)
+from heliograph.store.database.database import Database
+from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 
 START_US = 1_760_000_000_000_000
@@ -55,10 +63,10 @@ class HandClock:
         self.us += round(seconds * 1e6)
 
 
-def make_shell(where: str | Path, clock: HandClock) -> Shell:
+def make_shell(where: str | Path, clock: HandClock) -> Database:
     if isinstance(where, Path):
-        return SqliteShell(str(where), lambda _seconds, _units: None, clock.monotonic)
-    return PostgresShell(where, lambda _seconds, _units: None, clock.monotonic)
+        return SqliteDatabase(str(where), lambda _seconds, _units: None, clock.monotonic)
+    return PostgresDatabase(where, lambda _seconds, _units: None, clock.monotonic)
 
 
 async def look(where: str | Path, sql: str) -> list[dict[str, Any]]:
@@ -118,7 +126,13 @@ class Desk:
         return self.lease.token
 
     def job(
-        self, chat: str = "a", *, lane: Lane = Lane.NORMAL, key: str | None = None, body: str = "", **changes: Any
+        self,
+        chat: str = "a",
+        *,
+        lane: Priority = Priority.NORMAL,
+        key: str | None = None,
+        body: str = "",
+        **changes: Any,
     ) -> NewJob:
         self._n += 1
         text = body or f"message {self._n}"
@@ -141,12 +155,12 @@ class Desk:
     async def start(self, limit: int = 1, *, token: int | None = None, **more: Any) -> list[Started]:
         return (await self.wish(limit, token=token, **more)).started
 
-    async def wish(self, limit: int = 1, *, token: int | None = None, **more: Any) -> Advanced:
-        wish = StartWish(self.phone_no, self.org_no, self.token if token is None else token, limit=limit, **more)
-        return await self.store.advance([], [wish])
+    async def wish(self, limit: int = 1, *, token: int | None = None, **more: Any) -> SettleAndStartResult:
+        wish = StartRequest(self.phone_no, self.org_no, self.token if token is None else token, limit=limit, **more)
+        return await self.store.settle_and_start([], [wish])
 
-    async def settle(self, started: Started, verdict: Verdict, *, token: int | None = None) -> Advanced:
-        return await self.store.advance([self.settlement(started, verdict, token=token)], [])
+    async def settle(self, started: Started, verdict: Verdict, *, token: int | None = None) -> SettleAndStartResult:
+        return await self.store.settle_and_start([self.settlement(started, verdict, token=token)], [])
 
     def settlement(self, started: Started, verdict: Verdict, *, token: int | None = None) -> Settlement:
         held = self.token if token is None else token
@@ -158,11 +172,11 @@ class Desk:
         await self.settle(one, verdict)
         return one.job.job_id
 
-    async def receipt(self, job_id: JobId, *acks: int, token: int | None = None, **more: Any) -> Applied:
+    async def receipt(self, job_id: JobId, *acks: int, token: int | None = None, **more: Any) -> ReceiptsApplied:
         at = self.clock.now_us()
         return await self.receipts([Receipt(ack, at, unique_id=unique_id(job_id), **more) for ack in acks], token=token)
 
-    async def receipts(self, receipts: Sequence[Receipt], *, token: int | None = None) -> Applied:
+    async def receipts(self, receipts: Sequence[Receipt], *, token: int | None = None) -> ReceiptsApplied:
         held = self.token if token is None else token
         return await self.store.receipts([PhoneReceipts(self.org_no, self.phone_no, held, receipts)])
 
@@ -178,7 +192,7 @@ class Desk:
         """Another sender takes the phone; its token is the good one from now on."""
         fleet = await self.store.heartbeat(owner, first=True)
         (seen,) = [one for one in fleet.leases if one.phone_no == self.phone_no]
-        (self.lease,) = await self.store.take(owner, [seen])
+        (self.lease,) = await self.store.claim_leases(owner, [seen])
         return self.lease
 
     async def look(self, sql: str) -> list[dict[str, Any]]:
@@ -201,7 +215,7 @@ async def open_desk(where: str | Path, clock: HandClock | None = None) -> Desk:
     org = await store.create_org("an organisation")
     phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
     fleet = await store.heartbeat("sender-a", first=True)
-    (lease,) = await store.take("sender-a", fleet.leases)
+    (lease,) = await store.claim_leases("sender-a", fleet.leases)
     return Desk(store, clock, where, phone, lease, ids)
 
 
@@ -210,7 +224,7 @@ async def another_phone(desk: Desk, number: str, *, org_no: int | None = None) -
     made, _ = await desk.store.create_phone(NewPhone(org_no or desk.org_no, new_phone_id(), number, "simulator"))
     fleet = await desk.store.heartbeat(desk.me)
     (seen,) = [one for one in fleet.leases if one.phone_no == made.phone_no]
-    (lease,) = await desk.store.take(desk.me, [seen])
+    (lease,) = await desk.store.claim_leases(desk.me, [seen])
     return Desk(desk.store, desk.clock, desk.where, made, lease, desk.ids)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from heliograph.domain.history_checker import Acceptance, Arrival, Pace, Record
+from heliograph.domain.history_checker import Acceptance, JournalArrival, Pace, Record
 from heliograph.domain.jobs.ids import JobId, queue_id, unique_id
 from heliograph.domain.jobs.job import Event, Job
-from heliograph.domain.jobs.states import SETTLED, Lane, State
+from heliograph.domain.jobs.states import SETTLED, Priority, State
 from heliograph.domain.messages.content import Content, Kind
 
 PHONES = {1: "447700900001", 2: "447700900002"}
@@ -45,11 +45,11 @@ ARRIVES = {"sent", "read", "retried", "throttled", "recovered", "refused later",
 class World:
     now_us: int = 1_800_000_000_000_000
     accepted: list[Acceptance] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
+    arrivals: list[JournalArrival] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def message(self, fate: str, *, phone_no: int, chat: int, lane: Lane, token: int) -> None:
+    def message(self, fate: str, *, phone_no: int, chat: int, lane: Priority, token: int) -> None:
         number = len(self.jobs) + 1
         job_id = JobId((self.now_us << 8) + number)
         chat_id, body = f"12025550{chat:03d}@c.us", f"text {number}"
@@ -61,7 +61,7 @@ class World:
             whose = 0 if kind in ("cancelled", "expired") else token
             self.events.append(self._event(job_id, n, kind, state, after, after_ack, attempt, whose))
             if kind == "started" and fate in ARRIVES and all(a.unique_id != unique_id(job_id) for a in self.arrivals):
-                arrival = Arrival(unique_id(job_id), PHONES[phone_no], chat_id, body, self.now_us)
+                arrival = JournalArrival(unique_id(job_id), PHONES[phone_no], chat_id, body, self.now_us)
                 self.arrivals.append(arrival)
             state, ack = after, after_ack
         settled = self.now_us if state in SETTLED else None
@@ -115,7 +115,7 @@ def healthy(draw: st.DrawFn, fates: Sequence[str] = tuple(FATES), min_size: int 
             fate,
             phone_no=draw(st.sampled_from(list(PHONES))),
             chat=draw(st.integers(1, 2)),
-            lane=draw(st.sampled_from(list(Lane))),
+            lane=draw(st.sampled_from(list(Priority))),
             token=token,
         )
     return world.record()
@@ -125,5 +125,5 @@ def one(fate: str = "read", times: int = 2) -> Record:
     """The same fate for a few messages of one chat."""
     world = World()
     for _ in range(times):
-        world.message(fate, phone_no=1, chat=1, lane=Lane.NORMAL, token=5)
+        world.message(fate, phone_no=1, chat=1, lane=Priority.NORMAL, token=5)
     return world.record()

@@ -11,7 +11,14 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from heliograph.domain.pacing.next_start import History, PaceRow, Policy, load, next_start, parse_policy
+from heliograph.domain.pacing.next_start import (
+    PaceRow,
+    Policy,
+    StartHistory,
+    history_from_rows,
+    next_start,
+    parse_policy,
+)
 
 DAY = 86_400.0
 
@@ -42,7 +49,7 @@ class World:
     def run(self) -> list[Sent]:
         policy, dice = self.policy, random.Random(self.seed)
         end = self.days * DAY
-        history = History(policy, connected_at=self.connected)
+        history = StartHistory(policy, connected_at=self.connected)
         rows: list[PaceRow] = []
         known: deque[tuple[float, str]] = deque()
         new: deque[tuple[float, str]] = deque()
@@ -70,7 +77,7 @@ class World:
                 first_us = int(self.connected * 1e6) + 10**15
                 horizon_us = now_us - int(policy.horizon_s * 1e6)
                 rows = [row for row in rows if row.at_us > horizon_us]
-                history = load(policy, rows, now=now, now_us=now_us, first_connected_at_us=first_us)
+                history = history_from_rows(policy, rows, now=now, now_us=now_us, first_connected_at_us=first_us)
             while later and later[0][0] <= now:
                 known.appendleft(heapq.heappop(later)[1:])
             picked, wait = None, next_arrival

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heliograph.domain.history_checker import Pace, Record, Silence, check
+from heliograph.domain.history_checker import Pace, PausedInterval, Record, check
 from heliograph.domain.jobs.ids import JobId, queue_id, unique_id
 from heliograph.domain.jobs.states import State
 from tests.changed import replace
@@ -199,7 +199,7 @@ def test_another_text_chat_or_phone_is_flagged(wrong: dict[str, Any]) -> None:
 def test_a_start_of_a_silent_phone_is_flagged() -> None:
     record = one()
     start = next(event for event in record.events if event.kind == "started")
-    silent = Silence(PHONES[1], start.at_us - 1, start.at_us + 1, "paused")
+    silent = PausedInterval(PHONES[1], start.at_us - 1, start.at_us + 1, "paused")
     assert rules(replace(record, silences=[silent])) == {"I8"}
     assert check(replace(record, silences=[replace(silent, phone=PHONES[2])])) == []
 

@@ -3,20 +3,20 @@
 import pytest
 
 from heliograph.domain.explain.describe import describe
-from heliograph.domain.explain.explanation import Facts, Hold, Wait, explain
+from heliograph.domain.explain.explanation import ExplanationFacts, Hold, Wait, explain
 from heliograph.domain.jobs.ids import JobId, queue_id
 from heliograph.domain.jobs.job import Job, PhoneRow
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.pacing.forecast import PLAYED, eta, eta_new, steady_s
-from heliograph.domain.pacing.next_start import PRESETS, History, Policy, next_start
+from heliograph.domain.pacing.next_start import PRESETS, Policy, StartHistory, next_start
 from tests.changed import replace
 
 NOW = 1_775_053_000_000_000  # 14:16:40 UTC
 S = 1_000_000
 
 JOB = Job(
-    job_id=JobId(1), org_no=1, phone_no=1, chat_id="919537851844@c.us", lane=Lane.NORMAL, seq=1, state=State.QUEUED,
+    job_id=JobId(1), org_no=1, phone_no=1, chat_id="919537851844@c.us", lane=Priority.NORMAL, seq=1, state=State.QUEUED,
     content=Content(Kind.TEXT, "hi"), attempts=0, starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
     not_before_us=None, expires_at_us=None, broadcast_no=None, schedule_no=None, performed_by="api",
     provider_message_id=None, author=None, events=1, queued_at_us=NOW, started_at_us=None, sent_at_us=None,
@@ -30,11 +30,11 @@ PHONE = PhoneRow(
 )  # fmt: skip
 
 
-def facts(**given: object) -> Facts:
-    return replace(Facts(job=JOB, now_us=NOW, phone=PHONE, forecast_s=3.0), **given)
+def facts(**given: object) -> ExplanationFacts:
+    return replace(ExplanationFacts(job=JOB, now_us=NOW, phone=PHONE, forecast_s=3.0), **given)
 
 
-def codes(of: Facts) -> list[str]:
+def codes(of: ExplanationFacts) -> list[str]:
     return [blocker.code for blocker in explain(of).blockers]
 
 
@@ -170,21 +170,21 @@ def test_nobody_knows_when_a_phone_that_is_connecting_will_send() -> None:
 
 
 def test_without_a_policy_the_forecast_is_the_queue_at_the_speed_of_sending() -> None:
-    assert eta(PRESETS["none"], History(PRESETS["none"]), 0.0, ahead=100, send_s=0.5, in_flight=1) == 50.0
-    assert eta(PRESETS["none"], History(PRESETS["none"]), 0.0, ahead=100, send_s=0.5, in_flight=5) == 10.0
+    assert eta(PRESETS["none"], StartHistory(PRESETS["none"]), 0.0, ahead=100, send_s=0.5, in_flight=1) == 50.0
+    assert eta(PRESETS["none"], StartHistory(PRESETS["none"]), 0.0, ahead=100, send_s=0.5, in_flight=5) == 10.0
 
 
 @pytest.mark.parametrize("ahead", [0, 7, 45, 130, 900, 6_000, 40_000])
 @pytest.mark.parametrize("preset", ["linked-warm", "cloud-default"])
 def test_the_forecast_is_within_a_tenth_of_what_comes(preset: str, ahead: int) -> None:
     policy = PRESETS[preset]
-    history = History(policy, connected_at=-(10.0**7))
+    history = StartHistory(policy, connected_at=-(10.0**7))
     for n in range(40):
         at = next_start(policy, history, n * 20.0).at
         history.start(at, 0, "", False)
         history.settle(at, 0)
     forecast = eta(policy, history, 900.0, ahead=ahead, send_s=0.4, in_flight=20)
-    played = History(policy, connected_at=-(10.0**7))
+    played = StartHistory(policy, connected_at=-(10.0**7))
     for n in range(40):
         at = next_start(policy, played, n * 20.0).at
         played.start(at, 0, "", False)
@@ -202,22 +202,22 @@ def test_the_forecast_is_within_a_tenth_of_what_comes(preset: str, ahead: int) -
 
 def test_the_forecast_never_plays_more_than_its_bound() -> None:
     policy = PRESETS["linked-new"]
-    assert steady_s(policy, History(policy, connected_at=0.0), 0.0, send_s=1.0) == 86_400 / 50
-    long = eta(policy, History(policy, connected_at=-(10.0**8)), 0.0, ahead=1_000_000, send_s=1.0)
+    assert steady_s(policy, StartHistory(policy, connected_at=0.0), 0.0, send_s=1.0) == 86_400 / 50
+    long = eta(policy, StartHistory(policy, connected_at=-(10.0**8)), 0.0, ahead=1_000_000, send_s=1.0)
     assert long == pytest.approx(1_000_000 / 500 * 86_400, rel=0.05)
     assert PLAYED <= 2_000
 
 
 def test_no_new_chats_at_all_means_never() -> None:
     policy = Policy(new_chats_per_day=0)
-    assert eta(policy, History(policy), 0.0, ahead=3, send_s=1.0, new_chat=True) == float("inf")
+    assert eta(policy, StartHistory(policy), 0.0, ahead=3, send_s=1.0, new_chat=True) == float("inf")
 
 
 def test_new_chats_wait_for_their_days_and_the_warm_up_lets_more_go() -> None:
     policy = PRESETS["linked-new"]
-    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=4) < 3_600
-    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=5) == pytest.approx(86_400, abs=600)
+    assert eta_new(policy, StartHistory(policy, connected_at=0.0), 0.0, ahead=4) < 3_600
+    assert eta_new(policy, StartHistory(policy, connected_at=0.0), 0.0, ahead=5) == pytest.approx(86_400, abs=600)
     # five on the first day and the second, ten on each of the next three
-    assert eta_new(policy, History(policy, connected_at=0.0), 0.0, ahead=30) == pytest.approx(4 * 86_400, rel=0.1)
-    old = History(policy, connected_at=-(10.0**7))
+    assert eta_new(policy, StartHistory(policy, connected_at=0.0), 0.0, ahead=30) == pytest.approx(4 * 86_400, rel=0.1)
+    old = StartHistory(policy, connected_at=-(10.0**7))
     assert eta_new(policy, old, 0.0, ahead=40_000) == pytest.approx(2_000 * 86_400, rel=0.05)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from heliograph.domain.pacing.next_start import (
     PRESETS,
-    History,
     PaceRow,
     Policy,
+    StartHistory,
     WarmUp,
-    allowance,
-    load,
+    history_from_rows,
     next_start,
+    starts_allowed,
 )
 from tests.unit.pacing_world import DAY, World, check
 
@@ -23,7 +23,7 @@ US = 10**15
 
 def test_the_policy_none_never_waits_and_keeps_nothing() -> None:
     policy = PRESETS["none"]
-    history = History(policy)
+    history = StartHistory(policy)
     for n in range(1_000):
         assert next_start(policy, history, 5.0) == (5.0, None)
         history.start(5.0, US, f"{n}", True)
@@ -33,7 +33,7 @@ def test_the_policy_none_never_waits_and_keeps_nothing() -> None:
 
 def test_the_gap_runs_from_settle_to_the_next_start() -> None:
     policy = Policy(gap_min_s=3, gap_max_s=8, max_in_flight=1)
-    history = History(policy)
+    history = StartHistory(policy)
     history.start(100.0, US, "a", False)
     assert next_start(policy, history, 101.0) == (math.inf, "in_flight")
     history.settle(110.0, policy.gap_s(0.5))
@@ -50,7 +50,7 @@ def test_the_gap_runs_from_settle_to_the_next_start() -> None:
     ],
 )
 def test_a_full_window_opens_when_its_oldest_start_leaves_it(policy: Policy, field: str, window: int) -> None:
-    history = History(policy)
+    history = StartHistory(policy)
     for at in (10.0, 20.0, 30.0):
         assert next_start(policy, history, at) == (at, None)
         history.start(at, US, "a", False)
@@ -59,7 +59,7 @@ def test_a_full_window_opens_when_its_oldest_start_leaves_it(policy: Policy, fie
 
 def test_a_rate_per_second_is_kept_over_any_second() -> None:
     policy = Policy(per_second=2.5)
-    history = History(policy)
+    history = StartHistory(policy)
     at = 0.0
     times = []
     for _ in range(50):
@@ -71,7 +71,7 @@ def test_a_rate_per_second_is_kept_over_any_second() -> None:
 
 def test_a_chat_may_save_up_a_burst_and_then_waits_alone() -> None:
     policy = Policy(chat_gap_s=6, chat_burst=5)
-    history = History(policy)
+    history = StartHistory(policy)
     for _ in range(5):
         assert next_start(policy, history, 0.0, chat="a").at == 0.0
         history.start(0.0, US, "a", False)
@@ -82,7 +82,7 @@ def test_a_chat_may_save_up_a_burst_and_then_waits_alone() -> None:
 
 def test_new_chats_have_a_limit_of_their_own_and_known_chats_go_on() -> None:
     policy = Policy(new_chats_per_day=2)
-    history = History(policy)
+    history = StartHistory(policy)
     for chat in "ab":
         history.start(50.0, US, chat, True)
     assert next_start(policy, history, 60.0, new_chat=True) == (50.0 + DAY, "new_chats")
@@ -91,13 +91,13 @@ def test_new_chats_have_a_limit_of_their_own_and_known_chats_go_on() -> None:
 
 def test_no_new_chats_at_all_is_a_limit_too() -> None:
     policy = Policy(new_chats_per_day=0)
-    assert next_start(policy, History(policy), 0.0, new_chat=True) == (math.inf, "new_chats")
-    assert allowance(policy, History(policy), 0.0, new_chat=True) == 0
+    assert next_start(policy, StartHistory(policy), 0.0, new_chat=True) == (math.inf, "new_chats")
+    assert starts_allowed(policy, StartHistory(policy), 0.0, new_chat=True) == 0
 
 
 def test_the_warm_up_table_lets_more_go_on_the_day_it_says() -> None:
     policy = Policy(per_day=100, warm_up=(WarmUp(1, per_day=2), WarmUp(2, per_day=4)))
-    history = History(policy, connected_at=0.0)
+    history = StartHistory(policy, connected_at=0.0)
     for at in (DAY - 20, DAY - 10):
         history.start(at, US, "a", False)
     assert next_start(policy, history, DAY - 5) == (DAY, "per_day")
@@ -110,29 +110,29 @@ def test_the_warm_up_table_lets_more_go_on_the_day_it_says() -> None:
 
 def test_a_phone_that_never_connected_stays_at_the_first_step() -> None:
     policy = Policy(per_day=100, warm_up=(WarmUp(1, per_day=1),))
-    history = History(policy)
+    history = StartHistory(policy)
     history.start(0.0, US, "a", False)
     assert next_start(policy, history, 10.0).rule == "per_day"
 
 
 def test_the_allowance_counts_every_window_and_what_is_in_flight() -> None:
     policy = Policy(per_second=20, per_minute=30, max_in_flight=25)
-    history = History(policy)
-    assert allowance(policy, history, 0.0) == 20
+    history = StartHistory(policy)
+    assert starts_allowed(policy, history, 0.0) == 20
     for n in range(20):
         history.start(0.0, US, f"{n}", False)
-    assert allowance(policy, history, 0.5) == 0
-    assert allowance(policy, history, 1.0) == 5
+    assert starts_allowed(policy, history, 0.5) == 0
+    assert starts_allowed(policy, history, 1.0) == 5
     for _ in range(20):
         history.settle(1.0)
-    assert allowance(policy, history, 1.0) == 10
-    assert allowance(Policy(gap_min_s=1, gap_max_s=1), History(Policy(gap_min_s=1, gap_max_s=1)), 0.0) == 1
+    assert starts_allowed(policy, history, 1.0) == 10
+    assert starts_allowed(Policy(gap_min_s=1, gap_max_s=1), StartHistory(Policy(gap_min_s=1, gap_max_s=1)), 0.0) == 1
 
 
 def test_a_new_owner_goes_on_with_the_same_windows() -> None:
     policy = Policy(per_hour=3, chat_gap_s=600, new_chats_per_day=1)
     rows = [PaceRow(US - s * 1_000_000, c, n) for s, c, n in ((3_000, "a", True), (100, "b", False), (50, "c", False))]
-    history = load(policy, reversed(rows), now=7.0, now_us=US, first_connected_at_us=US - 10**12)
+    history = history_from_rows(policy, reversed(rows), now=7.0, now_us=US, first_connected_at_us=US - 10**12)
     assert next_start(policy, history, 7.0) == (7.0 + 600.0, "per_hour")
     assert next_start(policy, history, 7.0, new_chat=True) == (7.0 + DAY - 3_000, "new_chats")
     assert history.chat_at("b") == 7.0 + 500.0
@@ -141,20 +141,20 @@ def test_a_new_owner_goes_on_with_the_same_windows() -> None:
 
 def test_a_new_owner_does_not_know_the_last_settle_and_keeps_the_longest_gap_once() -> None:
     policy = PRESETS["linked-warm"]
-    history = load(policy, [PaceRow(US - 60_000_000, "a", False)], now=0.0, now_us=US)
+    history = history_from_rows(policy, [PaceRow(US - 60_000_000, "a", False)], now=0.0, now_us=US)
     assert next_start(policy, history, 0.0) == (policy.gap_max_s, "gap")
-    assert next_start(policy, load(policy, [], now=0.0, now_us=US), 0.0) == (0.0, None)
+    assert next_start(policy, history_from_rows(policy, [], now=0.0, now_us=US), 0.0) == (0.0, None)
 
 
 def test_a_row_from_the_future_counts_as_now() -> None:
     policy = Policy(per_minute=1)
-    history = load(policy, [PaceRow(US + 10**12, "a", False)], now=3.0, now_us=US)
+    history = history_from_rows(policy, [PaceRow(US + 10**12, "a", False)], now=3.0, now_us=US)
     assert next_start(policy, history, 3.0) == (63.0, "per_minute")
 
 
 def test_memory_is_bounded_by_the_policy_and_not_by_time() -> None:
     policy = Policy(per_minute=10, chat_gap_s=6, chat_burst=5)
-    history = History(policy)
+    history = StartHistory(policy)
     for n in range(20_000):
         history.start(float(n), US, f"chat{n}", True)
     assert len(history.starts) == 10
@@ -190,7 +190,7 @@ def test_next_start_is_the_earliest_moment_that_breaks_no_rule(
         gap_min_s=gap,
         gap_max_s=gap,
     )
-    history = History(policy)
+    history = StartHistory(policy)
     now = 0.0
     done: list[tuple[float, int, bool]] = []
 
@@ -259,10 +259,10 @@ def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
 
 def test_a_gap_alone_lets_one_message_be_under_way_at_a_time() -> None:
     policy = Policy(gap_min_s=3, gap_max_s=3)
-    history = History(policy)
-    assert allowance(policy, history, 100.0) == 1
+    history = StartHistory(policy)
+    assert starts_allowed(policy, history, 100.0) == 1
     history.start(100.0, US, "a", False)
     assert next_start(policy, history, 100.5) == (math.inf, "in_flight")
-    assert allowance(policy, history, 100.5) == 0
+    assert starts_allowed(policy, history, 100.5) == 0
     history.settle(101.0, policy.gap_s(0.5))
     assert next_start(policy, history, 101.0) == (104.0, "gap")

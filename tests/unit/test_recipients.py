@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heliograph.domain.broadcasts.csv_recipients import MAX_ERRORS, MAX_RECIPIENTS, parse_csv
 from heliograph.domain.errors import Invalid
-from heliograph.domain.messages.template import Check, fill, parse_values, variables
+from heliograph.domain.messages.template import TemplateCheck, fill, parse_values, variables
 
 
 def test_variables_are_found_in_order_and_once() -> None:
@@ -37,7 +37,7 @@ def test_filling_changes_only_the_variables(values: dict[str, str], between: str
 
 
 def check_all(text: str, recipients: list[tuple[str, dict[str, str]]], *, most: int) -> None:
-    check = Check(text, most=most)
+    check = TemplateCheck(text, most=most)
     for chat_id, values in recipients:
         check.see(chat_id, values)
     check.end()

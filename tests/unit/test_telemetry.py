@@ -14,7 +14,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from heliograph.domain.errors import Unavailable
-from heliograph.ports.meter import Backlog, Meter, Unmetered
+from heliograph.ports.meter import Backlog, Meter, NoMetrics
 from heliograph.telemetry.logs import set_up_logs
 from heliograph.telemetry.meter import MAX_LABELS, Meters
 from heliograph.telemetry.redact import redact, redact_text
@@ -192,5 +192,5 @@ def test_counting_a_message_costs_less_than_two_microseconds_of_processor_time()
 
 def test_the_meter_for_tests_has_every_verb() -> None:
     verbs = {name for name in vars(Meter) if not name.startswith("_")}
-    assert verbs <= set(dir(Unmetered))
+    assert verbs <= set(dir(NoMetrics))
     assert verbs <= set(dir(Meters))

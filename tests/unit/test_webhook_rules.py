@@ -8,11 +8,11 @@ from heliograph.domain.webhooks.events import ACK_UPDATED, EVENT_NAMES, FIRING, 
 from heliograph.domain.webhooks.retry_policy import (
     DISABLE_AFTER_US,
     JITTER,
-    PROBE_MOST_S,
-    RETRY_AFTER_MOST_S,
+    MAX_PROBE_S,
+    MAX_RETRY_AFTER_S,
     SCHEDULE_S,
     TRIP_AFTER,
-    Health,
+    EndpointHealth,
     outcome_of_status,
     parse_retry_after,
     probe_wait_s,
@@ -78,8 +78,8 @@ def test_waits_follow_the_schedule_with_jitter_and_end(tries: int, jitter: float
 @given(st.floats(0, 1e9))
 def test_a_retry_after_lengthens_a_wait_within_a_bound(asked: float) -> None:
     wait = wait_s(1, SCHEDULE_S, jitter=0.0, retry_after_s=asked)
-    assert wait is not None and SCHEDULE_S[0] <= wait <= RETRY_AFTER_MOST_S
-    assert wait >= min(asked, RETRY_AFTER_MOST_S)
+    assert wait is not None and SCHEDULE_S[0] <= wait <= MAX_RETRY_AFTER_S
+    assert wait >= min(asked, MAX_RETRY_AFTER_S)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_date_counts_from_the_receivers_own_clock_where_it_tells_it() -> None:
 def test_no_retry_after_whatever_it_says_asks_for_more_than_the_bound(text: str) -> None:
     asked = parse_retry_after(text, now_us=NOW_US)
     wait = wait_s(1, SCHEDULE_S, jitter=0.0, retry_after_s=asked)
-    assert wait is not None and SCHEDULE_S[0] <= wait <= RETRY_AFTER_MOST_S
+    assert wait is not None and SCHEDULE_S[0] <= wait <= MAX_RETRY_AFTER_S
 
 
 @given(st.integers(-1000, 2000))
@@ -137,24 +137,26 @@ def test_every_status_has_an_outcome(status: int) -> None:
 
 
 def test_many_failures_at_once_open_the_circuit_and_then_only_probes_count() -> None:
-    health = Health().after(delivered=0, failed=40, probed=False, now_us=100)
-    assert health == Health(TRIP_AFTER, 100) and health.tripped
+    health = EndpointHealth().after(delivered=0, failed=40, probed=False, now_us=100)
+    assert health == EndpointHealth(TRIP_AFTER, 100) and health.tripped
     assert health.after(delivered=0, failed=40, probed=False, now_us=200) == health
     probed = health.after(delivered=0, failed=1, probed=True, now_us=300)
-    assert probed == Health(TRIP_AFTER + 1, 100)
-    assert probed.after(delivered=1, failed=3, probed=True, now_us=400) == Health()
+    assert probed == EndpointHealth(TRIP_AFTER + 1, 100)
+    assert probed.after(delivered=1, failed=3, probed=True, now_us=400) == EndpointHealth()
 
 
 def test_probes_wait_longer_and_longer_within_a_bound() -> None:
     waits = [probe_wait_s(TRIP_AFTER + n) for n in range(30)]
-    assert waits[:4] == [5.0, 10.0, 20.0, 40.0] and max(waits) == PROBE_MOST_S
+    assert waits[:4] == [5.0, 10.0, 20.0, 40.0] and max(waits) == MAX_PROBE_S
 
 
 def test_five_days_of_nothing_but_failures_are_hopeless() -> None:
-    health = Health(7, 1000)
+    health = EndpointHealth(7, 1000)
     assert not health.hopeless(1000 + DISABLE_AFTER_US - 1) and health.hopeless(1000 + DISABLE_AFTER_US)
-    assert not Health().hopeless(2**60)
-    assert not Health(TRIP_AFTER - 1, 1000).hopeless(2**60)  # the gateway may have been away between two of them
+    assert not EndpointHealth().hopeless(2**60)
+    assert not EndpointHealth(TRIP_AFTER - 1, 1000).hopeless(
+        2**60
+    )  # the gateway may have been away between two of them
 
 
 @given(st.integers(1, 10**18 - 1), st.uuids())

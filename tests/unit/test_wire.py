@@ -12,15 +12,15 @@ from heliograph.domain.contract.phones import label_id, legacy_health, phone_det
 from heliograph.domain.contract.reactions import reaction_object
 from heliograph.domain.explain.describe import describe
 from heliograph.domain.jobs.ids import JobId, message_id, queue_id, unique_id
-from heliograph.domain.jobs.job import Event, Health, Job, PhoneRow
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
 from heliograph.domain.webhooks.webhook import InboundRow
 from tests.changed import replace
 
 NOW = 1_775_053_401_279_000
 JOB = Job(
-    job_id=JobId(290_000_000_000_000_000), org_no=1, phone_no=1, chat_id="919537851844@c.us", lane=Lane.NORMAL, seq=1,
+    job_id=JobId(290_000_000_000_000_000), org_no=1, phone_no=1, chat_id="919537851844@c.us", lane=Priority.NORMAL, seq=1,
     state=State.QUEUED, content=Content(type=Kind.TEXT, body="Hello"), attempts=0, starts=0, maybe_sent=False, ack=0,
     reason=None, detail=None, not_before_us=None, expires_at_us=None, broadcast_no=None, schedule_no=None,
     performed_by="api", provider_message_id=None, author=None, events=1, queued_at_us=NOW, started_at_us=None,
@@ -215,14 +215,14 @@ def test_a_phone_is_connected_or_disconnected_and_says_more_beside() -> None:
     assert (shown.wa_state, shown.is_ready, shown.qr_code) == ("CONNECTED", True, None)
     assert shown.labels == ["vip", "India"]
     assert set(shown.label_ids) == {label_id("org", "vip"), label_id("org", "india")}
-    down = phone_details(replace(PHONE, state="logged_out"), Health(waiting=2, failed=1), qr_code="code")
+    down = phone_details(replace(PHONE, state="logged_out"), QueueCounts(waiting=2, failed=1), qr_code="code")
     assert (down.wa_state, down.phone_state, down.qr_code) == ("DISCONNECTED", "logged_out", "code")
     assert down.last_disconnect == iso(NOW)
     assert down.queue_status["message"] == {"active": 0, "failed": 1, "completed": 0, "is_running": True, "pending": 2}
 
 
 def test_the_legacy_health_counts_everything_that_has_not_started_as_pending() -> None:
-    shown = legacy_health(Health(waiting=7, active=2, completed=3, failed=4, delayed=5, paused=6), running=False)
+    shown = legacy_health(QueueCounts(waiting=7, active=2, completed=3, failed=4, delayed=5, paused=6), running=False)
     assert (shown.pending, shown.active, shown.completed, shown.failed, shown.is_running) == (12, 2, 3, 4, False)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.database.database import Shell
-from heliograph.store.database.postgresql import PostgresShell
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.database import Database
+from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.database.sqlite import SqliteDatabase
 from tests.webhooks.world import World, world
 
 
@@ -17,7 +17,7 @@ def unheard(_seconds: float, _units: int) -> None: ...
 
 
 @asynccontextmanager
-async def opened(shell: Shell) -> AsyncIterator[Shell]:
+async def opened(shell: Database) -> AsyncIterator[Database]:
     await shell.open()
     try:
         yield shell
@@ -28,10 +28,10 @@ async def opened(shell: Shell) -> AsyncIterator[Shell]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     clock = SystemClock()
-    shell: Shell
+    shell: Database
     if request.param == "sqlite":
-        shell = SqliteShell(str(tmp_path / "heliograph.db"), unheard, clock.monotonic)
+        shell = SqliteDatabase(str(tmp_path / "heliograph.db"), unheard, clock.monotonic)
     else:
-        shell = PostgresShell(request.getfixturevalue("postgres_url"), unheard, clock.monotonic)
+        shell = PostgresDatabase(request.getfixturevalue("postgres_url"), unheard, clock.monotonic)
     async with opened(shell), world(shell) as made:
         yield made

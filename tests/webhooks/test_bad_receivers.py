@@ -10,7 +10,7 @@ import pytest
 
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.webhooks.attempt import Attempt, attempt_of
+from heliograph.webhooks.attempt import AttemptResult, attempt_of
 from tests.egress.world import MachineClock, Names
 from tests.webhooks.receivers import PLAIN, Certificates, make_certificates, receiving, status
 
@@ -30,7 +30,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-async def deliver(url: str, *, tls: ssl.SSLContext | None = None, names: Names | None = None) -> Attempt:
+async def deliver(url: str, *, tls: ssl.SSLContext | None = None, names: Names | None = None) -> AttemptResult:
     fetch = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.0/8"), tls=tls, lookup=names)
     try:
         async with asyncio.timeout(10):

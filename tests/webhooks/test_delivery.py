@@ -12,7 +12,7 @@ from heliograph.domain.jobs.job import NewJob, NewPhone, PhonePatch
 from heliograph.domain.jobs.outcome import Rejected
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
-from heliograph.ports.webhook_store import Done, Finished, Moved, Want
+from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryResult
 from heliograph.store.delivery_store import OutboxStore
 from tests.webhooks.world import Got, World, receiving, until, working
 
@@ -438,9 +438,12 @@ async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway
     for n in range(6):
         await gateway.enqueue(chat=f"91953785{n:04d}")
     await gateway.outbox.fan_out(100)
-    wants = [Want(org_no, hook.endpoint_no, 10)]
+    wants = [ClaimRequest(org_no, hook.endpoint_no, 10)]
     first = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
-    failed = [Finished(run, (Done(run.items[0].delivery, "pending", None, wait_s=60),), 0, 1) for run in first.runs]
+    failed = [
+        BatchResult(run, (DeliveryResult(run.items[0].delivery, "pending", None, wait_s=60),), 0, 1)
+        for run in first.runs
+    ]
     # all wait, the circuit is open, a probe would be due: it finds nothing
     assert (await gateway.outbox.move("w", failed, wants, at_once=1, probe_s=0.0)).runs == []
     assert (await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)).runs == []
@@ -487,8 +490,10 @@ async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
 ) -> None:
     settle = OutboxStore.move
 
-    async def failing(self: OutboxStore, worker: str, finished: Sequence[Finished], *args: Any, **more: Any) -> Moved:
-        if any("9999" in each.run.stream for each in finished):
+    async def failing(
+        self: OutboxStore, worker: str, finished: Sequence[BatchResult], *args: Any, **more: Any
+    ) -> ClaimResult:
+        if any("9999" in each.batch.stream for each in finished):
             raise ValueError("a defect of this test's own")
         return await settle(self, worker, finished, *args, **more)
 

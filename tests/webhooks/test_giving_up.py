@@ -5,20 +5,20 @@ from email.utils import format_datetime
 
 import pytest
 
-from heliograph.domain.webhooks.retry_policy import RETRY_AFTER_MOST_S
-from heliograph.domain.webhooks.webhook import HookRow
+from heliograph.domain.webhooks.retry_policy import MAX_RETRY_AFTER_S
+from heliograph.domain.webhooks.webhook import WebhookRow
 from tests.webhooks.world import Got, SetClock, World, receiving, until, working
 
 SCHEDULE = (1.0, 2.0, *[4 * 3600.0] * 40)  # long enough that none is a dead letter before the endpoint is given up
 
 
-async def _shown(gateway: World, hook: HookRow) -> HookRow:
+async def _shown(gateway: World, hook: WebhookRow) -> WebhookRow:
     row = await gateway.hooks.hook(gateway.org.org_no, hook.hook_id)
     assert row is not None
     return row
 
 
-async def _tried_again(gateway: World, hook: HookRow, clock: SetClock, seen: list[Got], *, days: float) -> None:
+async def _tried_again(gateway: World, hook: WebhookRow, clock: SetClock, seen: list[Got], *, days: float) -> None:
     """The clock goes on in steps of six hours; in each, one more try is made and written down."""
 
     async def written() -> bool:
@@ -107,7 +107,7 @@ async def test_a_gateway_that_was_away_for_a_week_gives_nobody_up_for_it(gateway
 
 @pytest.mark.parametrize(
     ("asked_s", "waits_s"),
-    [(90.0, 90.0), (86_400.0 * 365, RETRY_AFTER_MOST_S), (-60.0, 0.0)],
+    [(90.0, 90.0), (86_400.0 * 365, MAX_RETRY_AFTER_S), (-60.0, 0.0)],
     ids=["is kept to", "is bounded", "in the past counts for nothing"],
 )
 async def test_a_retry_after_that_is_a_date(gateway: World, asked_s: float, waits_s: float) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.notify import CHANNEL, EVENTS, PostgresWake
 from heliograph.webhooks import worker as workers
 from tests.webhooks.conftest import opened, unheard
@@ -21,7 +21,7 @@ class Teller:
     def __init__(self, url: str) -> None:
         self.hints: PostgresWake | None = None
         clock = SystemClock()
-        self.shell = PostgresShell(url, self._committed, clock.monotonic)
+        self.shell = PostgresDatabase(url, self._committed, clock.monotonic)
         self.wake = PostgresWake(url, self.shell, clock)
 
     def _committed(self, _seconds: float, _units: int) -> None:
@@ -62,7 +62,7 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_a_hint_reaches_a_worker_in_another_process(
     gateway: World, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     listening = PostgresWake(postgres_url, shell, SystemClock())
     async with receiving() as receiver, opened(shell):
         await gateway.hook(receiver.url, "message.created")
@@ -81,7 +81,7 @@ async def test_a_hint_reaches_a_worker_in_another_process(
 
 
 async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: World, postgres_url: str) -> None:
-    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     async with receiving() as receiver, opened(shell), working(gateway, alone=False, shell=shell):
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.ports.webhook_store import Done, Finished, Want
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryResult
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.delivery_store import OutboxStore
 from tests.webhooks.conftest import opened, unheard
 from tests.webhooks.world import Got, World, receiving, until, working, world
@@ -16,7 +16,7 @@ from tests.webhooks.world import Got, World, receiving, until, working, world
 
 @pytest.fixture
 async def gateway(postgres_url: str) -> AsyncIterator[World]:
-    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     async with opened(shell), world(shell) as made:
         yield made
 
@@ -27,7 +27,7 @@ async def test_three_workers_deliver_each_event_once_and_in_order(gateway: World
             await gateway.hook(receiver.url)
         for n in range(3):
             shell = await stack.enter_async_context(
-                opened(PostgresShell(postgres_url, unheard, SystemClock().monotonic))
+                opened(PostgresDatabase(postgres_url, unheard, SystemClock().monotonic))
             )
             await stack.enter_async_context(working(gateway, name=f"worker-{n}", alone=False, shell=shell))
         ids = []
@@ -59,18 +59,20 @@ async def test_what_a_dead_worker_had_claimed_is_delivered_by_another(gateway: W
     async with receiving(hang) as receiver, AsyncExitStack() as stack:
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        shell = await stack.enter_async_context(opened(PostgresShell(postgres_url, unheard, SystemClock().monotonic)))
+        shell = await stack.enter_async_context(
+            opened(PostgresDatabase(postgres_url, unheard, SystemClock().monotonic))
+        )
         outbox = OutboxStore(shell, SystemClock())
         await outbox.join("dead", alive_s=0.3, alone=False)
         fed = await outbox.fan_out(100)
-        moved = await outbox.move("dead", [], [Want(*fed[0], 5)], at_once=1, probe_s=5)
+        moved = await outbox.move("dead", [], [ClaimRequest(*fed[0], 5)], at_once=1, probe_s=5)
         assert len(moved.runs) == 1
         hanging.set()
         async with working(gateway, name="living", alone=False, alive_s=0.4):
             await until(lambda: len(receiver.got) == 1)
             # the dead one comes back and has nothing to say any more
             run = moved.runs[0]
-            late = Finished(run, (Done(run.items[0].delivery, "dead", None),), 0, 1)
+            late = BatchResult(run, (DeliveryResult(run.items[0].delivery, "dead", None),), 0, 1)
             again = await outbox.move("dead", [late], [], at_once=1, probe_s=5)
             assert again.lost == 1
             hook = (await gateway.hooks.hooks(gateway.org.org_no))[0]

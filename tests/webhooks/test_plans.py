@@ -13,7 +13,7 @@ import pytest
 import heliograph.store
 from heliograph.clock import SystemClock
 from heliograph.store.database.migrate import migrations
-from heliograph.store.database.postgresql import BEGIN, PostgresShell
+from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
 from heliograph.store.database.queries import queries
 from tests.webhooks.conftest import opened, unheard
 
@@ -71,7 +71,7 @@ async def test_every_search_names_the_organisation_but_plain_looks_over_all_whic
     postgres_url: str,
 ) -> None:
     """A locking read over all shards does not work on a distributed PostgreSQL."""
-    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     wrong = []
     async with opened(shell):
         connection = await asyncpg.connect(postgres_url)
@@ -110,7 +110,7 @@ def _without_organisation(node: dict[str, Any]) -> bool:
 async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgresql(
     postgres_url: str, analysed: bool
 ) -> None:
-    shell = PostgresShell(postgres_url, unheard, SystemClock().monotonic)
+    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     async with opened(shell):
         connection = await asyncpg.connect(postgres_url)
         try:

@@ -2,7 +2,7 @@
 
 from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.job import PhonePatch
-from heliograph.domain.webhooks.webhook import HookRow
+from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.webhooks.prune import prune_once
 from tests.webhooks.world import SetClock, World, receiving, until, working
@@ -10,7 +10,7 @@ from tests.webhooks.world import SetClock, World, receiving, until, working
 BEFORE_US = 3_000_000_000_000_000  # the retention is over
 
 
-async def _states(gateway: World, hook: HookRow) -> list[str]:
+async def _states(gateway: World, hook: WebhookRow) -> list[str]:
     return [each.state for each in await gateway.hooks.deliveries(hook)]
 
 

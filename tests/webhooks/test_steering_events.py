@@ -8,7 +8,7 @@ from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.schedules.recurrence import Every, Repeat
 from heliograph.domain.schedules.schedule import Missed, Schedule
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from tests.webhooks.world import World, receiving, until, working
 
 TEXT = Content(Kind.TEXT, "Hi")
@@ -24,7 +24,7 @@ NAMES = (
 
 async def test_every_extension_event_is_delivered_in_the_same_envelope(gateway: World) -> None:
     clock, ids = SystemClock(), gateway.ids
-    steering = SteeringStore(gateway.shell, clock, ids)
+    steering = ControlStoreUnits(gateway.shell, clock, ids)
     phone = gateway.lease.phone
     org_no, phone_no = phone.org_no, phone.phone_no
     async with receiving() as receiver, working(gateway) as worker:

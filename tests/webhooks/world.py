@@ -15,13 +15,13 @@ from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone, OrgRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.jobs.verdict import Limits, judge
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.domain.webhooks.webhook import HookRow, NewHook
+from heliograph.domain.webhooks.webhook import NewHook, WebhookRow
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.ports.meter import Unmetered
+from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import Lease, PhoneReceipts, Seen, Settlement, StartWish
-from heliograph.store.database.database import Shell
+from heliograph.ports.sender_store import Lease, LeaseRow, PhoneReceipts, Settlement, StartRequest
+from heliograph.store.database.database import Database
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.store.job_store import Store
 from heliograph.store.webhook_store import WebhookStore
@@ -123,7 +123,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: fl
 class World:
     """One organisation with one phone, its lease held here."""
 
-    shell: Shell
+    shell: Database
     store: Store
     hooks: WebhookStore
     outbox: OutboxStore
@@ -131,7 +131,7 @@ class World:
     lease: Lease
     ids: JobIds
 
-    async def hook(self, url: str, *events: str) -> list[HookRow]:
+    async def hook(self, url: str, *events: str) -> list[WebhookRow]:
         integration_id = new_uuid()
         made = [NewHook(new_uuid(), url, event, integration_id, {"id": integration_id}) for event in events or ALL]
         created = await self.hooks.create_hooks(self.org.org_no, made, new_signing_key())
@@ -149,13 +149,13 @@ class World:
     async def settle_all(self, outcome: Outcome | None = None) -> int:
         """Starts what may start and settles it with `outcome` (accepted if none)."""
         phone = self.lease.phone
-        wish = StartWish(phone.phone_no, phone.org_no, self.lease.token, limit=1000)
-        started = (await self.store.advance([], [wish])).started
+        wish = StartRequest(phone.phone_no, phone.org_no, self.lease.token, limit=1000)
+        started = (await self.store.settle_and_start([], [wish])).started
         verdict = judge(
             outcome or Accepted(), attempts=1, maybe_sent=False, honours_client_id=True, limits=Limits(), jitter=0.0
         )
         settlements = [Settlement(s.job, self.lease.token, s.token, verdict, s.new_chat) for s in started]
-        await self.store.advance(settlements, [])
+        await self.store.settle_and_start(settlements, [])
         return len(started)
 
     async def receipts(self, ack: int, *job_ids: JobId, **more: Any) -> None:
@@ -176,7 +176,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(shell: Shell, number: str = "919876543210") -> AsyncIterator[World]:
+async def world(shell: Database, number: str = "919876543210") -> AsyncIterator[World]:
     """On an open shell."""
     clock = SystemClock()
     ids = JobIds(clock.now_us)
@@ -184,7 +184,7 @@ async def world(shell: Shell, number: str = "919876543210") -> AsyncIterator[Wor
     org = await store.create_org("First")
     phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), number, "simulator"))
     await store.heartbeat("test", first=True)
-    leases = await store.take("test", [Seen(org.org_no, phone.phone_no, None, 0)])
+    leases = await store.claim_leases("test", [LeaseRow(org.org_no, phone.phone_no, None, 0)])
     yield World(shell, store, WebhookStore(shell, clock), OutboxStore(shell, clock), org, leases[0], ids)
 
 
@@ -195,7 +195,7 @@ async def working(
     schedule: tuple[float, ...] = SHORT,
     name: str = "worker-1",
     alone: bool = True,
-    shell: Shell | None = None,
+    shell: Database | None = None,
     clock: SystemClock | None = None,
     **options: Any,
 ) -> AsyncIterator[DeliveryWorker]:
@@ -207,7 +207,7 @@ async def working(
         clock,
         lambda: random.uniform(-1, 1),
         Vault(None),
-        Unmetered(),
+        NoMetrics(),
         WorkerOptions(name, alone, schedule, **options),
     )
     task = asyncio.create_task(worker.run())

@@ -14,16 +14,16 @@ from litestar import Litestar, Request, Response, Router
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.asgi import Gate, nobody
+from heliograph.api.asgi import ApiApp, not_found_app
 from heliograph.api.broadcasts import create, manage
-from heliograph.api.http.auth import Keys, Phones
+from heliograph.api.http.auth import ApiKeyCache, PhoneCache
 from heliograph.api.http.dependencies import ApiDeps, AsgiApp
 from heliograph.api.http.docs_page import POLICY, page
-from heliograph.api.http.errors import defect, from_status, told
+from heliograph.api.http.errors import from_status, internal_error, log_refusal
 from heliograph.api.http.openapi import document
 from heliograph.api.http.rate_limit import RateLimit
-from heliograph.api.http.request import Desk
-from heliograph.api.http.route import JSON, options, refused
+from heliograph.api.http.request import ApiState
+from heliograph.api.http.route import JSON, error_response, options
 from heliograph.api.messages import read, send, send_sync
 from heliograph.api.phones import check, qr
 from heliograph.api.phones import manage as phones_manage
@@ -54,9 +54,9 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
 _OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
 
-def build_api(deps: ApiDeps) -> Gate:
+def build_api(deps: ApiDeps) -> ApiApp:
     """Everything that is answered over HTTP, ready for a server."""
-    desk = Desk(deps, Keys(deps.accounts, deps.clock), Phones(deps.accounts, deps.clock), _limit(deps))
+    desk = ApiState(deps, ApiKeyCache(deps.accounts, deps.clock), PhoneCache(deps.accounts, deps.clock), _limit(deps))
     handlers = [handler for routes in _RESOURCES for handler in routes()]
     described = document(handlers, version=deps.version)
     inner = Litestar(
@@ -69,14 +69,14 @@ def build_api(deps: ApiDeps) -> Gate:
         logging_config=None,
         exception_handlers={HTTPException: _not_routed, Exception: _defect},
     )
-    outside = deps.dashboard or nobody
+    outside = deps.dashboard or not_found_app
     own_pages: AsgiApp = inner
 
     async def elsewhere(scope: dict[str, Any], receive: Any, send_: Any) -> None:
         own = scope["type"] == "http" and scope["path"].rstrip("/") in _OWN
         await (own_pages if own else outside)(scope, receive, send_)
 
-    return Gate(desk, inner, mounts=deps.mounts, outside=elsewhere)
+    return ApiApp(desk, inner, mounts=deps.mounts, outside=elsewhere)
 
 
 def _limit(deps: ApiDeps) -> RateLimit:
@@ -86,14 +86,14 @@ def _limit(deps: ApiDeps) -> RateLimit:
 def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """404 and 405 of Litestar's routing, in the contract's shape."""
     text = "There is nothing at this path; see /docs" if error.status_code == 404 else error.detail
-    response = refused(told(from_status(error.status_code, text), request.method, request.url.path))
+    response = error_response(log_refusal(from_status(error.status_code, text), request.method, request.url.path))
     if allowed := (error.headers or {}).get("allow"):
         response.headers["allow"] = allowed
     return response
 
 
 def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    return refused(defect(error, request.method))
+    return error_response(internal_error(error, request.method))
 
 
 def _pages(described: dict[str, Any]) -> list[HTTPRouteHandler]:

@@ -13,12 +13,12 @@ from typing import Any
 from heliograph.api.http.auth import Caller
 from heliograph.api.http.body import ClientGone, read_body
 from heliograph.api.http.dependencies import AsgiApp, Mount
-from heliograph.api.http.errors import Headers, body_of, defect, from_status, headers_of, told
+from heliograph.api.http.errors import Headers, error_body, from_status, headers_of, internal_error, log_refusal
 from heliograph.api.http.idempotency import REPLAYED
-from heliograph.api.http.rate_limit import Standing
-from heliograph.api.http.request import Call, Desk, Head
+from heliograph.api.http.rate_limit import RateLimitState
+from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
 from heliograph.api.http.trace import Traces
-from heliograph.api.messages.fast_path import Shortcut
+from heliograph.api.messages.fast_path import FastPath
 from heliograph.api.messages.send import SEND, answer_of, send
 from heliograph.domain.errors import Refusal
 
@@ -31,18 +31,18 @@ _JSON = (b"content-type", b"application/json")
 _traces = Traces()
 
 
-class Gate:
+class ApiApp:
     """An ASGI app. `inner` routes what is under /v1, `mounts` by the longest path first, `outside` has the rest.
 
     `shortcut` is for a server that offers it POSTs to SENDS before it calls the app.
     """
 
-    def __init__(self, desk: Desk, inner: AsgiApp, *, mounts: tuple[Mount, ...], outside: AsgiApp) -> None:
+    def __init__(self, desk: ApiState, inner: AsgiApp, *, mounts: tuple[Mount, ...], outside: AsgiApp) -> None:
         self._desk = desk
         self._inner = inner
         self._mounts = sorted(mounts, key=lambda mount: -len(mount.path))
         self._outside = outside
-        self.shortcut = Shortcut(desk)
+        self.shortcut = FastPath(desk)
 
     async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,14 +79,14 @@ class _Exchange:
         "_status",
     )
 
-    def __init__(self, desk: Desk, scope: Scope, receive: Receive, send_: Send) -> None:
+    def __init__(self, desk: ApiState, scope: Scope, receive: Receive, send_: Send) -> None:
         self._desk = desk
         self._scope = scope
         self._receive = receive
         self._send = send_
-        self._head = Head(scope["headers"])
+        self._head = RequestHeaders(scope["headers"])
         self._caller: Caller | None = None
-        self._standing: Standing | None = None
+        self._standing: RateLimitState | None = None
         self._started = False
         self._status = 500
 
@@ -104,7 +104,7 @@ class _Exchange:
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: a defect is a JSON answer and a line in the log
-            said = defect(error, self._scope["method"])
+            said = internal_error(error, self._scope["method"])
             if not self._started:
                 await self._refuse(said)
         self._desk.deps.meter.answered(self._status)
@@ -123,7 +123,7 @@ class _Exchange:
     async def _enter(self) -> None:
         desk = self._desk
         self._caller = await desk.keys.caller(self._head.authorization)
-        self._standing = desk.limit.spend(self._caller.key.key_no)
+        self._standing = desk.limit.count_request(self._caller.key.key_no)
         if self._standing is not None and self._standing.over:
             raise self._standing.refusal()
 
@@ -139,7 +139,7 @@ class _Exchange:
     async def _route(self, inner: AsgiApp, body: bytes | bytearray) -> None:
         assert self._caller is not None
         scope = self._scope
-        call = Call(
+        call = ApiRequest(
             self._desk,
             self._caller,
             self._head,
@@ -170,8 +170,8 @@ class _Exchange:
         return headers
 
     async def _refuse(self, refusal: Refusal) -> None:
-        told(refusal, self._scope.get("method", ""), self._scope["path"])
-        await self._answer(refusal.status, body_of(refusal), [*self._headers(), *headers_of(refusal)])
+        log_refusal(refusal, self._scope.get("method", ""), self._scope["path"])
+        await self._answer(refusal.status, error_body(refusal), [*self._headers(), *headers_of(refusal)])
 
     async def _answer(self, status: int, body: bytes, headers: Headers) -> None:
         headers += (_JSON, (b"content-length", b"%d" % len(body)))
@@ -180,12 +180,12 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
 
-async def nobody(scope: Scope, _receive: Receive, send_: Send) -> None:
+async def not_found_app(scope: Scope, _receive: Receive, send_: Send) -> None:
     """The last app of all: 404 in JSON for a path that nobody takes."""
     if scope["type"] == "websocket":
         await send_({"type": "websocket.close", "code": 1000})
         return
-    body = body_of(from_status(404, "There is nothing at this path; the API is under /v1, its description at /docs"))
+    body = error_body(from_status(404, "There is nothing at this path; the API is under /v1, its description at /docs"))
     headers = [_JSON, (b"content-length", b"%d" % len(body))]
     await send_({"type": "http.response.start", "status": 404, "headers": headers})
     await send_({"type": "http.response.body", "body": body})

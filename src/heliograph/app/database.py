@@ -11,12 +11,12 @@ from heliograph.domain.errors import CannotStart
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.job_store import Accounts
 from heliograph.settings import Settings
-from heliograph.store.database.database import Shell
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.database import Database
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 
 if TYPE_CHECKING:
-    from heliograph.store.database.copy_to_postgresql import Moved
+    from heliograph.store.database.copy_to_postgresql import TableCopied
     from heliograph.store.notify import PostgresWake
 
 Committed = Callable[[float, int], None]  # seconds, units
@@ -25,14 +25,14 @@ Committed = Callable[[float, int], None]  # seconds, units
 def _unheard(_seconds: float, _units: int) -> None: ...
 
 
-def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Shell:
+def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
     if settings.sqlite_path is not None:
-        return SqliteShell(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
+        return SqliteDatabase(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
     from heliograph.store.database.postgresql import (
-        PostgresShell,  # its driver is not waited for where the store is a file
+        PostgresDatabase,  # its driver is not waited for where the store is a file
     )
 
-    return PostgresShell(settings.database_url, committed, clock.monotonic)
+    return PostgresDatabase(settings.database_url, committed, clock.monotonic)
 
 
 def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "PostgresWake | None":
@@ -72,16 +72,16 @@ async def check_store(settings: Settings) -> str:
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
 
 
-async def move_store(path: Path, url: str, told: "Callable[[Moved], None]") -> "Sequence[Moved]":
+async def move_store(path: Path, url: str, told: "Callable[[TableCopied], None]") -> "Sequence[TableCopied]":
     """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
     from heliograph.store.database.copy_to_postgresql import transfer
-    from heliograph.store.database.postgresql import PostgresShell
+    from heliograph.store.database.postgresql import PostgresDatabase
 
     if not await asyncio.to_thread(path.exists):
         raise CannotStart(f"There is no database file {path}.")
     clock = SystemClock()
-    old = SqliteShell(str(path), _unheard, clock.monotonic)
-    new = PostgresShell(url, _unheard, clock.monotonic)
+    old = SqliteDatabase(str(path), _unheard, clock.monotonic)
+    new = PostgresDatabase(url, _unheard, clock.monotonic)
     await old.open()
     try:
         await new.open()

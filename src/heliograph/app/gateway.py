@@ -16,9 +16,9 @@ from importlib.metadata import version
 from typing import Any
 
 from heliograph.api.app import build_api
-from heliograph.api.asgi import Gate
+from heliograph.api.asgi import ApiApp
 from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness
-from heliograph.api.system.key_usage import keep_key_uses
+from heliograph.api.system.key_usage import record_key_usage
 from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
 from heliograph.app.database import fleet_wake, open_store
 from heliograph.app.sender import make_inbox, make_sender, open_providers
@@ -33,14 +33,14 @@ from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import keep_media_pruned
 from heliograph.media.source import MediaSource
 from heliograph.ports.wake import Wake
-from heliograph.providers.cloud import CloudDoor, CloudProvider
+from heliograph.providers.cloud import CloudProvider, CloudWebhookReceiver
 from heliograph.sender.sender import Sender
-from heliograph.sender.services.broadcasts import keep_fed, keep_swept
-from heliograph.sender.services.retention import keep_pruned
-from heliograph.sender.services.schedules import keep_expired, keep_scheduled
+from heliograph.sender.services.broadcasts import clean_up_broadcasts, enqueue_broadcasts
+from heliograph.sender.services.retention import prune_settled
+from heliograph.sender.services.schedules import expire_messages, run_schedules
 from heliograph.settings import Settings
-from heliograph.store.control_store import SteeringStore
-from heliograph.store.database.write_probe import keep_pulse
+from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.database.write_probe import probe_writes
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.store.job_store import Store
 from heliograph.store.media_file_store import FileStore
@@ -60,7 +60,7 @@ PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 class Gateway:
     """What runs: `services` by name, to be started; `new_secret` and `login_path` are shown once."""
 
-    api: Gate
+    api: ApiApp
     sender: Sender | None
     services: dict[str, Any]
     closing: asyncio.Event
@@ -83,14 +83,14 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 hear()
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
-        meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.trouble is None)
+        meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.write_error is None)
         secret = await _seed(settings, store)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
         providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
-        services: dict[str, Any] = {"pulse": keep_pulse(store.shell, clock)}
+        services: dict[str, Any] = {"pulse": probe_writes(store.shell, clock)}
         sender = None
         fleet = fleet_wake(settings, store, clock)
         stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
@@ -111,16 +111,16 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             inbox = make_inbox(sender, stored_inbox, clock, log)
             services["inbox"] = inbox.run()
             told_inbox = inbox.wake
-            services["prune"] = keep_pruned(store, clock, days=settings.retention_days, log=log.warning)
+            services["prune"] = prune_settled(store, clock, days=settings.retention_days, log=log.warning)
         wake: Wake = fleet or sender or _NoWake()
-        steering = SteeringStore(store.shell, clock, JobIds(clock.now_us))
+        steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
         if "sender" in settings.roles:
-            services["feeder"] = keep_fed(steering, wake, clock, log.warning)
-            services["scheduler"] = keep_scheduled(steering, wake, clock, log.warning)
-            services["expiry"] = keep_expired(steering, clock, log.warning)
-            services["sweeper"] = keep_swept(steering, clock, days=settings.retention_days, log=log.warning)
+            services["feeder"] = enqueue_broadcasts(steering, wake, clock, log.warning)
+            services["scheduler"] = run_schedules(steering, wake, clock, log.warning)
+            services["expiry"] = expire_messages(steering, clock, log.warning)
+            services["sweeper"] = clean_up_broadcasts(steering, clock, days=settings.retention_days, log=log.warning)
         if "api" in settings.roles:
-            services["key_uses"] = keep_key_uses(store, clock, log.warning)
+            services["key_uses"] = record_key_usage(store, clock, log.warning)
         worker = None
         if "webhooks" in settings.roles:
             worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
@@ -147,7 +147,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         async def ready() -> Readiness:
             try:
                 await store.orgs()
-                database = store.shell.trouble or "ok"
+                database = store.shell.write_error or "ok"
             except Refusal as problem:
                 database = problem.message
             leased = sender is None or sender.ready
@@ -181,7 +181,8 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 mounts=(
                     *providers.mounts,
                     Mount(
-                        CLOUD_WEBHOOK, cloud_webhook(CloudDoor(store, stored_inbox, vault, clock), stored=told_inbox)
+                        CLOUD_WEBHOOK,
+                        cloud_webhook(CloudWebhookReceiver(store, stored_inbox, vault, clock), stored=told_inbox),
                     ),
                 ),
                 dashboard=dashboard,

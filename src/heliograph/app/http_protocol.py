@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from heliograph.api.http.errors import body_of
+from heliograph.api.http.errors import error_body
 from heliograph.domain.errors import BadRequest
 
-MOST_DIGITS = 5  # of a length that may come the short way: up to 99,999
+MAX_DIGITS = 5  # of a length that may come the short way: up to 99,999
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -73,7 +73,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused as everything is: in JSON."""
-        body = body_of(BadRequest(msg))
+        body = error_body(BadRequest(msg))
         lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         end = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(b"".join((STATUS_LINE[400], *lines, end, body)))
@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
 
 def _is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
-    return any(name == b"content-length" and len(value) > MOST_DIGITS for name, value in headers)
+    return any(name == b"content-length" and len(value) > MAX_DIGITS for name, value in headers)
 
 
 class _Reply:

@@ -29,7 +29,7 @@ from heliograph.sender.sender import Sender, SenderDeps
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
-from heliograph.store.control_store import SteeringStore
+from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.telemetry.meter import Meters
@@ -115,7 +115,7 @@ def make_sender(
         opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
         return opened
 
-    steering = SteeringStore(store.shell, clock, JobIds(clock.now_us))
+    steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
     deps = SenderDeps(
         store=store,
         clock=clock,
@@ -126,7 +126,7 @@ def make_sender(
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
         shards=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
-        pressed=store.pressed,
+        has_backpressure=store.has_backpressure,
         org_per_second=settings.org_messages_per_second,
         provider=providers.get,
         policy=policy_of,

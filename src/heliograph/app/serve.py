@@ -18,8 +18,8 @@ from typing import Any, cast
 import structlog
 import uvicorn
 
-from heliograph.api.asgi import SENDS, Gate
-from heliograph.api.messages.fast_path import MOST_BYTES
+from heliograph.api.asgi import SENDS, ApiApp
+from heliograph.api.messages.fast_path import MAX_BYTES
 from heliograph.app.gateway import Gateway, open_gateway
 from heliograph.app.http_protocol import Connection
 from heliograph.clock import SystemClock
@@ -79,8 +79,8 @@ async def serve(settings: Settings) -> int:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: stopping is ours."""
 
-    def __init__(self, app: Gate) -> None:
-        speaks = functools.partial(Connection, shortcut=app.shortcut, paths=SENDS, most_bytes=MOST_BYTES)
+    def __init__(self, app: ApiApp) -> None:
+        speaks = functools.partial(Connection, shortcut=app.shortcut, paths=SENDS, most_bytes=MAX_BYTES)
         super().__init__(
             uvicorn.Config(
                 app,

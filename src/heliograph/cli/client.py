@@ -31,7 +31,7 @@ _SHOWN_BY = {
 }
 
 
-class Gateway:
+class ApiClient:
     """One server, one key. `phone` (number or phone_id) goes along with every call."""
 
     def __init__(self, url: str, key: str | None, phone: str | None = None) -> None:
@@ -70,7 +70,7 @@ class Gateway:
         status, raw = self._exchange(method, target, data, sent)
         answer = _parsed(raw)
         if status >= 400:
-            problem = refused(status, answer, path)
+            problem = failure_of(status, answer, path)
             raise self._which_phone() if problem.what == _NO_PHONE else problem
         return answer
 
@@ -109,10 +109,10 @@ class Gateway:
         self._connection.close()
 
 
-def connect(phone: str | None = None) -> Gateway:
+def connect(phone: str | None = None) -> ApiClient:
     """The server and key that the settings name; closed when the command ends."""
     settings = load_settings(os.environ)
-    gateway = Gateway(settings.server_url, settings.api_key, phone)
+    gateway = ApiClient(settings.server_url, settings.api_key, phone)
     if context := click.get_current_context(silent=True):
         context.call_on_close(gateway.close)
     return gateway
@@ -134,7 +134,7 @@ def person() -> dict[str, str]:
     return {"by": name} if name.isprintable() and len(name) <= 100 else {}
 
 
-def refused(status: int, answer: Any, path: str = "/") -> Failed:
+def failure_of(status: int, answer: Any, path: str = "/") -> Failed:
     """The server's error body as what, why and what to do; `path`: what was asked for."""
     from heliograph.cli.main import exit_for_status
 

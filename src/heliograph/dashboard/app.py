@@ -14,11 +14,11 @@ import msgspec
 
 from heliograph.dashboard.page import broken_page, live, login_page, page, welcome_page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
-from heliograph.dashboard.snapshot import Said, Watcher
+from heliograph.dashboard.snapshot import Explainer, Watcher
 from heliograph.domain.accounts.api_key import digest
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, Intake
+from heliograph.ports.job_store import Accounts, JobStore
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -31,7 +31,7 @@ _HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 _FILES = {"helio.css": "text/css", "live.js": "text/javascript", "mark.svg": "image/svg+xml"}
-_MOST_FORM_BYTES = 4096
+_MAX_FORM_BYTES = 4096
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
 
@@ -45,14 +45,14 @@ class Dashboard:
 
     def __init__(
         self,
-        intake: Intake,
+        intake: JobStore,
         accounts: Accounts,
         *,
         clock: Clock,
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
-        said: Said | None = None,
+        said: Explainer | None = None,
     ) -> None:
         self._watcher = Watcher(intake, accounts, clock, said)
         self._accounts = accounts
@@ -120,7 +120,7 @@ class Dashboard:
         await call.answer(200, welcome_page(), headers=[set_cookie])
 
     async def _login_form(self, call: "_Call") -> None:
-        body = await call.body(_MOST_FORM_BYTES)
+        body = await call.body(_MAX_FORM_BYTES)
         if body is None or not call.same_origin:
             await call.answer(400, login_page("That was not understood. Please try again."))
             return

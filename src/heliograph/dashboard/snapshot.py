@@ -7,14 +7,14 @@ from dataclasses import astuple, dataclass
 from heliograph.domain.contract.jobs import iso, shown_body
 from heliograph.domain.explain.describe import describe
 from heliograph.domain.jobs.ids import unique_id
-from heliograph.domain.jobs.job import Health, Job, PhoneRow
+from heliograph.domain.jobs.job import Job, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, Intake
+from heliograph.ports.job_store import Accounts, JobStore
 
-Said = Callable[[Sequence[Job]], Awaitable[Sequence[str]]]
-MOST_PHONES = 50
-MOST_JOBS = 40
+Explainer = Callable[[Sequence[Job]], Awaitable[Sequence[str]]]
+MAX_PHONES = 50
+MAX_JOBS = 40
 SHARED_S = 0.5
 
 
@@ -51,7 +51,7 @@ class Snapshot:
     """`phones` and `messages` are the first of all; `more_phones` says how many are left out."""
 
     org_name: str
-    health: Health
+    health: QueueCounts
     phones: tuple[PhoneLine, ...]
     more_phones: int
     messages: tuple[MessageLine, ...]
@@ -63,7 +63,7 @@ class Watcher:
     Known weakness: of very many phones only the first are shown.
     """
 
-    def __init__(self, intake: Intake, accounts: Accounts, clock: Clock, said: Said | None = None) -> None:
+    def __init__(self, intake: JobStore, accounts: Accounts, clock: Clock, said: Explainer | None = None) -> None:
         self._said = said
         self._intake = intake
         self._accounts = accounts
@@ -83,8 +83,8 @@ class Watcher:
     async def _read(self, org_no: int) -> Snapshot:
         counts = await self._intake.health_of_phones(org_no)
         rows = await self._accounts.phones(org_no)
-        lines = [self._phone_line(row, counts.get(row.phone_no, Health())) for row in rows[:MOST_PHONES]]
-        jobs = await self._intake.jobs(org_no, None, limit=MOST_JOBS)
+        lines = [self._phone_line(row, counts.get(row.phone_no, QueueCounts())) for row in rows[:MAX_PHONES]]
+        jobs = await self._intake.jobs(org_no, None, limit=MAX_JOBS)
         by_no = {row.phone_no: row for row in rows}
         sentences = await (self._told(jobs, by_no) if self._said is None else self._said(jobs))
         messages = [
@@ -95,11 +95,11 @@ class Watcher:
             org_name=names[0] if names else "",
             health=together(counts.values()),
             phones=tuple(lines),
-            more_phones=max(len(rows) - MOST_PHONES, 0),
+            more_phones=max(len(rows) - MAX_PHONES, 0),
             messages=tuple(messages),
         )
 
-    def _phone_line(self, row: PhoneRow, health: Health) -> PhoneLine:
+    def _phone_line(self, row: PhoneRow, health: QueueCounts) -> PhoneLine:
         held = row.hold_until_us is not None and row.hold_until_us > self._clock.now_us()
         state = "paused" if row.paused_at_us is not None else "restricted" if held else row.state
         by = f"by {row.paused_by}" if row.paused_by else ""
@@ -138,11 +138,11 @@ class Watcher:
         )
 
 
-def together(counts: Iterable[Health]) -> Health:
+def together(counts: Iterable[QueueCounts]) -> QueueCounts:
     """Of all phones."""
-    total = Health()
+    total = QueueCounts()
     for one in counts:
-        total = Health(*(mine + theirs for mine, theirs in zip(astuple(total), astuple(one), strict=True)))
+        total = QueueCounts(*(mine + theirs for mine, theirs in zip(astuple(total), astuple(one), strict=True)))
     return total
 
 

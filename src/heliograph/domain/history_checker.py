@@ -36,7 +36,7 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class JournalArrival:
     """A message as the network first saw it. `shown`: how often the person would see it. `ack`: confirmed receipts."""
 
     unique_id: str
@@ -58,7 +58,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class PausedInterval:
     """A time in which a phone may start nothing, and why."""
 
     phone: str
@@ -76,13 +76,13 @@ class Record:
     """
 
     accepted: Sequence[Acceptance]
-    arrivals: Sequence[Arrival]
+    arrivals: Sequence[JournalArrival]
     jobs: Sequence[Job]
     events: Sequence[Event]
     phones: Mapping[int, str]
     complete: bool = True
     paces: Mapping[str, Pace] = field(default_factory=dict)
-    silences: Sequence[Silence] = ()
+    silences: Sequence[PausedInterval] = ()
     slack_us: int = 0
 
 

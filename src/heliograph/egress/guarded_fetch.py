@@ -16,11 +16,11 @@ from typing import Final
 import aiohttp
 
 from heliograph.egress.addresses import Network, may_reach
-from heliograph.egress.http_connection import Answering, Wire
+from heliograph.egress.http_connection import HttpConnections, Response
 from heliograph.egress.resolver import AddressRefused, GuardedResolver, Lookup, LookupTimeout, SystemLookup
 from heliograph.egress.urls import Target, parse_target
 from heliograph.ports.clock import Clock
-from heliograph.ports.fetch import Answer, Failure, Fetched, Forbidden, NoAnswer
+from heliograph.ports.fetch import Failure, Fetched, FetchResponse, Forbidden, NoAnswer
 
 _KEEPALIVE_S: Final = 4.0  # below the 5 s after which common servers close an idle connection
 _BODY_GRACE_S: Final = 5.0  # how long the body of an answered POST may take: its status is already the answer
@@ -45,10 +45,10 @@ class GuardedFetch:
         self._resolver = GuardedResolver(lookup or self._system or SystemLookup(), self._allowed)
         self._tls = tls
         self._connections = connections
-        self._wire: Wire | None = None
+        self._wire: HttpConnections | None = None
         self._targets: dict[str, Target | Forbidden] = {}  # what a URL says does not change; what its name means may
 
-    def _open(self) -> Wire:
+    def _open(self) -> HttpConnections:
         if self._wire is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
@@ -58,7 +58,7 @@ class GuardedFetch:
                 limit=self._connections,
                 keepalive_timeout=_KEEPALIVE_S,
             )
-            self._wire = Wire(connector)
+            self._wire = HttpConnections(connector)
         return self._wire
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class GuardedFetch:
         return None
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str], limit_s: float, keep: int) -> Fetched:
-        async def read(response: Answering, until: float) -> tuple[bytes, bool]:
+        async def read(response: Response, until: float) -> tuple[bytes, bool]:
             if response.content.is_eof() and response.content.exception() is None:  # all of it came with the headers
                 whole = response.content.read_nowait()
                 return whole[:keep], len(whole) > keep
@@ -118,7 +118,7 @@ class GuardedFetch:
         return await self._request("POST", url, headers, body, limit_s, read)
 
     async def get(self, url: str, *, write: Callable[[bytes], Awaitable[None]], limit_s: float, most: int) -> Fetched:
-        async def read(response: Answering, until: float) -> tuple[bytes, bool]:
+        async def read(response: Response, until: float) -> tuple[bytes, bool]:
             if response.status != 200:
                 return b"", True
             total = 0
@@ -150,7 +150,7 @@ class GuardedFetch:
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._open().ask(method, target.url, headers, body)
+                response = await self._open().request(method, target.url, headers, body)
         except TimeoutError:
             return NoAnswer(Failure.TIMEOUT, f"No answer within {limit_s:g} s.", self._since_ms(began))
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -164,7 +164,7 @@ class GuardedFetch:
             response.close()  # the rest is not wanted: the connection is of no further use
         else:
             response.release()
-        return Answer(
+        return FetchResponse(
             response.status,
             {name.lower(): value for name, value in response.headers.items()},
             kept,
@@ -176,7 +176,7 @@ class GuardedFetch:
         return round((self._clock.monotonic() - began) * 1000)
 
 
-_Read = Callable[[Answering, float], Awaitable[tuple[bytes, bool]]]
+_Read = Callable[[Response, float], Awaitable[tuple[bytes, bool]]]
 
 
 def _private(address: str) -> Forbidden:

@@ -29,7 +29,7 @@ _OWN: Final = "User-Agent: Heliograph/0.1\r\nAccept: */*\r\nAccept-Encoding: ide
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class Response:
     """An answer whose head is here. To be closed or released, once."""
 
     status: int
@@ -45,7 +45,7 @@ class Answering:
         self.connection.release()
 
 
-class Wire:
+class HttpConnections:
     """`connector` says where connections may lead, and keeps them."""
 
     def __init__(self, connector: aiohttp.TCPConnector) -> None:
@@ -55,7 +55,7 @@ class Wire:
     async def close(self) -> None:
         await self._connector.close()
 
-    async def ask(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Answering:
+    async def request(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Response:
         """Returns when the answer's head is here."""
         to, target = self._ask(url)
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
@@ -65,7 +65,7 @@ class Wire:
         head = f"{method} {target}{fields}{length}\r\n".encode("latin-1")
         connection, protocol = await self._connect(to)
         try:
-            return await _converse(connection, protocol, head, body or b"")
+            return await _exchange(connection, protocol, head, body or b"")
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientPayloadError("no usable HTTP answer") from error
@@ -92,7 +92,7 @@ class Wire:
             connection.close()  # something came while it lay in the pool: it would be taken for our answer
 
 
-async def _converse(connection: Connection, protocol: ResponseHandler, head: bytes, body: bytes) -> Answering:
+async def _exchange(connection: Connection, protocol: ResponseHandler, head: bytes, body: bytes) -> Response:
     protocol.set_response_params(
         read_until_eof=True,
         auto_decompress=False,
@@ -111,4 +111,4 @@ async def _converse(connection: Connection, protocol: ResponseHandler, head: byt
     while True:
         message, content = await protocol.read()
         if not 100 <= message.code < 200 or message.code == 101:
-            return Answering(message.code, message.headers, content, connection)
+            return Response(message.code, message.headers, content, connection)

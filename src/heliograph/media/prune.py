@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Set
 from heliograph.ports.clock import Clock
 from heliograph.ports.media import MediaStore
 
-EACH_S = 3600.0
+INTERVAL_S = 3600.0
 STEP = 500
 DAY_US = 86_400_000_000
 
@@ -24,7 +24,7 @@ async def keep_media_pruned(
 ) -> None:
     """Until cancelled."""
     while True:
-        await clock.sleep(EACH_S)
+        await clock.sleep(INTERVAL_S)
         try:
             await prune_media(media, needed, clock, days=days)
         except Exception as error:  # noqa: BLE001 - supervised: tried again in an hour

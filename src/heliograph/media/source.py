@@ -11,32 +11,32 @@ from pathlib import Path
 
 import msgspec
 
-from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
 from heliograph.domain.messages.content import Content, Media
 from heliograph.domain.messages.media_type import ANY, disagreement, is_mimetype, plain
-from heliograph.ports.fetch import Answer, Fetch, Forbidden, NoAnswer
+from heliograph.ports.fetch import Fetch, FetchResponse, Forbidden, NoAnswer
 from heliograph.ports.media import Incoming, MediaStore
 
-MOST_BYTES = 100 * 1024 * 1024
+MAX_BYTES = 100 * 1024 * 1024
 LIMIT_S = 60.0
 _CHUNK = 256 * 1024
 _AGAIN = frozenset({408, 425, 429})
 
 # keeps the content with its file's hash on the job; False: it has one already
-Fix = Callable[[Outgoing, Content], Awaitable[bool]]
+Fix = Callable[[OutgoingJob, Content], Awaitable[bool]]
 
 
 class MediaSource:
     """`prepare` is what the sender calls for each attempt of a message that holds a file."""
 
-    def __init__(self, store: MediaStore, fetch: Fetch, fix: Fix, *, most: int = MOST_BYTES) -> None:
+    def __init__(self, store: MediaStore, fetch: Fetch, fix: Fix, *, most: int = MAX_BYTES) -> None:
         self._store = store
         self._fetch = fetch
         self._fix = fix
         self._most = most
 
-    async def prepare(self, job: Outgoing) -> tuple[Content, Path | None] | Outcome:
+    async def prepare(self, job: OutgoingJob) -> tuple[Content, Path | None] | Outcome:
         media = job.content.media
         if media is None:
             return job.content, None
@@ -86,18 +86,18 @@ class MediaSource:
                 return Rejected("media_url_forbidden", answer.detail)
             case NoAnswer():
                 return NotSent(f"media_{answer.code}", f"The file could not be fetched: {answer.detail}")
-            case Answer(status=200):
+            case FetchResponse(status=200):
                 return self._incomplete(answer, size)
-            case Answer(status=status) if status >= 500 or status in _AGAIN:
+            case FetchResponse(status=status) if status >= 500 or status in _AGAIN:
                 return NotSent("media_url_failed", f"The file could not be fetched: its server answered {status}.")
-            case Answer(status=status) if 300 <= status < 400:
+            case FetchResponse(status=status) if 300 <= status < 400:
                 return Rejected("media_url_redirected", "The url leads elsewhere, and redirects are not followed.")
-            case Answer(status=status):
+            case FetchResponse(status=status):
                 return Rejected("media_url_refused", f"The file could not be fetched: its server answered {status}.")
             case _:
                 raise TypeError(f"{answer!r} is no answer")
 
-    def _incomplete(self, answer: Answer, size: int) -> Outcome | None:
+    def _incomplete(self, answer: FetchResponse, size: int) -> Outcome | None:
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             return Rejected("media_encoded", "The file's server sent it compressed, which was not asked for.")
         if size > self._most:
@@ -109,7 +109,7 @@ class MediaSource:
 
 def _declared(media: Media, answer: object) -> str:
     """What the caller said it is; else what its server says, if that says anything."""
-    if media.mimetype != ANY or not isinstance(answer, Answer):
+    if media.mimetype != ANY or not isinstance(answer, FetchResponse):
         return media.mimetype
     said = plain(answer.headers.get("content-type", ANY))
     return said if is_mimetype(said) and said not in ("application/octet-stream", "binary/octet-stream") else ANY

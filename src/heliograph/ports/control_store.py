@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from heliograph.domain.broadcasts.broadcast import BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.broadcasts.broadcast import BroadcastRow, NewBroadcast, WrongState
 from heliograph.domain.broadcasts.csv_recipients import Recipient
 from heliograph.domain.explain.explanation import Explanation
 from heliograph.domain.jobs.ids import JobId
@@ -28,7 +28,7 @@ class HoldRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """What somebody did to a queue."""
 
     at_us: int
@@ -55,7 +55,7 @@ class Suppressed:
     at_us: int
 
 
-class Steering(Protocol):
+class ControlStore(Protocol):
     # -- broadcasts
 
     async def broadcast(self, new: NewBroadcast, recipients: Sequence[Recipient]) -> tuple[JobId, bool]:
@@ -70,13 +70,15 @@ class Steering(Protocol):
         self, org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
     ) -> list[BroadcastRow]: ...
 
-    async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+    async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         """After this commit nothing of it is started."""
         ...
 
-    async def resume_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None: ...
+    async def resume_broadcast(
+        self, org_no: int, broadcast_no: JobId, actor: str
+    ) -> BroadcastRow | WrongState | None: ...
 
-    async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+    async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         """Nothing more becomes a job; the few that wait are cancelled, in steps."""
         ...
 
@@ -120,7 +122,7 @@ class Steering(Protocol):
 
     async def change_schedule(
         self, org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule]
-    ) -> Schedule | Refused | None: ...
+    ) -> Schedule | WrongState | None: ...
 
     async def delete_schedule(self, org_no: int, schedule_no: JobId) -> bool: ...
 
@@ -168,7 +170,7 @@ class Steering(Protocol):
         """The sentence of each, as `explain` says it, for lists: a bounded number of searches for all together."""
         ...
 
-    async def acts(self, org_no: int, *, limit: int = 100) -> list[Act]:
+    async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
         """Newest first."""
         ...
 
@@ -180,6 +182,6 @@ class Steering(Protocol):
 
     async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]: ...
 
-    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+    async def record_policy_change(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
         """A phone's recent starts, for its new owner."""
         ...

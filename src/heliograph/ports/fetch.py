@@ -26,7 +26,7 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FetchResponse:
     """A status line and headers came. `body` is what was kept of it; `cut`: there was more, or its end never came.
 
     `headers` have lower-case names.
@@ -54,7 +54,7 @@ class Forbidden:
     detail: str
 
 
-Fetched = Answer | NoAnswer | Forbidden
+Fetched = FetchResponse | NoAnswer | Forbidden
 
 
 class Fetch(Protocol):

@@ -11,7 +11,6 @@ from heliograph.domain.jobs.job import (
     Enqueued,
     EnqueueResult,
     Event,
-    Health,
     Idempotency,
     Job,
     KeyReused,
@@ -21,11 +20,12 @@ from heliograph.domain.jobs.job import (
     OrgRow,
     PhonePatch,
     PhoneRow,
+    QueueCounts,
 )
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 
 
-class Intake(Protocol):
+class JobStore(Protocol):
     def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
         """TX1: idempotency key, seq, counters, row, event. Returns only after the commit is synced to disk.
 
@@ -66,11 +66,11 @@ class Intake(Protocol):
         """How many jobs of the same phone and lane were accepted earlier and are not settled."""
         ...
 
-    async def health(self, org_no: int, phone_no: int | None) -> Health:
+    async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
         """From counters: no scan."""
         ...
 
-    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+    async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
         """By phone_no, with how many are uncertain; a phone that nothing was sent by may be absent."""
         ...
 
@@ -119,7 +119,7 @@ class Accounts(Protocol):
 
     async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
 
-    async def share(self, org_no: int, provider: str) -> Share:
+    async def share(self, org_no: int, provider: str) -> DeviceScope:
         """What of a provider's phones the organisation has: all, if no other ever had one; else its own, deleted ones
         too, as a network may remember what they did.
         """

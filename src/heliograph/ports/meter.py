@@ -57,7 +57,7 @@ class Meter(Protocol):
         ...
 
 
-class Unmetered:
+class NoMetrics:
     """Counts nothing: for tests and one-off commands."""
 
     def accepted(self, jobs: int, seconds: float) -> None: ...

@@ -145,7 +145,7 @@ class Provider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PhoneCheck:
     """One thing that was looked at on a phone. `advice`: what a person should do if it is not `ok`."""
 
     name: str
@@ -165,7 +165,7 @@ class Setup(Protocol):
         """What may be shown of it: no secret, in whole or in part."""
         ...
 
-    async def check(self, phone: Phone) -> list[Check]:
+    async def check(self, phone: Phone) -> list[PhoneCheck]:
         """Asks the network about the phone without sending a message."""
         ...
 

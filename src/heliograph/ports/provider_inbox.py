@@ -12,7 +12,7 @@ from heliograph.ports.provider import Inbound, Phone, Receipt
 
 
 @dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewInboxItem:
     """One provider webhook as it came, for one phone it speaks of."""
 
     org_no: int
@@ -22,7 +22,7 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class InboxItem:
     """A stored one. `inbox_no` rises with time within a phone."""
 
     org_no: int
@@ -33,15 +33,15 @@ class Delivery:
 
 
 class Inbox(Protocol):
-    async def keep_deliveries(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         """Returns only after the commit is synced to disk: the provider is told 200 after this."""
         ...
 
-    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
         """Of each (org_no, phone_no) up to `limit`, the oldest first. Index probes only."""
         ...
 
-    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
         """After they were applied."""
         ...
 
@@ -51,15 +51,15 @@ class Inbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ProviderUpdate:
     """What one webhook says of one phone."""
 
     receipts: tuple[Receipt, ...] = ()
     inbound: tuple[Inbound, ...] = ()
 
 
-class Reader(Protocol):
-    def __call__(self, phone: Phone, payload: bytes, received_at_us: int) -> News:
+class PayloadReader(Protocol):
+    def __call__(self, phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
         """Reads a stored payload for one phone. Never raises: what it does not understand is left out.
 
         `received_at_us` helps where the network's own stamps are coarse.
@@ -67,7 +67,7 @@ class Reader(Protocol):
         ...
 
 
-class Answer(StrEnum):
+class ReceiveStatus(StrEnum):
     """What a provider's webhook is told."""
 
     STORED = "stored"
@@ -76,19 +76,19 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    answer: Answer
+class ReceiveResult:
+    answer: ReceiveStatus
     detail: str = ""
     phone_nos: tuple[int, ...] = field(default=())
 
 
-class Door(Protocol):
+class WebhookReceiver(Protocol):
     """The provider's side of its webhook route: who may come in, and what is kept."""
 
     async def challenge(self, mode: str, token: str, challenge: str) -> str | None:
         """The text to echo when the token is one of ours; None: refuse."""
         ...
 
-    async def receive(self, raw: bytes, signature: str) -> Verdict:
+    async def receive(self, raw: bytes, signature: str) -> ReceiveResult:
         """Checks the signature over the raw bytes, then stores. STORED means it is on disk."""
         ...

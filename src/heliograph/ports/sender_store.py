@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, Outgoing, PhoneRow
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.job import Job, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.pacing.next_start import PaceRow
 from heliograph.ports.provider import Inbound, Receipt
@@ -21,7 +21,7 @@ PRUNE_FROM: PrunePlace = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LeaseRow:
     """A lease as it was read. `owner` None: free."""
 
     org_no: int
@@ -36,7 +36,7 @@ class Fleet:
 
     alive: bool
     beats: Mapping[str, int]
-    leases: Sequence[Seen]
+    leases: Sequence[LeaseRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +51,20 @@ class Lease:
 class Settlement(msgspec.Struct, frozen=True):
     """The end of one attempt. `token`: of the lease now held; `started_token`: under which the attempt was started."""
 
-    job: Outgoing
+    job: OutgoingJob
     token: int
     started_token: int
     verdict: Verdict
     new_chat: bool = False
 
 
-ALL_LANES = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+ALL_LANES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 
 # (chat, now_us) → when a message to the chat may start, if not now; pure, and quick: it runs inside the transaction
-Gate = Callable[[str, int], int | None]
+ChatDelay = Callable[[str, int], int | None]
 
 
-class StartWish(msgspec.Struct, frozen=True):
+class StartRequest(msgspec.Struct, frozen=True):
     """May start up to `limit` jobs of the phone now, of these lanes, one for each chat. `version`: the phone as the
     owner knows it (`updated_at_us`); nothing is started if it was changed since. None: whatever it is.
     """
@@ -75,21 +75,21 @@ class StartWish(msgspec.Struct, frozen=True):
     limit: int = 1
     new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
     paced: bool = False  # its starts are kept in the pace log, for its next owner
-    gate: Gate | None = None
-    lanes: tuple[Lane, ...] = ALL_LANES
+    gate: ChatDelay | None = None
+    lanes: tuple[Priority, ...] = ALL_LANES
     version: int | None = None
 
 
 class Started(msgspec.Struct, frozen=True):
     """A job that now stands in `sending` under our token, committed. `quoted_id`: bare id of the replied message."""
 
-    job: Outgoing
+    job: OutgoingJob
     token: int
     new_chat: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
+class SettleAndStartResult:
     """What came of `advance`. `lost`: (phone_no, token) that are no longer ours: stop at once.
 
     `settled`: as many booleans as settlements; False = someone else had settled it (a receipt or a person).
@@ -115,7 +115,7 @@ class PhoneReceipts:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class ReceiptsApplied:
     """`changed`: jobs that got an event. `lost`: phones no longer ours; nothing was written for them: do not
     confirm. `early`: those of attempts that are not settled yet; nothing was written for them: tell them again soon.
     """
@@ -125,7 +125,7 @@ class Applied:
     early: frozenset[Receipt] = frozenset()
 
 
-class Engine(Protocol):
+class SenderStore(Protocol):
     async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
         """Tells the fleet that `owner` lives, and gives the fleet as it stands.
 
@@ -133,11 +133,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def take(self, owner: str, phones: Sequence[Seen]) -> list[Lease]:
+    async def claim_leases(self, owner: str, phones: Sequence[LeaseRow]) -> list[Lease]:
         """Takes phones whose lease is still as it was seen; the token rises. Gives those that are ours now."""
         ...
 
-    async def release(self, owner: str, phones: Sequence[Seen]) -> None: ...
+    async def release(self, owner: str, phones: Sequence[LeaseRow]) -> None: ...
 
     async def forget(self, owner: str) -> None:
         """Removes a sender that left or died from the fleet."""
@@ -149,30 +149,32 @@ class Engine(Protocol):
         """The id that the network itself gave a message of ours; None if it took ours, or has not answered."""
         ...
 
-    async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    async def phone_versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
         """(org_no, phone_no) → by phone_no: (updated_at_us, restarts). A phone that is missing was deleted."""
         ...
 
-    async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
+    async def interrupted_jobs(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
         """Jobs that stand in `sending` under this token or an older one, each with its token.
 
         Under our own token: those in flight, and those of a start whose answer was lost.
         """
         ...
 
-    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+    async def recent_starts(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
         """The phone's starts since then, from the pace log."""
         ...
 
-    async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
+    async def settle_and_start(
+        self, settlements: Sequence[Settlement], wishes: Sequence[StartRequest]
+    ) -> SettleAndStartResult:
         """TX3 + TX2 in one transaction: settles what ended, starts what may start. Ends expired jobs on the way."""
         ...
 
-    async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
+    async def next_start_times(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
         """(org_no, phone_no) → by phone_no: when work may start (0: now; None: nothing waits). Index probes only."""
         ...
 
-    async def receipts(self, received: Sequence[PhoneReceipts]) -> Applied:
+    async def receipts(self, received: Sequence[PhoneReceipts]) -> ReceiptsApplied:
         """Applies the ladder; settles `uncertain` (and a retry whose first answer was lost).
 
         A receipt for a message whose id is not known yet is kept for a day and applied when a job learns that id.

@@ -23,7 +23,7 @@ class Device(msgspec.Struct, frozen=True, array_like=True):
     ack_timeout_s: float = 20.0
 
 
-class Frame(msgspec.Struct, frozen=True, array_like=True):
+class OutboundMessage(msgspec.Struct, frozen=True, array_like=True):
     """A message as a device sends it; `message_id` is chosen by the device and the same when it is sent again."""
 
     device_id: str
@@ -34,7 +34,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     quoted_id: str | None = None
 
 
-class Word(StrEnum):
+class ReplyKind(StrEnum):
     """What the network answers to a frame."""
 
     ACKNOWLEDGED = "acknowledged"
@@ -46,8 +46,8 @@ class Word(StrEnum):
     LOST = "lost"  # the connection closed before the answer: it may have been taken
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    word: Word
+class NetworkReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    word: ReplyKind
     code: str = ""
     detail: str = ""
     retry_after_s: float | None = None
@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class DeviceScope:
     """What of a network one organisation has. `devices` None: all there is. `alone`: nobody else has a device now."""
 
     devices: tuple[str, ...] | None = None
@@ -65,7 +65,7 @@ class Share:
         return self.devices is None or device_id in self.devices
 
 
-class Line(Protocol):
+class DeviceConnection(Protocol):
     """How the network reaches a device. Returning confirms: what raised or was cut off is delivered again."""
 
     async def receipts(self, receipts: Sequence[Receipt]) -> None: ...
@@ -76,7 +76,7 @@ class Line(Protocol):
 
 
 class Network(Protocol):
-    async def connect(self, device: Device, line: Line) -> None:
+    async def connect(self, device: Device, line: DeviceConnection) -> None:
         """Opens the device's line: its state and what it has not confirmed come through. A newer line replaces."""
         ...
 
@@ -88,7 +88,7 @@ class Network(Protocol):
         """Logs a device in again that was logged out or replaced."""
         ...
 
-    async def transmit(self, frame: Frame) -> Answer:
+    async def transmit(self, frame: OutboundMessage) -> NetworkReply:
         """Hands a message over. It is in the network's journal before the answer says that it was taken."""
         ...
 

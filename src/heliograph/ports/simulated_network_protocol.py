@@ -6,41 +6,41 @@ Each WebSocket message is a list of these; `n` ties an answer or a confirmation 
 import msgspec
 
 from heliograph.ports.provider import Inbound, Receipt, SessionState
-from heliograph.ports.simulated_network import Answer, Device, Frame
+from heliograph.ports.simulated_network import Device, NetworkReply, OutboundMessage
 
 PATH = "/simulator/line"
 BATCH = 256  # at most this many in a WebSocket message
 MAX_MESSAGE_BYTES = 64 << 20
 
 
-class Open(msgspec.Struct, frozen=True, array_like=True, tag="open"):
+class Connect(msgspec.Struct, frozen=True, array_like=True, tag="open"):
     device: Device
 
 
-class Shut(msgspec.Struct, frozen=True, array_like=True, tag="shut"):
+class Disconnect(msgspec.Struct, frozen=True, array_like=True, tag="shut"):
     device_id: str
 
 
-class Again(msgspec.Struct, frozen=True, array_like=True, tag="again"):
+class Reconnect(msgspec.Struct, frozen=True, array_like=True, tag="again"):
     """Log in again."""
 
     device_id: str
 
 
-class Sent(msgspec.Struct, frozen=True, array_like=True, tag="sent"):
+class Transmit(msgspec.Struct, frozen=True, array_like=True, tag="sent"):
     n: int
-    frame: Frame
+    frame: OutboundMessage
 
 
-class Confirmed(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
+class Confirm(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
     """What came as `n` is stored."""
 
     n: int
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered"):
+class TransmitReply(msgspec.Struct, frozen=True, array_like=True, tag="answered"):
     n: int
-    answer: Answer
+    answer: NetworkReply
 
 
 class Receipts(msgspec.Struct, frozen=True, array_like=True, tag="receipts"):
@@ -49,7 +49,7 @@ class Receipts(msgspec.Struct, frozen=True, array_like=True, tag="receipts"):
     receipts: list[Receipt]
 
 
-class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
+class InboundMessages(msgspec.Struct, frozen=True, array_like=True, tag="written"):
     """People wrote to the device."""
 
     n: int
@@ -57,22 +57,22 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
     messages: list[Inbound]
 
 
-class Stands(msgspec.Struct, frozen=True, array_like=True, tag="stands"):
+class SessionChanged(msgspec.Struct, frozen=True, array_like=True, tag="stands"):
     n: int
     device_id: str
     state: SessionState
     detail: str
 
 
-class Contacts(msgspec.Struct, frozen=True, array_like=True, tag="contacts"):
+class ContactBehaviours(msgspec.Struct, frozen=True, array_like=True, tag="contacts"):
     """Every chat that was given a behaviour by hand, and its suffix."""
 
     behaviours: dict[str, str]
 
 
-FromGateway = Open | Shut | Again | Sent | Confirmed
-FromNetwork = Answered | Receipts | Written | Stands | Contacts
-Event = Receipts | Written | Stands
+FromGateway = Connect | Disconnect | Reconnect | Transmit | Confirm
+FromNetwork = TransmitReply | Receipts | InboundMessages | SessionChanged | ContactBehaviours
+Event = Receipts | InboundMessages | SessionChanged
 
 encode = msgspec.json.Encoder().encode
 decode_from_gateway = msgspec.json.Decoder(list[FromGateway]).decode

@@ -5,40 +5,48 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from heliograph.domain.jobs.job import Idempotency
-from heliograph.domain.webhooks.webhook import Attempt, Delivery, HookPatch, HookRow, Keys, NewHook, Story
+from heliograph.domain.webhooks.webhook import (
+    Delivery,
+    DeliveryAttempt,
+    EventSource,
+    HookPatch,
+    NewHook,
+    SigningKeyRow,
+    WebhookRow,
+)
 
 
-class Hooks(Protocol):
+class WebhookStore(Protocol):
     async def create_hooks(
         self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
-    ) -> tuple[list[HookRow], bool] | None:
+    ) -> tuple[list[WebhookRow], bool] | None:
         """All or none, and whether it is a replay. None: the idempotency key stands for another request.
 
         `first_key` becomes the signing key of an organisation that has none.
         """
         ...
 
-    async def hooks(self, org_no: int) -> list[HookRow]: ...
+    async def hooks(self, org_no: int) -> list[WebhookRow]: ...
 
-    async def hook(self, org_no: int, hook_id: str) -> HookRow | None: ...
+    async def hook(self, org_no: int, hook_id: str) -> WebhookRow | None: ...
 
-    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> HookRow | None: ...
+    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> WebhookRow | None: ...
 
     async def delete_hook(self, org_no: int, hook_id: str) -> bool: ...
 
-    async def signing_keys(self, org_no: int, first_key: str) -> Keys:
+    async def signing_keys(self, org_no: int, first_key: str) -> SigningKeyRow:
         """The organisation's keys; made of `first_key` where there are none."""
         ...
 
-    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> Keys: ...
+    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> SigningKeyRow: ...
 
     async def deliveries(
-        self, hook: HookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
+        self, hook: WebhookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
     ) -> list[Delivery]:
         """Newest first."""
         ...
 
-    async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[Attempt]] | None:
+    async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[DeliveryAttempt]] | None:
         """With its attempts, and its body as it was sent if that had to be kept for another try."""
         ...
 
@@ -46,26 +54,26 @@ class Hooks(Protocol):
         """To be tried again at once, with its own id and bytes. False: unknown, or on its way anyway."""
         ...
 
-    async def replay_many(self, hook: HookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
+    async def replay_many(self, hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
         """How many are to be tried again. Works in steps; each step is one transaction."""
         ...
 
-    async def add_test(self, hook: HookRow, body: str) -> Delivery:
+    async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
         """A delivery beside all streams; `body` lacks its id: `{delivery_id}` stands for it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookDesk:
+class WebhookService:
     """What the API is handed for webhooks. Keys are stored sealed: `new_key` makes a sealed one, `open_key` opens it.
 
     `sample_body` is what a test sends. `wake`: a hint to this process's worker, if it has one.
     """
 
-    hooks: Hooks
+    hooks: WebhookStore
     new_key: Callable[[int], str]
     open_key: Callable[[int, str], str]
-    sample_body: Callable[[HookRow, int], str]
+    sample_body: Callable[[WebhookRow, int], str]
     overlap_us: int
     wake: Callable[[], None]
 
@@ -76,25 +84,25 @@ def about_keys(org_no: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery to be made. `body`: the bytes of an earlier attempt. `wanted` False: its hook wants no more."""
 
     delivery: Delivery
     url: str
     wanted: bool
     body: str | None
-    story: Story
+    story: EventSource
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DeliveryBatch:
     """Consecutive deliveries of one claimed stream, to be made in order. `probing`: the endpoint was failing."""
 
     org_no: int
     endpoint_no: int
     stream: str
     claim: int
-    items: tuple[Claimed, ...]
+    items: tuple[ClaimedDelivery, ...]
     probing: bool = False
 
     @property
@@ -103,7 +111,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class DeliveryResult:
     """One delivery of a run after an attempt. `state` pending: to be tried again after `wait_s`.
 
     `park`: beside its stream. `attempt` None: cancelled without one.
@@ -112,36 +120,36 @@ class Done:
 
     delivery: Delivery
     state: str
-    attempt: Attempt | None
+    attempt: DeliveryAttempt | None
     body: str | None = None
     wait_s: float | None = None
     park: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class BatchResult:
     """What came of a run. `delivered` and `failed` count attempts; `gone`: the receiver said 410."""
 
-    run: Run
-    done: tuple[Done, ...]
+    batch: DeliveryBatch
+    done: tuple[DeliveryResult, ...]
     delivered: int
     failed: int
     gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ClaimRequest:
     org_no: int
     endpoint_no: int
     streams: int
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ClaimResult:
     """`keys`: of the organisations of these runs. `lost`: runs whose claim another worker has taken over."""
 
-    runs: list[Run]
-    keys: dict[int, Keys]
+    runs: list[DeliveryBatch]
+    keys: dict[int, SigningKeyRow]
     lost: int = 0
     disabled: list[str] = field(default_factory=list)
 
@@ -150,7 +158,7 @@ PrunePlace = tuple[int, int]  # org_no, number of a delivery: what stands before
 PRUNE_FROM: PrunePlace = (0, 0)
 
 
-class Outbox(Protocol):
+class DeliveryStore(Protocol):
     async def fan_out(self, limit: int) -> list[tuple[int, int]]:
         """Turns up to `limit` events of each organisation into deliveries; gives the endpoints that got some."""
         ...
@@ -160,8 +168,14 @@ class Outbox(Protocol):
         ...
 
     async def move(
-        self, worker: str, finished: Sequence[Finished], wants: Sequence[Want], *, at_once: int, probe_s: float
-    ) -> Moved:
+        self,
+        worker: str,
+        finished: Sequence[BatchResult],
+        wants: Sequence[ClaimRequest],
+        *,
+        at_once: int,
+        probe_s: float,
+    ) -> ClaimResult:
         """Settles what ended and claims what may start, `at_once` deliveries a stream, in one transaction.
 
         `probe_s`: the first wait of an open circuit.

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from heliograph.ports.sender_store import Fleet, Seen
+from heliograph.ports.sender_store import Fleet, LeaseRow
 
 
 @dataclass(slots=True)
-class Watch:
+class HeartbeatWatch:
     """Since when each sender's beat has not changed, by our own monotonic clock: clocks of machines need not agree."""
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -30,13 +30,13 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    take: Sequence[Seen]
-    release: Sequence[Seen]
+class Assignment:
+    take: Sequence[LeaseRow]
+    release: Sequence[LeaseRow]
     dead: Sequence[str]
 
 
-def plan(fleet: Fleet, me: str, watch: Watch, *, now: float, ttl_s: float, sole: bool) -> Plan:
+def assign_phones(fleet: Fleet, me: str, watch: HeartbeatWatch, *, now: float, ttl_s: float, sole: bool) -> Assignment:
     """What `me` should take and give up. `sole`: no other process can exist, so whatever is not ours is free."""
     dead = [owner for owner in fleet.beats if owner != me and (sole or watch.dead(owner, now, ttl_s))]
     alive = sorted({me, *(owner for owner in fleet.beats if owner not in dead)})
@@ -53,7 +53,7 @@ def plan(fleet: Fleet, me: str, watch: Watch, *, now: float, ttl_s: float, sole:
     lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
     place = alive.index(me)
     begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
-    return Plan(
+    return Assignment(
         take=free[begin : begin + max(lack, 0)],
         release=mine[lack:] if lack < 0 else [],
         dead=dead,

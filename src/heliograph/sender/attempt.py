@@ -7,25 +7,25 @@ import msgspec
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobId, bare_message_id, parse_job_id, queue_id, unique_id
-from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome
 from heliograph.domain.messages.content import Content
 from heliograph.ports.provider import SendRequest
 from heliograph.ports.sender_store import Settlement
-from heliograph.sender.owned_phone import Owned
+from heliograph.sender.owned_phone import OwnedPhone
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network
-Prepare = Callable[[Outgoing], Awaitable[tuple[Content, Path | None] | Outcome]]
+Prepare = Callable[[OutgoingJob], Awaitable[tuple[Content, Path | None] | Outcome]]
 # the id that the network gave to a message of the organisation; None: it gave none of its own
 NetworkId = Callable[[int, JobId], Awaitable[str | None]]
 
 
-class Attempt:
+class SendAttempt:
     def __init__(self, prepare: Prepare, network_id: NetworkId) -> None:
         self._prepare = prepare
         self._network_id = network_id
 
-    async def make(self, owned: Owned, job: Outgoing, *, ours: Callable[[], bool]) -> Outcome | None:
+    async def make(self, owned: OwnedPhone, job: OutgoingJob, *, ours: Callable[[], bool]) -> Outcome | None:
         """None: not tried, because the phone was not ours any more when all was ready."""
         content, path = job.content, None
         if content.media is not None:
@@ -63,14 +63,14 @@ class Attempt:
         return await self._network_id(org_no, ours) or unique_id(ours)
 
 
-class ToldAttempt:
+class LoggedAttempt:
     """As `Attempt`, with a line in the log before and after each: for those who ask for all (debug)."""
 
-    def __init__(self, attempt: Attempt, debug: Callable[..., None]) -> None:
+    def __init__(self, attempt: SendAttempt, debug: Callable[..., None]) -> None:
         self._attempt = attempt
         self._debug = debug
 
-    async def make(self, owned: Owned, job: Outgoing, *, ours: Callable[[], bool]) -> Outcome | None:
+    async def make(self, owned: OwnedPhone, job: OutgoingJob, *, ours: Callable[[], bool]) -> Outcome | None:
         told = {"queue_id": queue_id(job.job_id), "phone": owned.row.phone_id, "attempt": job.attempts}
         self._debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **told)
         outcome = await self._attempt.make(owned, job, ours=ours)
@@ -79,10 +79,10 @@ class ToldAttempt:
         return outcome
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedAttempt(msgspec.Struct, frozen=True):
     """An attempt that is over, with what is to be written of it. `outcome` None: it was not made."""
 
-    owned: Owned
+    owned: OwnedPhone
     settlement: Settlement
     outcome: Outcome | None
     seconds: float

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.phone_numbers import zones_of
-from heliograph.domain.pacing.next_start import History, Policy, allowance, next_start
+from heliograph.domain.pacing.next_start import Policy, StartHistory, next_start, starts_allowed
 from heliograph.domain.pacing.quiet_hours import quiet_until
 from heliograph.domain.pacing.safety import Breaker, FailureWatch
 from heliograph.ports.provider import Phone, Provider, SessionState
-from heliograph.ports.sender_store import Gate, StartWish
+from heliograph.ports.sender_store import ChatDelay, StartRequest
 
 FOREVER = float("inf")
 
 
 @dataclass(slots=True, eq=False)
-class Owned:
+class OwnedPhone:
     """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
     down; its own word that it is up comes first. `due_at`: next lane that waits."""
 
@@ -27,7 +27,7 @@ class Owned:
     phone: Phone
     provider: Provider
     policy: Policy
-    history: History
+    history: StartHistory
     session: SessionState = SessionState.CONNECTING
     in_flight: int = 0
     starting: bool = False  # a transaction that may start something is under way
@@ -43,9 +43,9 @@ class Owned:
     opened_at: float = FOREVER
 
     def __post_init__(self) -> None:
-        self.pace(self.policy, self.history)
+        self.load_pacing(self.policy, self.history)
 
-    def pace(self, policy: Policy, history: History) -> None:
+    def load_pacing(self, policy: Policy, history: StartHistory) -> None:
         self.policy, self.history, self.free = policy, history, policy.free
         # a phone without any pacing (the simulator) may fail as often as it likes
         self.watch = None if policy.free else FailureWatch(Breaker())
@@ -58,7 +58,7 @@ class Owned:
     def has_room(self) -> bool:
         return self.in_flight < self.provider.capabilities.in_flight
 
-    def wish(self, now: float, settling: int) -> StartWish | None:
+    def wish(self, now: float, settling: int) -> StartRequest | None:
         """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
             return None
@@ -67,11 +67,13 @@ class Owned:
         limit = self.provider.capabilities.in_flight - self.in_flight + settling
         new_limit = limit if now >= self.new_chats_until else 0
         if not self.free:
-            limit = min(limit, allowance(self.policy, self.history, now, most=max(limit, 0)))
-            new_limit = min(new_limit, allowance(self.policy, self.history, now, new_chat=True, most=max(limit, 0)))
+            limit = min(limit, starts_allowed(self.policy, self.history, now, most=max(limit, 0)))
+            new_limit = min(
+                new_limit, starts_allowed(self.policy, self.history, now, new_chat=True, most=max(limit, 0))
+            )
         if limit <= 0:
             return None
-        return StartWish(
+        return StartRequest(
             self.row.phone_no,
             self.row.org_no,
             self.token,
@@ -82,7 +84,7 @@ class Owned:
             version=self.row.updated_at_us,
         )
 
-    def _gate(self, now: float) -> Gate:
+    def _gate(self, now: float) -> ChatDelay:
         policy, history = self.policy, self.history
 
         def until(chat_id: str, now_us: int) -> int | None:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.verdict import Limits, interrupted
-from heliograph.domain.pacing.next_start import History, Policy, load
+from heliograph.domain.pacing.next_start import Policy, StartHistory, history_from_rows
 from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Phone, Provider, SessionState, Sink
 from heliograph.ports.secrets import CannotOpen
-from heliograph.ports.sender_store import Engine, Fleet, Lease, Seen, Settlement
-from heliograph.sender.assignment import Watch, plan
+from heliograph.ports.sender_store import Fleet, Lease, LeaseRow, SenderStore, Settlement
+from heliograph.sender.assignment import HeartbeatWatch, assign_phones
 from heliograph.sender.attempt import Prepare
-from heliograph.sender.owned_phone import Owned
-from heliograph.sender.send_loop import Shard
+from heliograph.sender.owned_phone import OwnedPhone
+from heliograph.sender.send_loop import SendLoop
 from heliograph.sender.wait import pause
 
 MARGIN_S = 2.0
@@ -42,7 +42,7 @@ class SenderDeps:
     """`provider(name)`: None = this build cannot drive it. `policy(row)`: the phone's pacing. `config(row)`:
     decrypted."""
 
-    store: Engine
+    store: SenderStore
     clock: Clock
     meter: Meter
     chance: Chance
@@ -51,7 +51,7 @@ class SenderDeps:
     owner: str
     sole: bool
     shards: int
-    pressed: Callable[[], bool] = _at_leisure  # callers wait for their message to be stored
+    has_backpressure: Callable[[], bool] = _at_leisure  # callers wait for their message to be stored
     org_per_second: float = 0.0
     provider: Callable[[str], Provider | None]
     policy: Callable[[PhoneRow], Policy]
@@ -65,7 +65,7 @@ class SenderDeps:
     debug: Callable[..., None] | None = None  # each attempt, if somebody wants to see it
 
 
-class Ownership:
+class PhoneLeases:
     """`place(phone_no)`: where its loop will be. `leave(phone_no)`: it is no more. `sink`: where its session tells what
     happens."""
 
@@ -73,7 +73,7 @@ class Ownership:
         self,
         deps: SenderDeps,
         *,
-        place: Callable[[int], Shard],
+        place: Callable[[int], SendLoop],
         leave: Callable[[int], None],
         joined: Callable[[Fleet], None],
     ) -> None:
@@ -82,11 +82,11 @@ class Ownership:
         self._leave = leave
         self._fleet_seen = joined
         self.sink: Sink | None = None
-        self.phones: dict[int, Owned] = {}
+        self.phones: dict[int, OwnedPhone] = {}
         self.good_until = 0.0
         self.joined = False
         self.stopping = False
-        self._watch = Watch()
+        self._watch = HeartbeatWatch()
         self._adopting: dict[int, int] = {}  # phone_no → the token under which its session is being opened
         self._closing: dict[int, asyncio.Task[None]] = {}  # phone_no → its session is being closed
         self._reopened: dict[int, float] = {}  # phone_no → when its session was last opened again
@@ -101,7 +101,7 @@ class Ownership:
         """Until cancelled, or `stopping`."""
         while not self.stopping:
             try:
-                await self._beat()
+                await self._heartbeat()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
                 self._deps.warn("heartbeat_failed", error=f"{type(error).__name__}: {error}")
             wait_s = self._deps.lease_s / 3
@@ -120,7 +120,7 @@ class Ownership:
         except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
             self._deps.warn("release_failed", error=f"{type(error).__name__}: {error}")
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         deps = self._deps
         began = deps.clock.monotonic()
         if self.joined and began >= self.good_until:  # we may have been taken for dead: begin anew, under new tokens
@@ -139,7 +139,7 @@ class Ownership:
             if phone_no not in held or held[phone_no].token != owned.token:
                 self.drop(owned)
         self._watch.look(fleet, began)
-        todo = plan(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
+        todo = assign_phones(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
         for owner in todo.dead:
             await deps.store.forget(owner)
         # ours by name, but neither in mind nor being opened; looked for before anything is given up
@@ -149,16 +149,16 @@ class Ownership:
         await self._take([*todo.take, *stale])
         self._open_again(began)
 
-    async def _take(self, wanted: Sequence[Seen]) -> None:
+    async def _take(self, wanted: Sequence[LeaseRow]) -> None:
         if not wanted or self.stopping:
             return
-        leases = await self._deps.store.take(self._deps.owner, wanted)
+        leases = await self._deps.store.claim_leases(self._deps.owner, wanted)
         self._deps.meter.lease("taken", len(leases))
         for lease in leases:
             self._adopting[lease.phone.phone_no] = lease.token
             self.spawn(self._adopt(lease))
 
-    async def _give_up(self, seen: Sequence[Seen]) -> None:
+    async def _give_up(self, seen: Sequence[LeaseRow]) -> None:
         """For a new sender: first nothing more starts, then what is in flight ends, then the lease is free."""
         leaving = [self.phones[one.phone_no] for one in seen]
         for owned in leaving:
@@ -220,12 +220,12 @@ class Ownership:
                 self._deps.log("session_reopened", phone=owned.row.phone_id)
                 self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))
 
-    async def _reopen(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+    async def _reopen(self, owned: OwnedPhone, before: "asyncio.Task[None] | None") -> None:
         await self._close(owned, before)
         if self.phones.get(owned.row.phone_no) is owned and self.sink is not None:
             await owned.provider.open(owned.phone, self.sink)
 
-    async def _make_owned(self, lease: Lease) -> Owned | None:
+    async def _make_owned(self, lease: Lease) -> OwnedPhone | None:
         deps, row = self._deps, lease.phone
         provider = deps.provider(row.provider)
         try:
@@ -238,7 +238,7 @@ class Ownership:
             return None
         policy = deps.policy(row)
         phone = Phone(row.phone_no, row.phone_id, row.number, row.provider, config)
-        owned = Owned(row, lease.token, phone, provider, policy, await self.history(row, policy))
+        owned = OwnedPhone(row, lease.token, phone, provider, policy, await self.history(row, policy))
         now, now_us = deps.clock.monotonic(), deps.clock.now_us()
         owned.hold_until = now + max((row.hold_until_us or 0) - now_us, 0) / 1e6
         owned.new_chats_until = now + max((row.new_chats_until_us or 0) - now_us, 0) / 1e6
@@ -248,17 +248,17 @@ class Ownership:
         row = lease.phone
         await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
 
-    async def history(self, row: PhoneRow, policy: Policy) -> History:
+    async def history(self, row: PhoneRow, policy: Policy) -> StartHistory:
         """What the phone sent lately, so that a new owner goes on at the same pace."""
         if policy.free:
-            return History(policy)
+            return StartHistory(policy)
         now, now_us = self._deps.clock.monotonic(), self._deps.clock.now_us()
-        rows = await self._deps.store.pace(row.org_no, row.phone_no, now_us - round(policy.horizon_s * 1e6))
-        return load(policy, rows, now=now, now_us=now_us, first_connected_at_us=row.first_connected_at_us)
+        rows = await self._deps.store.recent_starts(row.org_no, row.phone_no, now_us - round(policy.horizon_s * 1e6))
+        return history_from_rows(policy, rows, now=now, now_us=now_us, first_connected_at_us=row.first_connected_at_us)
 
-    async def _recover(self, owned: Owned, shard: Shard) -> None:
+    async def _recover(self, owned: OwnedPhone, shard: SendLoop) -> None:
         deps, row = self._deps, owned.row
-        for job, token in await deps.store.interrupted(row.org_no, row.phone_no, owned.token):
+        for job, token in await deps.store.interrupted_jobs(row.org_no, row.phone_no, owned.token):
             verdict = interrupted(
                 starts=job.starts,
                 honours_client_id=owned.provider.honours_client_id(job.content, job.chat_id),
@@ -280,7 +280,7 @@ class Ownership:
         for owned in list(self.phones.values()):
             self.drop(owned)
 
-    def drop(self, owned: Owned) -> None:
+    def drop(self, owned: OwnedPhone) -> None:
         owned.closing = True
         if self.phones.get(owned.row.phone_no) is owned:
             del self.phones[owned.row.phone_no]
@@ -288,7 +288,7 @@ class Ownership:
             self._deps.meter.lease("dropped", 1)
             self._closing[owned.row.phone_no] = self.spawn(self._close(owned, self._closing.get(owned.row.phone_no)))
 
-    async def _close(self, owned: Owned, before: "asyncio.Task[None] | None") -> None:
+    async def _close(self, owned: OwnedPhone, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait([before])
         await owned.provider.close(owned.row.phone_no)
@@ -311,5 +311,5 @@ class Ownership:
             self._deps.warn("phone_failed", error=f"{type(error).__name__}: {error}")
 
 
-def _seen(owned: Owned) -> Seen:
-    return Seen(owned.row.org_no, owned.row.phone_no, None, owned.token)
+def _seen(owned: OwnedPhone) -> LeaseRow:
+    return LeaseRow(owned.row.org_no, owned.row.phone_no, None, owned.token)

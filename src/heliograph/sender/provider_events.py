@@ -12,8 +12,8 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Inbound, Receipt, SessionState
-from heliograph.ports.sender_store import Engine, PhoneReceipts
-from heliograph.sender.owned_phone import Owned
+from heliograph.ports.sender_store import PhoneReceipts, SenderStore
+from heliograph.sender.owned_phone import OwnedPhone
 
 GATHER_S = 0.02
 GIVE_WAY_S = 0.2  # the same while callers wait for their message to be stored
@@ -34,14 +34,14 @@ class _Waiting:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Inflow:
+class ProviderEventSink:
     def __init__(
         self,
-        store: Engine,
+        store: SenderStore,
         clock: Clock,
         meter: Meter,
         *,
-        owned: Callable[[int], Owned | None],
+        owned: Callable[[int], OwnedPhone | None],
         under_way: Callable[[JobId], bool],
         changed: Callable[[int, SessionState], None],
         pressed: Callable[[], bool],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Phone, Sink
-from heliograph.ports.provider_inbox import Delivery, Inbox, Reader
+from heliograph.ports.provider_inbox import Inbox, InboxItem, PayloadReader
 
 _AT_ONCE = 500
 _LIMIT = 500
@@ -27,7 +27,7 @@ class InboxService:
         self,
         inbox: Inbox,
         sink: Sink,
-        read: Reader,
+        read: PayloadReader,
         *,
         owned: Callable[[], Iterable[tuple[int, Phone]]],
         clock: Clock,
@@ -40,7 +40,7 @@ class InboxService:
         self._clock = clock
         self._log = log
         self._under_way: set[tuple[int, int]] = set()
-        self._applied: list[Delivery] = []
+        self._applied: list[InboxItem] = []
         self._wake = asyncio.Event()
 
     def wake(self, phone_nos: Sequence[int] = ()) -> None:
@@ -85,7 +85,7 @@ class InboxService:
             group.create_task(self._apply(phones[one.org_no, one.phone_no], one))
         return len(fresh)
 
-    async def _apply(self, phone: Phone, delivery: Delivery) -> None:
+    async def _apply(self, phone: Phone, delivery: InboxItem) -> None:
         try:
             news = self._read(phone, delivery.payload, delivery.received_at_us)
             if news.inbound:

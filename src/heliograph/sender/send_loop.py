@@ -19,30 +19,30 @@ from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import SessionState
-from heliograph.ports.sender_store import Advanced, Engine, Settlement, Started, StartWish
-from heliograph.sender.attempt import Attempt, Ended, ToldAttempt
+from heliograph.ports.sender_store import SenderStore, SettleAndStartResult, Settlement, Started, StartRequest
+from heliograph.sender.attempt import EndedAttempt, LoggedAttempt, SendAttempt
 from heliograph.sender.org_rate_limit import OrgRate
-from heliograph.sender.owned_phone import FOREVER, Owned
-from heliograph.sender.throttles import Holds
+from heliograph.sender.owned_phone import FOREVER, OwnedPhone
+from heliograph.sender.throttles import PhoneThrottles
 from heliograph.sender.wait import pause
 
 ROUND_S = 0.003  # rounds under load begin no closer than this: fewer and larger transactions
 # while callers wait for their message to be stored, a round leaves them twice the time that it took itself
-GIVE_WAY = 2.0
-GIVE_WAY_MOST_S = 0.1
-BREATH_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
-LOOK_AGAIN_S = 0.1
-LOOK_AGAIN_MOST_S = 1.0  # for new chats that have to wait: each look is a transaction
+BACKPRESSURE_FACTOR = 2.0
+MAX_GIVE_WAY_S = 0.1
+MIN_PAUSE_S = 0.001  # between two looks at a phone that may not send yet, whatever its reason
+RECHECK_S = 0.1
+MAX_LOOK_AGAIN_S = 1.0  # for new chats that have to wait: each look is a transaction
 
 
-class Shard:
+class SendLoop:
     """`good_until()`: until when our leases are surely ours, monotonic. `lost((phone_no, token)…)`: not ours any
     more. `changed(phone)`: a person changed it; it starts nothing before it was read again."""
 
     def __init__(
         self,
-        store: Engine,
-        attempt: Attempt | ToldAttempt,
+        store: SenderStore,
+        attempt: SendAttempt | LoggedAttempt,
         clock: Clock,
         *,
         limits: Limits,
@@ -51,9 +51,9 @@ class Shard:
         org_rate: OrgRate,
         good_until: Callable[[], float],
         lost: Callable[[Iterable[tuple[int, int]]], None],
-        changed: Callable[[Owned], None],
+        changed: Callable[[OwnedPhone], None],
         pressed: Callable[[], bool],
-        trip: Callable[[Owned, str], None],
+        trip: Callable[[OwnedPhone, str], None],
         warn: Callable[..., None],
     ) -> None:
         self._store = store
@@ -63,23 +63,23 @@ class Shard:
         self._meter = meter
         self._chance = chance
         self._org_rate = org_rate
-        self._holds = Holds(store, clock)
+        self._holds = PhoneThrottles(store, clock)
         self._good_until = good_until
         self._lost = lost
         self._changed = changed
         self._pressed = pressed
         self._trip = trip
         self._warn = warn
-        self.phones: dict[int, Owned] = {}
-        self.in_flight: dict[JobId, Owned] = {}
+        self.phones: dict[int, OwnedPhone] = {}
+        self.in_flight: dict[JobId, OwnedPhone] = {}
         self._hot: set[int] = set()
-        self._ended: list[Ended] = []
+        self._ended: list[EndedAttempt] = []
         self._doubtful: set[int] = set()  # phones of a transaction whose answer was lost: it may have started jobs
         self._wake = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, owned: Owned) -> None:
+    def add(self, owned: OwnedPhone) -> None:
         self.phones[owned.row.phone_no] = owned
         self.look(owned.row.phone_no)
 
@@ -97,9 +97,9 @@ class Shard:
         """Some phone's `due_at` was changed: how long to wait is reckoned anew."""
         self._wake.set()
 
-    def settle(self, owned: Owned, settlement: Settlement) -> None:
+    def settle(self, owned: OwnedPhone, settlement: Settlement) -> None:
         """Settles an attempt whose answer nobody waits for: a former owner's, or one that was not made."""
-        self._ended.append(Ended(owned, settlement, None, 0.0))
+        self._ended.append(EndedAttempt(owned, settlement, None, 0.0))
         self._wake.set()
 
     async def stop(self, within_s: float) -> None:
@@ -138,7 +138,7 @@ class Shard:
     def _rest_s(self, took_s: float) -> float:
         """The pause after a round: nobody loses a message that waits a little here, but one that is not accepted."""
         rest_s = max(ROUND_S - took_s, 0.0)
-        return max(rest_s, min(took_s * GIVE_WAY, GIVE_WAY_MOST_S)) if self._pressed() else rest_s
+        return max(rest_s, min(took_s * BACKPRESSURE_FACTOR, MAX_GIVE_WAY_S)) if self._pressed() else rest_s
 
     async def _wait(self) -> None:
         if self._wake.is_set():
@@ -146,11 +146,11 @@ class Shard:
         now = self._clock.monotonic()
         at = min((owned.look_again_at(now) for owned in self.phones.values()), default=FOREVER)
         if now >= self._good_until():
-            at = max(at, now + LOOK_AGAIN_S)  # until the lease is renewed, or the phones are dropped
+            at = max(at, now + RECHECK_S)  # until the lease is renewed, or the phones are dropped
         if at == FOREVER or self._stopping:
             await self._wake.wait()
             return
-        await pause(self._wake, self._clock, max(at - now, BREATH_S))
+        await pause(self._wake, self._clock, max(at - now, MIN_PAUSE_S))
         now = self._clock.monotonic()
         self._hot.update(n for n, owned in self.phones.items() if owned.look_again_at(now) <= now)
 
@@ -159,7 +159,7 @@ class Shard:
         for phone_no in list(self._doubtful):
             owned = self.phones.get(phone_no)
             if owned is not None:
-                for job, token in await self._store.interrupted(owned.row.org_no, phone_no, owned.token):
+                for job, token in await self._store.interrupted_jobs(owned.row.org_no, phone_no, owned.token):
                     if token == owned.token and job.job_id not in self.in_flight:
                         self.settle(owned, Settlement(job, token, token, NEVER_TRIED))
             self._doubtful.discard(phone_no)
@@ -176,8 +176,8 @@ class Shard:
             if one.outcome is not None:
                 phone_no = one.owned.row.phone_no
                 settling[phone_no] = settling.get(phone_no, 0) + 1
-                self._holds.heed(one.owned, one.outcome, now=now, others=self.phones.values())
-        wishes: list[StartWish] = []
+                self._holds.apply_outcome(one.owned, one.outcome, now=now, others=self.phones.values())
+        wishes: list[StartRequest] = []
         room: dict[int, int] = {}  # org_no → how many it may still start
         if not self._stopping and now < self._good_until():
             for phone_no in hot | settling.keys():
@@ -199,7 +199,7 @@ class Shard:
         for owned in starting:
             owned.starting = True
         try:
-            done = await self._store.advance([one.settlement for one in ended], wishes)
+            done = await self._store.settle_and_start([one.settlement for one in ended], wishes)
         except BaseException:
             self._ended = ended + self._ended  # again next time; the guards make it harmless
             self._doubtful.update(wish.phone_no for wish in wishes)
@@ -212,17 +212,19 @@ class Shard:
         await self._holds.write()
         return True
 
-    def _within_org(self, owned: Owned, wish: StartWish, room: dict[int, int], now: float) -> StartWish | None:
+    def _within_org(
+        self, owned: OwnedPhone, wish: StartRequest, room: dict[int, int], now: float
+    ) -> StartRequest | None:
         if not self._org_rate.per_second:
             return wish
         left = room.setdefault(wish.org_no, self._org_rate.room(wish.org_no, now))
         if left <= 0:
-            owned.due_at = max(now + BREATH_S, self._org_rate.next_at(wish.org_no, now))
+            owned.due_at = max(now + MIN_PAUSE_S, self._org_rate.next_at(wish.org_no, now))
             return None
         room[wish.org_no] = left - min(wish.limit, left)
         return msgspec.structs.replace(wish, limit=min(wish.limit, left))
 
-    def _after(self, ended: list[Ended], done: Advanced) -> None:
+    def _after(self, ended: list[EndedAttempt], done: SettleAndStartResult) -> None:
         now = self._clock.monotonic()
         if done.lost:
             self._lost(done.lost)
@@ -233,10 +235,10 @@ class Shard:
             owned, verdict = one.owned, one.settlement.verdict
             if one.outcome is None:
                 if self.in_flight.get(one.settlement.job.job_id) is owned:
-                    self._landed(one.settlement.job.job_id, owned)
+                    self._release_slot(one.settlement.job.job_id, owned)
                 self.look(owned.row.phone_no)
                 continue
-            self._landed(one.settlement.job.job_id, owned)
+            self._release_slot(one.settlement.job.job_id, owned)
             if not owned.free:
                 owned.history.settle(now, owned.policy.gap_s(self._chance.random()), one.settlement.job.chat_id)
             if settled:
@@ -252,19 +254,19 @@ class Shard:
         for phone_no, due_us in done.idle.items():
             if (found := self.phones.get(phone_no)) is not None:
                 # ready, but not for us now (held by another transaction, or a new chat): not at once again
-                due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, LOOK_AGAIN_S)
+                due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, RECHECK_S)
                 if due_us == 0 and not found.free:
-                    due_s = min(max(found.new_chat_in_s(now), LOOK_AGAIN_S), LOOK_AGAIN_MOST_S)
+                    due_s = min(max(found.new_chat_in_s(now), RECHECK_S), MAX_LOOK_AGAIN_S)
                 found.due_at = now + due_s
 
-    def _judge(self, owned: Owned, verdict: Verdict, now: float) -> None:
+    def _judge(self, owned: OwnedPhone, verdict: Verdict, now: float) -> None:
         """Many failures in a row of messages look like a number in trouble: a person should look before it goes on."""
         if owned.watch is None or verdict.state not in (State.SENT, State.FAILED):
             return
         if owned.watch.note(now, verdict.state is State.FAILED):
             self._trip(owned, "Many of its last messages failed. Look at why, then resume it.")
 
-    def _landed(self, job_id: JobId, owned: Owned) -> None:
+    def _release_slot(self, job_id: JobId, owned: OwnedPhone) -> None:
         owned.in_flight -= 1
         if self.in_flight.get(job_id) is owned:
             del self.in_flight[job_id]
@@ -276,7 +278,7 @@ class Shard:
         owned.in_flight += 1
         self.in_flight[one.job.job_id] = owned
         if self._stopping or owned.closing:
-            self._untried(owned, one)
+            self._return_unattempted(owned, one)
             return
         if not owned.free:
             owned.history.start(self._clock.monotonic(), self._clock.now_us(), one.job.chat_id, one.new_chat)
@@ -287,21 +289,21 @@ class Shard:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, owned: Owned, one: Started) -> None:
+    async def _send(self, owned: OwnedPhone, one: Started) -> None:
         began = self._clock.monotonic()
         try:
             faultpoint("send.before")
             outcome = await self._attempt.make(owned, one.job, ours=self._lease_good)
             faultpoint("send.after")
         except asyncio.CancelledError:
-            self._landed(one.job.job_id, owned)
+            self._release_slot(one.job.job_id, owned)
             raise
         except Exception as error:  # noqa: BLE001 - supervised: a defect in a provider must not stop the phone
             self._warn("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
             outcome = Unknown("provider_failed", "The provider's code failed during the attempt.")
         if outcome is None:
             owned.history.settle(self._clock.monotonic())
-            self._untried(owned, one)
+            self._return_unattempted(owned, one)
             return
         job = one.job
         verdict = judge(
@@ -313,10 +315,10 @@ class Shard:
             jitter=self._chance.uniform(-1, 1),
         )
         settlement = Settlement(job, one.token, one.token, verdict, new_chat=one.new_chat)
-        self._ended.append(Ended(owned, settlement, outcome, self._clock.monotonic() - began))
+        self._ended.append(EndedAttempt(owned, settlement, outcome, self._clock.monotonic() - began))
         self._wake.set()
 
-    def _untried(self, owned: Owned, one: Started) -> None:
+    def _return_unattempted(self, owned: OwnedPhone, one: Started) -> None:
         """A start that is on disk, but was not tried, goes back; if the phone is another's by now, that is refused."""
         self.settle(owned, Settlement(one.job, one.token, one.token, NEVER_TRIED, new_chat=one.new_chat))
 

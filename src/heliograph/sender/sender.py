@@ -11,20 +11,20 @@ from dataclasses import replace
 from heliograph.domain.jobs.ids import JobId
 from heliograph.ports.provider import SessionState
 from heliograph.ports.sender_store import Fleet
-from heliograph.sender.attempt import Attempt, ToldAttempt
+from heliograph.sender.attempt import LoggedAttempt, SendAttempt
 from heliograph.sender.org_rate_limit import OrgRate
-from heliograph.sender.owned_phone import Owned
-from heliograph.sender.phone_leases import DRAIN_S, Ownership, SenderDeps
-from heliograph.sender.provider_events import Inflow
-from heliograph.sender.send_loop import Shard
+from heliograph.sender.owned_phone import OwnedPhone
+from heliograph.sender.phone_leases import DRAIN_S, PhoneLeases, SenderDeps
+from heliograph.sender.provider_events import ProviderEventSink
+from heliograph.sender.send_loop import SendLoop
 
-LOOK_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 __all__ = ["Sender", "SenderDeps"]
 
 # phones of one shard before another is begun: while one waits for its commit the other works, but both write smaller
 # transactions, and of several senders beside each other each has few phones
-FULL = 50
+PHONES_PER_LOOP = 50
 
 
 class Sender:
@@ -33,12 +33,12 @@ class Sender:
     def __init__(self, deps: SenderDeps) -> None:
         self._deps = deps
         self._org_rate = OrgRate(deps.org_per_second)
-        self._own = Ownership(deps, place=self._place, leave=self._leave, joined=self._joined)
+        self._own = PhoneLeases(deps, place=self._place, leave=self._leave, joined=self._joined)
         self._places: dict[int, int] = {}  # phone_no → shard
-        plain = Attempt(deps.prepare, deps.store.network_id)
-        attempt = plain if deps.debug is None else ToldAttempt(plain, deps.debug)
+        plain = SendAttempt(deps.prepare, deps.store.network_id)
+        attempt = plain if deps.debug is None else LoggedAttempt(plain, deps.debug)
         self._shards = [
-            Shard(
+            SendLoop(
                 deps.store,
                 attempt,
                 deps.clock,
@@ -49,20 +49,20 @@ class Sender:
                 good_until=lambda: self._own.good_until,
                 lost=self._own.lost,
                 changed=self._read_again,
-                pressed=deps.pressed,
+                pressed=deps.has_backpressure,
                 trip=self._pause,
                 warn=deps.warn,
             )
             for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
         ]
-        self.inflow = Inflow(
+        self.inflow = ProviderEventSink(
             deps.store,
             deps.clock,
             deps.meter,
             owned=self._own.phones.get,
             under_way=self._under_way,
             changed=self._session,
-            pressed=deps.pressed,
+            pressed=deps.has_backpressure,
             warn=deps.warn,
         )
         self._own.sink = self.inflow
@@ -79,7 +79,7 @@ class Sender:
         self._own.beat_soon()
 
     @property
-    def owned(self) -> Mapping[int, Owned]:
+    def owned(self) -> Mapping[int, OwnedPhone]:
         return self._own.phones
 
     @property
@@ -109,7 +109,7 @@ class Sender:
     async def _look(self) -> None:
         """Each second: phones with work that no hint told of, and phones that a person changed."""
         while True:
-            await self._deps.clock.sleep(LOOK_S)
+            await self._deps.clock.sleep(POLL_INTERVAL_S)
             try:
                 await self._look_once()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away
@@ -120,7 +120,7 @@ class Sender:
         known = [(owned.row.org_no, phone_no) for phone_no, owned in self._own.phones.items()]
         if not known:
             return
-        versions = await deps.store.versions(known)
+        versions = await deps.store.phone_versions(known)
         for phone_no, owned in list(self._own.phones.items()):
             version = versions.get(phone_no)
             if version is None:
@@ -131,7 +131,7 @@ class Sender:
         quiet = [
             (owned.row.org_no, n) for n, owned in self._own.phones.items() if owned.has_room and owned.due_at > now
         ]
-        due = await deps.store.ready(quiet)
+        due = await deps.store.next_start_times(quiet)
         now_us, now = deps.clock.now_us(), deps.clock.monotonic()
         for phone_no, due_us in due.items():
             if due_us is not None and (found := self._own.phones.get(phone_no)) is not None:
@@ -141,12 +141,12 @@ class Sender:
                 else:
                     self._shard(phone_no).set_timer()
 
-    def _read_again(self, owned: Owned) -> None:
+    def _read_again(self, owned: OwnedPhone) -> None:
         if not owned.reading:
             owned.reading = True
             self._own.spawn(self._changed(owned))
 
-    async def _changed(self, owned: Owned) -> None:
+    async def _changed(self, owned: OwnedPhone) -> None:
         try:
             row = await self._deps.store.phone_row(owned.row.org_no, owned.row.phone_no)
         finally:
@@ -159,7 +159,7 @@ class Sender:
         owned.row = row
         if repaced:
             policy = self._deps.policy(row)
-            owned.pace(policy, await self._own.history(row, policy))
+            owned.load_pacing(policy, await self._own.history(row, policy))
             owned.history.in_flight = owned.in_flight
         if rekeyed:
             owned.phone = replace(owned.phone, config=self._deps.config(row))
@@ -176,7 +176,7 @@ class Sender:
             owned.row = replace(owned.row, state=state.value)
             self._deps.log("session", phone=owned.row.phone_id, state=state.value)
 
-    def _note_absence(self, owned: Owned, state: SessionState) -> None:
+    def _note_absence(self, owned: OwnedPhone, state: SessionState) -> None:
         """After a long absence what waited is held for a person to look at, if that was asked for."""
         now_us = self._deps.clock.now_us()
         if owned.row.state != SessionState.CONNECTED and owned.down_since_us is None:
@@ -189,9 +189,9 @@ class Sender:
             owned.row = replace(owned.row, paused_at_us=now_us, paused_by="gateway")  # at once; written if need be
             self._own.spawn(self._ask(owned, down_us / 3.6e9))
 
-    async def _ask(self, owned: Owned, hours: float) -> None:
+    async def _ask(self, owned: OwnedPhone, hours: float) -> None:
         row = owned.row
-        waiting = await self._deps.store.ready([(row.org_no, row.phone_no)])
+        waiting = await self._deps.store.next_start_times([(row.org_no, row.phone_no)])
         if waiting.get(row.phone_no) is None:
             owned.row = replace(owned.row, paused_at_us=None, paused_by=None)
             self._shard(row.phone_no).look(row.phone_no)
@@ -199,20 +199,20 @@ class Sender:
         why = f"It was away for {hours:.1f} h, and messages wait. Look at them, then resume it."
         await self._deps.hold(row.org_no, row.phone_no, why)
 
-    def _pause(self, owned: Owned, why: str) -> None:
+    def _pause(self, owned: OwnedPhone, why: str) -> None:
         """Nothing more starts from this moment; the store and people learn of it right after."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
         self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
         self._own.spawn(self._hold(owned, why))
 
-    async def _hold(self, owned: Owned, why: str) -> None:
+    async def _hold(self, owned: OwnedPhone, why: str) -> None:
         """Until it is written: a pause that only this process knows of is one that nobody can end."""
         while not owned.closing:
             try:
                 await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
                 self._deps.warn("pause_not_written", error=f"{type(error).__name__}: {error}")
-                await self._deps.clock.sleep(LOOK_S)
+                await self._deps.clock.sleep(POLL_INTERVAL_S)
             else:
                 return
 
@@ -222,16 +222,18 @@ class Sender:
     def _under_way(self, job_id: JobId) -> bool:
         return any(job_id in shard.in_flight for shard in self._shards)
 
-    def _shard(self, phone_no: int) -> Shard:
+    def _shard(self, phone_no: int) -> SendLoop:
         """The one that has the phone; any other has no ear for it."""
         return self._shards[self._places.get(phone_no, 0)]
 
-    def _place(self, phone_no: int) -> Shard:
+    def _place(self, phone_no: int) -> SendLoop:
         """A phone joins the first shard with room, or the one with the fewest."""
         if phone_no not in self._places:
             everywhere = list(self._places.values())
             taken = [everywhere.count(n) for n in range(len(self._shards))]
-            self._places[phone_no] = next((n for n, count in enumerate(taken) if count < FULL), taken.index(min(taken)))
+            self._places[phone_no] = next(
+                (n for n, count in enumerate(taken) if count < PHONES_PER_LOOP), taken.index(min(taken))
+            )
         return self._shards[self._places[phone_no]]
 
     def _leave(self, phone_no: int) -> None:

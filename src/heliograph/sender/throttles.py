@@ -7,20 +7,22 @@ from collections.abc import Iterable
 
 from heliograph.domain.jobs.outcome import Outcome, Scope, SessionDown, Throttled
 from heliograph.ports.clock import Clock
-from heliograph.ports.sender_store import Engine
-from heliograph.sender.owned_phone import Owned
+from heliograph.ports.sender_store import SenderStore
+from heliograph.sender.owned_phone import OwnedPhone
 
 SESSION_RETRY_S = 5.0  # a session that is down but does not say until when; its own word that it is up comes first
 WORTH_WRITING_S = 1.0
 
 
-class Holds:
-    def __init__(self, store: Engine, clock: Clock) -> None:
+class PhoneThrottles:
+    def __init__(self, store: SenderStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._unwritten: dict[tuple[int, bool], tuple[Owned, float, str]] = {}
+        self._unwritten: dict[tuple[int, bool], tuple[OwnedPhone, float, str]] = {}
 
-    def heed(self, owned: Owned, outcome: Outcome | None, *, now: float, others: Iterable[Owned]) -> None:
+    def apply_outcome(
+        self, owned: OwnedPhone, outcome: Outcome | None, *, now: float, others: Iterable[OwnedPhone]
+    ) -> None:
         """Before the next wishes are made. `others`: phones that may share the account at the provider."""
         match outcome:
             case Throttled(scope=Scope.PHONE, retry_after_s=wait_s, detail=why):
@@ -36,7 +38,7 @@ class Holds:
             case SessionDown(retry_after_s=wait_s):  # not written: the next owner's session will say so itself
                 owned.down_until = max(owned.down_until, now + (SESSION_RETRY_S if wait_s is None else wait_s))
 
-    def _hold(self, owned: Owned, until: float, now: float, why: str) -> None:
+    def _hold(self, owned: OwnedPhone, until: float, now: float, why: str) -> None:
         if until > owned.hold_until + WORTH_WRITING_S and until > now + WORTH_WRITING_S:
             self._unwritten[owned.row.phone_no, False] = (owned, until, why)
         owned.hold_until = max(owned.hold_until, until)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.domain.errors import CannotStart
-from heliograph.settings.table import PREFIX, Row, Settings, setting_rows
+from heliograph.settings.table import PREFIX, SettingRow, Settings, setting_rows
 
 TEST_PREFIX = PREFIX + "TEST_"
 ENV_FILE = ".env"
@@ -43,7 +43,7 @@ def load_settings(
     return Settings(**values)
 
 
-def _take(values: dict[str, Any], row: Row, raw: str, source: str) -> None:
+def _take(values: dict[str, Any], row: SettingRow, raw: str, source: str) -> None:
     if raw == "" and row.field != "simulator_phone":  # FOO= in a compose file means "not set"
         values.pop(row.field, None)
         return
@@ -54,7 +54,7 @@ def _take(values: dict[str, Any], row: Row, raw: str, source: str) -> None:
         raise CannotStart(f"{row.name} must be {problem}{shown} (from {source}).") from None
 
 
-def _unknown(name: str, source: str, rows: Mapping[str, Row]) -> str:
+def _unknown(name: str, source: str, rows: Mapping[str, SettingRow]) -> str:
     from difflib import get_close_matches  # costs 5 ms: only when something is wrong
 
     near = get_close_matches(name, rows, n=1, cutoff=0.7)

@@ -25,7 +25,7 @@ STANDARD_SCHEDULE_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting as people see it."""
 
     name: str
@@ -245,9 +245,9 @@ def _shown(default: Any) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def setting_rows() -> tuple[Row, ...]:
+def setting_rows() -> tuple[SettingRow, ...]:
     return tuple(
-        Row(
+        SettingRow(
             name=PREFIX + one.name.upper(),
             field=one.name,
             kind=one.metadata["kind"],

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.network import SimulatedNetwork
-from heliograph.simulator.routes import MAX_BODY_BYTES, PREFIX, Reply, Request, Routes, refused, too_large
+from heliograph.simulator.routes import MAX_BODY_BYTES, PREFIX, HttpReply, Request, Routes, error_reply, too_large
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,11 +25,11 @@ def simulator_asgi(network: SimulatedNetwork) -> Callable[[Scope, Receive, Send]
             return
         body = await _body(receive)
         if body is None:
-            await _answer(send, refused(too_large()))
+            await _answer(send, error_reply(too_large()))
             return
         path = PREFIX + scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(PREFIX)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        share = scope.get("heliograph.share", Share())
+        share = scope.get("heliograph.share", DeviceScope())
         await _answer(send, await routes.handle(Request(scope["method"], path, query, body, share)))
 
     return app
@@ -52,7 +52,7 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _answer(send: Send, reply: Reply) -> None:
+async def _answer(send: Send, reply: HttpReply) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply.body))]
     if reply.allow:
         headers.append((b"allow", reply.allow.encode()))

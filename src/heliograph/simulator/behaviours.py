@@ -11,7 +11,7 @@ from enum import StrEnum
 from heliograph.domain.jobs.outcome import Scope
 from heliograph.domain.jobs.states import Ack
 from heliograph.domain.messages.chat import test_suffix
-from heliograph.ports.simulated_network import Answer, Word
+from heliograph.ports.simulated_network import NetworkReply, ReplyKind
 
 HELD_S = 60.0  # how long a restriction lasts
 OFFLINE_S = 30.0
@@ -21,7 +21,7 @@ LATE_S = 1.0  # a late acknowledgement comes this long after the gateway stopped
 TEST_PREFIXES = ("120255501", "1203630000000001")
 
 
-class Reply(StrEnum):
+class TransmitOutcome(StrEnum):
     """What the person does after reading."""
 
     ECHO = "echo"
@@ -45,7 +45,7 @@ class Step:
 
     delay_us: int
     ack: int = 0
-    reply: Reply | None = None
+    reply: TransmitOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Behaviour:
 
     suffix: str
     steps: tuple[Step, ...]
-    answer: Answer | None = None
+    answer: NetworkReply | None = None
     trouble: Trouble | None = None
     times: int | None = None
     lost: bool = False
@@ -72,7 +72,7 @@ class Behaviour:
         return self.times is not None
 
 
-def _steps(*pairs: tuple[float, int], reply: Reply | None = None) -> tuple[Step, ...]:
+def _steps(*pairs: tuple[float, int], reply: TransmitOutcome | None = None) -> tuple[Step, ...]:
     steps = [Step(int(delay_s * 1e6), ack) for delay_s, ack in pairs]
     if reply:
         steps.append(Step(700_000, reply=reply))
@@ -82,11 +82,11 @@ def _steps(*pairs: tuple[float, int], reply: Reply | None = None) -> tuple[Step,
 _DELIVERED = (0.2, int(Ack.DELIVERED))
 _READ = (0.5, int(Ack.READ))
 _READ_STEPS = _steps(_DELIVERED, _READ)
-_TRANSIENT = Answer(Word.NOT_TAKEN, "network_error", "WhatsApp could not take the message just now.")
+_TRANSIENT = NetworkReply(ReplyKind.NOT_TAKEN, "network_error", "WhatsApp could not take the message just now.")
 
 
-def _refused(code: str, detail: str) -> Answer:
-    return Answer(Word.REFUSED, code, detail)
+def _refused(code: str, detail: str) -> NetworkReply:
+    return NetworkReply(ReplyKind.REFUSED, code, detail)
 
 
 PLAIN = Behaviour("", _READ_STEPS)
@@ -95,16 +95,18 @@ _TABLE = (
     Behaviour("01", _steps(_DELIVERED)),
     Behaviour("02", _steps((0.05, Ack.SERVER))),
     Behaviour("04", _steps(_DELIVERED, _READ, (0.8, Ack.PLAYED))),
-    Behaviour("05", _steps(_DELIVERED, _READ, reply=Reply.ECHO)),
-    Behaviour("06", _steps(_DELIVERED, _READ, reply=Reply.STOP)),
-    Behaviour("07", _steps(_DELIVERED, _READ, reply=Reply.THUMB)),
+    Behaviour("05", _steps(_DELIVERED, _READ, reply=TransmitOutcome.ECHO)),
+    Behaviour("06", _steps(_DELIVERED, _READ, reply=TransmitOutcome.STOP)),
+    Behaviour("07", _steps(_DELIVERED, _READ, reply=TransmitOutcome.THUMB)),
     Behaviour("10", _READ_STEPS, answer=_TRANSIENT, times=1),
     Behaviour("11", _READ_STEPS, answer=_TRANSIENT, times=2),
     Behaviour("12", _READ_STEPS, answer=_TRANSIENT),
     Behaviour(
         "13",
         _READ_STEPS,
-        answer=Answer(Word.WAIT, "throttled", "WhatsApp asked to wait 1 s before writing to this chat.", 1.0),
+        answer=NetworkReply(
+            ReplyKind.WAIT, "throttled", "WhatsApp asked to wait 1 s before writing to this chat.", 1.0
+        ),
         times=1,
     ),
     Behaviour("14", _READ_STEPS, slow_s=SLOW_S),
@@ -122,7 +124,9 @@ _TABLE = (
     Behaviour(
         "65",
         _READ_STEPS,
-        answer=Answer(Word.NOT_TAKEN, "connection_lost", "The connection closed before WhatsApp took the message."),
+        answer=NetworkReply(
+            ReplyKind.NOT_TAKEN, "connection_lost", "The connection closed before WhatsApp took the message."
+        ),
         times=1,
     ),
     Behaviour("66", (), lost=True, recognised=False),
@@ -149,17 +153,21 @@ def members(chat_id: str) -> tuple[str, ...]:
     return ()
 
 
-def trouble_answer(trouble: Trouble, left_s: float) -> Answer:
+def trouble_answer(trouble: Trouble, left_s: float) -> NetworkReply:
     """What a device hears that is in `trouble` for another `left_s`."""
     match trouble:
         case Trouble.NO_NEW_CHATS:
             detail = "WhatsApp lets this phone open no new chat for a while (463)."
-            return Answer(Word.WAIT, "new_chats_restricted", detail, left_s, Scope.NEW_CHATS)
+            return NetworkReply(ReplyKind.WAIT, "new_chats_restricted", detail, left_s, Scope.NEW_CHATS)
         case Trouble.RESTRICTED:
-            return Answer(Word.WAIT, "restricted", "WhatsApp has restricted this phone.", left_s, Scope.PHONE)
+            return NetworkReply(
+                ReplyKind.WAIT, "restricted", "WhatsApp has restricted this phone.", left_s, Scope.PHONE
+            )
         case Trouble.OFFLINE:
-            return Answer(Word.DOWN, "offline", "The phone is offline.", left_s)
+            return NetworkReply(ReplyKind.DOWN, "offline", "The phone is offline.", left_s)
         case Trouble.REPLACED:
-            return Answer(Word.DOWN, "replaced", "Another connection took this phone's place. Restart the phone.")
+            return NetworkReply(
+                ReplyKind.DOWN, "replaced", "Another connection took this phone's place. Restart the phone."
+            )
         case Trouble.LOGGED_OUT:
-            return Answer(Word.DOWN, "logged_out", "The phone was logged out. Restart it to connect again.")
+            return NetworkReply(ReplyKind.DOWN, "logged_out", "The phone was logged out. Restart it to connect again.")

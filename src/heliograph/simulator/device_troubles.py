@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import SessionState
-from heliograph.ports.simulated_network import Answer, Word
+from heliograph.ports.simulated_network import NetworkReply, ReplyKind
 from heliograph.simulator.behaviours import HELD_S, OFFLINE_S, Trouble, trouble_answer
 from heliograph.simulator.journal import Journal
 
-NETWORK_OFFLINE = Answer(Word.DOWN, "offline", "The simulated network is offline.")
+NETWORK_OFFLINE = NetworkReply(ReplyKind.DOWN, "offline", "The simulated network is offline.")
 _SESSION = {
     Trouble.LOGGED_OUT: SessionState.LOGGED_OUT,
     Trouble.OFFLINE: SessionState.OFFLINE,
@@ -29,7 +29,7 @@ class Held:
 
 
 @dataclass(slots=True)
-class Standing:
+class DeviceTroubles:
     """`at` calls something at a time; `changed` hears of each device whose session state is another now."""
 
     journal: Journal
@@ -65,7 +65,7 @@ class Standing:
     def free(self, device_id: str) -> bool:
         return device_id not in self._held
 
-    async def befall(self, device_id: str, number: str, trouble: Trouble) -> Answer:
+    async def impose(self, device_id: str, number: str, trouble: Trouble) -> NetworkReply:
         lasts_s = _LASTS_S.get(trouble)
         until_us = None if lasts_s is None else self.clock.now_us() + int(lasts_s * 1e6)
         row = {"device": device_id, "number": number, "trouble": trouble.value, "until_us": until_us}

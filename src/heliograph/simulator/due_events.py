@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.behaviours import Behaviour
 
 
@@ -32,7 +32,7 @@ class Group:
 
 
 @dataclass(slots=True)
-class Schedule:
+class DueEvents:
     _heap: list[tuple[int, int, Group | Callable[[], None]]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -47,7 +47,7 @@ class Schedule:
     def next_us(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
-    def forget_messages(self, share: Share) -> None:
+    def forget_messages(self, share: DeviceScope) -> None:
         kept: list[tuple[int, int, Group | Callable[[], None]]] = []
         for due_us, number, item in self._heap:
             if not isinstance(item, Group):

@@ -18,7 +18,7 @@ from heliograph.simulator.network import SimulatedNetwork
 
 
 @dataclass(slots=True, eq=False)
-class RemoteLine:
+class RemoteConnection:
     """ports.network.Line of one device: returns when the gateway confirmed."""
 
     device_id: str
@@ -28,17 +28,17 @@ class RemoteLine:
         await self.ask(lambda n: wire.Receipts(n, self.device_id, list(receipts)))
 
     async def inbound(self, messages: Sequence[Inbound]) -> None:
-        await self.ask(lambda n: wire.Written(n, self.device_id, list(messages)))
+        await self.ask(lambda n: wire.InboundMessages(n, self.device_id, list(messages)))
 
     async def session(self, state: SessionState, detail: str) -> None:
-        await self.ask(lambda n: wire.Stands(n, self.device_id, state, detail))
+        await self.ask(lambda n: wire.SessionChanged(n, self.device_id, state, detail))
 
 
 @dataclass(slots=True, eq=False)
 class GatewaySocket:
     network: SimulatedNetwork
     socket: web.WebSocketResponse
-    lines: dict[str, RemoteLine] = field(default_factory=dict)
+    lines: dict[str, RemoteConnection] = field(default_factory=dict)
     _out: list[wire.FromNetwork] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _some: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,20 +74,20 @@ class GatewaySocket:
 
     async def _hear(self, said: wire.FromGateway, group: asyncio.TaskGroup) -> None:
         match said:
-            case wire.Sent():
+            case wire.Transmit():
                 self._start(group, self._transmit(said))
-            case wire.Confirmed():
+            case wire.Confirm():
                 future = self._asked.pop(said.n, None)
                 if future and not future.done():
                     future.set_result(None)
-            case wire.Open():
-                line = RemoteLine(said.device.device_id, self._ask)
+            case wire.Connect():
+                line = RemoteConnection(said.device.device_id, self._ask)
                 self.lines[said.device.device_id] = line
                 await self.network.connect(said.device, line)
-            case wire.Shut():
+            case wire.Disconnect():
                 if known := self.lines.pop(said.device_id, None):
                     await self.network.disconnect(said.device_id, line=known)
-            case wire.Again():
+            case wire.Reconnect():
                 await self.network.reconnect(said.device_id)
 
     def _start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
@@ -95,8 +95,8 @@ class GatewaySocket:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _transmit(self, sent: wire.Sent) -> None:
-        self._put(wire.Answered(sent.n, await self.network.transmit(sent.frame)))
+    async def _transmit(self, sent: wire.Transmit) -> None:
+        self._put(wire.TransmitReply(sent.n, await self.network.transmit(sent.frame)))
 
     def _ask(self, event: Callable[[int], wire.Event]) -> asyncio.Future[None]:
         n = next(self._numbers)
@@ -106,7 +106,7 @@ class GatewaySocket:
         return future
 
     def _contacts(self, contacts: Mapping[str, str]) -> None:
-        self._put(wire.Contacts(dict(contacts)))
+        self._put(wire.ContactBehaviours(dict(contacts)))
 
     def _put(self, one: wire.FromNetwork) -> None:
         self._out.append(one)

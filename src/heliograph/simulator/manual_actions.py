@@ -16,7 +16,7 @@ from heliograph.domain.jobs.states import Ack
 from heliograph.domain.messages.chat import is_group, parse_chat_id, parse_number
 from heliograph.domain.messages.content import MAX_TEXT
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.behaviours import BEHAVIOURS, members
 from heliograph.simulator.journal import SQL
 from heliograph.simulator.network import SimulatedNetwork
@@ -24,7 +24,7 @@ from heliograph.simulator.network import SimulatedNetwork
 _ACKS = sorted(ack for ack in Ack if ack != Ack.PENDING)
 
 
-async def write_to_phone(network: SimulatedNetwork, share: Share, said: Mapping[str, Any]) -> dict[str, Any]:
+async def write_to_phone(network: SimulatedNetwork, share: DeviceScope, said: Mapping[str, Any]) -> dict[str, Any]:
     """A person writes to a phone of the caller's. `to`: its number; else the one that last wrote to the chat, else the
     only one.
     """
@@ -53,7 +53,7 @@ async def write_to_phone(network: SimulatedNetwork, share: Share, said: Mapping[
     return {"message_id": inbound.message_id, "chat_id": chat_id, "to": number, "type": inbound.type, "body": body}
 
 
-async def give_receipt(network: SimulatedNetwork, share: Share, wish: Mapping[str, Any]) -> dict[str, Any]:
+async def give_receipt(network: SimulatedNetwork, share: DeviceScope, wish: Mapping[str, Any]) -> dict[str, Any]:
     """A receipt for a message of the caller's phones. `ack` -1: refused after acceptance, with `code` and `detail`."""
     given = _text(wish, "message_id")
     if not given:
@@ -99,7 +99,7 @@ async def set_contact(network: SimulatedNetwork, chat_id: str, wish: Mapping[str
     return {"chat_id": chat_id, "behaviour": behaviour or None}
 
 
-async def empty_journal(network: SimulatedNetwork, share: Share) -> dict[str, Any]:
+async def empty_journal(network: SimulatedNetwork, share: DeviceScope) -> dict[str, Any]:
     """Forgets every message of the caller's phones, and all that was still to come of one."""
     own = _own(share)
 
@@ -113,7 +113,7 @@ async def empty_journal(network: SimulatedNetwork, share: Share) -> dict[str, An
     return {"deleted": deleted}
 
 
-def _receivers(db: sqlite3.Connection, share: Share, chat_id: str, number: str | None) -> tuple[list[str], str]:
+def _receivers(db: sqlite3.Connection, share: DeviceScope, chat_id: str, number: str | None) -> tuple[list[str], str]:
     own = _own(share)
     if number is None:
         if last := db.execute(SQL["last_writer"], own | {"chat_id": chat_id}).fetchone():
@@ -128,7 +128,7 @@ def _receivers(db: sqlite3.Connection, share: Share, chat_id: str, number: str |
     return [row[0] for row in devices], number
 
 
-def _own(share: Share) -> dict[str, Any]:
+def _own(share: DeviceScope) -> dict[str, Any]:
     """As the statements of the journal take it."""
     return {"devices": None if share.devices is None else msgspec.json.encode(share.devices).decode()}
 

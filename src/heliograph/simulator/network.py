@@ -17,7 +17,14 @@ import msgspec
 
 from heliograph.domain.errors import CannotStart
 from heliograph.ports.clock import Chance, Clock
-from heliograph.ports.simulated_network import Answer, Device, Frame, Line, Share, Word
+from heliograph.ports.simulated_network import (
+    Device,
+    DeviceConnection,
+    DeviceScope,
+    NetworkReply,
+    OutboundMessage,
+    ReplyKind,
+)
 from heliograph.simulator.behaviours import (
     BEHAVIOURS,
     LOST_AFTER_S,
@@ -27,20 +34,22 @@ from heliograph.simulator.behaviours import (
     behaviour_of,
     trouble_answer,
 )
-from heliograph.simulator.device_session import Due, Session
-from heliograph.simulator.device_troubles import NETWORK_OFFLINE, Standing
-from heliograph.simulator.due_events import Group, Owed, Schedule
+from heliograph.simulator.device_session import DeviceSession, Due
+from heliograph.simulator.device_troubles import NETWORK_OFFLINE, DeviceTroubles
+from heliograph.simulator.due_events import DueEvents, Group, Owed
 from heliograph.simulator.faults import Faults
 from heliograph.simulator.journal import Arrival, Journal, JournalInUse, Settled
 from heliograph.simulator.journal_reads import left_behind
 
 TICK_S = 0.02  # what falls due within it is handed over together
-_ACKNOWLEDGED = Answer(Word.ACKNOWLEDGED)
-_SILENT = Answer(Word.SILENT, "no_acknowledgement", "WhatsApp took the message, but does not acknowledge it.")
-_LOST = Answer(Word.LOST, "answer_lost", "The connection closed before WhatsApp's answer came.")
-_CLOSED = Answer(Word.DOWN, "not_connected", "The phone is not connected.")
-_FAILED = Answer(Word.NOT_TAKEN, "network_error", "WhatsApp could not take the message just now.")
-_FULL = Answer(Word.NOT_TAKEN, "journal_error", "The simulated network could not write its journal.")
+_ACKNOWLEDGED = NetworkReply(ReplyKind.ACKNOWLEDGED)
+_SILENT = NetworkReply(
+    ReplyKind.SILENT, "no_acknowledgement", "WhatsApp took the message, but does not acknowledge it."
+)
+_LOST = NetworkReply(ReplyKind.LOST, "answer_lost", "The connection closed before WhatsApp's answer came.")
+_CLOSED = NetworkReply(ReplyKind.DOWN, "not_connected", "The phone is not connected.")
+_FAILED = NetworkReply(ReplyKind.NOT_TAKEN, "network_error", "WhatsApp could not take the message just now.")
+_FULL = NetworkReply(ReplyKind.NOT_TAKEN, "journal_error", "The simulated network could not write its journal.")
 
 
 class SimulatedNetwork:
@@ -51,12 +60,12 @@ class SimulatedNetwork:
         self.clock = clock
         self.faults = Faults()
         self.contacts: dict[str, str] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, DeviceSession] = {}
         self.watchers: set[Callable[[Mapping[str, str]], None]] = set()  # told of changed contacts
         self._receipts = receipts
         self._chance = chance
-        self._standing = Standing(self.journal, clock, self._add, self._tell)
-        self._schedule = Schedule()
+        self._standing = DeviceTroubles(self.journal, clock, self._add, self._tell)
+        self._schedule = DueEvents()
         self._scheduled = asyncio.Event()
         self._numbers = count(1)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -64,16 +73,16 @@ class SimulatedNetwork:
 
     # ---- what a phone asks ----
 
-    async def connect(self, device: Device, line: Line) -> None:
+    async def connect(self, device: Device, line: DeviceConnection) -> None:
         await self.disconnect(device.device_id)
         assert self._group, "the network is not open"
-        session = Session(device, line, self.journal, self.clock)
+        session = DeviceSession(device, line, self.journal, self.clock)
         self.sessions[device.device_id] = session
         self._tasks[device.device_id] = self._group.create_task(session.run(), name=f"line {device.device_id}")
         self._tell(device.device_id)
         await self.journal.rows("see_device", {"device": device.device_id, "number": device.number})
 
-    async def disconnect(self, device_id: str, *, line: Line | None = None) -> None:
+    async def disconnect(self, device_id: str, *, line: DeviceConnection | None = None) -> None:
         """With `line`: only if the device is still on that one."""
         session = self.sessions.get(device_id)
         if session is None or (line is not None and session.line is not line):
@@ -91,7 +100,7 @@ class SimulatedNetwork:
     def recognises(self, chat_id: str) -> bool:
         return behaviour_of(chat_id, self.contacts).recognised
 
-    async def transmit(self, frame: Frame) -> Answer:
+    async def transmit(self, frame: OutboundMessage) -> NetworkReply:
         if frame.device_id not in self.sessions:
             return _CLOSED
         behaviour = behaviour_of(frame.chat_id, self.contacts)
@@ -103,7 +112,7 @@ class SimulatedNetwork:
         except sqlite3.Error:
             return _FULL
 
-    async def _meet(self, frame: Frame, behaviour: Behaviour) -> Answer:
+    async def _meet(self, frame: OutboundMessage, behaviour: Behaviour) -> NetworkReply:
         """A message under a fault, to a test recipient, or from a device in trouble."""
         faults = self.faults
         if faults.offline:
@@ -117,7 +126,7 @@ class SimulatedNetwork:
             return await self._later(latency_s, _FAILED)
         meets = await self._meets(frame, behaviour)
         if meets and behaviour.trouble:
-            return await self._standing.befall(frame.device_id, frame.number, behaviour.trouble)
+            return await self._standing.impose(frame.device_id, frame.number, behaviour.trouble)
         if meets and behaviour.answer:
             return await self._later(latency_s, behaviour.answer)
         delay_s = latency_s + behaviour.slow_s
@@ -126,18 +135,18 @@ class SimulatedNetwork:
             return await self._later(LOST_AFTER_S, _LOST)
         return await self._later(delay_s, _SILENT if behaviour.silent else _ACKNOWLEDGED)
 
-    async def _later(self, delay_s: float, answer: Answer) -> Answer:
+    async def _later(self, delay_s: float, answer: NetworkReply) -> NetworkReply:
         if delay_s > 0:
             await self.clock.sleep(delay_s)
         return answer
 
-    async def _held(self, frame: Frame) -> Answer | None:
+    async def _held(self, frame: OutboundMessage) -> NetworkReply | None:
         found = self._standing.trouble(frame.device_id)
         if found is None or (found[0] is Trouble.NO_NEW_CHATS and await self._is_known(frame)):
             return None
         return trouble_answer(*found)
 
-    async def _meets(self, frame: Frame, behaviour: Behaviour) -> bool:
+    async def _meets(self, frame: OutboundMessage, behaviour: Behaviour) -> bool:
         """Whether this arrival meets what the recipient is known for, or is past it."""
         if behaviour.trouble is Trouble.NO_NEW_CHATS and await self._is_known(frame):
             return False
@@ -147,10 +156,10 @@ class SimulatedNetwork:
         [(times,)] = await self.journal.rows("turn", key)
         return int(times) <= behaviour.times
 
-    async def _is_known(self, frame: Frame) -> bool:
+    async def _is_known(self, frame: OutboundMessage) -> bool:
         return bool(await self.journal.rows("known_chat", {"chat_id": frame.chat_id, "number": frame.number}))
 
-    def _take(self, frame: Frame, behaviour: Behaviour, *, delay_s: float = 0.0) -> asyncio.Future[None]:
+    def _take(self, frame: OutboundMessage, behaviour: Behaviour, *, delay_s: float = 0.0) -> asyncio.Future[None]:
         now_us = self.clock.now_us()
         since_us = now_us + int(delay_s * 1e6)
         if behaviour.late and (session := self.sessions.get(frame.device_id)):
@@ -235,7 +244,7 @@ class SimulatedNetwork:
         for watch in self.watchers:
             watch(self.contacts)
 
-    def forget_messages(self, share: Share) -> None:
+    def forget_messages(self, share: DeviceScope) -> None:
         """The journal was emptied: nothing that came from it may still fall due."""
         self._schedule.forget_messages(share)
         for device_id, session in self.sessions.items():

@@ -13,7 +13,7 @@ import msgspec
 
 from heliograph.domain.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, Refusal, Unavailable, invalid
 from heliograph.domain.messages.chat import parse_chat_id, parse_number
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator import manual_actions
 from heliograph.simulator.faults import Faults, changed
 from heliograph.simulator.journal_reads import messages_json
@@ -32,7 +32,7 @@ _METHODS = {
 }
 
 
-class MethodNotAllowed(Refusal):
+class SimulatorMethodNotAllowed(Refusal):
     code, name, status = "METHOD_NOT_ALLOWED_ERROR", "Method Not Allowed Error", 405
 
 
@@ -47,11 +47,11 @@ class Request:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    share: Share = field(default_factory=Share)
+    share: DeviceScope = field(default_factory=DeviceScope)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """JSON. `allow`: the methods that the path takes, when it was asked with another."""
 
     status: int
@@ -63,14 +63,14 @@ class Reply:
 class Routes:
     network: SimulatedNetwork
 
-    async def handle(self, request: Request) -> Reply:
+    async def handle(self, request: Request) -> HttpReply:
         """Never raises for what a caller may send."""
         try:
-            return Reply(200, await self._answer(request))
+            return HttpReply(200, await self._answer(request))
         except Refusal as refusal:
-            return refused(refusal, allow=_allowed(_path(request)))
+            return error_reply(refusal, allow=_allowed(_path(request)))
         except sqlite3.Error as error:
-            return refused(Unavailable(f"The simulated network's journal cannot be used now: {error}"))
+            return error_reply(Unavailable(f"The simulated network's journal cannot be used now: {error}"))
 
     async def _answer(self, request: Request) -> bytes:
         path = _path(request)
@@ -78,7 +78,7 @@ class Routes:
         if not methods:
             raise NotFound(f"There is no path {PREFIX}{path[:200]} in the simulated network")
         if request.method not in methods.split(", "):
-            raise MethodNotAllowed(f"{PREFIX}{path[:200]} takes {methods}")
+            raise SimulatorMethodNotAllowed(f"{PREFIX}{path[:200]} takes {methods}")
         if len(request.body) > MAX_BODY_BYTES:
             raise too_large()
         share = request.share
@@ -121,7 +121,7 @@ class Routes:
         return self.network.faults
 
 
-def refused(refusal: Refusal, *, allow: str = "") -> Reply:
+def error_reply(refusal: Refusal, *, allow: str = "") -> HttpReply:
     body = {
         "code": refusal.code,
         "name": refusal.name,
@@ -129,7 +129,7 @@ def refused(refusal: Refusal, *, allow: str = "") -> Reply:
         "message": refusal.message,
         "fields": refusal.fields,
     }
-    return Reply(refusal.status, _json(body), allow if refusal.status == 405 else "")
+    return HttpReply(refusal.status, _json(body), allow if refusal.status == 405 else "")
 
 
 def too_large() -> PayloadTooLarge:

@@ -16,7 +16,7 @@ from heliograph.ports import simulated_network_protocol as wire
 from heliograph.ports.clock import Chance, Clock
 from heliograph.simulator.gateway_socket import GatewaySocket
 from heliograph.simulator.network import SimulatedNetwork, open_network
-from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes, refused, too_large
+from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes, error_reply, too_large
 
 _HEARTBEAT_S = 15.0
 
@@ -76,7 +76,7 @@ def _application(network: SimulatedNetwork) -> web.Application:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            reply = refused(too_large())
+            reply = error_reply(too_large())
         else:
             reply = await routes.handle(Request(request.method, request.path, dict(request.query), body))
         headers = {"Allow": reply.allow} if reply.allow else None

@@ -8,17 +8,17 @@ from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import new_uuid
 from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.simulated_network import Share
+from heliograph.ports.simulated_network import DeviceScope
 from heliograph.store.accounts import phones as phone_rows
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import batch, run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import query, query_batch
 from heliograph.store.jobs import reads
 
 
 class AccountStore:
     """What is deleted with a phone concerns its messages: that is in `store.py`."""
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Database, clock: Clock) -> None:
         self.shell = shell
         self._clock = clock
         self._key_uses: dict[int, int] = {}  # by key_no, until they are written
@@ -60,7 +60,7 @@ class AccountStore:
         if not uses:
             return
         try:
-            await self.shell.write(lambda: batch("keys_used", sorted(uses.items())))
+            await self.shell.write(lambda: query_batch("keys_used", sorted(uses.items())))
         except BaseException:
             self._key_uses = uses | self._key_uses
             raise
@@ -81,7 +81,7 @@ class AccountStore:
     async def phones(self, org_no: int | None) -> list[PhoneRow]:
         return await self.shell.read(lambda: phone_rows.phones(org_no))
 
-    async def share(self, org_no: int, provider: str) -> Share:
+    async def share(self, org_no: int, provider: str) -> DeviceScope:
         return await self.shell.read(lambda: phone_rows.share(org_no, provider))
 
     async def phone(self, org_no: int, number_or_id: str) -> PhoneRow | None:
@@ -111,4 +111,4 @@ class AccountStore:
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()
-        await self.shell.write(lambda: run("phone_restart", org_no=org_no, phone_no=phone_no, now=now_us))
+        await self.shell.write(lambda: query("phone_restart", org_no=org_no, phone_no=phone_no, now=now_us))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-from heliograph.domain.broadcasts.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.broadcasts.broadcast import CHUNK, BroadcastRow, NewBroadcast, WrongState
 from heliograph.domain.broadcasts.csv_recipients import Recipient
 from heliograph.domain.explain.explanation import Explanation, explain
 from heliograph.domain.jobs.ids import JobId, JobIds
@@ -12,15 +12,15 @@ from heliograph.domain.pacing.next_start import PaceRow
 from heliograph.domain.schedules.schedule import Occurrence, Schedule
 from heliograph.domain.webhooks.events import QUEUE_PAUSED, QUEUE_RESUMED
 from heliograph.ports.clock import Clock
-from heliograph.ports.control_store import Act, Forecast, HoldRow, Suppressed
-from heliograph.store.accounts.audit import acted, told
+from heliograph.ports.control_store import AuditEntry, Forecast, HoldRow, Suppressed
+from heliograph.store.accounts.audit import emit_org_event, record_audit
 from heliograph.store.broadcasts import enqueue_recipients, lifecycle
 from heliograph.store.broadcasts.cleanup import sweep
 from heliograph.store.broadcasts.create import LOAD, take_in
 from heliograph.store.broadcasts.jobs import cancel_fed, jobs_of
 from heliograph.store.control import holds
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 from heliograph.store.explain import load_facts
 from heliograph.store.explain.explain_many import described
 from heliograph.store.jobs import expire, retry_and_resolve
@@ -29,10 +29,10 @@ from heliograph.store.schedules import manage, run_due
 T = TypeVar("T")
 
 
-class SteeringStore:
+class ControlStoreUnits:
     """Implements ports.steering.Steering on whichever shell it was given."""
 
-    def __init__(self, shell: Shell, clock: Clock, ids: JobIds) -> None:
+    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
         self._shell = shell
         self._clock = clock
         self._ids = ids
@@ -48,32 +48,32 @@ class SteeringStore:
     async def broadcasts(
         self, org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
     ) -> list[BroadcastRow]:
-        return await self._shell.read(lambda: lifecycle.listed(org_no, phone_no, limit=limit, offset=offset))
+        return await self._shell.read(lambda: lifecycle.list_broadcasts(org_no, phone_no, limit=limit, offset=offset))
 
-    async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+    async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
-        def unit() -> Unit[BroadcastRow | Refused | None]:
+        def unit() -> Unit[BroadcastRow | WrongState | None]:
             done = yield from lifecycle.pause(org_no, broadcast_no, actor, now_us)
             yield from self._after_broadcast(done, "pause", QUEUE_PAUSED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
 
-    async def resume_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+    async def resume_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
-        def unit() -> Unit[BroadcastRow | Refused | None]:
+        def unit() -> Unit[BroadcastRow | WrongState | None]:
             done = yield from lifecycle.resume(org_no, broadcast_no, now_us)
             yield from self._after_broadcast(done, "resume", QUEUE_RESUMED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
 
-    async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | Refused | None:
+    async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
-        def unit() -> Unit[BroadcastRow | Refused | None]:
+        def unit() -> Unit[BroadcastRow | WrongState | None]:
             done = yield from lifecycle.cancel(org_no, broadcast_no, actor, now_us)
             yield from self._after_broadcast(done, "cancel", None, actor, act_no, now_us)
             return done
@@ -85,14 +85,14 @@ class SteeringStore:
         return done
 
     def _after_broadcast(
-        self, done: BroadcastRow | Refused | None, act: str, name: str | None, actor: str, act_no: JobId, now_us: int
+        self, done: BroadcastRow | WrongState | None, act: str, name: str | None, actor: str, act_no: JobId, now_us: int
     ) -> Unit[None]:
         if isinstance(done, BroadcastRow):
             what = f"broadcast:{done.broadcast_id}"
             data = {"broadcast_id": done.broadcast_id, "by": actor}
-            yield from acted(done.org_no, done.phone_no, act, what, "", actor, act_no, now_us)
+            yield from record_audit(done.org_no, done.phone_no, act, what, "", actor, act_no, now_us)
             if name is not None:
-                yield from told(done.org_no, done.phone_no, name, "", data, now_us)
+                yield from emit_org_event(done.org_no, done.phone_no, name, "", data, now_us)
 
     async def retry_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> int | None:
         row = await self.broadcast_row(org_no, broadcast_no)
@@ -122,7 +122,7 @@ class SteeringStore:
         known = 0
         for first in range(0, len(chats), LOAD):
             rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
-            known += len(await self._shell.read(lambda: batch("chats_among", rows)))  # noqa: B023
+            known += len(await self._shell.read(lambda: query_batch("chats_among", rows)))  # noqa: B023
         new = len(chats) - known
         return await self._shell.read(
             lambda: load_facts.forecast_of(org_no, phone_no, len(chats), new, delay_s, in_flight, now_us)
@@ -151,14 +151,14 @@ class SteeringStore:
         return await self._shell.read(lambda: manage.get(org_no, schedule_no))
 
     async def schedules(self, org_no: int, phone_no: int | None, *, limit: int, offset: int) -> list[Schedule]:
-        return await self._shell.read(lambda: manage.listed(org_no, phone_no, limit=limit, offset=offset))
+        return await self._shell.read(lambda: manage.list_schedules(org_no, phone_no, limit=limit, offset=offset))
 
     async def change_schedule(
         self, org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule]
-    ) -> Schedule | Refused | None:
+    ) -> Schedule | WrongState | None:
         now_us = self._clock.now_us()
         done = await self._shell.write(lambda: manage.change(org_no, schedule_no, how, now_us))
-        return Refused(done) if isinstance(done, str) else done
+        return WrongState(done) if isinstance(done, str) else done
 
     async def delete_schedule(self, org_no: int, schedule_no: JobId) -> bool:
         now_us = self._clock.now_us()
@@ -184,15 +184,15 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if act == "pause":
                 yield from holds.hold(org_no, phone_no, "phone", actor, reason, now_us)
-                done = yield from one("phone_pause", org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
+                done = yield from query_one("phone_pause", org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
             else:
-                yield from run("hold_drop", org_no=org_no, phone_no=phone_no, what="phone")
-                done = yield from one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
+                yield from query("hold_drop", org_no=org_no, phone_no=phone_no, what="phone")
+                done = yield from query_one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
             if done is None:
                 return False
-            yield from acted(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
+            yield from record_audit(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
             name = QUEUE_PAUSED if act == "pause" else QUEUE_RESUMED
-            yield from told(org_no, phone_no, name, reason, {"by": actor}, now_us)
+            yield from emit_org_event(org_no, phone_no, name, reason, {"by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)
@@ -203,8 +203,8 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if not (yield from holds.hold(org_no, phone_no, f"chat:{chat_id}", actor, reason, now_us)):
                 return False
-            yield from acted(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
-            yield from told(org_no, phone_no, QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us)
+            yield from record_audit(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
+            yield from emit_org_event(org_no, phone_no, QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)
@@ -215,14 +215,14 @@ class SteeringStore:
         def unit() -> Unit[bool]:
             if not (yield from holds.release_chat(org_no, phone_no, chat_id)):
                 return False
-            yield from acted(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
-            yield from told(org_no, phone_no, QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us)
+            yield from record_audit(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
+            yield from emit_org_event(org_no, phone_no, QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us)
             return True
 
         return await self._shell.write(unit)
 
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
-        rows = await self._shell.read(lambda: run("holds_of_phone", org_no=org_no, phone_no=phone_no))
+        rows = await self._shell.read(lambda: query("holds_of_phone", org_no=org_no, phone_no=phone_no))
         return [HoldRow(row["what"], row["actor"], row["reason"], row["created_at"]) for row in rows]
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
@@ -234,7 +234,7 @@ class SteeringStore:
         moved = 0
         while True:
             rows = await self._shell.read(
-                lambda: run("failed_since", org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)  # noqa: B023
+                lambda: query("failed_since", org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)  # noqa: B023
             )
             found = [JobId(row["job_id"]) for row in rows]
             moved += await self._put_back(org_no, found, actor)
@@ -264,16 +264,18 @@ class SteeringStore:
         now_us = self._clock.now_us()
         return await self._shell.read(lambda: described(jobs, now_us)) if jobs else []
 
-    async def acts(self, org_no: int, *, limit: int = 100) -> list[Act]:
-        rows = await self._shell.read(lambda: run("acts_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
-        return [Act(row["at"], row["actor"], row["act"], row["what"], row["detail"], row["phone_no"]) for row in rows]
+    async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
+        rows = await self._shell.read(lambda: query("acts_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
+        return [
+            AuditEntry(row["at"], row["actor"], row["act"], row["what"], row["detail"], row["phone_no"]) for row in rows
+        ]
 
     # -- safe numbers
 
     async def suppress(self, org_no: int, chat_id: str, reason: str, actor: str) -> bool:
         now_us = self._clock.now_us()
         found = await self._shell.write(
-            lambda: one("suppress", org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
+            lambda: query_one("suppress", org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
         )
         return found is not None
 
@@ -281,17 +283,17 @@ class SteeringStore:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
         def unit() -> Unit[bool]:
-            if (yield from one("unsuppress", org_no=org_no, chat_id=chat_id)) is None:
+            if (yield from query_one("unsuppress", org_no=org_no, chat_id=chat_id)) is None:
                 return False
-            yield from acted(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
+            yield from record_audit(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
             return True
 
         return await self._shell.write(unit)
 
     async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]:
-        rows = await self._shell.read(lambda: run("suppressions_of_org", org_no=org_no, after=after, limit=limit))
+        rows = await self._shell.read(lambda: query("suppressions_of_org", org_no=org_no, after=after, limit=limit))
         return [Suppressed(row["chat_id"], row["reason"], row["actor"], row["created_at"]) for row in rows]
 
-    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        rows = await self._shell.read(lambda: run("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
+    async def record_policy_change(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+        rows = await self._shell.read(lambda: query("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from heliograph.ports.clock import Clock
-from heliograph.ports.webhook_store import PRUNE_FROM, Finished, Moved, PrunePlace, Want
-from heliograph.store.database.database import Shell
+from heliograph.ports.webhook_store import PRUNE_FROM, BatchResult, ClaimRequest, ClaimResult, PrunePlace
+from heliograph.store.database.database import Database
 from heliograph.store.webhooks import fan_out as fan_out_units
 from heliograph.store.webhooks import prune, settle_and_claim
 
@@ -12,7 +12,7 @@ from heliograph.store.webhooks import prune, settle_and_claim
 class OutboxStore:
     """`_claim` rises with each transaction, so that a claim that was taken over is known by its number."""
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Database, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
         self._claim = clock.now_us()
@@ -35,8 +35,14 @@ class OutboxStore:
         return await self._shell.read(lambda: settle_and_claim.due(now_us))
 
     async def move(
-        self, worker: str, finished: Sequence[Finished], wants: Sequence[Want], *, at_once: int, probe_s: float
-    ) -> Moved:
+        self,
+        worker: str,
+        finished: Sequence[BatchResult],
+        wants: Sequence[ClaimRequest],
+        *,
+        at_once: int,
+        probe_s: float,
+    ) -> ClaimResult:
         now_us = self._clock.now_us()
         self._claim += 1
         claim = self._claim

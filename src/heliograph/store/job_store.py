@@ -13,26 +13,26 @@ from heliograph.domain.jobs.job import (
     Enqueued,
     EnqueueResult,
     Event,
-    Health,
     Idempotency,
     Job,
     KeyReused,
     NewJob,
+    QueueCounts,
 )
 from heliograph.domain.pacing.next_start import PaceRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Inbound
 from heliograph.ports.sender_store import (
     PRUNE_FROM,
-    Advanced,
-    Applied,
     Fleet,
     Lease,
+    LeaseRow,
     PhoneReceipts,
     PrunePlace,
-    Seen,
+    ReceiptsApplied,
+    SettleAndStartResult,
     Settlement,
-    StartWish,
+    StartRequest,
 )
 from heliograph.store.account_store import AccountStore
 from heliograph.store.accounts import idempotency, leases
@@ -40,22 +40,22 @@ from heliograph.store.accounts import phones as phone_rows
 from heliograph.store.broadcasts import jobs as broadcast_jobs
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.control import suppressions
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import Unit, run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Unit, query
 from heliograph.store.jobs import cancel, prune, reads, receipts
-from heliograph.store.jobs.group_commit import Gather
-from heliograph.store.jobs.settle_and_start import advance
+from heliograph.store.jobs.group_commit import GroupCommit
+from heliograph.store.jobs.settle_and_start import settle_and_start
 
 T = TypeVar("T")
-PRESSED = 8  # callers
+BACKPRESSURE_WAITERS = 8  # callers
 
 
 class Store(AccountStore):
     """Implements Intake, Accounts and Engine."""
 
-    def __init__(self, shell: Shell, clock: Clock, ids: JobIds) -> None:
+    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
         super().__init__(shell, clock)
-        self._gather = Gather(shell, clock, ids)
+        self._gather = GroupCommit(shell, clock, ids)
 
     # -- intake
 
@@ -68,12 +68,12 @@ class Store(AccountStore):
             raise refusal
         return await self._gather.enqueue(job)
 
-    def pressed(self) -> bool:
+    def has_backpressure(self) -> bool:
         """Whether callers wait for a transaction to take their message."""
-        return self._gather.waiting >= PRESSED
+        return self._gather.waiting >= BACKPRESSURE_WAITERS
 
     async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
-        return await self.shell.read(lambda: idempotency.queued(org_no, key))
+        return await self.shell.read(lambda: idempotency.find_enqueued(org_no, key))
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
@@ -95,7 +95,7 @@ class Store(AccountStore):
     async def ahead(self, job: Job) -> int:
         return await self.shell.read(lambda: reads.ahead(job))
 
-    async def health(self, org_no: int, phone_no: int | None) -> Health:
+    async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
         return await self.shell.read(lambda: reads.health(org_no, phone_no))
 
     async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
@@ -109,7 +109,7 @@ class Store(AccountStore):
             return None
         return message_id(row["chat_id"], key, row["author"], from_me=False)
 
-    async def health_of_phones(self, org_no: int) -> dict[int, Health]:
+    async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
         return await self.shell.read(lambda: reads.health_of_phones(org_no))
 
     async def purge(
@@ -173,36 +173,38 @@ class Store(AccountStore):
         now_us = self._clock.now_us()
         return await self.shell.write(lambda: leases.heartbeat(owner, first, now_us))
 
-    async def take(self, owner: str, phones: Sequence[Seen]) -> list[Lease]:
-        return await self.shell.write(lambda: leases.take(owner, phones))
+    async def claim_leases(self, owner: str, phones: Sequence[LeaseRow]) -> list[Lease]:
+        return await self.shell.write(lambda: leases.claim_leases(owner, phones))
 
-    async def release(self, owner: str, phones: Sequence[Seen]) -> None:
+    async def release(self, owner: str, phones: Sequence[LeaseRow]) -> None:
         await self.shell.write(lambda: leases.release(owner, phones))
 
     async def forget(self, owner: str) -> None:
-        await self.shell.write(lambda: run("sender_forget", owner=owner))
+        await self.shell.write(lambda: query("sender_forget", owner=owner))
 
     async def network_id(self, org_no: int, job_id: JobId) -> str | None:
         found = await self.shell.read(lambda: reads.job(org_no, job_id, ""))
         return None if found is None else found.provider_message_id
 
-    async def versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
-        return await self.shell.read(lambda: phone_rows.versions(phones))
+    async def phone_versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        return await self.shell.read(lambda: phone_rows.phone_versions(phones))
 
-    async def interrupted(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        return await self.shell.write(lambda: reads.interrupted(org_no, phone_no, token))
+    async def interrupted_jobs(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
+        return await self.shell.write(lambda: reads.interrupted_jobs(org_no, phone_no, token))
 
-    async def pace(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        return await self.shell.read(lambda: reads.pace(org_no, phone_no, after_us))
+    async def recent_starts(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
+        return await self.shell.read(lambda: reads.recent_starts(org_no, phone_no, after_us))
 
-    async def advance(self, settlements: Sequence[Settlement], wishes: Sequence[StartWish]) -> Advanced:
+    async def settle_and_start(
+        self, settlements: Sequence[Settlement], wishes: Sequence[StartRequest]
+    ) -> SettleAndStartResult:
         # the clock is read when the transaction begins: what it finds was stamped before
-        return await self.shell.write(lambda: advance(settlements, wishes, self._clock.now_us()))
+        return await self.shell.write(lambda: settle_and_start(settlements, wishes, self._clock.now_us()))
 
-    async def ready(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
-        return await self.shell.read(lambda: reads.ready(phones))
+    async def next_start_times(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
+        return await self.shell.read(lambda: reads.next_start_times(phones))
 
-    async def receipts(self, received: Sequence[PhoneReceipts]) -> Applied:
+    async def receipts(self, received: Sequence[PhoneReceipts]) -> ReceiptsApplied:
         now_us = self._clock.now_us()
         return await self.shell.write(lambda: receipts.apply_receipts(received, now_us))
 
@@ -232,5 +234,5 @@ class Store(AccountStore):
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
         await prune.rest(self.shell, before_us, day_ago_us)
-        for row in await self.shell.read(lambda: run("phones_left")):
+        for row in await self.shell.read(lambda: query("phones_left")):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

@@ -4,19 +4,19 @@ Reads counters and small indexes, never the backlog itself. Known weakness: the 
 a chat that may go on, or of the chat whose wait ends next; one in a chat that is held is not looked at.
 """
 
-from heliograph.domain.jobs.states import Class, Lane
+from heliograph.domain.jobs.states import Class, Priority
 from heliograph.ports.clock import Clock
 from heliograph.ports.meter import Backlog
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import Unit, one, run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Unit, query, query_one
 
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 
 
 class BacklogReader:
     """Call it to look. Raises Unavailable when the database is away."""
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Database, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
 
@@ -26,11 +26,11 @@ class BacklogReader:
 
 
 def backlog(now_us: int) -> Unit[Backlog]:
-    counts = yield from one("backlog_counts")
-    opened = yield from one("backlog_open", most=MOST_COUNTED)
-    phones = {row["state"]: row["phones"] for row in (yield from run("backlog_phones"))}
-    scheduled = yield from one("backlog_schedules", most=MOST_COUNTED)
-    pending = yield from one("backlog_deliveries", most=MOST_COUNTED)
+    counts = yield from query_one("backlog_counts")
+    opened = yield from query_one("backlog_open", most=MAX_COUNTED)
+    phones = {row["state"]: row["phones"] for row in (yield from query("backlog_phones"))}
+    scheduled = yield from query_one("backlog_schedules", most=MAX_COUNTED)
+    pending = yield from query_one("backlog_deliveries", most=MAX_COUNTED)
     oldest_us = (yield from _oldest(now_us)) if counts["waiting"] else now_us
     connected = phones.pop("connected", 0)
     return Backlog(
@@ -47,8 +47,8 @@ def backlog(now_us: int) -> Unit[Backlog]:
 
 def _oldest(now_us: int) -> Unit[int]:
     """When the oldest that waits was queued."""
-    heads = list((yield from run("oldest_delayed")))
+    heads = list((yield from query("oldest_delayed")))
     for group in Class:
-        for lane in Lane:
-            heads += yield from run("oldest_waiting", **{"class": int(group), "lane": int(lane)})
+        for lane in Priority:
+            heads += yield from query("oldest_waiting", **{"class": int(group), "lane": int(lane)})
     return min((row["queued_at"] for row in heads), default=now_us)

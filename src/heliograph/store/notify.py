@@ -19,15 +19,15 @@ import structlog
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.wake import FleetWake
-from heliograph.store.database.database import Shell
+from heliograph.store.database.database import Database
 from heliograph.store.database.postgresql import AWAY, execute, split_url
-from heliograph.store.database.unit import Unit, run
+from heliograph.store.database.unit import Unit, query
 from heliograph.store.webhooks.fan_out import fan_out_due
 
 CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
 MOST = 500  # phones in one hint: a payload holds 8,000 bytes
-AGAIN_S = 2.0
+RETRY_S = 2.0
 CHECK_S = 30.0  # a connection whose other end is gone without a word is found out after so long
 ANSWER_S = 5.0
 FREED = 0  # no phone has this number
@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 class PostgresWake:
     """Implements ports.wake.Wake for a fleet."""
 
-    def __init__(self, url: str, shell: Shell, clock: Clock) -> None:
+    def __init__(self, url: str, shell: Database, clock: Clock) -> None:
         self._url, self._options = split_url(url)
         self._shell = shell
         self._clock = clock
@@ -71,7 +71,7 @@ class PostgresWake:
 
     async def freed(self) -> None:
         """Phones were given up: others need not wait for their next beat to take them."""
-        await self._shell.write(lambda: run("notify", channel=CHANNEL, payload=str(FREED)))
+        await self._shell.write(lambda: query("notify", channel=CHANNEL, payload=str(FREED)))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -88,9 +88,9 @@ class PostgresWake:
             hinted = [self._waiting.pop() for _ in range(min(MOST, len(self._waiting)))]
             try:
                 payload = ",".join(map(str, hinted))
-                await self._shell.write(lambda: run("notify", channel=CHANNEL, payload=payload))  # noqa: B023
+                await self._shell.write(lambda: query("notify", channel=CHANNEL, payload=payload))  # noqa: B023
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
-                await self._clock.sleep(AGAIN_S)
+                await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)
             if self._waiting:
                 self._some.set()
@@ -103,7 +103,7 @@ class PostgresWake:
                 # as a reader: a write would be a commit, which would be heard of here again
                 await self._shell.read(_events_hint)
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
-                await self._clock.sleep(AGAIN_S)
+                await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)
 
     async def _listen(self) -> None:
@@ -116,7 +116,7 @@ class PostgresWake:
                 if not told:
                     _log.warning("wake_not_heard", error=f"{type(error).__name__}: {error}")
                 told = True
-            await self._clock.sleep(AGAIN_S)
+            await self._clock.sleep(RETRY_S)
 
     async def _hear(self) -> None:
         ended = asyncio.Event()
@@ -139,7 +139,7 @@ class PostgresWake:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), CHECK_S)
                 if not ended.is_set():
-                    empty = next(run("notify", channel=CHANNEL, payload=""))
+                    empty = next(query("notify", channel=CHANNEL, payload=""))
                     await asyncio.wait_for(execute(connection, empty), ANSWER_S)
         finally:
             connection.terminate()
@@ -147,4 +147,4 @@ class PostgresWake:
 
 def _events_hint() -> Unit[None]:
     if (yield from fan_out_due()):
-        yield from run("notify", channel=CHANNEL, payload=EVENTS)
+        yield from query("notify", channel=CHANNEL, payload=EVENTS)

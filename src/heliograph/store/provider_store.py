@@ -7,29 +7,29 @@ from collections.abc import Sequence
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.clock import Clock
-from heliograph.ports.provider_inbox import Delivery, NewDelivery
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.ports.provider_inbox import InboxItem, NewInboxItem
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 
 
 class StoredInbox:
     """Implements ports.inbox.Inbox."""
 
-    def __init__(self, shell: Shell, ids: JobIds) -> None:
+    def __init__(self, shell: Database, ids: JobIds) -> None:
         self._shell = shell
         self._ids = ids
 
-    async def keep_deliveries(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         rows = [
             (d.org_no, d.phone_no, self._ids.make(), d.received_at_us, d.payload.decode(errors="replace"))
             for d in deliveries
         ]
         await self._shell.write(lambda: _all("inbox_keep", rows))
 
-    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
         return await self._shell.read(lambda: _oldest(sorted(phones), limit))
 
-    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
         rows = sorted((d.org_no, d.phone_no, d.inbox_no) for d in deliveries)
         await self._shell.write(lambda: _all("inbox_drop", rows))
 
@@ -40,7 +40,7 @@ class StoredInbox:
 class StoredUploads:
     """Implements ports.uploads.Uploads."""
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Database, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
 
@@ -58,26 +58,26 @@ class StoredUploads:
 
 
 def _all(name: str, rows: Sequence[Sequence[object]]) -> Unit[None]:
-    yield from batch(name, rows)
+    yield from query_batch(name, rows)
 
 
-def _oldest(phones: Sequence[tuple[int, int]], limit: int) -> Unit[list[Delivery]]:
-    rows = yield from batch("inbox_oldest", phones, limit=limit)
-    return [Delivery(r["org_no"], r["phone_no"], r["inbox_no"], r["received_at"], r["payload"].encode()) for r in rows]
+def _oldest(phones: Sequence[tuple[int, int]], limit: int) -> Unit[list[InboxItem]]:
+    rows = yield from query_batch("inbox_oldest", phones, limit=limit)
+    return [InboxItem(r["org_no"], r["phone_no"], r["inbox_no"], r["received_at"], r["payload"].encode()) for r in rows]
 
 
 def _prune(before_us: int) -> Unit[None]:
-    yield from run("inbox_prune", before=before_us)
+    yield from query("inbox_prune", before=before_us)
 
 
 def _find(phone_no: int, sha256: str, mimetype: str, now_us: int) -> Unit[str | None]:
-    row = yield from one("upload_find", phone_no=phone_no, sha256=sha256, mimetype=mimetype, now=now_us)
+    row = yield from query_one("upload_find", phone_no=phone_no, sha256=sha256, mimetype=mimetype, now=now_us)
     return None if row is None else str(row["media_id"])
 
 
 def _keep(phone_no: int, sha256: str, mimetype: str, media_id: str, expires_at_us: int, now_us: int) -> Unit[None]:
-    yield from run("uploads_prune", phone_no=phone_no, now=now_us)
-    yield from run(
+    yield from query("uploads_prune", phone_no=phone_no, now=now_us)
+    yield from query(
         "upload_keep",
         phone_no=phone_no,
         sha256=sha256,
@@ -88,4 +88,4 @@ def _keep(phone_no: int, sha256: str, mimetype: str, media_id: str, expires_at_u
 
 
 def _forget(phone_no: int, sha256: str, mimetype: str) -> Unit[None]:
-    yield from run("upload_forget", phone_no=phone_no, sha256=sha256, mimetype=mimetype)
+    yield from query("upload_forget", phone_no=phone_no, sha256=sha256, mimetype=mimetype)

@@ -5,8 +5,8 @@ Promise: a replay keeps the delivery's id and bytes, and goes beside its stream:
 
 from functools import partial
 
-from heliograph.domain.webhooks.webhook import Attempt, Delivery, HookRow
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.domain.webhooks.webhook import Delivery, DeliveryAttempt, WebhookRow
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 from heliograph.store.webhooks.hooks import HookStore
 from heliograph.store.webhooks.sources import delivery_of
 
@@ -14,8 +14,8 @@ STEP = 500
 _TOP = 2**63 - 1
 
 
-def listed(hook: HookRow, state: str | None, below: int | None, limit: int) -> Unit[list[Delivery]]:
-    rows = yield from run(
+def list_deliveries(hook: WebhookRow, state: str | None, below: int | None, limit: int) -> Unit[list[Delivery]]:
+    rows = yield from query(
         "deliveries_listed",
         org_no=hook.org_no,
         hook_no=hook.hook_no,
@@ -26,30 +26,30 @@ def listed(hook: HookRow, state: str | None, below: int | None, limit: int) -> U
     return [delivery_of(row, row["org_id"]) for row in rows]
 
 
-def delivery(org_no: int, no: int) -> Unit[tuple[Delivery, str | None, list[Attempt]] | None]:
-    row = yield from one("delivery_by_no", org_no=org_no, no=no)
+def delivery(org_no: int, no: int) -> Unit[tuple[Delivery, str | None, list[DeliveryAttempt]] | None]:
+    row = yield from query_one("delivery_by_no", org_no=org_no, no=no)
     if row is None:
         return None
-    attempts = yield from run("attempts_of", org_no=org_no, no=no)
-    return delivery_of(row, row["org_id"]), row["body"], [Attempt(*each) for each in attempts]
+    attempts = yield from query("attempts_of", org_no=org_no, no=no)
+    return delivery_of(row, row["org_id"]), row["body"], [DeliveryAttempt(*each) for each in attempts]
 
 
 def replay(org_no: int, no: int) -> Unit[bool]:
-    row = yield from one("delivery_by_no", org_no=org_no, no=no)
+    row = yield from query_one("delivery_by_no", org_no=org_no, no=no)
     if row is None:
         return False
     if row["state"] == "pending":
-        hastened = yield from one("stream_hasten", org_no=org_no, endpoint_no=row["endpoint_no"], stream=f"#{no}")
+        hastened = yield from query_one("stream_hasten", org_no=org_no, endpoint_no=row["endpoint_no"], stream=f"#{no}")
         return hastened is not None
     return (yield from _again([(org_no, no, row["endpoint_no"])])) == 1
 
 
 def replay_step(
-    hook: HookRow, *, dead_only: bool, since_us: int, until_us: int, above: int
+    hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int, above: int
 ) -> Unit[tuple[int, int | None]]:
     """How many are to be tried again, and where to go on; None: that was all."""
     name = "replay_dead" if dead_only else "replay_range"
-    rows = yield from run(
+    rows = yield from query(
         name, org_no=hook.org_no, hook_no=hook.hook_no, since=since_us, until=until_us, above=above, limit=STEP
     )
     again = yield from _again([(row["org_no"], row["no"], row["endpoint_no"]) for row in rows])
@@ -58,21 +58,21 @@ def replay_step(
 
 def _again(deliveries: list[tuple[int, int, int]]) -> Unit[int]:
     rows = [(org_no, no, f"#{no}", endpoint_no) for org_no, no, endpoint_no in deliveries]
-    changed = yield from batch("deliveries_replay", rows)
+    changed = yield from query_batch("deliveries_replay", rows)
     org_no = deliveries[0][0] if deliveries else 0
-    yield from batch("streams_feed", sorted((org_no, row[1], f"#{row[0]}", row[0]) for row in changed))
+    yield from query_batch("streams_feed", sorted((org_no, row[1], f"#{row[0]}", row[0]) for row in changed))
     return len(changed)
 
 
-def add_test(hook: HookRow, body: str, now_us: int) -> Unit[Delivery]:
-    lock = yield from run("fanout_number", org_no=hook.org_no)
+def add_test(hook: WebhookRow, body: str, now_us: int) -> Unit[Delivery]:
+    lock = yield from query("fanout_number", org_no=hook.org_no)
     no = lock[0]["no"]
     row = (hook.org_no, no, hook.hook_no, hook.endpoint_no, f"#{no}", hook.event, "test", None, 0, None, None, 0, 0, 0)
-    yield from batch("deliveries_insert", [row], now=now_us)
-    found = yield from one("delivery_by_no", org_no=hook.org_no, no=no)
+    yield from query_batch("deliveries_insert", [row], now=now_us)
+    found = yield from query_one("delivery_by_no", org_no=hook.org_no, no=no)
     made = delivery_of(found, hook.org_id)
-    yield from batch("bodies_insert", [(hook.org_no, no, body.replace("{delivery_id}", made.delivery_id))])
-    yield from batch("streams_feed", [(hook.org_no, hook.endpoint_no, f"#{no}", no)])
+    yield from query_batch("bodies_insert", [(hook.org_no, no, body.replace("{delivery_id}", made.delivery_id))])
+    yield from query_batch("streams_feed", [(hook.org_no, hook.endpoint_no, f"#{no}", no)])
     return made
 
 
@@ -80,17 +80,17 @@ class WebhookStore(HookStore):
     """ports.hooks.Hooks."""
 
     async def deliveries(
-        self, hook: HookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
+        self, hook: WebhookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
     ) -> list[Delivery]:
-        return await self._shell.read(lambda: listed(hook, state, below, limit))
+        return await self._shell.read(lambda: list_deliveries(hook, state, below, limit))
 
-    async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[Attempt]] | None:
+    async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[DeliveryAttempt]] | None:
         return await self._shell.read(lambda: delivery(org_no, no))
 
     async def replay(self, org_no: int, no: int) -> bool:
         return await self._shell.write(lambda: replay(org_no, no))
 
-    async def replay_many(self, hook: HookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
+    async def replay_many(self, hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
         again, above = 0, 0
         while True:
             step = partial(replay_step, hook, dead_only=dead_only, since_us=since_us, until_us=until_us, above=above)
@@ -100,6 +100,6 @@ class WebhookStore(HookStore):
                 return again
             above = on
 
-    async def add_test(self, hook: HookRow, body: str) -> Delivery:
+    async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: add_test(hook, body, now_us))

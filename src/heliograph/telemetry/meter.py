@@ -23,7 +23,7 @@ _SHORT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 _BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-class Spread:
+class Histogram:
     """A histogram without locks: one writer thread."""
 
     __slots__ = ("bounds", "counts", "total")
@@ -43,7 +43,7 @@ class Spread:
         return HistogramMetricFamily(name, about, buckets=buckets, sum_value=self.total)
 
 
-class Tally(dict[tuple[str, ...], int]):
+class LabelledCounter(dict[tuple[str, ...], int]):
     """Counts by label values, bounded."""
 
     def add(self, labels: tuple[str, ...], count: int = 1) -> None:
@@ -66,16 +66,16 @@ class Meters:
         self._writes: Callable[[], bool] = lambda: True
         self._accepted = 0
         self._receipts = 0
-        self._accept_s = Spread(_SHORT_S)
-        self._wait_s = Spread(_LATENCY_S)
-        self._attempt_s = Spread(_LATENCY_S)
-        self._commit_s = Spread(_SHORT_S)
-        self._commit_units = Spread(_BATCH)
-        self._delivery_s = Spread(_LATENCY_S)
-        self._answers = Tally()
-        self._outcomes = Tally()
-        self._deliveries = Tally()
-        self._leases = Tally()
+        self._accept_s = Histogram(_SHORT_S)
+        self._wait_s = Histogram(_LATENCY_S)
+        self._attempt_s = Histogram(_LATENCY_S)
+        self._commit_s = Histogram(_SHORT_S)
+        self._commit_units = Histogram(_BATCH)
+        self._delivery_s = Histogram(_LATENCY_S)
+        self._answers = LabelledCounter()
+        self._outcomes = LabelledCounter()
+        self._deliveries = LabelledCounter()
+        self._leases = LabelledCounter()
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)

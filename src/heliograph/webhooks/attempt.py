@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from heliograph.domain.webhooks.retry_policy import Outcome, outcome_of_status, parse_retry_after
-from heliograph.ports.fetch import Answer, Fetched, Forbidden, NoAnswer
+from heliograph.domain.webhooks.retry_policy import DeliveryOutcome, outcome_of_status, parse_retry_after
+from heliograph.ports.fetch import Fetched, FetchResponse, Forbidden, NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptResult:
     """`outcome`: a domain.delivery.Outcome or a ports.fetch.Failure. `status` 0: no answer."""
 
     outcome: str
@@ -20,44 +20,44 @@ class Attempt:
 
     @property
     def delivered(self) -> bool:
-        return self.outcome == Outcome.DELIVERED
+        return self.outcome == DeliveryOutcome.DELIVERED
 
     @property
     def gone(self) -> bool:
-        return self.outcome == Outcome.GONE
+        return self.outcome == DeliveryOutcome.GONE
 
 
-def attempt_of(fetched: Fetched, *, now_us: int) -> Attempt:
+def attempt_of(fetched: Fetched, *, now_us: int) -> AttemptResult:
     match fetched:
-        case Answer():
+        case FetchResponse():
             outcome = outcome_of_status(fetched.status)
-            return Attempt(
+            return AttemptResult(
                 outcome,
                 fetched.status,
                 _words(outcome, fetched),
                 fetched.took_ms,
                 fetched.body,
-                _asked_wait(fetched, now_us) if outcome is not Outcome.DELIVERED else None,
+                _asked_wait(fetched, now_us) if outcome is not DeliveryOutcome.DELIVERED else None,
             )
         case NoAnswer():
-            return Attempt(fetched.code, 0, fetched.detail, fetched.took_ms)
+            return AttemptResult(fetched.code, 0, fetched.detail, fetched.took_ms)
         case Forbidden():
-            return Attempt(Outcome.FORBIDDEN, 0, fetched.detail, 0)
+            return AttemptResult(DeliveryOutcome.FORBIDDEN, 0, fetched.detail, 0)
         case _:
             assert_never(fetched)
 
 
-def _asked_wait(answer: Answer, now_us: int) -> float | None:
+def _asked_wait(answer: FetchResponse, now_us: int) -> float | None:
     return parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now_us=now_us)
 
 
-def _words(outcome: Outcome, answer: Answer) -> str:
-    if outcome is Outcome.DELIVERED:
+def _words(outcome: DeliveryOutcome, answer: FetchResponse) -> str:
+    if outcome is DeliveryOutcome.DELIVERED:
         return f"Answered {answer.status}."
-    if outcome is Outcome.REDIRECTED:
+    if outcome is DeliveryOutcome.REDIRECTED:
         # a header's bytes may be anything; what is kept must be text
         where = answer.headers.get("location", "nowhere")[:200].encode("ascii", "replace").decode()
         return f"Answered {answer.status} to {where}: redirects are not followed, set the new URL on the webhook."
-    if outcome is Outcome.GONE:
+    if outcome is DeliveryOutcome.GONE:
         return "Answered 410: the receiver wants no more, the webhook is disabled."
     return f"Answered {answer.status}."

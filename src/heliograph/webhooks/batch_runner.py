@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, KEEP_BYTES, PARK_AFTER_TRIES, wait_s
-from heliograph.domain.webhooks.webhook import Attempt, Delivery
+from heliograph.domain.webhooks.webhook import Delivery, DeliveryAttempt
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
 from heliograph.ports.meter import Meter
-from heliograph.ports.webhook_store import Claimed, Done, Finished, Run
+from heliograph.ports.webhook_store import BatchResult, ClaimedDelivery, DeliveryBatch, DeliveryResult
 from heliograph.webhooks import attempt
 from heliograph.webhooks.attempt import attempt_of
 from heliograph.webhooks.envelope import Envelopes
@@ -45,15 +45,15 @@ class Runner:
         """No further post begins."""
         self._stopped = True
 
-    async def deliver(self, run: Run, keys: SigningKeys) -> Finished:
-        done: list[Done] = []
+    async def deliver(self, run: DeliveryBatch, keys: SigningKeys) -> BatchResult:
+        done: list[DeliveryResult] = []
         delivered, failed, gone = 0, 0, False
         for item in run.items:
             if self._stopped or not self._alive():
                 break
             body = self._body(item) if item.wanted else None
             if body is None:
-                done.append(Done(item.delivery, "cancelled", None))
+                done.append(DeliveryResult(item.delivery, "cancelled", None))
                 continue
             tried = await self._post(item, body, keys)
             ended = self._judge(run, item, tried, body)
@@ -66,14 +66,14 @@ class Runner:
                 continue
             failed, gone = 1, tried.gone
             break
-        return Finished(run, tuple(done), delivered, failed, gone)
+        return BatchResult(run, tuple(done), delivered, failed, gone)
 
-    def _body(self, item: Claimed) -> bytes | None:
+    def _body(self, item: ClaimedDelivery) -> bytes | None:
         if item.body is not None:
             return item.body.encode()
         return self._envelopes.render(item.delivery, item.story)
 
-    async def _post(self, item: Claimed, body: bytes, keys: SigningKeys) -> attempt.Attempt:
+    async def _post(self, item: ClaimedDelivery, body: bytes, keys: SigningKeys) -> attempt.AttemptResult:
         headers = signature_headers(keys, body, delivery_id=item.delivery.delivery_id, now_us=self._clock.now_us())
         fetched = await self._fetch.post(
             item.url,
@@ -84,9 +84,11 @@ class Runner:
         )
         return attempt_of(fetched, now_us=self._clock.now_us())
 
-    def _judge(self, run: Run, item: Claimed, tried: attempt.Attempt, body: bytes) -> Done:
+    def _judge(
+        self, run: DeliveryBatch, item: ClaimedDelivery, tried: attempt.AttemptResult, body: bytes
+    ) -> DeliveryResult:
         was = item.delivery
-        kept = Attempt(
+        kept = DeliveryAttempt(
             attempt=was.attempts + 1,
             at_us=self._clock.now_us() - tried.took_ms * 1000,
             took_ms=tried.took_ms,
@@ -96,19 +98,19 @@ class Runner:
             answer=tried.answer.decode("utf-8", "replace").replace("\0", "\ufffd"),
         )
         if tried.delivered:
-            return Done(was, "delivered", kept)
+            return DeliveryResult(was, "delivered", kept)
         first_body = body.decode() if item.body is None else None
         wait = self._wait(was, tried)
         if wait is None:
-            return Done(was, "dead", kept, first_body)
+            return DeliveryResult(was, "dead", kept, first_body)
         park = was.tries + 1 >= PARK_AFTER_TRIES and not run.parked
-        return Done(was, "pending", kept, first_body, wait, park)
+        return DeliveryResult(was, "pending", kept, first_body, wait, park)
 
-    def _wait(self, was: Delivery, tried: attempt.Attempt) -> float | None:
+    def _wait(self, was: Delivery, tried: attempt.AttemptResult) -> float | None:
         return wait_s(was.tries + 1, self._schedule, jitter=self._jitter(), retry_after_s=tried.retry_after_s)
 
 
-def _named(item: Claimed, tried: attempt.Attempt) -> dict[str, object]:
+def _named(item: ClaimedDelivery, tried: attempt.AttemptResult) -> dict[str, object]:
     """For the log: no body, and of the URL the host, because a path may hold a secret."""
     return {
         "delivery": item.delivery.delivery_id,

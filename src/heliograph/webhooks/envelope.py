@@ -25,7 +25,7 @@ from heliograph.domain.webhooks.events import (
     PHONE_DISCONNECTED,
     REACTION_CREATED,
 )
-from heliograph.domain.webhooks.webhook import Delivery, HookRow, Story
+from heliograph.domain.webhooks.webhook import Delivery, EventSource, WebhookRow
 from heliograph.webhooks.js_json import encode_body
 
 _CACHED = 2048
@@ -55,7 +55,7 @@ class Envelopes:
         self._data: dict[tuple[int, int, int, int], tuple[msgspec.Raw, str, str]] = {}
         self._encoder = msgspec.json.Encoder()
 
-    def render(self, delivery: Delivery, story: Story) -> bytes | None:
+    def render(self, delivery: Delivery, story: EventSource) -> bytes | None:
         """None: what it should tell of is gone."""
         if story.job is not None and story.change is not None and story.phone is not None:
             return self._of_message(delivery, story.job, story.change, story.phone)
@@ -152,7 +152,7 @@ def _phone_then(phone: PhoneRow, name: str, detail: str, at_us: int) -> object:
     return msgspec.to_builtins(phone_object(then))
 
 
-def sample_body(hook: HookRow, *, now_us: int) -> str:
+def sample_body(hook: WebhookRow, *, now_us: int) -> str:
     """What a test sends: the hook's own event, with sample data. `{delivery_id}` is filled in by the store."""
     data = {
         "test": True,

@@ -14,18 +14,18 @@ import uvicorn
 
 from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, Outgoing, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content
 from heliograph.domain.pacing.next_start import PRESETS
-from heliograph.ports.meter import Unmetered
-from heliograph.providers.cloud import CloudDoor, CloudProvider, read_delivery
+from heliograph.ports.meter import NoMetrics
+from heliograph.providers.cloud import CloudProvider, CloudWebhookReceiver, read_delivery
 from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.sender.sender import Sender, SenderDeps
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
@@ -155,7 +155,7 @@ async def gateway(
         if graph is None:
             graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
         ids = JobIds(CLOCK.now_us)
-        shell = SqliteShell(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
+        shell = SqliteDatabase(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
         await shell.open()
         stack.push_async_callback(shell.close)
         store, vault = Store(shell, CLOCK, ids), Vault("a key for the test of the gateway")
@@ -172,14 +172,14 @@ async def gateway(
             opened: dict[str, object] = msgspec.json.decode(vault.open(row.config, about=row.phone_id))
             return opened
 
-        async def prepare(job: Outgoing) -> tuple[Content, Path | None]:
+        async def prepare(job: OutgoingJob) -> tuple[Content, Path | None]:
             return job.content, None
 
         sender = Sender(
             SenderDeps(
                 store=store,
                 clock=CLOCK,
-                meter=Unmetered(),
+                meter=NoMetrics(),
                 chance=random.Random(1),
                 limits=limits or Limits(retry_base_s=0.05, ack_timeout_s=2.0),
                 lease_s=30.0,
@@ -204,7 +204,7 @@ async def gateway(
             clock=CLOCK,
             log=lambda event, **more: logged.append((event, more)),
         )
-        door = CloudDoor(store, inbox, vault, CLOCK)
+        door = CloudWebhookReceiver(store, inbox, vault, CLOCK)
         url = await stack.enter_async_context(served(cloud_webhook(door, stored=service.wake)))
         await graph.call_back(url + CLOUD_WEBHOOK)
         org = await store.create_org("test")

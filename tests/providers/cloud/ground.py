@@ -11,13 +11,13 @@ from aiohttp import web
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
-from heliograph.ports.provider_inbox import NewDelivery
+from heliograph.ports.provider_inbox import NewInboxItem
 from heliograph.providers.cloud import CloudProvider, read_delivery
 from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.providers.cloud.webhook_payload import signed
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
-from heliograph.store.database.sqlite import SqliteShell
+from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.provider_store import StoredInbox
 from tests.providers.cloud.world import Uploads, cloud_phone
 from tests.providers.ground import Ground, MachineClock, Notes, until
@@ -67,7 +67,7 @@ class _Switch:
 @asynccontextmanager
 async def cloud_api(folder: Path) -> AsyncIterator[Ground]:
     async with AsyncExitStack() as stack:
-        shell = SqliteShell(str(folder / "inbox.db"), lambda seconds, units: None, CLOCK.monotonic)
+        shell = SqliteDatabase(str(folder / "inbox.db"), lambda seconds, units: None, CLOCK.monotonic)
         await shell.open()
         stack.push_async_callback(shell.close)
         inbox = StoredInbox(shell, JobIds(CLOCK.now_us))
@@ -89,7 +89,7 @@ async def cloud_api(folder: Path) -> AsyncIterator[Ground]:
             raw = await request.read()
             if not signed(raw, request.headers["X-Hub-Signature-256"], "graph-test-app-secret"):
                 return web.Response(status=403)
-            await inbox.keep_deliveries([NewDelivery(1, phone.phone_no, CLOCK.now_us(), raw)])
+            await inbox.keep_deliveries([NewInboxItem(1, phone.phone_no, CLOCK.now_us(), raw)])
             service.wake()
             return web.Response()
 

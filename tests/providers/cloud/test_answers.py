@@ -16,50 +16,56 @@ from heliograph.domain.jobs.outcome import (
     Throttled,
     Unknown,
 )
-from heliograph.providers.cloud.error_codes import TABLE, Means
-from heliograph.providers.cloud.responses import Answer, named_wait_s, outcome_of
+from heliograph.providers.cloud.error_codes import ERROR_RULES, ErrorAction
+from heliograph.providers.cloud.responses import GraphAnswer, named_wait_s, outcome_of
 
 _CLASS = {
-    Means.RETRY: NotSent,
-    Means.RETRY_MEDIA: Rejected,
-    Means.REJECT: Rejected,
-    Means.WAIT_CHAT: Throttled,
-    Means.WAIT_PHONE: Throttled,
-    Means.WAIT_APP: Throttled,
-    Means.RESTRICTED: SessionDown,
-    Means.UNAUTHORIZED: SessionDown,
+    ErrorAction.RETRY: NotSent,
+    ErrorAction.RETRY_MEDIA: Rejected,
+    ErrorAction.REJECT: Rejected,
+    ErrorAction.WAIT_CHAT: Throttled,
+    ErrorAction.WAIT_PHONE: Throttled,
+    ErrorAction.WAIT_APP: Throttled,
+    ErrorAction.RESTRICTED: SessionDown,
+    ErrorAction.UNAUTHORIZED: SessionDown,
 }
 
 
-def refusal(code: int, *, status: int = 400, subcode: int | None = None, **headers: str) -> Answer:
+def refusal(code: int, *, status: int = 400, subcode: int | None = None, **headers: str) -> GraphAnswer:
     error = {"message": "said", "type": "OAuthException", "code": code, "error_data": {"details": "why"}}
     if subcode is not None:
         error["error_subcode"] = subcode
-    return Answer(status, {k.replace("_", "-"): v for k, v in headers.items()}, json.dumps({"error": error}).encode())
+    return GraphAnswer(
+        status, {k.replace("_", "-"): v for k, v in headers.items()}, json.dumps({"error": error}).encode()
+    )
 
 
-@pytest.mark.parametrize("code", sorted(TABLE))
+@pytest.mark.parametrize("code", sorted(ERROR_RULES))
 def test_every_known_code_becomes_the_outcome_of_its_row_with_words_and_the_code(code: int) -> None:
     found = outcome_of(refusal(code))
-    assert isinstance(found, _CLASS[TABLE[code].means])
+    assert isinstance(found, _CLASS[ERROR_RULES[code].means])
     assert not isinstance(found, Accepted)
-    assert found.code == TABLE[code].code
-    assert str(code) in found.detail and "why" in found.detail and TABLE[code].text in found.detail
+    assert found.code == ERROR_RULES[code].code
+    assert str(code) in found.detail and "why" in found.detail and ERROR_RULES[code].text in found.detail
 
 
 @pytest.mark.parametrize(
     "codes",
     [
-        {Means.WAIT_PHONE: {130429, 80007, 131057}, Means.WAIT_APP: {4}, Means.WAIT_CHAT: {131056, 132069}},
-        {Means.RETRY: {1, 2, 131000, 131016, 133004, 135000}},
-        {Means.UNAUTHORIZED: {0, 3, 10, 33, 190, 131005, *range(200, 300)}},
-        {Means.RESTRICTED: {368, 131031, 131037, 131042, 131044, 131045, 131048, 131064, 133010}},
-        {Means.RETRY_MEDIA: {100, 131009, 131052, 131053}},
+        {
+            ErrorAction.WAIT_PHONE: {130429, 80007, 131057},
+            ErrorAction.WAIT_APP: {4},
+            ErrorAction.WAIT_CHAT: {131056, 132069},
+        },
+        {ErrorAction.RETRY: {1, 2, 131000, 131016, 133004, 135000}},
+        {ErrorAction.UNAUTHORIZED: {0, 3, 10, 33, 190, 131005, *range(200, 300)}},
+        {ErrorAction.RESTRICTED: {368, 131031, 131037, 131042, 131044, 131045, 131048, 131064, 133010}},
+        {ErrorAction.RETRY_MEDIA: {100, 131009, 131052, 131053}},
     ],
 )
-def test_the_table_classifies_as_meta_documents(codes: dict[Means, set[int]]) -> None:
+def test_the_table_classifies_as_meta_documents(codes: dict[ErrorAction, set[int]]) -> None:
     for means, expected in codes.items():
-        assert {code for code, row in TABLE.items() if row.means is means} == expected
+        assert {code for code, row in ERROR_RULES.items() if row.means is means} == expected
 
 
 def test_code_100_speaks_of_the_message_but_with_subcode_33_of_the_phone() -> None:
@@ -80,12 +86,12 @@ def test_a_gateway_between_never_proves_that_nothing_was_sent(status: int) -> No
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599, 408])
 def test_a_failure_that_is_not_in_json_may_have_been_sent(status: int) -> None:
-    assert isinstance(outcome_of(Answer(status, {}, b"<html>oops</html>")), Unknown)
+    assert isinstance(outcome_of(GraphAnswer(status, {}, b"<html>oops</html>")), Unknown)
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 407])
 def test_an_answer_of_another_host_stops_the_phone_and_loses_nothing(status: int) -> None:
-    found = outcome_of(Answer(status, {}, b"<html>login here</html>"))
+    found = outcome_of(GraphAnswer(status, {}, b"<html>login here</html>"))
     assert isinstance(found, SessionDown) and found.code == "bad_answer" and "base_url" in found.detail
 
 
@@ -94,14 +100,14 @@ def test_an_answer_of_another_host_stops_the_phone_and_loses_nothing(status: int
     [b"", b"null", b"[]", b"{}", b'{"messages":[]}', b'{"messages":[{}]}', b'{"messages":[{"id":7}]}', b"\xff", b"{"],
 )
 def test_a_success_that_cannot_be_read_may_have_been_sent(body: bytes) -> None:
-    assert isinstance(outcome_of(Answer(200, {}, body)), Unknown)
+    assert isinstance(outcome_of(GraphAnswer(200, {}, body)), Unknown)
 
 
 def test_a_success_gives_the_id_of_whatsapp() -> None:
     body = (
         b'{"messaging_product":"whatsapp","messages":[{"id":"wamid.x","message_status":"held_for_quality_assessment"}]}'
     )
-    assert outcome_of(Answer(200, {}, body)) == Accepted("wamid.x")
+    assert outcome_of(GraphAnswer(200, {}, body)) == Accepted("wamid.x")
 
 
 def test_retry_after_and_the_usage_header_name_the_wait() -> None:
@@ -124,7 +130,7 @@ def test_the_pair_limit_waits_four_to_the_power_of_the_refusals_before() -> None
 
 @given(st.integers(100, 599), st.binary(max_size=200), st.dictionaries(st.just("retry-after"), st.text(max_size=9)))
 def test_no_answer_whatever_raises(status: int, body: bytes, headers: dict[str, str]) -> None:
-    assert isinstance(outcome_of(Answer(status, headers, body)), Outcome)
+    assert isinstance(outcome_of(GraphAnswer(status, headers, body)), Outcome)
 
 
 _JSON = st.recursive(
@@ -140,6 +146,6 @@ def test_no_json_whatever_raises_and_only_an_id_is_a_success(
 ) -> None:
     if isinstance(body.get("error"), dict):
         body["error"] = {"code": code, "error_data": code, "message": code}
-    found = outcome_of(Answer(status, {}, json.dumps(body).encode()))
+    found = outcome_of(GraphAnswer(status, {}, json.dumps(body).encode()))
     if isinstance(found, Accepted):
         assert 200 <= status < 300 and found.provider_message_id

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.provider import Phone
-from heliograph.ports.provider_inbox import Answer, Delivery, NewDelivery
-from heliograph.providers.cloud import CloudDoor, read_delivery
+from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ReceiveStatus
+from heliograph.providers.cloud import CloudWebhookReceiver, read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
 from heliograph.vault import Vault
 from tests.providers.cloud.webhooks import (
@@ -124,15 +124,15 @@ class Kept:
     """What the door stored."""
 
     def __init__(self) -> None:
-        self.rows: list[NewDelivery] = []
+        self.rows: list[NewInboxItem] = []
 
-    async def keep_deliveries(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         self.rows.extend(deliveries)
 
-    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[Delivery]:
+    async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
         raise AssertionError("the door only stores")
 
-    async def drop_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
         raise AssertionError("the door only stores")
 
     async def prune_deliveries(self, before_us: int) -> None:
@@ -155,9 +155,9 @@ class Phones:
         return self.rows
 
 
-def door(*rows: PhoneRow, vault: Vault) -> tuple[CloudDoor, Kept]:
+def door(*rows: PhoneRow, vault: Vault) -> tuple[CloudWebhookReceiver, Kept]:
     kept = Kept()
-    return CloudDoor(Phones(*rows), kept, vault, CLOCK), kept
+    return CloudWebhookReceiver(Phones(*rows), kept, vault, CLOCK), kept
 
 
 VAULT = Vault("a key of the test, long enough")
@@ -167,7 +167,7 @@ async def test_a_signed_webhook_is_stored_as_it_came_before_it_is_confirmed() ->
     taker, kept = door(row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
     verdict = await taker.receive(body, signed(body))
-    assert verdict.answer is Answer.STORED and verdict.phone_nos == (1,)
+    assert verdict.answer is ReceiveStatus.STORED and verdict.phone_nos == (1,)
     assert [(r.org_no, r.phone_no, r.payload) for r in kept.rows] == [(1, 1, body)]
 
 
@@ -192,9 +192,9 @@ async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
             case _:  # another message under an old signature
                 altered = bytearray(raw(change({"statuses": [status("failed", wamid=f"wamid.{n}")]})))
         answers.append((await taker.receive(bytes(altered), signature)).answer)
-    assert Answer.STORED not in answers
+    assert ReceiveStatus.STORED not in answers
     assert kept.rows == []
-    assert {Answer.FORGED} <= set(answers) <= {Answer.FORGED, Answer.MALFORMED}
+    assert {ReceiveStatus.FORGED} <= set(answers) <= {ReceiveStatus.FORGED, ReceiveStatus.MALFORMED}
 
 
 async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothing_for_ours() -> None:
@@ -212,14 +212,14 @@ async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothin
 async def test_a_malformed_webhook_is_refused_in_words(body: bytes) -> None:
     taker, kept = door(row(OURS, VAULT), vault=VAULT)
     verdict = await taker.receive(body, signed(body))
-    assert verdict.answer is Answer.MALFORMED and verdict.detail
+    assert verdict.answer is ReceiveStatus.MALFORMED and verdict.detail
     assert kept.rows == []
 
 
 async def test_a_webhook_for_a_phone_nobody_knows_is_refused() -> None:
     taker, kept = door(row(OURS, VAULT), vault=VAULT)
     body = raw(change({"statuses": [status("sent")]}, phone="999999999999999"))
-    assert (await taker.receive(body, signed(body))).answer is Answer.FORGED
+    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert kept.rows == []
 
 
@@ -236,7 +236,7 @@ async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() ->
     other = cloud_phone("http://127.0.0.1:1", phone_no=3, phone_number_id="300000000000003")
     taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
-    assert (await taker.receive(body, signed(body))).answer is Answer.STORED
+    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
 
 
 class HandClock:
@@ -266,15 +266,15 @@ async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_
             reads += 1
             return await phones.phones(org_no)
 
-    taker = CloudDoor(Counted(), kept, VAULT, clock)
+    taker = CloudWebhookReceiver(Counted(), kept, VAULT, clock)
     body = raw(SHAPES["text"][0])
     for _ in range(100):
-        assert (await taker.receive(body, signed(body))).answer is Answer.FORGED
+        assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert reads == 1
     phones.rows.append(row(OURS, VAULT))
     clock.now_s += 1.1
-    assert (await taker.receive(body, signed(body))).answer is Answer.STORED
+    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
     phones.rows[0] = row(OURS, VAULT, app_secret="another-app-secret")
     clock.now_s += 1.1
-    assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is Answer.STORED
-    assert (await taker.receive(body, signed(body))).answer is Answer.FORGED
+    assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
+    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED

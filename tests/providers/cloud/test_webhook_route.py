@@ -7,7 +7,7 @@ import pytest
 
 from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, MAX_WEBHOOK_BYTES, cloud_webhook
 from heliograph.domain.errors import Unavailable
-from heliograph.ports.provider_inbox import Verdict
+from heliograph.ports.provider_inbox import ReceiveResult
 from heliograph.vault import Vault
 from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
 from tests.providers.cloud.webhooks import SHAPES, raw, signed
@@ -82,7 +82,7 @@ async def test_a_store_that_is_away_makes_meta_come_again() -> None:
         async def challenge(self, mode: str, token: str, challenge: str) -> str | None:
             raise Unavailable("The database is away.")
 
-        async def receive(self, raw: bytes, signature: str) -> Verdict:
+        async def receive(self, raw: bytes, signature: str) -> ReceiveResult:
             raise Unavailable("The database is away.")
 
     transport = httpx.ASGITransport(cloud_webhook(Away(), stored=lambda phone_nos: None))

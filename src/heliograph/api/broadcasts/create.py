@@ -12,30 +12,30 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
-from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, listed, slowly
+from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, recipients_in_body, slowly
 from heliograph.api.http.actor import steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, PhoneUse, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.messages.send import check_kind, check_recipient, prepared
 from heliograph.api.messages.send_body import (
     ExpiresAt,
     MediaBody,
     PollBody,
-    Priority,
+    PriorityName,
     SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
 )
-from heliograph.api.messages.send_options import By, expiry_of, lane_of, performer
+from heliograph.api.messages.send_options import By, expiry_of, parse_priority, performer
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.jobs.job import Idempotency, PhoneRow
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import MAX_TEXT
-from heliograph.domain.messages.template import Check, fill
+from heliograph.domain.messages.template import TemplateCheck, fill
 from heliograph.domain.timestamps import iso, parse_future
 
 MAX_DELAY_S = 86_400.0
@@ -84,7 +84,7 @@ class BroadcastBody(msgspec.Struct):
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
     variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
-    priority: Priority = None
+    priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
     by: By = None
@@ -110,7 +110,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @route(
     "POST", "/message/broadcast",
-    summary="Send one message to many chats", tag="Broadcasts", phone=PhoneUse.REQUIRED, body=BroadcastBody,
+    summary="Send one message to many chats", tag="Broadcasts", phone=PhoneHeader.REQUIRED, body=BroadcastBody,
     answer=BroadcastAnswer, errors=(404, 409, 415), idempotent=True,
     description="Up to 100,000 chats in one call. A 200 means that the whole list is on disk. Single messages of the"
     " phone pass a broadcast; who asked not to be written to is left out.",
@@ -120,7 +120,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     },
     example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
 )  # fmt: skip
-async def broadcast(call: Call) -> Answer | BroadcastAnswer:
+async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     steering, phone = steering_of(call), call.the_phone
     # in a thread and by steps: a list of the largest size takes seconds, in which others are served
     body, keyed = await slowly(_opened(call), call.deps.clock)
@@ -130,7 +130,7 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     scheduled_us = None
     if body.scheduled_at is not None:
         scheduled_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
-    lane, by = lane_of(body.priority, Lane.BULK), performer(body.by)
+    lane, by = parse_priority(body.priority, Priority.BULK), performer(body.by)
     expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
@@ -160,7 +160,7 @@ async def broadcast(call: Call) -> Answer | BroadcastAnswer:
     call.deps.wake.phones((phone.phone_no,))
     answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
     headers = headers_if(replayed)
-    return Answer(msgspec.json.encode(answer), headers=headers)
+    return RawResponse(msgspec.json.encode(answer), headers=headers)
 
 
 def _as_send(body: BroadcastBody) -> SendBody:
@@ -174,7 +174,7 @@ def _as_send(body: BroadcastBody) -> SendBody:
     )
 
 
-def _opened(call: Call) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
+def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
     body = call.decoded(BroadcastBody)
     yield
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.the_phone.phone_id, body=call.body)
@@ -183,14 +183,14 @@ def _opened(call: Call) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
 
 def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
     """Checked, each once; every variable is there for every one of them."""
-    check = Check(body.message or "", most=MAX_TEXT)
+    check = TemplateCheck(body.message or "", most=MAX_TEXT)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
         check_recipient(phone, chat_id)
         check.see(chat_id, values)
 
     if body.csv is None:
-        wanted = yield from listed(body.chat_ids, body.variables, see)
+        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see)
     elif not (is_null(body.chat_ids) and is_null(body.variables)):
         raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
@@ -199,7 +199,7 @@ def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
     return wanted
 
 
-async def _dry_run(call: Call, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
+async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
     phone = call.the_phone
     provider = call.deps.provider(phone.provider)
     forecast = await steering_of(call).forecast(

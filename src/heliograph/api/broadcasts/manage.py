@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.actor import ByBody, Retried, actor_of, page, refused, steering_of
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import PhoneUse, Query, route
-from heliograph.domain.broadcasts.broadcast import BroadcastRow, Refused
+from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, page, steering_of
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, QueryParameter, route
+from heliograph.domain.broadcasts.broadcast import BroadcastRow, WrongState
 from heliograph.domain.contract.broadcasts import BroadcastObject, broadcast_object
 from heliograph.domain.errors import NotFound, invalid
 from heliograph.domain.jobs.ids import JobId, parse_job_id
@@ -17,9 +17,9 @@ from heliograph.domain.jobs.ids import JobId, parse_job_id
 @route(
     "GET", "/queue/broadcast",
     summary="How far a broadcast has come", tag="Broadcasts", answer=BroadcastObject, errors=(404,),
-    query=(Query("broadcast_id", "Which one"),), description="From counters: the same time for any size.",
+    query=(QueryParameter("broadcast_id", "Which one"),), description="From counters: the same time for any size.",
 )  # fmt: skip
-async def status(call: Call) -> BroadcastObject:
+async def status(call: ApiRequest) -> BroadcastObject:
     name = call.text("broadcast_id")
     if name is None:
         raise invalid("broadcast_id", "broadcast_id is missing")
@@ -30,7 +30,7 @@ async def status(call: Call) -> BroadcastObject:
     "GET", "/message/broadcast/{broadcast_id:str}",
     summary="A broadcast", tag="Broadcasts", answer=BroadcastObject, errors=(404,),
 )  # fmt: skip
-async def one(call: Call) -> BroadcastObject:
+async def get_broadcast(call: ApiRequest) -> BroadcastObject:
     return await _object(call, call.path["broadcast_id"])
 
 
@@ -41,10 +41,10 @@ class BroadcastList(msgspec.Struct, frozen=True):
 
 @route(
     "GET", "/message/broadcast",
-    summary="Broadcasts, newest first", tag="Broadcasts", phone=PhoneUse.OPTIONAL, answer=BroadcastList,
-    query=(Query("limit", "How many", "integer", 1, 500), Query("offset", "How many to leave out", "integer", 0)),
+    summary="Broadcasts, newest first", tag="Broadcasts", phone=PhoneHeader.OPTIONAL, answer=BroadcastList,
+    query=(QueryParameter("limit", "How many", "integer", 1, 500), QueryParameter("offset", "How many to leave out", "integer", 0)),
 )  # fmt: skip
-async def listed(call: Call) -> BroadcastList:
+async def list_broadcasts(call: ApiRequest) -> BroadcastList:
     limit, offset = page(call, 100, 500)
     rows = await steering_of(call).broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
     found = [await _shown(call, row) for row in rows]
@@ -60,14 +60,14 @@ _ACT: dict[str, Any] = {
     "POST", "/message/broadcast/{broadcast_id:str}/pause", summary="Pause a broadcast", **_ACT,
     description="Nothing of it is started after the answer; what is being sent ends.",
 )  # fmt: skip
-async def pause(call: Call) -> BroadcastObject:
+async def pause(call: ApiRequest) -> BroadcastObject:
     actor = actor_of(call.decoded(ByBody))
     number = _number(call.path["broadcast_id"])
     return await _done(call, await steering_of(call).pause_broadcast(call.org_no, number, actor))
 
 
 @route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACT)
-async def resume(call: Call) -> BroadcastObject:
+async def resume(call: ApiRequest) -> BroadcastObject:
     actor = actor_of(call.decoded(ByBody))
     number = _number(call.path["broadcast_id"])
     return await _done(call, await steering_of(call).resume_broadcast(call.org_no, number, actor))
@@ -77,7 +77,7 @@ async def resume(call: Call) -> BroadcastObject:
     "POST", "/message/broadcast/{broadcast_id:str}/cancel", summary="Stop a broadcast for good", **_ACT,
     description="What has not started is not sent.",
 )  # fmt: skip
-async def cancel(call: Call) -> BroadcastObject:
+async def cancel(call: ApiRequest) -> BroadcastObject:
     actor = actor_of(call.decoded(ByBody))
     number = _number(call.path["broadcast_id"])
     return await _done(call, await steering_of(call).cancel_broadcast(call.org_no, number, actor))
@@ -87,7 +87,7 @@ async def cancel(call: Call) -> BroadcastObject:
     "POST", "/message/broadcast/{broadcast_id:str}/retry", summary="Send its failed messages again",
     tag="Broadcasts", body=ByBody, answer=Retried, errors=(404, 409),
 )  # fmt: skip
-async def retry(call: Call) -> Retried:
+async def retry(call: ApiRequest) -> Retried:
     actor = actor_of(call.decoded(ByBody))
     number = _number(call.path["broadcast_id"])
     steering = steering_of(call)
@@ -95,18 +95,18 @@ async def retry(call: Call) -> Retried:
     if row is None:
         raise unknown_broadcast()
     if row.state == "cancelled":
-        raise refused("broadcast", Refused(row.state))
+        raise conflict_for_state("broadcast", WrongState(row.state))
     moved = await steering.retry_broadcast(call.org_no, number, actor)
     if moved:
         call.deps.wake.phones((row.phone_no,))
     return Retried(moved or 0)
 
 
-async def _done(call: Call, done: BroadcastRow | Refused | None) -> BroadcastObject:
+async def _done(call: ApiRequest, done: BroadcastRow | WrongState | None) -> BroadcastObject:
     if done is None:
         raise unknown_broadcast()
-    if isinstance(done, Refused):
-        raise refused("broadcast", done)
+    if isinstance(done, WrongState):
+        raise conflict_for_state("broadcast", done)
     call.deps.wake.phones((done.phone_no,))
     return await _shown(call, done)
 
@@ -122,14 +122,14 @@ def _number(name: str) -> JobId:
     return number
 
 
-async def _object(call: Call, name: str) -> BroadcastObject:
+async def _object(call: ApiRequest, name: str) -> BroadcastObject:
     row = await steering_of(call).broadcast_row(call.org_no, _number(name))
     if row is None:
         raise unknown_broadcast()
     return await _shown(call, row)
 
 
-async def _shown(call: Call, row: BroadcastRow) -> BroadcastObject:
+async def _shown(call: ApiRequest, row: BroadcastRow) -> BroadcastObject:
     phone = await call.deps.accounts.phone_row(call.org_no, row.phone_no)
     if phone is None:
         raise unknown_broadcast()
@@ -137,4 +137,4 @@ async def _shown(call: Call, row: BroadcastRow) -> BroadcastObject:
 
 
 def routes() -> list[HTTPRouteHandler]:
-    return [status, one, listed, pause, resume, cancel, retry]
+    return [status, get_broadcast, list_broadcasts, pause, resume, cancel, retry]

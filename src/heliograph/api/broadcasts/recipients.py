@@ -68,7 +68,7 @@ def _step(steps: Steps[Any]) -> _Done | None:
     return None
 
 
-def listed(chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See) -> Steps[Wanted]:
+def recipients_in_body(chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See) -> Steps[Wanted]:
     """Each once, with its own values. `see` is told of each."""
     given: dict[str, dict[str, str]] = {}
     spelled: dict[str, str] = {}  # as it was written → canonical, so that most are read once

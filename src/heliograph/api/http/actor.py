@@ -5,20 +5,20 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from heliograph.api.http.request import Call
+from heliograph.api.http.request import ApiRequest
 from heliograph.api.messages.send_options import By, performer
-from heliograph.domain.broadcasts.broadcast import Refused
+from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.errors import Conflict, NotFound, invalid
-from heliograph.ports.control_store import Steering
+from heliograph.ports.control_store import ControlStore
 
 
-def steering_of(call: Call) -> Steering:
+def steering_of(call: ApiRequest) -> ControlStore:
     if call.deps.steering is None:
         raise NotFound("There is nothing at this path; see /docs")
     return call.deps.steering
 
 
-def page(call: Call, usual: int, most: int) -> tuple[int, int]:
+def page(call: ApiRequest, usual: int, most: int) -> tuple[int, int]:
     limit, offset = call.number("limit", int), call.number("offset", int)
     limit, offset = usual if limit is None else limit, offset or 0
     if not 1 <= limit <= most:
@@ -50,7 +50,7 @@ class Retried(msgspec.Struct, frozen=True):
     retried: int
 
 
-def refused(what: str, how: Refused) -> Conflict:
+def conflict_for_state(what: str, how: WrongState) -> Conflict:
     """409 with the state that forbids it."""
     message = f"The {what} is {how.state}"
     return Conflict(message, fields={"state": {"message": message, "value": how.state}})

@@ -18,7 +18,7 @@ from heliograph.ports.job_store import Accounts
 KEY_TTL_S = 3.0
 PHONE_TTL_S = 2.0
 AHEAD_S = 0.5  # so long before its end one request asks again, while the others still go by what is remembered
-MOST_REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Caller:
         return self.key.org_no
 
 
-class Keys:
+class ApiKeyCache:
     """Look-up of callers by their Authorization header."""
 
     def __init__(self, accounts: Accounts, clock: Clock) -> None:
@@ -47,7 +47,7 @@ class Keys:
         digest = _digest(authorization)
         return self._fresh(digest) or await self._look_up(digest)
 
-    def remembered(self, authorization: bytes | None) -> Caller | None:
+    def cached(self, authorization: bytes | None) -> Caller | None:
         """As `caller`, None where the store would have to be asked."""
         return self._fresh(_digest(authorization))
 
@@ -64,7 +64,7 @@ class Keys:
         if row is None:
             self._known.pop(digest, None)
             raise unauthorized()
-        if len(self._known) >= MOST_REMEMBERED:
+        if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
         found = Caller(row, (b"x-periskope-org-id", row.org_id.encode()))
         # counted from before the question, so that the answer is never older than the promise
@@ -110,7 +110,7 @@ def unauthorized() -> Unauthorized:
     return Unauthorized("Invalid bearer auth token")
 
 
-class Phones:
+class PhoneCache:
     """Look-up of the phone that a call is about."""
 
     def __init__(self, accounts: Accounts, clock: Clock) -> None:
@@ -135,7 +135,7 @@ class Phones:
         if len(named) != 1:
             return await self._of_group(org_no, named, chat_id)
         [found] = named
-        if len(self._known) >= MOST_REMEMBERED:
+        if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
         self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
         return found

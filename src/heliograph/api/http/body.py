@@ -24,8 +24,8 @@ MAX_DEPTH = 32
 _NO_BRACKETS = bytes(one for one in range(256) if one not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SLICE = 65_536
-LONGEST_FIELD = 100  # longer keys are not shown back
-LONGEST_NUMBER = 308  # digits: what any number may have
+MAX_FIELD = 100  # longer keys are not shown back
+MAX_NUMBER = 308  # digits: what any number may have
 _DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
 
@@ -150,7 +150,7 @@ def _wrong_type(text: str, body: bytes | bytearray) -> Invalid | BadRequest:
     if missing := _MISSING.search(text):
         return invalid(missing["field"], f"{missing['field']} is missing")
     if unknown := _UNKNOWN.search(text):
-        field = unknown["field"][:LONGEST_FIELD]
+        field = unknown["field"][:MAX_FIELD]
         return invalid(field, f"{field} is not known here")
     names = [name for name in re.split(r"\.|\[.*?\]", path) if name]
     message = text.replace("`", "")
@@ -186,7 +186,7 @@ def _look_for_unstorable(body: bytes | bytearray) -> None:
 
 
 def _whole(text: str) -> float:
-    return int(text) if len(text) <= LONGEST_NUMBER else math.inf
+    return int(text) if len(text) <= MAX_NUMBER else math.inf
 
 
 def _no_number(text: str) -> float:
@@ -208,4 +208,4 @@ def _refuse_unstorable(value: Any, field: str = "body") -> None:
     elif isinstance(value, dict):
         for name, one in value.items():
             _refuse_unstorable(name, field)
-            _refuse_unstorable(one, name if len(name) <= LONGEST_FIELD else field)
+            _refuse_unstorable(one, name if len(name) <= MAX_FIELD else field)

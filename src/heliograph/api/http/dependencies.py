@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.control_store import Steering
+from heliograph.ports.control_store import ControlStore
 from heliograph.ports.fetch import Fetch
-from heliograph.ports.job_store import Accounts, Intake
+from heliograph.ports.job_store import Accounts, JobStore
 from heliograph.ports.media import MediaStore
-from heliograph.ports.meter import Meter, Unmetered
+from heliograph.ports.meter import Meter, NoMetrics
 from heliograph.ports.provider import Provider, Setup
 from heliograph.ports.secrets import Secrets
 from heliograph.ports.wake import Wake
-from heliograph.ports.webhook_store import WebhookDesk
+from heliograph.ports.webhook_store import WebhookService
 
 AsgiApp = Callable[..., Awaitable[None]]
 
@@ -59,7 +59,7 @@ class ApiDeps:
     `metrics` renders the page of /metrics. `closing()`: the process is about to stop, so long waits end now.
     """
 
-    intake: Intake
+    intake: JobStore
     accounts: Accounts
     media: MediaStore
     wake: Wake
@@ -73,12 +73,12 @@ class ApiDeps:
     max_body_bytes: int
     rate_limit_per_second: int
     closing: Callable[[], bool]
-    meter: Meter = field(default_factory=Unmetered)
+    meter: Meter = field(default_factory=NoMetrics)
     fetch: Fetch | None = None
     setup: Callable[[str], Setup | None] = no_setup
     secrets: Secrets | None = None
-    webhooks: WebhookDesk | None = None
-    steering: Steering | None = None
+    webhooks: WebhookService | None = None
+    steering: ControlStore | None = None
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()
     dashboard: AsgiApp | None = None

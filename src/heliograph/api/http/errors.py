@@ -36,7 +36,7 @@ class MethodNotAllowed(Refusal):
     code, name, status = "METHOD_NOT_ALLOWED_ERROR", "Method Not Allowed Error", 405
 
 
-def body_of(refusal: Refusal) -> bytes:
+def error_body(refusal: Refusal) -> bytes:
     shown: dict[str, Any] = {
         "code": refusal.code,
         "name": refusal.name,
@@ -47,7 +47,7 @@ def body_of(refusal: Refusal) -> bytes:
     return msgspec.json.encode(shown | refusal.extra)
 
 
-def told(refusal: Refusal, method: str, path: str) -> Refusal:
+def log_refusal(refusal: Refusal, method: str, path: str) -> Refusal:
     """A line in the log for those who ask for all (debug): which request was refused, never what it held."""
     if _log.is_enabled_for(logging.DEBUG):
         _log.debug(
@@ -77,7 +77,7 @@ def _all_refusals(kind: type[Refusal]) -> list[type[Refusal]]:
     return [kind, *(below for one in kind.__subclasses__() for below in _all_refusals(one))]
 
 
-def defect(error: Exception, method: str) -> Refusal:
+def internal_error(error: Exception, method: str) -> Refusal:
     """What a caller hears of a defect; the log has the rest."""
     _log.error("a request ended in a defect", method=method, exc_info=error)
     return Refusal("Internal server error")

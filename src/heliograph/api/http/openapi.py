@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.errors import ErrorBody, from_status
 from heliograph.api.http.idempotency import FIELD, MAX_KEY
-from heliograph.api.http.route import JSON, About, PhoneUse
+from heliograph.api.http.route import JSON, PhoneHeader, RouteSpec
 
 REF = "#/components/schemas/{name}"
 ALWAYS = (401, 413, 429, 500, 503)  # a body is read, up to the limit, on every path
@@ -46,14 +46,14 @@ to or heard from. A 200 on a send means that the message is committed to disk.""
 _PHONE = "Number (digits, country code first) or phone_id. May be left out if there is one phone."
 
 
-def abouts(handlers: Iterable[HTTPRouteHandler]) -> list[About]:
+def route_specs(handlers: Iterable[HTTPRouteHandler]) -> list[RouteSpec]:
     found = [handler.opt["about"] for handler in handlers if "about" in handler.opt]
     return sorted(found, key=lambda about: (about.tag, about.path, about.method))
 
 
 def document(handlers: Iterable[HTTPRouteHandler], *, version: str, server: str = "/v1") -> dict[str, Any]:
     """The whole page as a value."""
-    said = abouts(handlers)
+    said = route_specs(handlers)
     kinds = [kind for about in said for kind in (about.body, about.answer) if kind is not None]
     schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=REF)
     found = {repr(kind): schema for kind, schema in zip([*kinds, ErrorBody], schemas, strict=True)}
@@ -81,7 +81,7 @@ def document(handlers: Iterable[HTTPRouteHandler], *, version: str, server: str 
     }
 
 
-def _operation(about: About, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(about: RouteSpec, schemas: dict[str, Any]) -> dict[str, Any]:
     errors = {*about.errors, *ALWAYS, 422}
     operation: dict[str, Any] = {
         "operationId": f"{about.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', about.path.lower()).strip('_')}",
@@ -91,7 +91,7 @@ def _operation(about: About, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if about.description:
         operation["description"] = about.description
-    if about.phone is not PhoneUse.NONE:
+    if about.phone is not PhoneHeader.NONE:
         errors.add(404)
     if about.body is not None:
         errors |= {400, 415}
@@ -110,7 +110,7 @@ def _needs_body(kind: Any) -> bool:
     return any(field.required for field in msgspec.structs.fields(kind))
 
 
-def _parameters(about: About) -> list[dict[str, Any]]:
+def _parameters(about: RouteSpec) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", about.path)
@@ -120,7 +120,7 @@ def _parameters(about: About) -> list[dict[str, Any]]:
         schema |= {} if query.least is None else {"minimum": query.least}
         schema |= {} if query.most is None else {"maximum": query.most}
         found.append({"name": query.name, "in": "query", "description": query.about, "schema": schema})
-    if about.phone is not PhoneUse.NONE:
+    if about.phone is not PhoneHeader.NONE:
         found.append(_phone_header(about.phone))
     if about.idempotent:
         text = "The same key and request within 24 h is the same thing made once, with the same answer."
@@ -129,17 +129,17 @@ def _parameters(about: About) -> list[dict[str, Any]]:
     return found
 
 
-def _phone_header(use: PhoneUse) -> dict[str, Any]:
+def _phone_header(use: PhoneHeader) -> dict[str, Any]:
     text = {
-        PhoneUse.REQUIRED: _PHONE,
-        PhoneUse.OF_CHAT: f"{_PHONE[:-1]}, and for a group that only one of the phones has sent to or heard from.",
-        PhoneUse.OPTIONAL: "Number or phone_id. Without it: the whole organisation.",
-        PhoneUse.NONE: "",
+        PhoneHeader.REQUIRED: _PHONE,
+        PhoneHeader.OF_CHAT: f"{_PHONE[:-1]}, and for a group that only one of the phones has sent to or heard from.",
+        PhoneHeader.OPTIONAL: "Number or phone_id. Without it: the whole organisation.",
+        PhoneHeader.NONE: "",
     }[use]
     return {"name": "x-phone", "in": "header", "description": text, "schema": {"type": "string"}}
 
 
-def _success(about: About, schemas: dict[str, Any]) -> dict[str, Any]:
+def _success(about: RouteSpec, schemas: dict[str, Any]) -> dict[str, Any]:
     names = [
         "X-Periskope-Trace-Id",
         "X-Periskope-Org-Id",
@@ -147,7 +147,7 @@ def _success(about: About, schemas: dict[str, Any]) -> dict[str, Any]:
         "X-RateLimit-Remaining",
         "X-RateLimit-Reset",
     ]
-    if about.phone is not PhoneUse.NONE:
+    if about.phone is not PhoneHeader.NONE:
         names.append("X-Periskope-Phone-Id")
     if about.idempotent:
         names.append("Idempotent-Replayed")

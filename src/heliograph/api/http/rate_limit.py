@@ -26,7 +26,7 @@ class RateLimit:
         self._clock = clock
         self._windows: dict[int, _Window] = {}
 
-    def spend(self, key_no: int) -> "Standing | None":
+    def count_request(self, key_no: int) -> "RateLimitState | None":
         """Counts one request. None when there is no limit. Never refuses by itself: see `Standing.over`."""
         if not self._limit:
             return None
@@ -37,11 +37,11 @@ class RateLimit:
         window.used += 1
         left_s = WINDOW_S - (now - window.began)
         reset = math.ceil(self._clock.now_us() / 1_000_000 + left_s)
-        return Standing(self._limit, max(self._limit - window.used, 0), reset, window.used > self._limit, left_s)
+        return RateLimitState(self._limit, max(self._limit - window.used, 0), reset, window.used > self._limit, left_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitState:
     """`reset`: epoch second at which the window has ended."""
 
     limit: int

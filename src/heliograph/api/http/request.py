@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from heliograph.api.http.auth import Caller, Keys, Phones
+from heliograph.api.http.auth import ApiKeyCache, Caller, PhoneCache
 from heliograph.api.http.body import check_encoding, decode
 from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.errors import Headers
@@ -21,16 +21,16 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ApiState:
     """What all calls share: the API's dependencies and what it remembers of callers."""
 
     deps: ApiDeps
-    keys: Keys
-    phones: Phones
+    keys: ApiKeyCache
+    phones: PhoneCache
     limit: RateLimit
 
 
-class Head:
+class RequestHeaders:
     """The few headers that are looked at, picked out in one pass. Names are lower case, as ASGI gives them."""
 
     __slots__ = (
@@ -56,13 +56,20 @@ class Head:
         self.accept = found.get(b"accept")
 
 
-class Call:
+class ApiRequest:
     """Made by the gate, completed by the route (`phone`, `path`)."""
 
     __slots__ = ("_query", "body", "caller", "desk", "head", "method", "path", "phone", "query_string")
 
     def __init__(
-        self, desk: Desk, caller: Caller, head: Head, body: bytes | bytearray, *, method: str, query_string: bytes
+        self,
+        desk: ApiState,
+        caller: Caller,
+        head: RequestHeaders,
+        body: bytes | bytearray,
+        *,
+        method: str,
+        query_string: bytes,
     ) -> None:
         self.desk = desk
         self.caller = caller

@@ -18,15 +18,15 @@ from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
-from heliograph.api.http.errors import body_of, headers_of, told
-from heliograph.api.http.request import Call
+from heliograph.api.http.errors import error_body, headers_of, log_refusal
+from heliograph.api.http.request import ApiRequest
 from heliograph.domain.errors import Refusal
 
 JSON = "application/json"
-Handler = Callable[[Call], Awaitable[Any]]
+Handler = Callable[[ApiRequest], Awaitable[Any]]
 
 
-class PhoneUse(Enum):
+class PhoneHeader(Enum):
     """Whether x-phone matters. REQUIRED: the header, or the only phone of the organisation. OF_CHAT: that too, or the
     only phone that knows the group which is written to; the handler finds it, as it knows the chat.
     """
@@ -38,7 +38,7 @@ class PhoneUse(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class QueryParameter:
     name: str
     about: str
     kind: str = "string"
@@ -47,7 +47,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RouteSpec:
     """What /openapi.json says of a route."""
 
     method: str
@@ -56,11 +56,11 @@ class About:
     summary: str
     tag: str
     description: str = ""
-    phone: PhoneUse = PhoneUse.NONE
+    phone: PhoneHeader = PhoneHeader.NONE
     body: Any = None
     answer: Any = None
     status: int = 200
-    query: tuple[Query, ...] = ()
+    query: tuple[QueryParameter, ...] = ()
     errors: tuple[int, ...] = ()
     idempotent: bool = False
     example: Any = None
@@ -69,7 +69,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawResponse:
     """For answers that are more than a value: other headers, another type, or a body that comes in pieces."""
 
     body: bytes | AsyncIterator[bytes]
@@ -84,7 +84,7 @@ def route(
     """`about`: the other fields of `About`. `aliases` are answered too, but are not on the page."""
 
     def declare(handler: Handler) -> HTTPRouteHandler:
-        said = About(
+        said = RouteSpec(
             method=method,
             path=path.replace(":str}", "}"),
             name=getattr(handler, "__name__", path),
@@ -94,12 +94,12 @@ def route(
         )
 
         async def endpoint(request: Request[Any, Any, Any]) -> Response[Any] | Stream:
-            call: Call = request.scope["heliograph"]  # type: ignore[typeddict-item]  # put there by the gate
+            call: ApiRequest = request.scope["heliograph"]  # type: ignore[typeddict-item]  # put there by the gate
             call.path = {name: str(value) for name, value in request.path_params.items()}
             try:
                 return as_response(await _called(handler, call, said), said.status)
             except Refusal as refusal:
-                return refused(told(refusal, request.method, request.url.path))
+                return error_response(log_refusal(refusal, request.method, request.url.path))
 
         return HTTPRouteHandler(
             [path, *aliases],
@@ -129,11 +129,11 @@ def _options(path: str, allow: str) -> HTTPRouteHandler:
     return HTTPRouteHandler([path], http_method="OPTIONS", status_code=204)(endpoint)
 
 
-async def _called(handler: Handler, call: Call, said: About) -> Any:
+async def _called(handler: Handler, call: ApiRequest, said: RouteSpec) -> Any:
     desk = call.desk
-    if said.phone is PhoneUse.REQUIRED:
+    if said.phone is PhoneHeader.REQUIRED:
         call.phone = await desk.phones.required(call.org_no, call.head.phone)
-    elif said.phone is PhoneUse.OPTIONAL:
+    elif said.phone is PhoneHeader.OPTIONAL:
         call.phone = await desk.phones.optional(call.org_no, call.head.phone)
     return await handler(call)
 
@@ -141,13 +141,13 @@ async def _called(handler: Handler, call: Call, said: About) -> Any:
 def as_response(value: Any, status: int) -> Response[Any] | Stream:
     if value is None:
         return Response(None, status_code=204)
-    if not isinstance(value, Answer):
+    if not isinstance(value, RawResponse):
         return Response(msgspec.json.encode(value), status_code=status, media_type=JSON)
     if isinstance(value.body, bytes):
         return Response(value.body, status_code=value.status, media_type=value.media_type, headers=value.headers)
     return Stream(value.body, status_code=value.status, media_type=value.media_type, headers=value.headers)
 
 
-def refused(refusal: Refusal) -> Response[bytes]:
+def error_response(refusal: Refusal) -> Response[bytes]:
     headers = {name.decode(): value.decode() for name, value in headers_of(refusal)}
-    return Response(body_of(refusal), status_code=refusal.status, media_type=JSON, headers=headers)
+    return Response(error_body(refusal), status_code=refusal.status, media_type=JSON, headers=headers)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 from heliograph.api.http.auth import Caller
 from heliograph.api.http.body import check_encoding
-from heliograph.api.http.errors import body_of, defect, headers_of, told
-from heliograph.api.http.rate_limit import Standing
-from heliograph.api.http.request import Desk
+from heliograph.api.http.errors import error_body, headers_of, internal_error, log_refusal
+from heliograph.api.http.rate_limit import RateLimitState
+from heliograph.api.http.request import ApiState
 from heliograph.api.http.trace import Traces
 from heliograph.api.messages.send import SEND, answer_of, not_queued, quick_job
 from heliograph.domain.errors import Refusal
@@ -24,17 +24,17 @@ from heliograph.domain.jobs.job import Enqueued, EnqueueResult, PhoneRow
 
 # status, header lines that end in \r\n each, body
 Answer = Callable[[int, bytes, bytes], None]
-MOST_BYTES = 65_536  # of a body that may come this way: the rest is read as it is taken
+MAX_BYTES = 65_536  # of a body that may come this way: the rest is read as it is taken
 
 _LINES = b"content-type: application/json\r\nx-periskope-trace-id: %b\r\nx-periskope-org-id: %b\r\n"
 _PHONE = b"x-periskope-phone-id: %b\r\n"
 _REPLAYED = b"idempotent-replayed: true\r\n"
 
 
-class Shortcut:
+class FastPath:
     """`take` one request; `answer` is called later, from the event loop."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ApiState) -> None:
         self._desk = desk
         self._deps = desk.deps
         self._traces = Traces()
@@ -45,7 +45,7 @@ class Shortcut:
         began = deps.clock.monotonic()
         found = dict(headers)
         try:
-            caller = desk.keys.remembered(found.get(b"authorization"))
+            caller = desk.keys.cached(found.get(b"authorization"))
             if caller is None or b"content-encoding" in found or len(body) > deps.max_body_bytes:
                 return False
             phone = desk.phones.remembered(caller.key.org_no, found.get(b"x-phone"))
@@ -58,7 +58,7 @@ class Shortcut:
             return False
         if job is None:
             return False
-        standing = desk.limit.spend(caller.key.key_no)
+        standing = desk.limit.count_request(caller.key.key_no)
         exchange = _Exchange(self, caller, phone, standing, began, answer)
         if standing is not None and standing.over:
             exchange.refuse(standing.refusal())
@@ -66,7 +66,7 @@ class Shortcut:
             asyncio.ensure_future(deps.intake.enqueue(job)).add_done_callback(exchange.done)
         return True
 
-    def lines(self, caller: Caller, standing: Standing | None) -> bytes:
+    def lines(self, caller: Caller, standing: RateLimitState | None) -> bytes:
         lines = _LINES % (self._traces.make(), caller.org_header[1])
         return lines if standing is None else lines + _listed(standing.headers())
 
@@ -85,10 +85,10 @@ class _Exchange:
 
     def __init__(
         self,
-        shortcut: Shortcut,
+        shortcut: FastPath,
         caller: Caller,
         phone: PhoneRow,
-        standing: Standing | None,
+        standing: RateLimitState | None,
         began: float,
         answer: Answer,
     ) -> None:
@@ -106,7 +106,7 @@ class _Exchange:
             self.refuse(refusal)
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: a defect is a JSON answer and a line in the log
-            self.refuse(defect(error, "POST"))
+            self.refuse(internal_error(error, "POST"))
             return
         if not isinstance(result, Enqueued):
             self.refuse(not_queued(result))
@@ -118,9 +118,9 @@ class _Exchange:
         shortcut.answered(200)
 
     def refuse(self, refusal: Refusal) -> None:
-        told(refusal, "POST", SEND)
+        log_refusal(refusal, "POST", SEND)
         lines = self._shortcut.lines(self._caller, self._standing) + _listed(headers_of(refusal))
-        self._answer(refusal.status, lines, body_of(refusal))
+        self._answer(refusal.status, lines, error_body(refusal))
         self._shortcut.answered(refusal.status)
 
 

@@ -6,8 +6,8 @@ Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
 
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.request import Call, unknown_message
-from heliograph.api.http.route import PhoneUse, route
+from heliograph.api.http.request import ApiRequest, unknown_message
+from heliograph.api.http.route import PhoneHeader, route
 from heliograph.domain.contract.jobs import HistoryEvent, JobStatus, history_events, job_status
 from heliograph.domain.contract.messages import MessageObject, message_object
 from heliograph.domain.jobs.job import Job, PhoneRow
@@ -18,20 +18,20 @@ _ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percen
 
 @route(
     "GET", "/message/{message_id:str}",
-    summary="A message", tag="Messages", phone=PhoneUse.OPTIONAL, answer=MessageObject, errors=(404,),
+    summary="A message", tag="Messages", phone=PhoneHeader.OPTIONAL, answer=MessageObject, errors=(404,),
     description=f"{_ABOUT_ID} A message that has not been sent yet has ack \"0\".",
 )  # fmt: skip
-async def message(call: Call) -> MessageObject:
+async def message(call: ApiRequest) -> MessageObject:
     job, phone = await _found(call, "message_id")
     return message_object(job, phone)
 
 
 @route(
     "GET", "/message/{unique_id:str}/status", aliases=("/messages/{unique_id:str}/status",),
-    summary="How far a message has come", tag="Messages", phone=PhoneUse.OPTIONAL, answer=JobStatus, errors=(404,),
+    summary="How far a message has come", tag="Messages", phone=PhoneHeader.OPTIONAL, answer=JobStatus, errors=(404,),
     description=f"{_ABOUT_ID} From queued, scheduled, sending or pending to sent, delivered, read, played; or failed.",
 )  # fmt: skip
-async def status(call: Call) -> JobStatus:
+async def status(call: ApiRequest) -> JobStatus:
     job, phone = await _found(call, "unique_id")
     said = None
     if job.state is State.QUEUED and call.deps.steering is not None:
@@ -41,15 +41,15 @@ async def status(call: Call) -> JobStatus:
 
 @route(
     "GET", "/message/{message_id:str}/history",
-    summary="Everything that happened to a message", tag="Messages", phone=PhoneUse.OPTIONAL,
+    summary="Everything that happened to a message", tag="Messages", phone=PhoneHeader.OPTIONAL,
     answer=list[HistoryEvent], errors=(404,), description=f"{_ABOUT_ID} Oldest first, numbered without holes.",
 )  # fmt: skip
-async def history(call: Call) -> list[HistoryEvent]:
+async def history(call: ApiRequest) -> list[HistoryEvent]:
     job, _ = await _found(call, "message_id")
     return history_events(await call.deps.intake.history(call.org_no, job.job_id))
 
 
-async def _found(call: Call, name: str) -> tuple[Job, PhoneRow]:
+async def _found(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
     job = await call.deps.intake.job(call.org_no, call.handle(name))
     if job is None:
         raise unknown_message()

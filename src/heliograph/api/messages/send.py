@@ -15,15 +15,15 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.http.auth import Caller
 from heliograph.api.http.body import check_encoding, decode
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
-from heliograph.api.http.request import Call, Desk, Head
-from heliograph.api.http.route import Answer, PhoneUse, route
+from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
+from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.messages.base64_media import estimated_size, take_in
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
-from heliograph.api.messages.send_options import expiry_of, lane_of, performer
+from heliograph.api.messages.send_options import expiry_of, parse_priority, performer
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.errors import NotFound, Refusal, invalid
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, KeyReused, NewJob, PhoneGone, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, KeyReused, NewJob, PhoneDeleted, PhoneRow
 from heliograph.domain.messages.chat import parse_chat_id, test_suffix
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Provider
@@ -52,14 +52,16 @@ def answer_of(enqueued: Enqueued) -> bytes:
     ).encode()
 
 
-async def send(desk: Desk, caller: Caller, head: Head, body: bytes | bytearray) -> tuple[Enqueued, PhoneRow]:
+async def send(
+    desk: ApiState, caller: Caller, head: RequestHeaders, body: bytes | bytearray
+) -> tuple[Enqueued, PhoneRow]:
     """The whole of POST /message/send between its headers and its answer."""
     check_encoding(head.content_type, head.content_encoding, body)
     return await accept(desk, caller, head, body, decode(_send_decoder, body), path=SEND)
 
 
 async def accept(
-    desk: Desk, caller: Caller, head: Head, raw: bytes | bytearray, body: SendBody, *, path: str
+    desk: ApiState, caller: Caller, head: RequestHeaders, raw: bytes | bytearray, body: SendBody, *, path: str
 ) -> tuple[Enqueued, PhoneRow]:
     """Checks everything that can be checked, stores the file, then the job. Raises a Refusal with nothing stored."""
     deps = desk.deps
@@ -74,7 +76,7 @@ async def accept(
             raise reused()
         return earlier, phone
     now_us = deps.clock.now_us()
-    lane = lane_of(body.priority)
+    lane = parse_priority(body.priority)
     expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
     by = performer(body.by)
     content = await prepared(desk, phone, content, body.media, chat_id)
@@ -97,7 +99,7 @@ async def accept(
     raise not_queued(result)
 
 
-def quick_job(desk: Desk, phone: PhoneRow, idempotency_key: bytes | None, raw: bytes | bytearray) -> NewJob | None:
+def quick_job(desk: ApiState, phone: PhoneRow, idempotency_key: bytes | None, raw: bytes | bytearray) -> NewJob | None:
     """What `accept` would enqueue, for a body that needs no question to anybody; None for the others.
 
     Raises a Refusal as `accept` does, with nothing stored.
@@ -125,14 +127,14 @@ def quick_job(desk: Desk, phone: PhoneRow, idempotency_key: bytes | None, raw: b
         phone_no=phone.phone_no,
         chat_id=chat_id,
         content=content,
-        lane=lane_of(body.priority),
+        lane=parse_priority(body.priority),
         performed_by=performer(body.by),
         expires_at_us=expires_at_us,
         idempotency=keyed,
     )
 
 
-async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
+async def prepared(desk: ApiState, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
     """Checks what this phone's provider has to say, and stores the file: the last step before the queue."""
     check_recipient(phone, chat_id)
     provider = desk.deps.provider(phone.provider)
@@ -147,7 +149,7 @@ async def prepared(desk: Desk, phone: PhoneRow, content: Content, media: MediaBo
     return content
 
 
-def check_kind(desk: Desk, phone: PhoneRow, content: Content, chat_id: str) -> None:
+def check_kind(desk: ApiState, phone: PhoneRow, content: Content, chat_id: str) -> None:
     """Raises Invalid if the phone's provider can never send this to that chat."""
     provider = desk.deps.provider(phone.provider)
     if provider is not None:
@@ -165,7 +167,7 @@ def _check_kind(provider: Provider, content: Content, chat_id: str) -> None:
         raise invalid(refusal[0], refusal[1])
 
 
-async def _resolved(desk: Desk, phone: PhoneRow, content: Content, named: str) -> Content:
+async def _resolved(desk: ApiState, phone: PhoneRow, content: Content, named: str) -> Content:
     """With the message_id of the message that is answered or reacted to: who is shown both can match them."""
     found = await desk.deps.intake.quotable(phone.org_no, phone.phone_no, named)
     if found is None:
@@ -174,11 +176,11 @@ async def _resolved(desk: Desk, phone: PhoneRow, content: Content, named: str) -
     return msgspec.structs.replace(content, reply_to=found)
 
 
-def not_queued(result: KeyReused | PhoneGone) -> Refusal:
+def not_queued(result: KeyReused | PhoneDeleted) -> Refusal:
     match result:
         case KeyReused():
             return reused()
-        case PhoneGone():
+        case PhoneDeleted():
             message = "The phone was deleted"
             return NotFound(message, fields={"x-phone": {"message": message, "value": None}})
 
@@ -191,14 +193,14 @@ def _weighed(content: Content, media: MediaBody | None) -> Content:
     return msgspec.structs.replace(content, media=msgspec.structs.replace(content.media, size=size))
 
 
-async def _with_file(desk: Desk, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
+async def _with_file(desk: ApiState, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
     if content.media is not None and content.media.url is not None:
         await check_media_url(desk, content.media.url)
         return content
     return await take_in(desk.deps.media, content, media, most=most.get(content.type))
 
 
-async def check_media_url(desk: Desk, url: str) -> None:
+async def check_media_url(desk: ApiState, url: str) -> None:
     """Media by url is fetched by the guarded way out, if this gateway has one."""
     if desk.deps.fetch is None:
         raise invalid("url", "media.url is not available on this gateway yet: send the file as media.filedata")
@@ -208,7 +210,7 @@ async def check_media_url(desk: Desk, url: str) -> None:
 
 @route(
     "POST", "/message/send", aliases=("/messages/send",),
-    summary="Send a message", tag="Messages", phone=PhoneUse.OF_CHAT, body=SendBody, answer=SendAnswer,
+    summary="Send a message", tag="Messages", phone=PhoneHeader.OF_CHAT, body=SendBody, answer=SendAnswer,
     description="Accepts a message into the queue: a text, a file, a poll or a reply. A 200 means that it is on disk.",
     errors=(404, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi from Heliograph"},
@@ -217,9 +219,9 @@ async def check_media_url(desk: Desk, url: str) -> None:
         "hint": HINT + "ba3273cb-12be-48d4-90e0-0cbc0b427ef1",
     },
 )  # fmt: skip
-async def send_message(call: Call) -> Answer:
+async def send_message(call: ApiRequest) -> RawResponse:
     enqueued, call.phone = await send(call.desk, call.caller, call.head, call.body)
-    return Answer(answer_of(enqueued), headers=headers_if(enqueued.replayed))
+    return RawResponse(answer_of(enqueued), headers=headers_if(enqueued.replayed))
 
 
 def routes() -> list[HTTPRouteHandler]:

@@ -45,7 +45,7 @@ Filedata = Annotated[
 ]
 
 
-Priority = Annotated[
+PriorityName = Annotated[
     str | None,
     Meta(
         description="The lane; normal if it is left out. A bulk message to a chat on the suppression list is refused",
@@ -104,7 +104,7 @@ class SendBody(msgspec.Struct):
     reaction: ReactionBody | None = None
     template: TemplateBody | None = None
     interactive: Interactive | None = None
-    priority: Priority = None
+    priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
     by: By = None

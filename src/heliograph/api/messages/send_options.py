@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from heliograph.domain.errors import invalid
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.timestamps import parse_moment
 
 MAX_TTL_S = 365 * 86_400.0
@@ -14,7 +14,7 @@ By = Annotated[
     str | None,
     Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
 ]
-LANES = {"urgent": Lane.URGENT, "normal": Lane.NORMAL, "bulk": Lane.BULK}
+LANES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 
 
 def performer(by: str | None) -> str:
@@ -27,7 +27,7 @@ def performer(by: str | None) -> str:
     return who or API
 
 
-def lane_of(priority: str | None, usual: Lane = Lane.NORMAL) -> Lane:
+def parse_priority(priority: str | None, usual: Priority = Priority.NORMAL) -> Priority:
     """`urgent` passes `normal`, which passes `bulk`; inside a lane of a chat nothing passes. Raises Invalid."""
     if priority is None:
         return usual

@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from heliograph.api.http.body import check_encoding, decode
 from heliograph.api.http.idempotency import headers_if
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, PhoneUse, Query, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send import accept
 from heliograph.api.messages.send_body import SendBody
 from heliograph.domain.contract.jobs import HINT
@@ -26,7 +26,7 @@ from heliograph.domain.jobs.states import State, shown_status
 
 SEND_SYNC = "/v1/message/send-sync"
 SYNC_TIMEOUT_S = 20.0
-LONGEST_SYNC_S = 120.0
+MAX_SYNC_S = 120.0
 FIRST_LOOK_S = 0.02
 SLOWEST_LOOK_S = 0.25
 
@@ -36,7 +36,7 @@ class SyncBody(SendBody):
         float | None,
         Meta(
             description="Seconds to wait for WhatsApp to take the message",
-            extra_json_schema={"minimum": 0, "maximum": LONGEST_SYNC_S},
+            extra_json_schema={"minimum": 0, "maximum": MAX_SYNC_S},
         ),
     ] = None
 
@@ -60,33 +60,33 @@ _decoder = msgspec.json.Decoder(SyncBody)
 
 @route(
     "POST", "/message/send-sync",
-    summary="Send a message and wait until WhatsApp has taken it", tag="Messages", phone=PhoneUse.OF_CHAT,
-    body=SyncBody, answer=SyncAnswer, query=(Query("sync_timeout", "Seconds to wait, 20 if not given", "number"),),
+    summary="Send a message and wait until WhatsApp has taken it", tag="Messages", phone=PhoneHeader.OF_CHAT,
+    body=SyncBody, answer=SyncAnswer, query=(QueryParameter("sync_timeout", "Seconds to wait, 20 if not given", "number"),),
     errors=(404, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi", "sync_timeout": 5},
 )  # fmt: skip
-async def send_message_sync(call: Call) -> Answer:
+async def send_message_sync(call: ApiRequest) -> RawResponse:
     check_encoding(call.head.content_type, call.head.content_encoding, call.body)
     body = decode(_decoder, call.body)
     limit_s = _sync_timeout(call, body)
     enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
-    return Answer(
+    return RawResponse(
         msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())),
         headers=headers_if(enqueued.replayed),
     )
 
 
-def _sync_timeout(call: Call, body: SyncBody) -> float:
+def _sync_timeout(call: ApiRequest, body: SyncBody) -> float:
     asked = body.sync_timeout if body.sync_timeout is not None else call.number("sync_timeout", float)
     if asked is None:
         return SYNC_TIMEOUT_S
-    if not 0 <= asked <= LONGEST_SYNC_S:
-        raise invalid("sync_timeout", f"sync_timeout must be 0 to {LONGEST_SYNC_S:g} seconds")
+    if not 0 <= asked <= MAX_SYNC_S:
+        raise invalid("sync_timeout", f"sync_timeout must be 0 to {MAX_SYNC_S:g} seconds")
     return asked
 
 
-async def _ended(call: Call, enqueued: Enqueued, limit_s: float) -> Job | None:
+async def _ended(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | None:
     """The job once it is sent or has ended, or as it stands when the time is over."""
     deps, wait_s = call.deps, FIRST_LOOK_S
     until = deps.clock.monotonic() + limit_s

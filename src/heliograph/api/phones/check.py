@@ -3,7 +3,7 @@
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.request import Call
+from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
 from heliograph.api.phones.credentials import to_check
 from heliograph.domain.errors import NotFound
@@ -33,7 +33,7 @@ class CheckAnswer(msgspec.Struct, frozen=True):
     summary="Look at a phone without sending", tag="Phones", answer=CheckAnswer, errors=(404, 409),
     description="`phone` is its number or phone_id. For the Cloud API: token, phone number id, quality, webhooks.",
 )  # fmt: skip
-async def check(call: Call) -> CheckAnswer:
+async def check(call: ApiRequest) -> CheckAnswer:
     deps = call.deps
     row = await deps.accounts.phone(call.org_no, call.path["phone"][:300].replace("\0", ""))
     if row is None:

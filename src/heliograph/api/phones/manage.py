@@ -8,8 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.idempotency import headers_if, idempotency
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, PhoneUse, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.phones.credentials import changed_config, new_config
 from heliograph.domain.contract.phones import (
     ListedPhone,
@@ -21,14 +21,14 @@ from heliograph.domain.contract.phones import (
 )
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import Health, NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.jobs.job import NewPhone, PhonePatch, PhoneRow, QueueCounts
 from heliograph.domain.messages.chat import parse_number
 from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 
 CREATE = "/v1/phones/create"
-MOST_LABELS = 100
-LONGEST_TEXT = 255
-LONGEST_URL = 2048
+MAX_LABELS = 100
+MAX_TEXT = 255
+MAX_URL = 2048
 FICTION = "447700900"  # a range of numbers that is kept for fiction
 FICTION_DIGITS = 3
 
@@ -39,7 +39,7 @@ Config = Annotated[
 ]
 
 
-class CreateBody(msgspec.Struct):
+class CreatePhoneBody(msgspec.Struct):
     """Nothing: a phone of the simulator, with a number from a range kept for fiction."""
 
     provider: str | None = None
@@ -48,7 +48,7 @@ class CreateBody(msgspec.Struct):
     config: Config = None
 
 
-class UpdateBody(msgspec.Struct):
+class UpdatePhoneBody(msgspec.Struct):
     """At least one of phone_name, phone_image, labels and config. Labels replace those that were there; what config
     names replaces what was there, the rest of it stays.
     """
@@ -63,27 +63,27 @@ class UpdateBody(msgspec.Struct):
     ] = None
 
 
-@route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneUse.REQUIRED, answer=PhoneObject,
+@route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneHeader.REQUIRED, answer=PhoneObject,
        errors=(404,))  # fmt: skip
-async def phone(call: Call) -> PhoneObject:
-    return shown(call, call.the_phone)
+async def phone(call: ApiRequest) -> PhoneObject:
+    return phone_with_code(call, call.the_phone)
 
 
 @route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[ListedPhone])
-async def phones(call: Call) -> list[ListedPhone]:
+async def phones(call: ApiRequest) -> list[ListedPhone]:
     counts = await call.deps.intake.health_of_phones(call.org_no)
     rows = await call.deps.accounts.phones(call.org_no)
-    return [listed_phone(row, counts.get(row.phone_no, Health()), qr_code=_code(call, row)) for row in rows]
+    return [listed_phone(row, counts.get(row.phone_no, QueueCounts()), qr_code=_code(call, row)) for row in rows]
 
 
 @route(
     "POST", "/phones/create",
-    summary="Add a phone", tag="Phones", body=CreateBody, answer=PhoneDetails, errors=(409,), idempotent=True,
+    summary="Add a phone", tag="Phones", body=CreatePhoneBody, answer=PhoneDetails, errors=(409,), idempotent=True,
     description="An empty call adds a phone of the simulated network.",
     example={"provider": "simulator", "number": "919876543211"},
 )  # fmt: skip
-async def create(call: Call) -> Answer:
-    body, deps = call.decoded(CreateBody), call.deps
+async def create(call: ApiRequest) -> RawResponse:
+    body, deps = call.decoded(CreatePhoneBody), call.deps
     provider = body.provider or "simulator"
     if provider not in deps.provider_names:
         known = ", ".join(deps.provider_names)
@@ -97,7 +97,7 @@ async def create(call: Call) -> Answer:
         number=number,
         config=config,
         provider=provider,
-        name=_short(body.phone_name, "phone_name", LONGEST_TEXT) or "",
+        name=_short(body.phone_name, "phone_name", MAX_TEXT) or "",
         pacing=deps.pacing_for(provider),
     )
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
@@ -108,10 +108,10 @@ async def create(call: Call) -> Answer:
     health = await deps.intake.health(call.org_no, row.phone_no)
     details = phone_details(row, health, qr_code=_code(call, row))
     headers = headers_if(replayed)
-    return Answer(msgspec.json.encode(details), headers=headers)
+    return RawResponse(msgspec.json.encode(details), headers=headers)
 
 
-async def _free_number(call: Call) -> str:
+async def _free_number(call: ApiRequest) -> str:
     """A number for a phone of the simulator that nobody named one for."""
     taken = {row.number for row in await call.deps.accounts.phones(call.org_no)}
     count = 10**FICTION_DIGITS
@@ -125,17 +125,17 @@ async def _free_number(call: Call) -> str:
 
 @route(
     "PATCH", "/phones/update",
-    summary="Name or label a phone", tag="Phones", phone=PhoneUse.REQUIRED, body=UpdateBody, answer=PhoneObject,
+    summary="Name or label a phone", tag="Phones", phone=PhoneHeader.REQUIRED, body=UpdatePhoneBody, answer=PhoneObject,
     errors=(404,), example={"phone_name": "Support", "labels": "vip, india"},
 )  # fmt: skip
-async def update(call: Call) -> PhoneObject:
-    body = call.decoded(UpdateBody)
-    if body == UpdateBody():
+async def update(call: ApiRequest) -> PhoneObject:
+    body = call.decoded(UpdatePhoneBody)
+    if body == UpdatePhoneBody():
         text = "Invalid body. At least one of the following keys are required: phone_name, phone_image, labels"
         names = ("phone_name", "phone_image", "labels")
         raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in names})
     patch = PhonePatch(
-        name=_short(body.phone_name, "phone_name", LONGEST_TEXT),
+        name=_short(body.phone_name, "phone_name", MAX_TEXT),
         image=_image(body.phone_image),
         labels=None if body.labels is None else _labels(body.labels),
         config=None if body.config is None else changed_config(call.deps, call.the_phone, body.config),
@@ -144,7 +144,7 @@ async def update(call: Call) -> PhoneObject:
     row = await call.deps.accounts.update_phone(call.org_no, call.the_phone.phone_no, patch)
     if row is None:
         raise gone()
-    return shown(call, row)
+    return phone_with_code(call, row)
 
 
 def _pacing(given: str | dict[str, Any]) -> str:
@@ -162,7 +162,7 @@ def _short(text: str | None, field: str, most: int) -> str | None:
 def _image(url: str | None) -> str | None:
     if url and not url.lower().startswith(("http://", "https://")):
         raise invalid("phone_image", "phone_image must be an http(s) URL", url)
-    return _short(url, "phone_image", LONGEST_URL)
+    return _short(url, "phone_image", MAX_URL)
 
 
 def _labels(given: str | list[str]) -> tuple[str, ...]:
@@ -171,36 +171,36 @@ def _labels(given: str | list[str]) -> tuple[str, ...]:
     kept: dict[str, str] = {}
     for name in (name.strip() for name in names):
         if name:
-            kept.setdefault(name.casefold(), _short(name, "labels", LONGEST_TEXT) or "")
-    if len(kept) > MOST_LABELS:
-        raise invalid("labels", f"A phone may have at most {MOST_LABELS} labels")
+            kept.setdefault(name.casefold(), _short(name, "labels", MAX_TEXT) or "")
+    if len(kept) > MAX_LABELS:
+        raise invalid("labels", f"A phone may have at most {MAX_LABELS} labels")
     return tuple(kept.values())
 
 
-@route("POST", "/phones/restart", summary="Restart a phone's connection", tag="Phones", phone=PhoneUse.REQUIRED,
+@route("POST", "/phones/restart", summary="Restart a phone's connection", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,))  # fmt: skip
-async def restart(call: Call) -> None:
+async def restart(call: ApiRequest) -> None:
     await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
     call.deps.wake.phones((call.the_phone.phone_no,))
 
 
-@route("POST", "/phones/reset", summary="Connect a phone anew", tag="Phones", phone=PhoneUse.REQUIRED, status=204,
+@route("POST", "/phones/reset", summary="Connect a phone anew", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="For phones without a login of their own, the same as a restart.")  # fmt: skip
-async def reset(call: Call) -> None:
+async def reset(call: ApiRequest) -> None:
     await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
     call.deps.wake.phones((call.the_phone.phone_no,))
 
 
-@route("POST", "/phones/resync", summary="Ask a phone for its data again", tag="Phones", phone=PhoneUse.REQUIRED,
+@route("POST", "/phones/resync", summary="Ask a phone for its data again", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,), description="For phones that keep no data, the same as a restart.")  # fmt: skip
-async def resync(call: Call) -> None:
+async def resync(call: ApiRequest) -> None:
     await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
     call.deps.wake.phones((call.the_phone.phone_no,))
 
 
-@route("DELETE", "/phones/delete", summary="Delete a phone", tag="Phones", phone=PhoneUse.REQUIRED, status=204,
+@route("DELETE", "/phones/delete", summary="Delete a phone", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="What still waits ends as failed; what was sent stays to be looked up.")  # fmt: skip
-async def delete(call: Call) -> None:
+async def delete(call: ApiRequest) -> None:
     deleted = await call.deps.accounts.delete_phone(call.org_no, call.the_phone.phone_no, "api")
     call.desk.phones.forget(call.org_no)
     if not deleted:
@@ -212,11 +212,11 @@ def gone() -> NotFound:
     return NotFound(message, fields={"x-phone": {"message": message, "value": None}})
 
 
-def shown(call: Call, row: PhoneRow) -> PhoneObject:
+def phone_with_code(call: ApiRequest, row: PhoneRow) -> PhoneObject:
     return phone_object(row, qr_code=_code(call, row))
 
 
-def _code(call: Call, row: PhoneRow) -> str | None:
+def _code(call: ApiRequest, row: PhoneRow) -> str | None:
     return None if row.state == "connected" else call.deps.pairing_code(row)
 
 

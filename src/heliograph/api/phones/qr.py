@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import JSON, Answer, PhoneUse, Query, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import JSON, PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.domain.errors import Conflict, invalid
 
 PNG = "image/png"
@@ -28,11 +28,11 @@ class QrAnswer(msgspec.Struct, frozen=True):
 
 @route(
     "GET", "/phones/qr",
-    summary="The code to pair a phone with", tag="Phones", phone=PhoneUse.REQUIRED, answer=QrAnswer, errors=(404, 409),
-    query=(Query("format", "png or json; without it as Accept and client-version say"),), media_types=(JSON, PNG),
+    summary="The code to pair a phone with", tag="Phones", phone=PhoneHeader.REQUIRED, answer=QrAnswer, errors=(404, 409),
+    query=(QueryParameter("format", "png or json; without it as Accept and client-version say"),), media_types=(JSON, PNG),
     description="Only while the phone is not connected. JSON for the published client and on request, else PNG.",
 )  # fmt: skip
-async def qr(call: Call) -> Answer:
+async def qr(call: ApiRequest) -> RawResponse:
     form = call.text("format")
     if form not in (None, "png", "json"):
         raise invalid("format", "format must be png or json", form)
@@ -47,14 +47,14 @@ async def qr(call: Call) -> Answer:
     segno.make(code, micro=False).save(picture, kind="png", scale=8, border=4)
     image = picture.getvalue()
     if (form or _form(call)) == "png":
-        return Answer(image, media_type=PNG, headers={"Cache-Control": "no-store"})
+        return RawResponse(image, media_type=PNG, headers={"Cache-Control": "no-store"})
     uri = f"data:{PNG};base64,{base64.b64encode(image).decode()}"
-    return Answer(
+    return RawResponse(
         msgspec.json.encode(QrAnswer("Buffer", list(image), code, uri)), headers={"Cache-Control": "no-store"}
     )
 
 
-def _form(call: Call) -> str:
+def _form(call: ApiRequest) -> str:
     """A browser asks for an image, the published client names itself."""
     accept = (call.head.accept or b"").lower()
     if b"image/" in accept:

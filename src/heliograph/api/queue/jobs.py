@@ -11,24 +11,24 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Meta, UnsetType
 
-from heliograph.api.http.body import LONGEST_FIELD
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, PhoneUse, Query, route
+from heliograph.api.http.body import MAX_FIELD
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send_options import By, performer
 from heliograph.domain.contract.jobs import HealthCounts, QueueJob, health_counts, queue_job
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import JobId, parse_job_id, queue_id
 from heliograph.domain.jobs.job import Job
 
-MOST_LISTED = 2000
-MOST_PURGED = 100_000
+MAX_LISTED = 2000
+MAX_PURGED = 100_000
 ENCODED = 100  # jobs of a stream in one piece of its body
 
 LIST_QUERY = (
-    Query("queue_id", "Only this job: an array of one, or an empty one"),
-    Query("broadcast_id", "All jobs of this broadcast, without a limit"),
-    Query("limit", "How many, newest first", "integer", 1, MOST_LISTED),
-    Query("offset", "How many of the newest to leave out", "integer", 0),
+    QueryParameter("queue_id", "Only this job: an array of one, or an empty one"),
+    QueryParameter("broadcast_id", "All jobs of this broadcast, without a limit"),
+    QueryParameter("limit", "How many, newest first", "integer", 1, MAX_LISTED),
+    QueryParameter("offset", "How many of the newest to leave out", "integer", 0),
 )
 
 
@@ -37,7 +37,7 @@ class JobFilter(msgspec.Struct):
 
     queue_id: str | None = None
     broadcast_id: str | None = None
-    limit: Annotated[int | None, Meta(extra_json_schema={"minimum": 1, "maximum": MOST_LISTED})] = None
+    limit: Annotated[int | None, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_LISTED})] = None
     offset: Annotated[int | None, Meta(extra_json_schema={"minimum": 0})] = None
 
 
@@ -61,12 +61,12 @@ class Purged(msgspec.Struct, frozen=True):
     queue_ids: list[str]
 
 
-async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> Answer | list[Any]:
+async def list_jobs(call: ApiRequest, wanted: JobFilter, render: Callable[..., Any]) -> RawResponse | list[Any]:
     """The jobs of a filter in the shape of `render`; what the body leaves open, the query may say."""
     intake = call.deps.intake
     name = wanted.queue_id or call.text("queue_id")
     broadcast_id = wanted.broadcast_id or call.text("broadcast_id")
-    limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MOST_LISTED)
+    limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MAX_LISTED)
     offset = _within(wanted.offset if wanted.offset is not None else call.number("offset", int), "offset", None)
     if name:
         job = await intake.job(call.org_no, name)
@@ -74,12 +74,12 @@ async def listed(call: Call, wanted: JobFilter, render: Callable[..., Any]) -> A
             return []
         return await rendered(call, [job], render)
     if broadcast_id:
-        return Answer(_streamed(call, intake.broadcast_jobs(call.org_no, broadcast_id), render))
-    jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MOST_LISTED, offset=offset or 0)
+        return RawResponse(_streamed(call, intake.broadcast_jobs(call.org_no, broadcast_id), render))
+    jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MAX_LISTED, offset=offset or 0)
     return await rendered(call, jobs, render)
 
 
-async def rendered(call: Call, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
+async def rendered(call: ApiRequest, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
     """Each with the sentence that also `explain` begins with."""
     now_us = call.deps.clock.now_us()
     if call.deps.steering is not None:
@@ -102,7 +102,9 @@ def _within(number: int | None, field: str, most: int | None) -> int | None:
     return number
 
 
-async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callable[..., Any]) -> AsyncIterator[bytes]:
+async def _streamed(
+    call: ApiRequest, chunks: AsyncIterator[list[Job]], render: Callable[..., Any]
+) -> AsyncIterator[bytes]:
     """A JSON array in pieces: as many jobs as there are, in bounded memory."""
     before = b"["
     async for jobs in chunks:
@@ -113,16 +115,16 @@ async def _streamed(call: Call, chunks: AsyncIterator[list[Job]], render: Callab
     yield b"[]" if before == b"[" else b"]"
 
 
-def purge_wish(call: Call, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
+def purge_wish(call: ApiRequest, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
     """Mode, jobs, broadcast_id; takes every spelling in the contract (6.10), and no filter that names nothing."""
     for name in call.query:
-        raise invalid(name[:LONGEST_FIELD], "A purge takes its filter in the body, and nothing in the query")
+        raise invalid(name[:MAX_FIELD], "A purge takes its filter in the body, and nothing in the query")
     if call.head.phone is not None and not call.head.phone.strip():
         raise invalid("x-phone", "x-phone is empty: name a phone, or leave the header out for all of them")
     ids = [*_named("queue_ids", body.queue_ids), *_named("queue_id", body.queue_id)]
     broadcast_ids = _named("broadcast_id", body.broadcast_id)
-    if len(ids) > MOST_PURGED:
-        raise invalid("queue_ids", f"queue_ids may name at most {MOST_PURGED} jobs")
+    if len(ids) > MAX_PURGED:
+        raise invalid("queue_ids", f"queue_ids may name at most {MAX_PURGED} jobs")
     if ids:
         found = (parse_job_id(name) for name in dict.fromkeys(ids))
         return "queue_ids", [job_id for job_id in found if job_id is not None], None
@@ -141,7 +143,7 @@ def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
     return names
 
 
-async def purge(call: Call) -> Purged:
+async def purge(call: ApiRequest) -> Purged:
     body = call.decoded(PurgeBody)
     mode, job_ids, broadcast_id = purge_wish(call, body)
     gone = await call.deps.intake.purge(
@@ -152,36 +154,36 @@ async def purge(call: Call) -> Purged:
 
 @route(
     "POST", "/message/queues",
-    summary="List queue jobs", tag="Queue", phone=PhoneUse.OPTIONAL, body=JobFilter, answer=list[QueueJob],
+    summary="List queue jobs", tag="Queue", phone=PhoneHeader.OPTIONAL, body=JobFilter, answer=list[QueueJob],
     query=LIST_QUERY,
     description="Status is one of queued, sending, sent, failed, scheduled; a delivered message stays sent.",
 )  # fmt: skip
-async def jobs(call: Call) -> Answer | list[Any]:
-    return await listed(call, call.decoded(JobFilter), queue_job)
+async def jobs(call: ApiRequest) -> RawResponse | list[Any]:
+    return await list_jobs(call, call.decoded(JobFilter), queue_job)
 
 
 @route(
     "GET", "/message/queues",
-    summary="List queue jobs, by query", tag="Queue", phone=PhoneUse.OPTIONAL, answer=list[QueueJob], query=LIST_QUERY,
+    summary="List queue jobs, by query", tag="Queue", phone=PhoneHeader.OPTIONAL, answer=list[QueueJob], query=LIST_QUERY,
 )  # fmt: skip
-async def jobs_by_query(call: Call) -> Answer | list[Any]:
-    return await listed(call, JobFilter(), queue_job)
+async def jobs_by_query(call: ApiRequest) -> RawResponse | list[Any]:
+    return await list_jobs(call, JobFilter(), queue_job)
 
 
 @route(
     "GET", "/message/queues/health",
-    summary="How many jobs stand where", tag="Queue", phone=PhoneUse.OPTIONAL, answer=HealthCounts,
+    summary="How many jobs stand where", tag="Queue", phone=PhoneHeader.OPTIONAL, answer=HealthCounts,
 )  # fmt: skip
-async def health(call: Call) -> HealthCounts:
+async def health(call: ApiRequest) -> HealthCounts:
     return health_counts(await call.deps.intake.health(call.org_no, call.phone_no))
 
 
 @route(
     "POST", "/message/queues/purge",
-    summary="Take out what has not started", tag="Queue", phone=PhoneUse.OPTIONAL, body=PurgeBody, answer=Purged,
+    summary="Take out what has not started", tag="Queue", phone=PhoneHeader.OPTIONAL, body=PurgeBody, answer=Purged,
     description="A purged job ends as failed, with message.failed; a job that is being sent is never purged.",
 )  # fmt: skip
-async def purge_jobs(call: Call) -> Purged:
+async def purge_jobs(call: ApiRequest) -> Purged:
     return await purge(call)
 
 

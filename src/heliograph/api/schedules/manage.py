@@ -7,23 +7,23 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
-from heliograph.api.http.actor import page, refused, steering_of
+from heliograph.api.http.actor import conflict_for_state, page, steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, PhoneUse, Query, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send import prepared
 from heliograph.api.messages.send_body import (
     MediaBody,
     PollBody,
-    Priority,
+    PriorityName,
     SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
 )
-from heliograph.api.messages.send_options import By, checked_ttl, lane_of, performer
+from heliograph.api.messages.send_options import By, checked_ttl, parse_priority, performer
 from heliograph.api.schedules.update import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
-from heliograph.domain.broadcasts.broadcast import Refused
+from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.contract.broadcasts import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
 from heliograph.domain.errors import NotFound
 from heliograph.domain.jobs.ids import JobId, parse_job_id
@@ -47,7 +47,7 @@ class ScheduleBody(msgspec.Struct):
     is_repeat: bool = False
     repeat_config: RepeatBody | None = None
     missed_policy: MissedPolicy = None
-    priority: Priority = None
+    priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
     by: By = None
 
@@ -76,7 +76,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 @route(
     "POST", "/message/scheduled", summary="Send a message later, once or again and again", tag="Scheduled",
-    phone=PhoneUse.OF_CHAT, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
+    phone=PhoneHeader.OF_CHAT, body=ScheduleBody, answer=ScheduleObject, errors=(404, 415), idempotent=True,
     description="Runs keep their time on the wall when the clocks change. A month without the day takes its last one.",
     example={
         "chat_id": "919537851844@c.us", "message": "Standup in 10 minutes", "scheduled_at": "2030-01-07T03:20:00Z",
@@ -86,7 +86,7 @@ class Deleted(msgspec.Struct, frozen=True):
         },
     },
 )  # fmt: skip
-async def create(call: Call) -> Answer:
+async def create(call: ApiRequest) -> RawResponse:
     body = call.decoded(ScheduleBody)
     chat_id = parse_chat_id(body.chat_id)
     phone = call.phone = await call.desk.phones.required(call.org_no, call.head.phone, chat_id)
@@ -98,7 +98,7 @@ async def create(call: Call) -> Answer:
         return _shown(earlier, phone, replayed=True)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
-    missed, lane = missed_of(body.missed_policy, Missed.LATE), lane_of(body.priority)
+    missed, lane = missed_of(body.missed_policy, Missed.LATE), parse_priority(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
     by = performer(body.by)
     content = content_of(
@@ -133,18 +133,21 @@ async def create(call: Call) -> Answer:
     return _shown(made[0], phone, replayed=made[1])
 
 
-def _shown(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> Answer:
-    return Answer(msgspec.json.encode(schedule_object(schedule, phone)), headers=headers_if(replayed))
+def _shown(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> RawResponse:
+    return RawResponse(msgspec.json.encode(schedule_object(schedule, phone)), headers=headers_if(replayed))
 
 
-_PAGE = (Query("limit", "How many", "integer", 1, 2000), Query("offset", "How many to leave out", "integer", 0))
+_PAGE = (
+    QueryParameter("limit", "How many", "integer", 1, 2000),
+    QueryParameter("offset", "How many to leave out", "integer", 0),
+)
 
 
 @route(
-    "GET", "/message/scheduled", summary="Scheduled messages, newest first", tag="Scheduled", phone=PhoneUse.OPTIONAL,
+    "GET", "/message/scheduled", summary="Scheduled messages, newest first", tag="Scheduled", phone=PhoneHeader.OPTIONAL,
     answer=ScheduleList, query=_PAGE,
 )  # fmt: skip
-async def listed(call: Call) -> ScheduleList:
+async def list_schedules(call: ApiRequest) -> ScheduleList:
     limit, offset = page(call, 20, 2000)
     found = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
     phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
@@ -160,7 +163,7 @@ async def listed(call: Call) -> ScheduleList:
     "GET", "/message/scheduled/{scheduled_id:str}", summary="A scheduled message", tag="Scheduled",
     answer=ScheduleObject, errors=(404,),
 )  # fmt: skip
-async def one(call: Call) -> ScheduleObject:
+async def get_schedule(call: ApiRequest) -> ScheduleObject:
     schedule = await _found(call)
     return schedule_object(schedule, await _phone(call, schedule))
 
@@ -169,18 +172,18 @@ async def one(call: Call) -> ScheduleObject:
     "PATCH", "/message/scheduled/{scheduled_id:str}", summary="Change, pause or skip a scheduled message",
     tag="Scheduled", body=ScheduleChange, answer=ScheduleObject, errors=(404, 409, 415),
 )  # fmt: skip
-async def change(call: Call) -> ScheduleObject:
+async def change(call: ApiRequest) -> ScheduleObject:
     body = call.decoded(ScheduleChange)
     schedule = await _found(call)
     phone = await _phone(call, schedule)
     if schedule.state != "scheduled":
-        raise refused("scheduled message", Refused(schedule.state))
+        raise conflict_for_state("scheduled message", WrongState(schedule.state))
     how = await change_of(call, body, schedule, phone)
     done = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, how)
     if done is None:
         raise unknown_schedule()
-    if isinstance(done, Refused):
-        raise refused("scheduled message", done)
+    if isinstance(done, WrongState):
+        raise conflict_for_state("scheduled message", done)
     return schedule_object(done, phone)
 
 
@@ -188,7 +191,7 @@ async def change(call: Call) -> ScheduleObject:
     "DELETE", "/message/scheduled/{scheduled_id:str}", summary="Delete a scheduled message; what it did stays",
     tag="Scheduled", answer=Deleted, errors=(404,),
 )  # fmt: skip
-async def delete(call: Call) -> Deleted:
+async def delete(call: ApiRequest) -> Deleted:
     number = _number(call)
     if not await steering_of(call).delete_schedule(call.org_no, number):
         raise unknown_schedule()
@@ -199,7 +202,7 @@ async def delete(call: Call) -> Deleted:
     "GET", "/message/scheduled/{scheduled_id:str}/occurrences", summary="What came of its runs, newest first",
     tag="Scheduled", answer=OccurrenceList, errors=(404,), query=_PAGE,
 )  # fmt: skip
-async def occurrences(call: Call) -> OccurrenceList:
+async def occurrences(call: ApiRequest) -> OccurrenceList:
     number = _number(call)
     limit, offset = page(call, 20, 2000)
     schedule = await steering_of(call).schedule_row(call.org_no, number)
@@ -214,7 +217,7 @@ def unknown_schedule() -> NotFound:
     return NotFound("There is no such scheduled message in this organisation")
 
 
-def _number(call: Call) -> JobId:
+def _number(call: ApiRequest) -> JobId:
     name = call.path["scheduled_id"]
     number = parse_job_id(name) if len(name) == 36 else None
     if number is None:
@@ -222,14 +225,14 @@ def _number(call: Call) -> JobId:
     return number
 
 
-async def _found(call: Call) -> Schedule:
+async def _found(call: ApiRequest) -> Schedule:
     schedule = await steering_of(call).schedule_row(call.org_no, _number(call))
     if schedule is None:
         raise unknown_schedule()
     return schedule
 
 
-async def _phone(call: Call, schedule: Schedule) -> PhoneRow:
+async def _phone(call: ApiRequest, schedule: Schedule) -> PhoneRow:
     phone = await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
     if phone is None:
         raise unknown_schedule()
@@ -237,4 +240,4 @@ async def _phone(call: Call, schedule: Schedule) -> PhoneRow:
 
 
 def routes() -> list[HTTPRouteHandler]:
-    return [create, listed, one, change, delete, occurrences]
+    return [create, list_schedules, get_schedule, change, delete, occurrences]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
-from heliograph.api.http.request import Call
+from heliograph.api.http.request import ApiRequest
 from heliograph.api.messages.send import prepared
 from heliograph.api.messages.send_body import MediaBody, PollBody, SendBody, content_of
 from heliograph.api.messages.send_options import By, performer
@@ -71,7 +71,7 @@ def missed_of(text: str | None, usual: Missed) -> Missed:
 
 
 async def change_of(
-    call: Call, body: ScheduleChange, schedule: Schedule, phone: PhoneRow
+    call: ApiRequest, body: ScheduleChange, schedule: Schedule, phone: PhoneRow
 ) -> Callable[[Schedule], Schedule]:
     now_us = call.deps.clock.now_us()
     content = await _new_content(call, body, schedule, phone)
@@ -116,7 +116,7 @@ def _resumed(schedule: Schedule, now_us: int) -> Schedule:
     return replace(schedule, paused_at_us=None, paused_by=None, next_at_us=next_us)
 
 
-async def _new_content(call: Call, body: ScheduleChange, schedule: Schedule, phone: PhoneRow) -> Content | None:
+async def _new_content(call: ApiRequest, body: ScheduleChange, schedule: Schedule, phone: PhoneRow) -> Content | None:
     if body.message is UNSET and body.media is UNSET and body.poll is UNSET:
         return None
     media = None if body.media is UNSET else body.media

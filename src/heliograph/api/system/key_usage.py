@@ -9,11 +9,11 @@ from collections.abc import Callable
 from heliograph.ports.clock import Clock
 from heliograph.ports.job_store import Accounts
 
-EACH_S = 60.0
+INTERVAL_S = 60.0
 LAST_S = 1.0  # for the last write: a stop does not wait for a database that is away
 
 
-async def keep_key_uses(accounts: Accounts, clock: Clock, log: Callable[..., None]) -> None:
+async def record_key_usage(accounts: Accounts, clock: Clock, log: Callable[..., None]) -> None:
     """Until cancelled; then once more."""
 
     async def write() -> None:
@@ -24,7 +24,7 @@ async def keep_key_uses(accounts: Accounts, clock: Clock, log: Callable[..., Non
 
     try:
         while True:
-            await clock.sleep(EACH_S)
+            await clock.sleep(INTERVAL_S)
             await write()
     finally:
         try:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Query, route
-from heliograph.api.webhooks.manage import TAG, the_desk, the_hook
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import QueryParameter, route
+from heliograph.api.webhooks.manage import TAG, require_webhook, webhook_service
 from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
@@ -68,10 +68,10 @@ _ONE = _HOOK + "/deliveries/{delivery_id:str}"
 
 @route("GET", _HOOK + "/deliveries", summary="Its deliveries, newest first", tag=TAG, answer=list[DeliveryObject],
        errors=(404,), query=(
-    Query("state", "pending, delivered, dead or cancelled"), Query("before", "Only those before this delivery's id"),
-    Query("limit", "At most so many (100)", "integer", 1, MOST),
+    QueryParameter("state", "pending, delivered, dead or cancelled"), QueryParameter("before", "Only those before this delivery's id"),
+    QueryParameter("limit", "At most so many (100)", "integer", 1, MOST),
 ))  # fmt: skip
-async def deliveries(call: Call) -> list[DeliveryObject]:
+async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
     state = call.text("state")
     if state is not None and state not in STATES:
         raise invalid("state", f"state must be one of: {', '.join(STATES)}", state)
@@ -79,20 +79,20 @@ async def deliveries(call: Call) -> list[DeliveryObject]:
     limit = 100 if limit is None else limit
     if not 1 <= limit <= MOST:
         raise invalid("limit", f"limit must be 1 to {MOST}", limit if abs(limit) < 2**53 else None)
-    hook = await the_hook(call)
+    hook = await require_webhook(call)
     below = None
     if (before := call.text("before")) is not None:
         below = parse_delivery_id(before, hook.org_id)
         if below is None:
             raise invalid("before", "before must be the id of a delivery", before)
-    found = await the_desk(call).hooks.deliveries(hook, state=state, below=below, limit=limit)
+    found = await webhook_service(call).hooks.deliveries(hook, state=state, below=below, limit=limit)
     return [_shown(each) for each in found]
 
 
 @route("GET", _ONE, summary="A delivery with its tries", tag=TAG, answer=DeliveryDetails, errors=(404,))
-async def delivery(call: Call) -> DeliveryDetails:
+async def delivery(call: ApiRequest) -> DeliveryDetails:
     no = await _number(call)
-    found = await the_desk(call).hooks.delivery(call.org_no, no)
+    found = await webhook_service(call).hooks.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
         raise _unknown()
     row, body, attempts = found
@@ -104,16 +104,16 @@ async def delivery(call: Call) -> DeliveryDetails:
 
 @route("POST", _ONE + "/replay", summary="Deliver one again", tag=TAG, answer=Replayed, errors=(404, 409),
        description="At once, with its own id and bytes.")  # fmt: skip
-async def replay_one(call: Call) -> Replayed:
+async def replay_one(call: ApiRequest) -> Replayed:
     no = await _number(call)
-    found = await the_desk(call).hooks.delivery(call.org_no, no)
+    found = await webhook_service(call).hooks.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
         raise _unknown()
-    if not await the_desk(call).hooks.replay(call.org_no, no):
+    if not await webhook_service(call).hooks.replay(call.org_no, no):
         raise Conflict(
             "This delivery is on its way, or will be as soon as those before it are", extra={"state": "pending"}
         )
-    the_desk(call).wake()
+    webhook_service(call).wake()
     return Replayed(1)
 
 
@@ -123,31 +123,33 @@ async def replay_one(call: Call) -> Replayed:
     description="All that were given up since a time (failed_since), or everything of a span (from, to).",
     example={"failed_since": "2026-04-01T00:00:00Z"},
 )  # fmt: skip
-async def replay_many(call: Call) -> Replayed:
+async def replay_many(call: ApiRequest) -> Replayed:
     body = call.decoded(ReplayBody)
     if (body.failed_since is None) == (body.from_ is None):
         raise invalid("failed_since", "Give either failed_since, or from and to")
     since_us = _time(body.failed_since or body.from_ or "", "failed_since" if body.failed_since else "from")
     until_us = call.deps.clock.now_us() + 1 if body.to is None else _time(body.to, "to")
-    hook = await the_hook(call)
-    count = await the_desk(call).hooks.replay_many(
+    hook = await require_webhook(call)
+    count = await webhook_service(call).hooks.replay_many(
         hook, dead_only=body.failed_since is not None, since_us=since_us, until_us=until_us
     )
-    the_desk(call).wake()
+    webhook_service(call).wake()
     return Replayed(count)
 
 
 @route("POST", _HOOK + "/test", summary="Send a test", tag=TAG, answer=DeliveryObject, status=202, errors=(404,),
        description="A sample of the hook's event, signed as every delivery is.")  # fmt: skip
-async def test(call: Call) -> DeliveryObject:
-    hook = await the_hook(call)
-    made = await the_desk(call).hooks.add_test(hook, the_desk(call).sample_body(hook, call.deps.clock.now_us()))
-    the_desk(call).wake()
+async def test(call: ApiRequest) -> DeliveryObject:
+    hook = await require_webhook(call)
+    made = await webhook_service(call).hooks.add_test(
+        hook, webhook_service(call).sample_body(hook, call.deps.clock.now_us())
+    )
+    webhook_service(call).wake()
     return _shown(made)
 
 
-async def _number(call: Call) -> int:
-    hook = await the_hook(call)
+async def _number(call: ApiRequest) -> int:
+    hook = await require_webhook(call)
     no = parse_delivery_id(call.path["delivery_id"], hook.org_id)
     if no is None:
         raise _unknown()

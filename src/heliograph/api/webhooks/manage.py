@@ -11,19 +11,19 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
-from heliograph.api.http.request import Call
-from heliograph.api.http.route import Answer, Query, route
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import QueryParameter, RawResponse, route
 from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.errors import Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_uuid
 from heliograph.domain.webhooks.events import EVENT_NAMES
-from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, HookRow, NewHook
-from heliograph.ports.webhook_store import WebhookDesk
+from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, NewHook, WebhookRow
+from heliograph.ports.webhook_store import WebhookService
 
 CREATE = "/v1/webhooks"
-MOST_NAMES = 100
-LONGEST_TEXT = 255
-LONGEST_METADATA = 4096
+MAX_NAMES = 100
+MAX_TEXT = 255
+MAX_METADATA = 4096
 TAG = "Webhooks"
 
 _Url = Annotated[str | None, Meta(description="http or https, a public address", extra_json_schema={"maxLength": 2048})]
@@ -31,7 +31,7 @@ _Event = Annotated[str, Meta(extra_json_schema={"enum": sorted(EVENT_NAMES)})]
 _Type = Annotated[str | None, Meta(extra_json_schema={"enum": [*sorted(HOOK_TYPES), None]})]
 
 
-class CreateBody(msgspec.Struct):
+class CreateWebhookBody(msgspec.Struct):
     """hookUrl and integrationName are required. Several names make several rows, all or none."""
 
     hookUrl: _Url = None
@@ -42,7 +42,7 @@ class CreateBody(msgspec.Struct):
     name: str | None = None
 
 
-class UpdateBody(msgspec.Struct):
+class UpdateWebhookBody(msgspec.Struct):
     """At least one."""
 
     hookUrl: _Url = None
@@ -54,7 +54,7 @@ class UpdateBody(msgspec.Struct):
     name: str | None = None
 
 
-class WebhookRow(msgspec.Struct, omit_defaults=True):
+class WebhookObject(msgspec.Struct, omit_defaults=True):
     """Contract 3.5; those after subscribed_at are extensions. `signing_key` is there when the row is made."""
 
     id: str
@@ -74,19 +74,19 @@ class WebhookRow(msgspec.Struct, omit_defaults=True):
     signing_key: str | msgspec.UnsetType = msgspec.UNSET
 
 
-@route("GET", "/webhooks", summary="The organisation's webhooks", tag=TAG, answer=list[WebhookRow], query=(
-    Query("integration_name", "Only this event name"), Query("type", "Only this type"),
-    Query("is_subscribed", "Only subscribed ones (true) or others (false)", "boolean"),
-    Query("integration_id", "Only those made together"), Query("hook_url", "Only this URL"),
+@route("GET", "/webhooks", summary="The organisation's webhooks", tag=TAG, answer=list[WebhookObject], query=(
+    QueryParameter("integration_name", "Only this event name"), QueryParameter("type", "Only this type"),
+    QueryParameter("is_subscribed", "Only subscribed ones (true) or others (false)", "boolean"),
+    QueryParameter("integration_id", "Only those made together"), QueryParameter("hook_url", "Only this URL"),
 ))  # fmt: skip
-async def webhooks(call: Call) -> list[WebhookRow]:
+async def webhooks(call: ApiRequest) -> list[WebhookObject]:
     wanted = {
         name: call.text(name) for name in ("integration_name", "type", "integration_id", "hook_url", "is_subscribed")
     }
     subscribed = wanted.pop("is_subscribed")
     if subscribed not in (None, "true", "false"):
         raise invalid("is_subscribed", "is_subscribed must be true or false", subscribed)
-    rows = [shown(hook) for hook in await the_desk(call).hooks.hooks(call.org_no)]
+    rows = [webhook_object(hook) for hook in await webhook_service(call).hooks.hooks(call.org_no)]
     return [
         row
         for row in rows
@@ -97,12 +97,12 @@ async def webhooks(call: Call) -> list[WebhookRow]:
 
 @route(
     "POST", "/webhooks",
-    summary="Be told of events", tag=TAG, body=CreateBody, answer=list[WebhookRow] | WebhookRow, status=201,
+    summary="Be told of events", tag=TAG, body=CreateWebhookBody, answer=list[WebhookObject] | WebhookObject, status=201,
     idempotent=True,
     description="An array of names gives an array of rows, a single name a single row. `signing_key` verifies them.",
 )  # fmt: skip
-async def create(call: Call) -> Answer:
-    body = call.decoded(CreateBody)
+async def create(call: ApiRequest) -> RawResponse:
+    body = call.decoded(CreateWebhookBody)
     names = _names(body.integrationName)
     url = await _url(call, body.hookUrl)
     integration_id = new_uuid()
@@ -122,36 +122,36 @@ async def create(call: Call) -> Answer:
         for name in names
     ]
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
-    desk = the_desk(call)
+    desk = webhook_service(call)
     made = await desk.hooks.create_hooks(call.org_no, wishes, desk.new_key(call.org_no), keyed)
     if made is None:
         raise reused()
     hooks, replayed = made
     keys = await desk.hooks.signing_keys(call.org_no, desk.new_key(call.org_no))
     key = desk.open_key(call.org_no, keys.current)
-    rows = [shown(hook, key) for hook in hooks]
+    rows = [webhook_object(hook, key) for hook in hooks]
     encoded = msgspec.json.encode(rows if isinstance(body.integrationName, list) else rows[0])
-    return Answer(encoded, 201, headers=headers_if(replayed))
+    return RawResponse(encoded, 201, headers=headers_if(replayed))
 
 
-@route("GET", "/webhooks/{id:str}", summary="A webhook", tag=TAG, answer=WebhookRow, errors=(404,))
-async def webhook(call: Call) -> WebhookRow:
-    return shown(await the_hook(call))
+@route("GET", "/webhooks/{id:str}", summary="A webhook", tag=TAG, answer=WebhookObject, errors=(404,))
+async def webhook(call: ApiRequest) -> WebhookObject:
+    return webhook_object(await require_webhook(call))
 
 
 @route(
     "PATCH", "/webhooks/{id:str}",
-    summary="Change a webhook", tag=TAG, body=UpdateBody, answer=WebhookRow, errors=(404,),
+    summary="Change a webhook", tag=TAG, body=UpdateWebhookBody, answer=WebhookObject, errors=(404,),
     description="isSubscribed true starts a disabled one again: what waited for it is delivered.",
     example={"isSubscribed": True},
 )  # fmt: skip
-async def update(call: Call) -> WebhookRow:
-    body = call.decoded(UpdateBody)
+async def update(call: ApiRequest) -> WebhookObject:
+    body = call.decoded(UpdateWebhookBody)
     fields = body.__struct_fields__
     if all(getattr(body, field) is None for field in fields):
         text = f"Invalid body. At least one of the following keys are required: {', '.join(fields)}"
         raise Invalid(text, fields={name: {"message": f"{name} is missing", "value": None} for name in fields})
-    hook = await the_hook(call)
+    hook = await require_webhook(call)
     given = body.integrationMetadata
     patch = HookPatch(
         url=None if body.hookUrl is None else await _url(call, body.hookUrl),
@@ -162,42 +162,42 @@ async def update(call: Call) -> WebhookRow:
         name=_short(body.name, "name"),
         is_subscribed=body.isSubscribed,
     )
-    row = await the_desk(call).hooks.update_hook(call.org_no, hook.hook_id, patch)
+    row = await webhook_service(call).hooks.update_hook(call.org_no, hook.hook_id, patch)
     if row is None:
-        raise unknown()
-    the_desk(call).wake()
-    return shown(row)
+        raise webhook_not_found()
+    webhook_service(call).wake()
+    return webhook_object(row)
 
 
 @route("DELETE", "/webhooks/{id:str}", summary="Delete a webhook", tag=TAG, status=204, errors=(404,),
        description="What waited for it is not delivered any more.")  # fmt: skip
-async def delete(call: Call) -> None:
-    hook = await the_hook(call)
-    if not await the_desk(call).hooks.delete_hook(call.org_no, hook.hook_id):
-        raise unknown()
+async def delete(call: ApiRequest) -> None:
+    hook = await require_webhook(call)
+    if not await webhook_service(call).hooks.delete_hook(call.org_no, hook.hook_id):
+        raise webhook_not_found()
 
 
-def the_desk(call: Call) -> WebhookDesk:
+def webhook_service(call: ApiRequest) -> WebhookService:
     if call.deps.webhooks is None:
         raise NotFound("This gateway has no webhooks")
     return call.deps.webhooks
 
 
-async def the_hook(call: Call) -> HookRow:
+async def require_webhook(call: ApiRequest) -> WebhookRow:
     hook_id = call.path["id"]
-    hook = await the_desk(call).hooks.hook(call.org_no, hook_id) if hook_id.isprintable() else None
+    hook = await webhook_service(call).hooks.hook(call.org_no, hook_id) if hook_id.isprintable() else None
     if hook is None:
-        raise unknown()
+        raise webhook_not_found()
     return hook
 
 
-def unknown() -> NotFound:
+def webhook_not_found() -> NotFound:
     return NotFound("There is no such webhook in this organisation: GET /v1/webhooks lists them")
 
 
-def shown(hook: HookRow, key: str | None = None) -> WebhookRow:
+def webhook_object(hook: WebhookRow, key: str | None = None) -> WebhookObject:
     health, words = _health(hook)
-    return WebhookRow(
+    return WebhookObject(
         id=hook.hook_id,
         org_id=hook.org_id,
         hook_url=hook.url,
@@ -216,7 +216,7 @@ def shown(hook: HookRow, key: str | None = None) -> WebhookRow:
     )
 
 
-def _health(hook: HookRow) -> tuple[str, str]:
+def _health(hook: WebhookRow) -> tuple[str, str]:
     if hook.disabled_at_us is not None:
         return "disabled", f"Disabled at {iso_or_none(hook.disabled_at_us)}: {hook.disabled_reason}"
     if not hook.is_subscribed:
@@ -231,8 +231,8 @@ def _names(given: str | list[str] | None) -> list[str]:
     names = [given] if isinstance(given, str) else given or []
     if not names:
         raise invalid("integrationName", "integrationName is missing: give one or more event names")
-    if len(names) > MOST_NAMES:
-        raise invalid("integrationName", f"integrationName may hold at most {MOST_NAMES} names")
+    if len(names) > MAX_NAMES:
+        raise invalid("integrationName", f"integrationName may hold at most {MAX_NAMES} names")
     for name in names:
         if name not in EVENT_NAMES:
             known = ", ".join(sorted(EVENT_NAMES))
@@ -240,7 +240,7 @@ def _names(given: str | list[str] | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-async def _url(call: Call, url: str | None) -> str:
+async def _url(call: ApiRequest, url: str | None) -> str:
     if not url:
         raise invalid("hookUrl", "hookUrl is missing")
     if call.deps.fetch is not None and (forbidden := await call.deps.fetch.check(url)):
@@ -249,8 +249,8 @@ async def _url(call: Call, url: str | None) -> str:
 
 
 def _short(text: str | None, field: str) -> str | None:
-    if text is not None and len(text) > LONGEST_TEXT:
-        raise invalid(field, f"{field} may have at most {LONGEST_TEXT} characters")
+    if text is not None and len(text) > MAX_TEXT:
+        raise invalid(field, f"{field} may have at most {MAX_TEXT} characters")
     return text
 
 
@@ -261,8 +261,8 @@ def _type(text: str | None) -> str | None:
 
 
 def _metadata(given: dict[str, Any] | None) -> dict[str, Any]:
-    if len(msgspec.json.encode(given)) > LONGEST_METADATA:
-        raise invalid("integrationMetadata", f"integrationMetadata may have at most {LONGEST_METADATA} bytes as JSON")
+    if len(msgspec.json.encode(given)) > MAX_METADATA:
+        raise invalid("integrationMetadata", f"integrationMetadata may have at most {MAX_METADATA} bytes as JSON")
     return dict(given or {})
 
 

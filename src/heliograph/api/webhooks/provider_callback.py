@@ -13,17 +13,17 @@ import structlog
 from heliograph.api.http.body import ClientGone, read_body
 from heliograph.api.http.dependencies import AsgiApp
 from heliograph.domain.errors import PayloadTooLarge, Unavailable
-from heliograph.ports.provider_inbox import Answer, Door
+from heliograph.ports.provider_inbox import ReceiveStatus, WebhookReceiver
 
 CLOUD_WEBHOOK = "/providers/cloud/webhook"
 MAX_WEBHOOK_BYTES = 4 * 1024 * 1024
-_STATUS = {Answer.STORED: 200, Answer.FORGED: 403, Answer.MALFORMED: 400}
+_STATUS = {ReceiveStatus.STORED: 200, ReceiveStatus.FORGED: 403, ReceiveStatus.MALFORMED: 400}
 _log = structlog.get_logger("heliograph.cloud_webhook")
 
 Scope = dict[str, Any]
 
 
-def cloud_webhook(door: Door, *, stored: Callable[[Sequence[int]], None]) -> AsgiApp:
+def cloud_webhook(door: WebhookReceiver, *, stored: Callable[[Sequence[int]], None]) -> AsgiApp:
     """`stored(phone_nos)`: a hint to their owner, if it runs in this process."""
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
@@ -41,7 +41,7 @@ def cloud_webhook(door: Door, *, stored: Callable[[Sequence[int]], None]) -> Asg
     return app
 
 
-async def _challenge(door: Door, scope: Scope) -> tuple[int, str]:
+async def _challenge(door: WebhookReceiver, scope: Scope) -> tuple[int, str]:
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), errors="replace"))
     mode, token, challenge = (query.get(f"hub.{name}", "") for name in ("mode", "verify_token", "challenge"))
     try:
@@ -51,7 +51,9 @@ async def _challenge(door: Door, scope: Scope) -> tuple[int, str]:
     return (200, echo) if echo is not None else (403, "hub.verify_token is not one of a phone here.")
 
 
-async def _receive(door: Door, scope: Scope, receive: Any, stored: Callable[[Sequence[int]], None]) -> tuple[int, str]:
+async def _receive(
+    door: WebhookReceiver, scope: Scope, receive: Any, stored: Callable[[Sequence[int]], None]
+) -> tuple[int, str]:
     """Status 0: nobody is there to be answered."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     try:
@@ -63,7 +65,7 @@ async def _receive(door: Door, scope: Scope, receive: Any, stored: Callable[[Seq
         return 413, problem.message
     except Unavailable as problem:
         return 503, problem.message
-    if verdict.answer is Answer.STORED:
+    if verdict.answer is ReceiveStatus.STORED:
         stored(verdict.phone_nos)
     else:
         _log.warning("webhook_refused", why=verdict.answer.value, detail=verdict.detail, bytes=len(raw))

@@ -11,7 +11,7 @@ from statistics import median, quantiles
 from heliograph.cli.bench import senders as fleets
 from heliograph.cli.bench import slow_receiver as beside
 from heliograph.cli.bench import webhooks as told
-from heliograph.cli.bench.target import Gateway, gateway
+from heliograph.cli.bench.target import BenchTarget, gateway
 from heliograph.cli.prove.processes import ProofFailed
 
 Figures = dict[str, float]
@@ -94,7 +94,7 @@ async def latency(folder: Path, server: str | None, size: Size) -> Figures:
     }
 
 
-async def _drained(target: Gateway, count: int) -> None:
+async def _drained(target: BenchTarget, count: int) -> None:
     limit = time.monotonic() + 30
     while (health := await target.health())["completed"] < count:
         if time.monotonic() > limit:
@@ -142,7 +142,7 @@ async def backlog(folder: Path, server: str | None, size: Size) -> Figures:
     return figures
 
 
-async def _probe(target: Gateway, side: int, took: dict[str, tuple[list[float], list[float]]]) -> None:
+async def _probe(target: BenchTarget, side: int, took: dict[str, tuple[list[float], list[float]]]) -> None:
     phone = str(447700900000)
     body = {"chat_id": f"4477009{random.randrange(900):05d}@c.us", "message": "one more"}
     told: dict[str, str] = {}

@@ -15,7 +15,7 @@ from heliograph.cli.prove.processes import ProofFailed
 
 
 @dataclass
-class Load:
+class HttpLoad:
     """`took_ms`: one number for each answer. `first_bad`: the first answer that was not 200."""
 
     took_ms: "array[float]" = field(default_factory=lambda: array("d"))
@@ -29,7 +29,7 @@ class Load:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, load: Load, following: Callable[[], bytes | None]) -> None:
+    def __init__(self, load: HttpLoad, following: Callable[[], bytes | None]) -> None:
         self._load = load
         self._following = following
         self._buffer = bytearray()
@@ -74,9 +74,9 @@ class _Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-async def hammer(port: int, connections: int, following: Callable[[], bytes | None]) -> Load:
+async def hammer(port: int, connections: int, following: Callable[[], bytes | None]) -> HttpLoad:
     """Asks on all connections until `following` gives None. Raises when an answer was not 200."""
-    load = Load()
+    load = HttpLoad()
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     made = [

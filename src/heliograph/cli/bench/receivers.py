@@ -21,7 +21,7 @@ class _Sent(msgspec.Struct):
     timestamp: str
 
 
-class Counted:
+class CountingSink:
     def __init__(self, *, timed: bool) -> None:
         self.count = 0
         self.late_ms: list[float] = []
@@ -74,10 +74,10 @@ def _answer(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-class Receiver(asyncio.Protocol):
+class WebhookSink(asyncio.Protocol):
     """One connection, on httptools. `switched`: it leads to the switch itself."""
 
-    def __init__(self, counted: Counted, switch: Switch, *, switched: bool = False) -> None:
+    def __init__(self, counted: CountingSink, switch: Switch, *, switched: bool = False) -> None:
         self.counted = counted
         self.switch = switch
         self.switched = switched
@@ -108,11 +108,12 @@ class Receiver(asyncio.Protocol):
 
 
 async def main(ports: int, *, timed: bool) -> None:
-    counted, switch, loop = Counted(timed=timed), Switch(), asyncio.get_running_loop()
+    counted, switch, loop = CountingSink(timed=timed), Switch(), asyncio.get_running_loop()
     made = [
-        await loop.create_server(lambda: Receiver(counted, switch), "127.0.0.1", 0, backlog=512) for _ in range(ports)
+        await loop.create_server(lambda: WebhookSink(counted, switch), "127.0.0.1", 0, backlog=512)
+        for _ in range(ports)
     ]
-    made.append(await loop.create_server(lambda: Receiver(counted, switch, switched=True), "127.0.0.1", 0))
+    made.append(await loop.create_server(lambda: WebhookSink(counted, switch, switched=True), "127.0.0.1", 0))
     print(*(server.sockets[0].getsockname()[1] for server in made), flush=True)
     await asyncio.Event().wait()
 

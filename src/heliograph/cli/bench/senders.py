@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from heliograph.cli.bench.target import Gateway, gateway
+from heliograph.cli.bench.target import BenchTarget, gateway
 from heliograph.cli.prove.processes import Program, ProofFailed, environment, free_port, running
 
 FLEETS = (1, 2, 4)
@@ -68,7 +68,7 @@ async def drained_by(folder: Path, server: str, *, senders: int, phones: int, jo
             return figures
 
 
-def _sender(number: int, api: Gateway, folder: Path) -> Program:
+def _sender(number: int, api: BenchTarget, folder: Path) -> Program:
     port = free_port()
     arguments = ["-m", "heliograph.cli.main", "serve", "--port", str(port)]
     place = folder / f"sender-{number}"
@@ -83,7 +83,7 @@ async def _offline(http: aiohttp.ClientSession, network: Program, off: bool) -> 
             raise ProofFailed(f"the simulated network answered {answer.status} to its faults")
 
 
-async def _shared(api: Gateway, senders: int) -> None:
+async def _shared(api: BenchTarget, senders: int) -> None:
     """Until each sender owns its part of the phones."""
     connection = await asyncpg.connect(_url(api))
     try:
@@ -97,7 +97,7 @@ async def _shared(api: Gateway, senders: int) -> None:
         await connection.close()
 
 
-async def _spent(api: Gateway) -> Spent:
+async def _spent(api: BenchTarget) -> Spent:
     connection = await asyncpg.connect(_url(api))
     try:
         backends = await connection.fetch(_query("backends"))
@@ -127,7 +127,7 @@ def _query(name: str) -> str:
     return files(__package__).joinpath(f"{name}.sql").read_text()
 
 
-def _url(api: Gateway) -> str:
+def _url(api: BenchTarget) -> str:
     return environment(api.program.settings)["HELIOGRAPH_DATABASE_URL"]
 
 

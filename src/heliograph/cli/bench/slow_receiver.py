@@ -14,7 +14,7 @@ from math import comb
 from pathlib import Path
 from statistics import median, quantiles
 
-from heliograph.cli.bench.target import Gateway, gateway
+from heliograph.cli.bench.target import BenchTarget, gateway
 from heliograph.cli.bench.webhooks import LOOPBACK, Sinks, add_hook, sinks
 from heliograph.cli.prove.processes import ProofFailed
 
@@ -84,7 +84,7 @@ def _p99(values: list[float]) -> float:
 
 
 class _Load:
-    def __init__(self, target: Gateway, out: Sinks, phone: str, hook: str) -> None:
+    def __init__(self, target: BenchTarget, out: Sinks, phone: str, hook: str) -> None:
         self._target = target
         self._out = out
         self._phone = phone

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from heliograph.cli.bench.http_load import Load, hammer, send_request
+from heliograph.cli.bench.http_load import HttpLoad, hammer, send_request
 from heliograph.cli.prove.processes import Program, ProofFailed, free_port
 
 FIRST_PHONE = 447700900000  # a range that is reserved for fiction
@@ -20,7 +20,7 @@ CHATS = 900
 
 
 @dataclass
-class Gateway:
+class BenchTarget:
     program: Program
     key: str
     http: aiohttp.ClientSession
@@ -59,7 +59,7 @@ class Gateway:
 
     async def send(
         self, phones: list[str], *, count: int | None = None, seconds: float | None = None, connections: int = 64
-    ) -> Load:
+    ) -> HttpLoad:
         """`count` messages, or as many as `seconds` allow, spread over the phones and their chats."""
         first = self.sent
         until = time.monotonic() + seconds if seconds else float("inf")
@@ -85,7 +85,7 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, server: str | None, **settings: str) -> AsyncIterator[Gateway]:
+async def gateway(folder: Path, server: str | None, **settings: str) -> AsyncIterator[BenchTarget]:
     """Running and ready. `server`: URL of a PostgreSQL server on which a database may be made; None: SQLite."""
     folder.mkdir()
     key, port = secrets.token_hex(16), free_port()
@@ -99,7 +99,7 @@ async def gateway(folder: Path, server: str | None, **settings: str) -> AsyncIte
             **settings,
         }
         arguments = ["-m", "heliograph.cli.main", "serve", "--port", str(port)]
-        found = Gateway(Program("gateway", arguments, port, names, folder), key, http)
+        found = BenchTarget(Program("gateway", arguments, port, names, folder), key, http)
         try:
             await found.start()
             yield found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from heliograph.cli.bench.target import Gateway, gateway
+from heliograph.cli.bench.target import BenchTarget, gateway
 from heliograph.cli.prove.processes import ProofFailed
 
 EVENTS = ["message.created", "message.sent", "message.ack.updated", "message.delivered", "message.read"]
@@ -79,7 +79,7 @@ async def webhooks(folder: Path, server: str | None, jobs: int) -> dict[str, flo
         return {"deliveries/s": made / took, "CPU µs a delivery": cost_us, "RSS MB": target.rss_mb()}
 
 
-def _cpu_s(target: Gateway) -> float:
+def _cpu_s(target: BenchTarget) -> float:
     """Processor time of the gateway so far; 0 where the machine does not tell."""
     assert target.program.process is not None
     with contextlib.suppress(OSError):
@@ -88,13 +88,13 @@ def _cpu_s(target: Gateway) -> float:
     return 0.0
 
 
-async def add_hook(target: Gateway, port: int, events: list[str]) -> list[str]:
+async def add_hook(target: BenchTarget, port: int, events: list[str]) -> list[str]:
     body = {"hookUrl": f"http://127.0.0.1:{port}/{time.monotonic_ns()}", "integrationName": events}
     rows = await target.call("POST", "/v1/webhooks", body)
     return [row["id"] for row in rows]
 
 
-async def _all_read(target: Gateway, count: int) -> None:
+async def _all_read(target: BenchTarget, count: int) -> None:
     limit = time.monotonic() + 60
     while time.monotonic() < limit:
         if (await target.health())["completed"] >= count:

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, connect, person, segment
+from heliograph.cli.client import ApiClient, connect, person, segment
 from heliograph.cli.commands.send import media_part
 from heliograph.cli.display.output import clock_time, escape, json_option, note, one_line, phone_option, put
 from heliograph.cli.display.progress import Progress
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
 
-EVERY_S = 0.3
+INTERVAL_S = 0.3
 ENDED = ("completed", "cancelled")
 
 
@@ -145,14 +145,14 @@ def watch(broadcast_id: str, as_json: bool) -> int:
     return _follow(connect(), broadcast_id, as_json)
 
 
-def _follow(gateway: Gateway, name: str, as_json: bool) -> int:
+def _follow(gateway: ApiClient, name: str, as_json: bool) -> int:
     with Progress(quiet=as_json) as progress:
         while True:
             state = _status(gateway, name)
             progress.show(state)
             if state["state"] in ENDED:
                 break
-            time.sleep(EVERY_S)
+            time.sleep(INTERVAL_S)
     if as_json:
         put(state)
     if state["state"] == "cancelled":
@@ -160,7 +160,7 @@ def _follow(gateway: Gateway, name: str, as_json: bool) -> int:
     return Exit.FAILED if state["failed_chats"] else Exit.OK
 
 
-def _status(gateway: Gateway, name: str) -> dict[str, Any]:
+def _status(gateway: ApiClient, name: str) -> dict[str, Any]:
     found: dict[str, Any] = gateway.get("/queue/broadcast", broadcast_id=name)
     return found
 

@@ -31,7 +31,7 @@ class Finding:
 
     name: str
     level: str
-    said: str
+    sentence: str
     fix: str = ""
 
 

@@ -22,7 +22,7 @@ def doctor(as_json: bool) -> int:
     """Check this machine, the settings, the database and the server. Ends with 1 if something must be mended."""
     found = list(_all())
     if as_json:
-        put([{"name": one.name, "level": one.level, "said": one.said, "fix": one.fix} for one in found])
+        put([{"name": one.name, "level": one.level, "said": one.sentence, "fix": one.fix} for one in found])
     else:
         for one in found:
             _show(one)
@@ -56,6 +56,6 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _show(one: Finding) -> None:
     glyph, tone = _GLYPHS[one.level]
     out = console()
-    out.print(f"[{STYLES[tone]}]{glyph}[/] [bold]{one.name:<12}[/] {escape(one.said)}", soft_wrap=True)
+    out.print(f"[{STYLES[tone]}]{glyph}[/] [bold]{one.name:<12}[/] {escape(one.sentence)}", soft_wrap=True)
     if one.fix:
         out.print(f"  {'':<12} → {escape(one.fix)}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, connect, segment
+from heliograph.cli.client import ApiClient, connect, segment
 from heliograph.cli.display.output import clock_time, console, escape, json_option, mark, one_line, phone_option, put
 from heliograph.cli.display.status_line import STYLES
 from heliograph.cli.display.tables import GAP, rich_table, table
@@ -53,7 +53,7 @@ def jobs(phone: str | None, state: str | None, broadcast_id: str | None, limit: 
     return Exit.OK
 
 
-def _ask(gateway: Gateway, wish: dict[str, Any], state: str | None) -> list[dict[str, Any]]:
+def _ask(gateway: ApiClient, wish: dict[str, Any], state: str | None) -> list[dict[str, Any]]:
     body = {name: value for name, value in wish.items() if value is not None}
     found: list[dict[str, Any]] = gateway.post("/message/queues", body)
     limit = int(wish["limit"])
@@ -92,9 +92,9 @@ class Form:
         self._id = "queue_id" if width >= 160 else "unique_id"
         self.columns = [*_COLUMNS[:-1], self._id]
         for name, enough in _ENOUGH.items():
-            if self._left(width) < enough:
+            if self._columns_left(width) < enough:
                 self.columns.remove(name)
-        left = self._left(width)
+        left = self._columns_left(width)
         self.widths = {name: _WIDTHS.get(name, 0) for name in self.columns}
         if "Why" in self.columns:
             message = left * 2 // 5 if "Message" in self.columns else 0
@@ -103,7 +103,7 @@ class Form:
         else:
             self.widths["To"] = max(min(_WIDTHS["To"] + left, _WIDTHS["To"]), _SHORT_TO)
 
-    def _left(self, width: int) -> int:
+    def _columns_left(self, width: int) -> int:
         """For the words of messages and reasons."""
         return width - sum(_WIDTHS.get(name, 0) for name in self.columns) - GAP * (len(self.columns) - 1)
 
@@ -116,7 +116,7 @@ class Form:
         return rich_table(self.widths, [self.row(job) for job in found], right=("Try",), free=cut)
 
 
-def _refined(gateway: Gateway, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _refined(gateway: ApiClient, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The list has one word for what is on its way and for what nobody knows; the status path tells them apart."""
     return [
         job | {"status": gateway.get(f"/message/{segment(job['unique_id'])}/status")["status"]}
@@ -141,7 +141,7 @@ def summary(job: dict[str, Any]) -> str:
     return " ".join(part for part in (f"({kind.replace('_creation', '')})", name if not body else "", body) if part)
 
 
-def _watch(gateway: Gateway, wish: dict[str, Any], state: str | None, as_json: bool) -> int:
+def _watch(gateway: ApiClient, wish: dict[str, Any], state: str | None, as_json: bool) -> int:
     if sys.stdout.isatty() and not as_json:
         return _watch_table(gateway, wish, state)
     seen: dict[str, tuple[str, str]] = {}
@@ -157,7 +157,7 @@ def _watch(gateway: Gateway, wish: dict[str, Any], state: str | None, as_json: b
         time.sleep(_EVERY_S)
 
 
-def _watch_table(gateway: Gateway, wish: dict[str, Any], state: str | None) -> int:
+def _watch_table(gateway: ApiClient, wish: dict[str, Any], state: str | None) -> int:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text

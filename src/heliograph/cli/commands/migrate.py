@@ -17,7 +17,7 @@ from heliograph.cli.exit_codes import Exit
 from heliograph.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from heliograph.store.database.copy_to_postgresql import Moved
+    from heliograph.store.database.copy_to_postgresql import TableCopied
 
 
 @click.command()
@@ -60,11 +60,11 @@ def _move(source: str, target: str, as_json: bool) -> int:
     if not source.startswith("sqlite:///") or not target.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("A move goes from sqlite:///FILE to postgresql://USER@HOST/DATABASE.")
 
-    def told(table: "Moved") -> None:
+    def told(table: "TableCopied") -> None:
         note(f"  {table.table:<20} {table.rows:>12,} rows  {table.checksum[:16]}")
 
     path = Path(source.removeprefix("sqlite:///"))
-    moved: Sequence[Moved] = asyncio.run(move_store(path, target, told))
+    moved: Sequence[TableCopied] = asyncio.run(move_store(path, target, told))
     rows = sum(table.rows for table in moved)
     if as_json:
         put([{"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in moved])

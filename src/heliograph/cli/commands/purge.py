@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from heliograph.cli.client import Gateway, connect, person, segment
+from heliograph.cli.client import ApiClient, connect, person, segment
 from heliograph.cli.display.output import json_option, note, phone_option, put
 from heliograph.cli.exit_codes import Exit, Failed
 
@@ -47,7 +47,7 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
     return Exit.OK
 
 
-def _tell_of_others(gateway: Gateway, names: list[str]) -> None:
+def _tell_of_others(gateway: ApiClient, names: list[str]) -> None:
     """Those that were not cancelled: they are past it, or there are none such."""
     past = 0
     for name in names[:_LOOKED_AT]:

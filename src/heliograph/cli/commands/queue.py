@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, connect, person, segment
+from heliograph.cli.client import ApiClient, connect, person, segment
 from heliograph.cli.display.output import clock_time, escape, json_option, phone_option, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
@@ -73,7 +73,7 @@ def holds(phone: str | None, as_json: bool) -> int:
 @queue.command()
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Newest first, so many.")
 @json_option
-def acts(limit: int, as_json: bool) -> int:
+def show_log(limit: int, as_json: bool) -> int:
     """Who did what to queues, newest first."""
     found = connect().get("/queue/acts", limit=limit)
     if as_json:
@@ -139,7 +139,7 @@ def resolve(queue_id: str, outcome: str, as_json: bool) -> int:
     return _one(connect(), queue_id, "resolve", {"outcome": outcome.replace("-", "_")}, as_json)
 
 
-def _one(gateway: Gateway, name: str, act: str, body: dict[str, Any], as_json: bool) -> int:
+def _one(gateway: ApiClient, name: str, act: str, body: dict[str, Any], as_json: bool) -> int:
     answer = gateway.post(f"/message/{segment(name)}/{act}", body | _by())
     if as_json:
         put(answer)

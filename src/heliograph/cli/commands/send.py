@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from heliograph.cli.client import connect, person
-from heliograph.cli.display.follow import Climb, follow
+from heliograph.cli.display.follow import StatusProgress, follow
 from heliograph.cli.display.output import json_option, note, phone_option, put
 from heliograph.cli.exit_codes import Exit, Failed
 
@@ -98,7 +98,7 @@ def send(
         return Exit.OK
     from heliograph.cli.display.status_line import Ladder
 
-    climb = Climb()
+    climb = StatusProgress()
     with Ladder(wait) as ladder:
         code = follow(
             gateway,
@@ -116,7 +116,7 @@ def send(
     return code
 
 
-def _explain(code: Exit, climb: Climb, wait: str, timeout_s: float, queue_id: str) -> None:
+def _explain(code: Exit, climb: StatusProgress, wait: str, timeout_s: float, queue_id: str) -> None:
     said = climb.status.get("status_description", "")
     if code is Exit.TIMED_OUT:
         note(f"Not {wait} within {timeout_s:g} s. {said} It goes on without this command: heliograph why {queue_id}")

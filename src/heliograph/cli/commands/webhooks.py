@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, connect, segment
+from heliograph.cli.client import ApiClient, connect, segment
 from heliograph.cli.display.output import clock_time, escape, json_option, mark, note, one_line, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
@@ -211,7 +211,7 @@ def key(rotate: bool, as_json: bool) -> int:
     return Exit.OK
 
 
-def _found(gateway: Gateway, name: str) -> str:
+def _found(gateway: ApiClient, name: str) -> str:
     """The whole id of a webhook, from its beginning."""
     ids = [str(row["id"]) for row in gateway.get("/webhooks") if str(row["id"]).startswith(name)]
     if len(ids) == 1:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, connect, segment
+from heliograph.cli.client import ApiClient, connect, segment
 from heliograph.cli.commands.jobs import job_state, summary
 from heliograph.cli.display.output import clock_time, console, json_option, put
 from heliograph.cli.display.status_line import STYLES, seconds_text
@@ -66,7 +66,7 @@ def _events(answer: Any) -> list[dict[str, Any]]:
     return [event for event in found if isinstance(event, dict)]
 
 
-def _explained(gateway: Gateway, message: str) -> dict[str, Any] | None:
+def _explained(gateway: ApiClient, message: str) -> dict[str, Any] | None:
     """The server's own explanation; None where it has no such path."""
     try:
         answer = gateway.get(f"/message/{segment(message)}/explain")

@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 
-from heliograph.cli.client import Gateway, segment
+from heliograph.cli.client import ApiClient, segment
 from heliograph.cli.commands.why import recorder
 from heliograph.cli.demo.picture import HEIGHT, WIDTH, sunrise
 from heliograph.cli.demo.receiver import Receiver, listening
 from heliograph.cli.demo.server import Server, running_server
-from heliograph.cli.demo.stage import Stage
-from heliograph.cli.display.follow import Climb, follow
+from heliograph.cli.demo.stage import DemoScreen
+from heliograph.cli.display.follow import StatusProgress, follow
 from heliograph.cli.exit_codes import Exit, Failed
 from heliograph.domain.explain.status_style import shown_number
 
@@ -32,7 +32,7 @@ _READ_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class Scene:
     name: str
     what: str
     body: dict[str, Any]
@@ -43,7 +43,7 @@ class Act:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the server; without it 8080 or a free one.")
 def demo(keep: bool, port: int | None) -> int:
     """See it work: a server of its own, four messages through a simulated WhatsApp, signed webhooks. Takes seconds."""
-    stage = Stage()
+    stage = DemoScreen()
     begun = time.monotonic()
     stage.title("Heliograph", "everything here runs on this machine; nothing reaches WhatsApp")
     with (
@@ -59,7 +59,7 @@ def demo(keep: bool, port: int | None) -> int:
     return code
 
 
-def _play(stage: Stage, server: Server, receiver: Receiver) -> Exit:
+def _play(stage: DemoScreen, server: Server, receiver: Receiver) -> Exit:
     stage.fact("Server", server.url, f"on an empty SQLite file, ready after {server.started_in_s:.1f} s")
     stage.fact("Phone", shown_number(PHONE), "simulated")
     if login := server.login_url():
@@ -79,7 +79,7 @@ def _play(stage: Stage, server: Server, receiver: Receiver) -> Exit:
                 until="read",
                 timeout_s=_READ_WITHIN_S,
                 on_change=line.change,
-                climb=Climb(),
+                climb=StatusProgress(),
             )
         if code is not Exit.OK:
             raise Failed(f"the {act.name} was not read.", why=f"heliograph why {answer['queue_id']}", code=code)
@@ -89,24 +89,24 @@ def _play(stage: Stage, server: Server, receiver: Receiver) -> Exit:
     return _show_webhooks(stage, receiver, answers)
 
 
-def _acts(done: list[dict[str, Any]]) -> Iterator[Act]:
+def _acts(done: list[dict[str, Any]]) -> Iterator[Scene]:
     """Each is made when the one before has been read, because the last answers the first."""
     to = {"chat_id": READER}
-    yield Act("text", "“Hello from Heliograph”", to | {"message": "Hello from Heliograph"})
+    yield Scene("text", "“Hello from Heliograph”", to | {"message": "Hello from Heliograph"})
     image = {
         "type": "image",
         "mimetype": "image/png",
         "filename": "sunrise.png",
         "filedata": base64.b64encode(sunrise()).decode(),
     }
-    yield Act("image", f"sunrise.png, {WIDTH} × {HEIGHT}", to | {"message": "Good morning", "media": image})
+    yield Scene("image", f"sunrise.png, {WIDTH} × {HEIGHT}", to | {"message": "Good morning", "media": image})
     poll = {"pollName": "Tea or coffee?", "pollOptions": ["Tea", "Coffee"]}
-    yield Act("poll", "“Tea or coffee?”", to | {"poll": poll})
+    yield Scene("poll", "“Tea or coffee?”", to | {"poll": poll})
     reply = {"message": "This answers the first one", "reply_to": done[0]["message_id"]}
-    yield Act("reply", "“This answers the first”", to | reply)
+    yield Scene("reply", "“This answers the first”", to | reply)
 
 
-def _show_webhooks(stage: Stage, receiver: Receiver, answers: list[dict[str, Any]]) -> Exit:
+def _show_webhooks(stage: DemoScreen, receiver: Receiver, answers: list[dict[str, Any]]) -> Exit:
     wanted = {str(answer["queue_id"]) for answer in answers}
     expected = len(wanted) * _DELIVERIES_A_MESSAGE
     until = time.monotonic() + _READ_WITHIN_S
@@ -129,14 +129,14 @@ def _show_webhooks(stage: Stage, receiver: Receiver, answers: list[dict[str, Any
     return Exit.OK
 
 
-def _show_history(stage: Stage, gateway: Gateway, status: dict[str, Any]) -> None:
+def _show_history(stage: DemoScreen, gateway: ApiClient, status: dict[str, Any]) -> None:
     stage.fact("Why?", f"what happened to the reply: heliograph why {status['queue_id']}")
     for line in recorder(gateway.get(f"/message/{segment(status['queue_id'])}/history")):
         line.pad_left(2)
         stage.out.print(line, soft_wrap=True)
 
 
-def _next_steps(stage: Stage, server: Server, *, keep: bool, took_s: float) -> None:
+def _next_steps(stage: DemoScreen, server: Server, *, keep: bool, took_s: float) -> None:
     stage.words(f"Four messages accepted on disk, sent once and in order, and read. {took_s:.1f} s.", "bold")
     stage.words()
     if keep:

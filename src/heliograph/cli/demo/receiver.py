@@ -11,7 +11,7 @@ from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 class Receiver:
@@ -79,7 +79,7 @@ def listening() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None: ...
 
         def do_POST(self) -> None:
-            body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MOST_BYTES))
+            body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MAX_BYTES))
             good = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
             self.send_response(204 if good else 401)
             self.send_header("Content-Length", "0")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.cli.client import Gateway
+from heliograph.cli.client import ApiClient
 from heliograph.cli.exit_codes import Exit, Failed
 
 _START_S = 30.0
@@ -29,8 +29,8 @@ class Server:
     started_in_s: float
     log: Path
 
-    def gateway(self) -> Gateway:
-        return Gateway(self.url, self.key, self.phone)
+    def gateway(self) -> ApiClient:
+        return ApiClient(self.url, self.key, self.phone)
 
     def login_url(self) -> str | None:
         """The one-time link to the page, as the server printed it."""
@@ -63,13 +63,13 @@ def running_server(folder: Path, *, phone: str, port: int | None) -> Iterator[Se
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(process, Gateway(url, key), log, until=begun + _START_S)
+        _wait(process, ApiClient(url, key), log, until=begun + _START_S)
         yield Server(url, key, phone, time.monotonic() - begun, log)
     finally:
         _stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], gateway: Gateway, log: Path, *, until: float) -> None:
+def _wait(process: subprocess.Popen[bytes], gateway: ApiClient, log: Path, *, until: float) -> None:
     with contextlib.closing(gateway):
         while True:
             if process.poll() is not None:

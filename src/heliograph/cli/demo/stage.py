@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from heliograph.cli.display.follow import Climb
+from heliograph.cli.display.follow import StatusProgress
 from heliograph.cli.display.output import console
 from heliograph.cli.display.status_line import STYLES, seconds_text
 from heliograph.domain.explain.status_style import LADDER, look
@@ -19,7 +19,7 @@ _MOMENT_S = 0.09
 _WITH_WHAT = 110  # columns; on a narrower terminal the ladder alone fits a line
 
 
-class Stage:
+class DemoScreen:
     def __init__(self) -> None:
         self.out = console()
 
@@ -40,23 +40,23 @@ class Stage:
         self.out.print(text, style=style, soft_wrap=True, markup=False)
 
     @contextlib.contextmanager
-    def climbing(self, name: str, what: str) -> Iterator["Line"]:
+    def climbing(self, name: str, what: str) -> Iterator["StatusLine"]:
         if not self.out.is_terminal:
             self.words(f"  {name:<10}{what}")
-            yield Line(name, what, self, None)
+            yield StatusLine(name, what, self, None)
             return
         from rich.live import Live
 
         with Live(console=self.out, auto_refresh=False) as live:
-            yield Line(name, what, self, live)
+            yield StatusLine(name, what, self, live)
 
 
-class Line:
+class StatusLine:
     """One message on its way. On a terminal the first rungs stay for a moment, so that the eye can follow what took a
     millisecond; the times are the true ones.
     """
 
-    def __init__(self, name: str, what: str, stage: Stage, live: "Live | None") -> None:
+    def __init__(self, name: str, what: str, stage: DemoScreen, live: "Live | None") -> None:
         self._name = name
         self._what = what
         self._stage = stage
@@ -64,7 +64,7 @@ class Line:
         self._shown: dict[str, float] = {}
         self._trouble = ""
 
-    def change(self, climb: Climb) -> None:
+    def change(self, climb: StatusProgress) -> None:
         fresh = [rung for rung in _RUNGS if rung in climb.rungs and rung not in self._shown]
         for rung in fresh:
             self._shown[rung] = climb.rungs[rung]

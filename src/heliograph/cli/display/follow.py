@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from heliograph.cli.client import Gateway, segment
+from heliograph.cli.client import ApiClient, segment
 from heliograph.cli.exit_codes import Exit
 from heliograph.domain.explain.status_style import ENDED, LADDER
 
 _FIRST_PAUSE_S = 0.03
-_LONGEST_PAUSE_S = 0.25
+_MAX_PAUSE_S = 0.25
 _UNCERTAIN = "pending"
 
 
 @dataclass
-class Climb:
+class StatusProgress:
     """What has been seen so far. `rungs`: state → seconds since the send was answered."""
 
     started: float = field(default_factory=time.monotonic)
@@ -45,17 +45,17 @@ class Climb:
 
 
 def follow(
-    gateway: Gateway,
+    gateway: ApiClient,
     unique_id: str,
     *,
     until: str,
     timeout_s: float,
-    on_change: Callable[[Climb], None],
-    on_tick: Callable[[Climb], None] | None = None,
-    climb: Climb | None = None,
+    on_change: Callable[[StatusProgress], None],
+    on_tick: Callable[[StatusProgress], None] | None = None,
+    climb: StatusProgress | None = None,
 ) -> Exit:
     """Asks until the message reaches `until`, ends, or time is up. The answer is the command's exit code."""
-    seen = climb or Climb()
+    seen = climb or StatusProgress()
     pause_s = _FIRST_PAUSE_S
     while True:
         if seen.see(gateway.get(f"/message/{segment(unique_id)}/status")):
@@ -70,7 +70,7 @@ def follow(
         if on_tick:
             on_tick(seen)
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.4, _LONGEST_PAUSE_S)
+        pause_s = min(pause_s * 1.4, _MAX_PAUSE_S)
 
 
 def reached(state: str, until: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from heliograph.cli.display.follow import Climb
+from heliograph.cli.display.follow import StatusProgress
 from heliograph.domain.explain.status_style import LADDER, look
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"
 
 
-def ladder_text(climb: Climb, until: str) -> "Text":
+def ladder_text(climb: StatusProgress, until: str) -> "Text":
     """`○ waiting · → sending · ✓ sent 0.8 s · ✓✓ delivered 1.9 s`, what is still to come in grey."""
     from rich.text import Text
 
@@ -61,7 +61,7 @@ def ladder_text(climb: Climb, until: str) -> "Text":
     return shown
 
 
-def _waits(climb: Climb) -> bool:
+def _waits(climb: StatusProgress) -> bool:
     return climb.state == "queued" and (climb.status.get("attempts", 0) > 0 or time.monotonic() - climb.started > 1)
 
 
@@ -88,13 +88,13 @@ class Ladder:
         if self._live:
             self._live.__exit__(kind, problem, trace)
 
-    def change(self, climb: Climb) -> None:
+    def change(self, climb: StatusProgress) -> None:
         if self._live:
             self._live.update(ladder_text(climb, self._until), refresh=True)
             return
         click.echo(plain_line(climb.status, time.monotonic() - climb.started), err=True)
 
-    def tick(self, climb: Climb) -> None:
+    def tick(self, climb: StatusProgress) -> None:
         if self._live:
             self._live.update(ladder_text(climb, self._until), refresh=True)
 

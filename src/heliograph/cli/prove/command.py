@@ -14,7 +14,7 @@ import click
 from heliograph.cli.commands.own_postgres import own_postgres
 from heliograph.cli.display.output import json_option, note, put
 from heliograph.cli.exit_codes import Failed
-from heliograph.cli.prove.plan import Plan, Result
+from heliograph.cli.prove.plan import ProofPlan, Result
 from heliograph.cli.prove.processes import ProofFailed
 from heliograph.cli.prove.run import carry_out
 
@@ -78,7 +78,7 @@ def prove(
     if inside and database_url:
         raise click.UsageError("--inside is for SQLite: several processes share one network.")
     folder = Path(tempfile.mkdtemp(prefix="heliograph-prove-"))
-    plan = Plan(
+    plan = ProofPlan(
         folder=folder,
         kills=kills,
         stops=stops,
@@ -122,7 +122,7 @@ def _first(problem: BaseException) -> BaseException:
     return _first(problem.exceptions[0]) if isinstance(problem, BaseExceptionGroup) else problem
 
 
-async def _with_progress(plan: Plan) -> Result:
+async def _with_progress(plan: ProofPlan) -> Result:
     """A bar on a terminal, a plain line for each tenth of the way elsewhere; both on standard error."""
     total = plan.kills + plan.stops
     running = asyncio.current_task()

@@ -18,7 +18,7 @@ import aiohttp
 from heliograph.cli.prove.evidence import all_read, journal, read_store
 from heliograph.cli.prove.load import Load
 from heliograph.cli.prove.pauses import Pauses
-from heliograph.cli.prove.plan import Plan, Result
+from heliograph.cli.prove.plan import ProofPlan, Result
 from heliograph.cli.prove.processes import Program, ProofFailed, free_port, running
 from heliograph.domain.history_checker import Pace, Record, check
 
@@ -44,10 +44,10 @@ SETTINGS = {
 
 
 @dataclass
-class Stage:
+class Environment:
     """`fleet`: the API first. On SQLite one process does everything; on PostgreSQL the senders are on their own."""
 
-    plan: Plan
+    plan: ProofPlan
     http: aiohttp.ClientSession
     command: Sequence[str] = HELIOGRAPH
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 
 from heliograph.cli.prove.load import NO_IDS, recipient
-from heliograph.cli.prove.plan import Plan
+from heliograph.cli.prove.plan import ProofPlan
 from heliograph.cli.prove.processes import ProofFailed, environment
-from heliograph.domain.history_checker import Arrival
+from heliograph.domain.history_checker import JournalArrival
 from heliograph.domain.jobs.job import Event, Job
 from heliograph.domain.jobs.states import Ack
 
@@ -22,8 +22,8 @@ MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    arrivals: Sequence[Arrival]
+class JournalEntry:
+    arrivals: Sequence[JournalArrival]
     transmissions: int
 
 
@@ -46,14 +46,14 @@ async def _messages(http: aiohttp.ClientSession, network: str, key: str, phone: 
     return rows
 
 
-async def journal(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> Seen:
+async def journal(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> JournalEntry:
     """Each phone's messages, oldest first. Order across phones is not asked for by any rule."""
     arrivals, transmissions = [], 0
     for phone in phones:
         for row in await _messages(http, network, key, phone):
             at = datetime.fromisoformat(row["received_at"].replace("Z", "+00:00"))
             arrivals.append(
-                Arrival(
+                JournalArrival(
                     unique_id=row["message_id"],
                     phone=row["from"],
                     chat_id=row["chat_id"],
@@ -64,7 +64,7 @@ async def journal(http: aiohttp.ClientSession, network: str, key: str, phones: S
                 )
             )
             transmissions += row["transmissions"]
-    return Seen(arrivals, transmissions)
+    return JournalEntry(arrivals, transmissions)
 
 
 async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> bool:
@@ -78,7 +78,7 @@ async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: 
     return True
 
 
-async def read_store(plan: Plan) -> Kept:
+async def read_store(plan: ProofPlan) -> Kept:
     """Every message with its events. The servers have been stopped."""
     from heliograph.app.database import open_store
     from heliograph.settings import load_settings

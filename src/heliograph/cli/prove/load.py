@@ -15,7 +15,7 @@ import aiohttp
 from heliograph.cli.prove.processes import ProofFailed
 from heliograph.domain.history_checker import Acceptance
 
-AGAIN_S = 0.2
+RETRY_S = 0.2
 PATIENCE_S = 120.0
 REPEATED = 0.03  # of the accepted requests are sent once more, as a client does that lost the answer
 # test recipients: a failure first, receipts in disorder and twice, an answer or a connection lost
@@ -24,7 +24,7 @@ ODD = ("10", "60", "61", "64", "65")
 NO_IDS = "66"
 SLOW = ("13", NO_IDS)
 RARE = 0.12  # of the messages of a client that has one of these
-PACED = 0.08  # of the messages go to the paced phone
+PACED_PHONES = 0.08  # of the messages go to the paced phone
 COME_BACK = frozenset({409, 429, 500, 502, 503})
 
 
@@ -62,7 +62,7 @@ class Load:
         written = 0
         while not self.closing.is_set():
             # the last phone is paced, and would not keep up with more
-            phone = self.phones[-1] if self.chance.random() < PACED else self.chance.choice(self.phones[:-1])
+            phone = self.phones[-1] if self.chance.random() < PACED_PHONES else self.chance.choice(self.phones[:-1])
             chat_id = self.chance.choice(slow if slow and self.chance.random() < RARE else [*chats, *odd])
             written += 1
             key = f"client-{client}-{written}"
@@ -96,5 +96,5 @@ class Load:
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
                 last = repr(problem)
             self.repeats += 1
-            await asyncio.sleep(self.chance.uniform(0.2, 1) * AGAIN_S)
+            await asyncio.sleep(self.chance.uniform(0.2, 1) * RETRY_S)
         raise ProofFailed(f"a send was not answered within {PATIENCE_S:.0f} s, last: {last}")

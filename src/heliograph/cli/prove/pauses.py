@@ -14,10 +14,10 @@ import aiohttp
 
 from heliograph.cli.prove.load import PATIENCE_S
 from heliograph.cli.prove.processes import ProofFailed
-from heliograph.domain.history_checker import Silence
+from heliograph.domain.history_checker import PausedInterval
 
 MARGIN_S = 0.3
-AGAIN_S = 0.1
+RETRY_S = 0.1
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Pauses:
     key: str
     phone: str
     chance: random.Random
-    silences: list[Silence] = field(default_factory=list)
+    silences: list[PausedInterval] = field(default_factory=list)
 
     async def run(self, http: aiohttp.ClientSession, closing: asyncio.Event) -> None:
         while not closing.is_set():
@@ -34,7 +34,7 @@ class Pauses:
             from_us = time.time_ns() // 1000
             await asyncio.sleep(self.chance.uniform(0.6, 1.5))
             until_us = time.time_ns() // 1000 - round(MARGIN_S * 1e6)
-            self.silences.append(Silence(self.phone, from_us, until_us, "paused"))
+            self.silences.append(PausedInterval(self.phone, from_us, until_us, "paused"))
             await self._ask(http, "resume")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closing.wait(), self.chance.uniform(1, 3))
@@ -49,5 +49,5 @@ class Pauses:
                 async with http.post(url, headers=headers, timeout=aiohttp.ClientTimeout(total=5)) as answer:
                     if answer.status == 200:
                         return
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(RETRY_S)
         raise ProofFailed(f"{what} of a phone was not answered within {PATIENCE_S:.0f} s")

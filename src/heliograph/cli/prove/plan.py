@@ -10,7 +10,7 @@ from heliograph.domain.history_checker import Violation
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProofPlan:
     """`database_url` None: a SQLite file in `folder`. `stops`: senders frozen past their lease (PostgreSQL only).
 
     `odd`: some messages go to recipients that misbehave, among them one that knows no ids.
@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    plan: Plan
+    plan: ProofPlan
     kills: int = 0
     stops: int = 0
     accepted: int = 0

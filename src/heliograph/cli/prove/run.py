@@ -11,20 +11,20 @@ from collections.abc import Callable
 
 import aiohttp
 
-from heliograph.cli.prove.environment import HELIOGRAPH, Stage
-from heliograph.cli.prove.plan import Plan, Result
+from heliograph.cli.prove.environment import HELIOGRAPH, Environment
+from heliograph.cli.prove.plan import ProofPlan, Result
 
 BROKEN = ("-m", "heliograph.cli.prove.control")
 STARTING = 0.2  # of the kills hit a process that is still starting
 WORK_S = 0.8  # at most this long between a start and the next kill
 
 
-async def carry_out(plan: Plan, say: Callable[[Result], None]) -> Result:
+async def carry_out(plan: ProofPlan, say: Callable[[Result], None]) -> Result:
     """`say` hears of every act."""
     result = Result(plan)
     began = time.monotonic()
     async with aiohttp.ClientSession() as http:
-        stage = Stage(plan, http, command=BROKEN if plan.control else HELIOGRAPH)
+        stage = Environment(plan, http, command=BROKEN if plan.control else HELIOGRAPH)
 
         def tell() -> None:
             stage.count(result)
@@ -44,7 +44,7 @@ async def carry_out(plan: Plan, say: Callable[[Result], None]) -> Result:
     return result
 
 
-async def _torment(stage: Stage, result: Result, tell: Callable[[], None]) -> None:
+async def _torment(stage: Environment, result: Result, tell: Callable[[], None]) -> None:
     """Kills and freezes in random order. Everything runs again when it returns."""
     plan, fleet, chance = stage.plan, stage.fleet, random.Random(stage.plan.seed)
     acts = ["kill"] * plan.kills + ["stop"] * plan.stops

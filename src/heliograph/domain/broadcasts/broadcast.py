@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from heliograph.domain.jobs.ids import JobId, queue_id
 from heliograph.domain.jobs.job import Idempotency
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import Content
 
-AHEAD = 400  # recipients that are jobs already and not settled: a pause or a cancel has to look at so many at most
+MAX_ENQUEUED_AHEAD = (
+    400  # recipients that are jobs already and not settled: a pause or a cancel has to look at so many at most
+)
 CHUNK = 200  # recipients fed, or loaded, in one transaction
 
 
@@ -24,7 +26,7 @@ class NewBroadcast:
     phone_no: int
     content: Content
     delay_s: float = 1.0
-    lane: Lane = Lane.BULK
+    lane: Priority = Priority.BULK
     scheduled_at_us: int | None = None
     expires_at_us: int | None = None
     performed_by: str = "api"
@@ -42,7 +44,7 @@ class BroadcastRow:
     phone_no: int
     state: str
     content: Content
-    lane: Lane
+    lane: Priority
     delay_s: float
     expires_at_us: int | None
     total: int
@@ -85,7 +87,7 @@ def shown_state(row: BroadcastRow, now_us: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class WrongState:
     """Why a steering act did nothing: `state` is what the thing is in."""
 
     state: str

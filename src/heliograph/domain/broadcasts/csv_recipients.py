@@ -40,7 +40,7 @@ def recipient(chat_id: str, values: Mapping[str, str]) -> Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class CsvError:
     """`row` and `column` as a person finds them; `column` is its heading, or its number where it has none."""
 
     row: int
@@ -73,7 +73,7 @@ def parse_csv_in_steps(
 ) -> Generator[None, None, Recipients]:
     """`parse_csv` that stops every few hundred rows, for whoever has others to serve in between."""
     lines = _records(text.removeprefix("\ufeff"))
-    wrong: list[Wrong] = []
+    wrong: list[CsvError] = []
     seen: dict[str, Recipient] = {}
     repeated = 0
     try:
@@ -91,7 +91,7 @@ def parse_csv_in_steps(
             if chat_id in seen:
                 repeated += 1
             elif len(seen) >= MAX_RECIPIENTS:
-                wrong.append(Wrong(row, names[whom], f"more than {MAX_RECIPIENTS:,} recipients; split the file"))
+                wrong.append(CsvError(row, names[whom], f"more than {MAX_RECIPIENTS:,} recipients; split the file"))
                 break
             else:
                 seen[chat_id] = recipient(chat_id, values)
@@ -100,13 +100,13 @@ def parse_csv_in_steps(
     except _Malformed as error:
         wrong.append(error.wrong)
     if not wrong and not seen:
-        wrong.append(Wrong(2, "1", "no recipients"))
+        wrong.append(CsvError(2, "1", "no recipients"))
     if wrong:
         raise refusal(wrong, field)
     return Recipients(list(seen.values()), repeated)
 
 
-def refusal(wrong: list[Wrong], field: str = "csv") -> Invalid:
+def refusal(wrong: list[CsvError], field: str = "csv") -> Invalid:
     """The 422: the first culprit under the field's own name, all of them under `row R, column C`."""
     first = wrong[0]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -118,7 +118,7 @@ def refusal(wrong: list[Wrong], field: str = "csv") -> Invalid:
 
 
 class _Malformed(Exception):
-    def __init__(self, wrong: Wrong) -> None:
+    def __init__(self, wrong: CsvError) -> None:
         super().__init__(str(wrong))
         self.wrong = wrong
 
@@ -127,7 +127,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that hold something, each with the number of its first line."""
     if "\0" in text:
         row = text[: text.index("\0")].count("\n") + 1
-        raise _Malformed(Wrong(row, "1", "holds a zero byte; save the file as UTF-8 text"))
+        raise _Malformed(CsvError(row, "1", "holds a zero byte; save the file as UTF-8 text"))
     first = _LINE.match(text)
     # not splitlines(), which also ends a line at form feeds and the like; one by one, for others to run in between
     lines = (match[0] for match in _LINE.finditer(text))
@@ -139,7 +139,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise _Malformed(Wrong(row, "1", f"cannot be read as CSV ({error})")) from None
+            raise _Malformed(CsvError(row, "1", f"cannot be read as CSV ({error})")) from None
         if any(cell.strip() for cell in cells):
             yield row, cells
         row = reader.line_num + 1
@@ -150,37 +150,37 @@ def _delimiter(line: str) -> str:
     return max(",;\t", key=line.count)
 
 
-def _heading(row: int, head: list[str], wrong: list[Wrong]) -> tuple[list[str], int]:
+def _heading(row: int, head: list[str], wrong: list[CsvError]) -> tuple[list[str], int]:
     names = [cell.strip() for cell in head]
     if not names:
-        wrong.append(Wrong(row, "1", "the file is empty"))
+        wrong.append(CsvError(row, "1", "the file is empty"))
         return names, 0
     for n, name in enumerate(names):
         if not name:
-            wrong.append(Wrong(row, str(n + 1), "this column has no heading"))
+            wrong.append(CsvError(row, str(n + 1), "this column has no heading"))
         elif name in names[:n]:
-            wrong.append(Wrong(row, str(n + 1), f"the heading {name} comes twice"))
+            wrong.append(CsvError(row, str(n + 1), f"the heading {name} comes twice"))
     lowered = [name.lower().replace(" ", "_") for name in names]
     found = next((lowered.index(word) for word in WHOM if word in lowered), None)
     if found is None:
         text = "no column is named chat_id (or phone, number, to): the first row must be a heading"
-        wrong.append(Wrong(row, "1", text))
+        wrong.append(CsvError(row, "1", text))
     return names, found or 0
 
 
 def _recipient(
-    row: int, cells: list[str], names: list[str], whom: int, wrong: list[Wrong]
+    row: int, cells: list[str], names: list[str], whom: int, wrong: list[CsvError]
 ) -> tuple[str, dict[str, str]] | None:
     if len(cells) > len(names):
-        wrong.append(Wrong(row, str(len(names) + 1), f"more cells than the {len(names)} headings"))
+        wrong.append(CsvError(row, str(len(names) + 1), f"more cells than the {len(names)} headings"))
         return None
     if whom >= len(cells) or not cells[whom].strip():
-        wrong.append(Wrong(row, names[whom], "no number"))
+        wrong.append(CsvError(row, names[whom], "no number"))
         return None
     try:
         chat_id = parse_chat_id(_bare(cells[whom]), names[whom])
     except Invalid:
-        wrong.append(Wrong(row, names[whom], "not a country code and number, nor a group id ending in @g.us"))
+        wrong.append(CsvError(row, names[whom], "not a country code and number, nor a group id ending in @g.us"))
         return None
     # a row that ends early has no values for the rest: the template decides whether they are needed
     values = {name: cell.strip() for n, (name, cell) in enumerate(zip(names, cells, strict=False)) if n != whom}

@@ -17,7 +17,7 @@ from heliograph.domain.explain.describe import SUBMITTED, describe
 from heliograph.domain.jobs.ids import message_id
 from heliograph.domain.jobs.ids import queue_id as own_queue_id
 from heliograph.domain.jobs.ids import unique_id as own_unique_id
-from heliograph.domain.jobs.job import Event, Health, Job, PhoneRow
+from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 
@@ -278,7 +278,7 @@ def read_count(job: Job) -> int:
     return int(shown_ack(job) >= Ack.READ)
 
 
-def health_counts(health: Health) -> HealthCounts:
+def health_counts(health: QueueCounts) -> HealthCounts:
     return HealthCounts(
         waiting=health.waiting,
         active=health.active,

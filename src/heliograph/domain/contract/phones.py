@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.contract.jobs import iso, iso_or_none
-from heliograph.domain.jobs.job import Health, PhoneRow
+from heliograph.domain.jobs.job import PhoneRow, QueueCounts
 
 _SMALL = 26
 
@@ -72,11 +72,11 @@ def phone_object(phone: PhoneRow, *, qr_code: str | None = None) -> PhoneObject:
     return PhoneObject(**_shared(phone, qr_code))
 
 
-def listed_phone(phone: PhoneRow, health: Health, *, qr_code: str | None = None) -> ListedPhone:
+def listed_phone(phone: PhoneRow, health: QueueCounts, *, qr_code: str | None = None) -> ListedPhone:
     return ListedPhone(**_shared(phone, qr_code), queue_status=_queue_status(phone, health))
 
 
-def phone_details(phone: PhoneRow, health: Health, *, qr_code: str | None = None) -> PhoneDetails:
+def phone_details(phone: PhoneRow, health: QueueCounts, *, qr_code: str | None = None) -> PhoneDetails:
     down_at = None if phone.state == "connected" else iso(phone.state_at_us)
     return PhoneDetails(
         **_shared(phone, qr_code),
@@ -86,7 +86,7 @@ def phone_details(phone: PhoneRow, health: Health, *, qr_code: str | None = None
     )
 
 
-def _queue_status(phone: PhoneRow, health: Health) -> dict[str, dict[str, Any]]:
+def _queue_status(phone: PhoneRow, health: QueueCounts) -> dict[str, dict[str, Any]]:
     return {"message": msgspec.to_builtins(legacy_health(health, running=phone.paused_at_us is None))}
 
 
@@ -126,7 +126,7 @@ def label_id(org_id: str, label: str) -> str:
     return f"label-{letters}"
 
 
-def legacy_health(health: Health, *, running: bool) -> LegacyHealth:
+def legacy_health(health: QueueCounts, *, running: bool) -> LegacyHealth:
     return LegacyHealth(
         active=health.active,
         failed=health.failed,

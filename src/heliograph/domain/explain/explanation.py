@@ -43,15 +43,15 @@ class Wait:
     limit: float | None = None
 
 
-MOST_AHEAD = 100
+MAX_AHEAD = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ExplanationFacts:
     """`uncertain_since_us`: of an uncertain message.
 
     `ahead`: others of the phone that go first; `ahead_in_chat`: of the same chat and lane, not counted beyond
-    MOST_AHEAD and one.
+    MAX_AHEAD and one.
 
     `unowned`: no sender process has the phone. `waits_for_until_us`: an earlier message of the chat is uncertain.
     `chat_until_us`: the chat was told to wait. `forecast_s`: of domain/pacing/forecast.py, what stands above aside.
@@ -120,7 +120,7 @@ _RULES = {
 }
 
 
-def explain(facts: Facts) -> Explanation:
+def explain(facts: ExplanationFacts) -> Explanation:
     """What holds the message, the most decisive first; a sentence; and the expected moment."""
     job, now_us = facts.job, facts.now_us
     match job.state:
@@ -144,14 +144,14 @@ def explain(facts: Facts) -> Explanation:
             return Explanation(f"Expired{when}, before it was sent.")
 
 
-def _scheduled(facts: Facts) -> Explanation:
+def _scheduled(facts: ExplanationFacts) -> Explanation:
     at_us = facts.job.not_before_us
     when = "" if at_us is None else f" Goes out at {clock_time(at_us, facts.now_us)}."
     text = f"Scheduled.{when}"
     return Explanation(text, (Blocker("scheduled", text, at_us),), at_us)
 
 
-def _uncertain(facts: Facts) -> Explanation:
+def _uncertain(facts: ExplanationFacts) -> Explanation:
     job, since_us = facts.job, facts.uncertain_since_us
     since = "" if since_us is None else f" Since {clock_time(since_us, facts.now_us)}."
     text = with_detail(
@@ -161,7 +161,7 @@ def _uncertain(facts: Facts) -> Explanation:
     return Explanation(text, (Blocker("uncertain", text + since, None, action),))
 
 
-def _waiting(facts: Facts) -> Explanation:
+def _waiting(facts: ExplanationFacts) -> Explanation:
     blockers = tuple(_blockers(facts))
     expires_at_us = facts.job.expires_at_us
     eta_us = _eta(facts, blockers)
@@ -179,7 +179,7 @@ def _waiting(facts: Facts) -> Explanation:
     return Explanation(with_detail("Waits", job.detail) if job.detail else "Waits to be sent.", blockers, eta_us)
 
 
-def _blockers(facts: Facts) -> Iterator[Blocker]:
+def _blockers(facts: ExplanationFacts) -> Iterator[Blocker]:
     now_us = facts.now_us
     if facts.phone is not None:
         yield from _of_phone(facts.phone, now_us, facts.phone_hold)
@@ -228,7 +228,7 @@ def _held(code: str, what: str, hold: Hold, now_us: int, action: str) -> Blocker
     return Blocker(code, as_sentence(text), hold.until_us, action)
 
 
-def _of_chat(facts: Facts) -> Iterator[Blocker]:
+def _of_chat(facts: ExplanationFacts) -> Iterator[Blocker]:
     job, now_us = facts.job, facts.now_us
     if facts.waits_for_until_us is not None and facts.waits_for_until_us > now_us:
         at = clock_time(facts.waits_for_until_us, now_us)
@@ -246,7 +246,7 @@ def _of_chat(facts: Facts) -> Iterator[Blocker]:
         yield Blocker("chat_throttled", f"Waits: the chat goes on at {at}.", facts.chat_until_us)
     if facts.ahead_in_chat:
         others = "message" if facts.ahead_in_chat == 1 else "messages"
-        count = f"more than {MOST_AHEAD}" if facts.ahead_in_chat > MOST_AHEAD else facts.ahead_in_chat
+        count = f"more than {MAX_AHEAD}" if facts.ahead_in_chat > MAX_AHEAD else facts.ahead_in_chat
         text = f"Waits behind {count} earlier {others} to the same chat."
         yield Blocker("behind_in_chat", text)
 
@@ -261,7 +261,7 @@ def _paced(wait: Wait, now_us: int) -> Blocker:
 _QUEUE = ("behind", "behind_in_chat", "pacing")
 
 
-def _eta(facts: Facts, blockers: tuple[Blocker, ...]) -> int | None:
+def _eta(facts: ExplanationFacts, blockers: tuple[Blocker, ...]) -> int | None:
     """None where somebody must act first, or a phone must come up: nobody knows how long that takes."""
     if any(b.until_us is None and b.code not in _QUEUE for b in blockers) or facts.forecast_s is None:
         return None

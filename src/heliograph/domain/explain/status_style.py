@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StatusStyle:
     """`tone`: mute, wait, info, ok, hold, uncertain or bad."""
 
     word: str
@@ -15,40 +15,40 @@ class Look:
     tone: str
 
 
-LOOKS: dict[str, Look] = {
-    "scheduled": Look("scheduled", "◷", "wait"),
-    "queued": Look("waiting", "○", "mute"),
-    "retrying": Look("retrying", "↻", "wait"),
-    "sending": Look("sending", "→", "info"),
-    "pending": Look("uncertain", "?", "uncertain"),
-    "sent": Look("sent", "✓", "ok"),
-    "delivered": Look("delivered", "✓✓", "ok"),
-    "read": Look("read", "✓✓", "info"),
-    "played": Look("played", "♪", "info"),
-    "failed": Look("failed", "✗", "bad"),
-    "cancelled": Look("cancelled", "–", "mute"),
-    "expired": Look("expired", "–", "mute"),
+LOOKS: dict[str, StatusStyle] = {
+    "scheduled": StatusStyle("scheduled", "◷", "wait"),
+    "queued": StatusStyle("waiting", "○", "mute"),
+    "retrying": StatusStyle("retrying", "↻", "wait"),
+    "sending": StatusStyle("sending", "→", "info"),
+    "pending": StatusStyle("uncertain", "?", "uncertain"),
+    "sent": StatusStyle("sent", "✓", "ok"),
+    "delivered": StatusStyle("delivered", "✓✓", "ok"),
+    "read": StatusStyle("read", "✓✓", "info"),
+    "played": StatusStyle("played", "♪", "info"),
+    "failed": StatusStyle("failed", "✗", "bad"),
+    "cancelled": StatusStyle("cancelled", "–", "mute"),
+    "expired": StatusStyle("expired", "–", "mute"),
 }
-PHONE_LOOKS: dict[str, Look] = {
-    "connected": Look("connected", "✓", "ok"),
-    "connecting": Look("connecting", "→", "info"),
-    "offline": Look("offline", "✗", "bad"),
-    "logged_out": Look("logged out", "✗", "bad"),
-    "replaced": Look("replaced", "✗", "bad"),
-    "restricted": Look("restricted", "‖", "hold"),
-    "unauthorized": Look("unauthorized", "✗", "bad"),
-    "paused": Look("paused", "‖", "hold"),
+PHONE_LOOKS: dict[str, StatusStyle] = {
+    "connected": StatusStyle("connected", "✓", "ok"),
+    "connecting": StatusStyle("connecting", "→", "info"),
+    "offline": StatusStyle("offline", "✗", "bad"),
+    "logged_out": StatusStyle("logged out", "✗", "bad"),
+    "replaced": StatusStyle("replaced", "✗", "bad"),
+    "restricted": StatusStyle("restricted", "‖", "hold"),
+    "unauthorized": StatusStyle("unauthorized", "✗", "bad"),
+    "paused": StatusStyle("paused", "‖", "hold"),
 }
 ENDED = frozenset({"failed", "cancelled", "expired"})
 LADDER = ("queued", "sending", "sent", "delivered", "read", "played")
 
 
-def look(status: str) -> Look:
-    return LOOKS.get(status, Look(status, "·", "mute"))
+def look(status: str) -> StatusStyle:
+    return LOOKS.get(status, StatusStyle(status, "·", "mute"))
 
 
-def phone_look(state: str) -> Look:
-    return PHONE_LOOKS.get(state, Look(state.replace("_", " "), "·", "mute"))
+def phone_look(state: str) -> StatusStyle:
+    return PHONE_LOOKS.get(state, StatusStyle(state.replace("_", " "), "·", "mute"))
 
 
 def listed_status(status: str, *, stamps: frozenset[str], attempts: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content
 
 
@@ -66,7 +66,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     phone_no: int
     chat_id: str
     content: Content
-    lane: Lane = Lane.NORMAL
+    lane: Priority = Priority.NORMAL
     performed_by: str = "api"
     expires_at_us: int | None = None
     broadcast_no: int | None = None
@@ -86,14 +86,14 @@ class KeyReused(msgspec.Struct, frozen=True, gc=False):
     """The idempotency key stands for another request."""
 
 
-class PhoneGone(msgspec.Struct, frozen=True, gc=False):
+class PhoneDeleted(msgspec.Struct, frozen=True, gc=False):
     """The phone was deleted meanwhile: nothing was queued."""
 
 
-EnqueueResult = Enqueued | KeyReused | PhoneGone
+EnqueueResult = Enqueued | KeyReused | PhoneDeleted
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class OutgoingJob(msgspec.Struct, frozen=True):
     """What an attempt needs of a job, and its settlement.
 
     `attempts`: what the wire shows. `starts`: begun since the last answer (guards against a message that kills the
@@ -104,7 +104,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     org_no: int
     phone_no: int
     chat_id: str
-    lane: Lane
+    lane: Priority
     seq: int
     content: Content
     attempts: int
@@ -114,7 +114,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     queued_at_us: int
 
 
-class Job(Outgoing, frozen=True):
+class Job(OutgoingJob, frozen=True):
     """Everything stored of a job.
 
     `ack`: the ladder, see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
@@ -161,7 +161,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class QueueCounts:
     """Counts of a phone, or of all phones of an organisation. `paused`: those of `waiting` whose phone is paused.
 
     `uncertain`: those of `active` that a person or a receipt must settle; counted only where each phone is asked for.

@@ -46,7 +46,7 @@ class Ack(IntEnum):
     PLAYED = 5
 
 
-class Lane(IntEnum):
+class Priority(IntEnum):
     """Order is kept within a chat and lane; a lower number goes first."""
 
     URGENT = 0
@@ -61,7 +61,7 @@ class Class(IntEnum):
     NEW = 1
 
 
-def climbed(before: int, received: int) -> tuple[int, ...]:
+def newly_reached_acks(before: int, received: int) -> tuple[int, ...]:
     """The rungs that a receipt newly reaches, lowest first; empty if it is late or repeated.
 
     >>> climbed(1, 3)

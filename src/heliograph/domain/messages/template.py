@@ -40,7 +40,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _ANY.sub(lambda match: values[match[1].strip()], text) if "{{" in text else text
 
 
-class Check:
+class TemplateCheck:
     """Every recipient has every variable, and nobody's text is longer than `most`. Sees one recipient after another."""
 
     def __init__(self, text: str, *, most: int, field: str = "variables") -> None:

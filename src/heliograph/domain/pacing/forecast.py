@@ -8,7 +8,7 @@ of chats that wait for their own gap.
 import copy
 import math
 
-from heliograph.domain.pacing.next_start import History, Policy, limit_now, next_start
+from heliograph.domain.pacing.next_start import Policy, StartHistory, limit_now, next_start
 from heliograph.domain.pacing.policy import DAY_S, HOUR_S, MINUTE_S
 
 PLAYED = 1_500  # starts played through: some 5 ms
@@ -17,7 +17,7 @@ _CHANCE = 0.5  # a gap of middling length
 
 def eta(
     policy: Policy,
-    history: History,
+    history: StartHistory,
     now: float,
     *,
     ahead: int,
@@ -48,7 +48,7 @@ def eta(
     return next_start(policy, played, at, new_chat=new_chat).at - now
 
 
-def eta_new(policy: Policy, history: History, now: float, *, ahead: int) -> float:
+def eta_new(policy: Policy, history: StartHistory, now: float, *, ahead: int) -> float:
     """Seconds until a message to a new chat starts that has `ahead` others to new chats before it, by their limit.
 
     A limit that grows with the phone's age is followed for the first part; what lies beyond goes at its last value.
@@ -68,7 +68,7 @@ def eta_new(policy: Policy, history: History, now: float, *, ahead: int) -> floa
     return at - now
 
 
-def steady_s(policy: Policy, history: History, now: float, *, send_s: float, in_flight: int = 1) -> float:
+def steady_s(policy: Policy, history: StartHistory, now: float, *, send_s: float, in_flight: int = 1) -> float:
     """Seconds a message takes, on average, while there is work."""
     abreast = max(min(in_flight, policy.at_once or in_flight), 1)
     slowest = send_s / abreast + policy.gap_s(_CHANCE)
@@ -83,9 +83,9 @@ def steady_s(policy: Policy, history: History, now: float, *, send_s: float, in_
     return slowest
 
 
-def _copied(history: History) -> History:
+def _copied(history: StartHistory) -> StartHistory:
     """The windows and the gap; chats stay behind (each has its own wait)."""
-    played = History(history.policy, connected_at=history.connected_at)
+    played = StartHistory(history.policy, connected_at=history.connected_at)
     played.starts = copy.deepcopy(history.starts)
     played.new = copy.deepcopy(history.new)
     played.gap_until = history.gap_until if math.isfinite(history.gap_until) else -math.inf

@@ -36,23 +36,23 @@ from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 
 __all__ = [
     "PRESETS",
-    "History",
+    "NextStart",
     "PaceRow",
     "Policy",
     "QuietHours",
-    "Slot",
+    "StartHistory",
     "WarmUp",
-    "allowance",
-    "load",
+    "history_from_rows",
     "next_start",
     "parse_policy",
     "policy_text",
+    "starts_allowed",
 ]
 
 NEVER = math.inf
 
 
-class Slot(NamedTuple):
+class NextStart(NamedTuple):
     """Earliest start, monotonic seconds (never before now), and the rule that binds (None: nothing holds it back).
 
     Rules: in_flight, gap, per_second, per_minute, per_hour, per_day, new_chats, chat_gap. `at` is inf under in_flight
@@ -107,7 +107,7 @@ class _Recent:
         return len(self._times) - bisect_right(self, moment)
 
 
-class History:
+class StartHistory:
     """What a phone did lately, in monotonic seconds. `connected_at`: when it first connected (negative: before start).
 
     In flight = started and not settled. A new owner begins with none: it settles what it found in `sending` first.
@@ -166,22 +166,24 @@ class History:
 
 
 def next_start(
-    policy: Policy, history: History, now: float, *, new_chat: bool = False, chat: str | None = None
-) -> Slot:
+    policy: Policy, history: StartHistory, now: float, *, new_chat: bool = False, chat: str | None = None
+) -> NextStart:
     """The earliest moment at which a message may start, and the rule that sets it.
 
     Each rule, left alone, allows everything after some moment; the latest of these moments is the answer.
     """
     if policy.at_once is not None and history.in_flight >= policy.at_once:
-        return Slot(NEVER, "in_flight")
+        return NextStart(NEVER, "in_flight")
     at, rule = now, None
     for name, moment in _moments(policy, history, now, new_chat, chat):
         if moment > at:
             at, rule = moment, name
-    return Slot(at, rule)
+    return NextStart(at, rule)
 
 
-def allowance(policy: Policy, history: History, now: float, *, new_chat: bool = False, most: int = 1_000) -> int:
+def starts_allowed(
+    policy: Policy, history: StartHistory, now: float, *, new_chat: bool = False, most: int = 1_000
+) -> int:
     """How many messages may start at this very moment (chats aside: `history.chat_at`), at most `most`.
 
     With a gap that is one at most, since the gap runs from a settle.
@@ -199,7 +201,7 @@ def allowance(policy: Policy, history: History, now: float, *, new_chat: bool = 
 
 
 def _moments(
-    policy: Policy, history: History, now: float, new_chat: bool, chat: str | None
+    policy: Policy, history: StartHistory, now: float, new_chat: bool, chat: str | None
 ) -> Iterable[tuple[str, float]]:
     starts = history.starts
     yield "gap", history.gap_until
@@ -216,7 +218,7 @@ def _moments(
         yield "chat_gap", history.chat_at(chat)
 
 
-def _warming(policy: Policy, history: History, now: float, recent: _Recent, key: str, window: float) -> float:
+def _warming(policy: Policy, history: StartHistory, now: float, recent: _Recent, key: str, window: float) -> float:
     """The earliest moment under a limit that rises with the phone's age."""
     connected_at = now if history.connected_at is None else history.connected_at
     begins = -math.inf
@@ -240,7 +242,7 @@ def _freed(recent: _Recent, limit: int | None, window: float) -> float:
 
 
 def _windows(
-    policy: Policy, history: History, now: float, new_chat: bool
+    policy: Policy, history: StartHistory, now: float, new_chat: bool
 ) -> Iterable[tuple[_Recent, int | None, float]]:
     if policy.per_second:
         yield history.starts, *second_window(policy.per_second)
@@ -251,7 +253,7 @@ def _windows(
         yield history.new, limit_now(policy, history, now, "new_chats_per_day"), DAY_S
 
 
-def limit_now(policy: Policy, history: History, now: float, key: str) -> int | None:
+def limit_now(policy: Policy, history: StartHistory, now: float, key: str) -> int | None:
     """`per_hour`, `per_day` or `new_chats_per_day` as it stands at the phone's present age."""
     connected_at = now if history.connected_at is None else history.connected_at
     for step in policy.warm_up:
@@ -264,20 +266,20 @@ def limit_now(policy: Policy, history: History, now: float, key: str) -> int | N
     return limit
 
 
-def load(
+def history_from_rows(
     policy: Policy,
     rows: Iterable[PaceRow],
     *,
     now: float,
     now_us: int,
     first_connected_at_us: int | None = None,
-) -> History:
+) -> StartHistory:
     """The history of a phone whose owner is new, from its rows in any order.
 
     When the last message settled is not known: the longest gap is kept once, counted from now.
     """
     connected_at = None if first_connected_at_us is None else now - max(now_us - first_connected_at_us, 0) / 1e6
-    history = History(policy, connected_at=connected_at)
+    history = StartHistory(policy, connected_at=connected_at)
     seen = False
     for row in sorted(rows):
         age_s = max(now_us - row.at_us, 0) / 1e6

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heliograph.domain.jobs.ids import JobId, queue_id
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import Content
 from heliograph.domain.schedules.recurrence import Repeat
 
@@ -31,7 +31,7 @@ class Schedule:
     content: Content
     first_at_us: int
     repeat: Repeat | None = None
-    lane: Lane = Lane.NORMAL
+    lane: Priority = Priority.NORMAL
     state: str = "scheduled"
     next_at_us: int | None = None
     skip_next: bool = False

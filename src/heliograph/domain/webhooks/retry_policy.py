@@ -14,17 +14,17 @@ from typing import Final
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 JITTER: Final = 0.2  # of the wait, either way: receivers that failed together do not come back together
 PARK_AFTER_TRIES: Final = 3  # then the stream goes on and the delivery retries beside it
-RETRY_AFTER_MOST_S: Final = 3600.0
+MAX_RETRY_AFTER_S: Final = 3600.0
 ATTEMPT_LIMIT_S: Final = 15.0
 KEEP_BYTES: Final = 65_536
 TRIP_AFTER: Final = 5  # failures in a row of one endpoint open its circuit
 PROBE_FIRST_S: Final = 5.0
-PROBE_MOST_S: Final = 300.0
+MAX_PROBE_S: Final = 300.0
 _DATE_MOST: Final = 64  # characters
 DISABLE_AFTER_US: Final = 5 * 86_400 * 1_000_000
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What came of one attempt, in one word. Those of ports.fetch.Failure come through unchanged."""
 
     DELIVERED = "delivered"  # 2xx
@@ -37,18 +37,18 @@ class Outcome(StrEnum):
     FORBIDDEN = "forbidden"  # the URL may not be reached (any more)
 
 
-def outcome_of_status(status: int) -> Outcome:
+def outcome_of_status(status: int) -> DeliveryOutcome:
     if 200 <= status < 300:
-        return Outcome.DELIVERED
+        return DeliveryOutcome.DELIVERED
     if 300 <= status < 400:
-        return Outcome.REDIRECTED
+        return DeliveryOutcome.REDIRECTED
     if status == 410:
-        return Outcome.GONE
+        return DeliveryOutcome.GONE
     if status == 429:
-        return Outcome.THROTTLED
+        return DeliveryOutcome.THROTTLED
     if 400 <= status < 500:
-        return Outcome.REJECTED
-    return Outcome.SERVER_ERROR if 500 <= status < 600 else Outcome.BAD_ANSWER
+        return DeliveryOutcome.REJECTED
+    return DeliveryOutcome.SERVER_ERROR if 500 <= status < 600 else DeliveryOutcome.BAD_ANSWER
 
 
 def wait_s(tries: int, schedule: Sequence[float], *, jitter: float, retry_after_s: float | None = None) -> float | None:
@@ -60,7 +60,7 @@ def wait_s(tries: int, schedule: Sequence[float], *, jitter: float, retry_after_
     if tries > len(schedule):
         return None
     planned = schedule[tries - 1] * (1 + JITTER * jitter)
-    return max(planned, min(retry_after_s, RETRY_AFTER_MOST_S)) if retry_after_s else planned
+    return max(planned, min(retry_after_s, MAX_RETRY_AFTER_S)) if retry_after_s else planned
 
 
 def parse_retry_after(text: str | None, *, date: str | None = None, now_us: int = 0) -> float | None:
@@ -96,11 +96,11 @@ def _http_date_s(text: str) -> float | None:
 
 def probe_wait_s(failures: int, *, first_s: float = PROBE_FIRST_S) -> float:
     """How long an open circuit waits before its next probe: 5, 10, 20 … 300 s."""
-    return float(min(first_s * 2.0 ** min(max(failures - TRIP_AFTER, 0), 16), PROBE_MOST_S))
+    return float(min(first_s * 2.0 ** min(max(failures - TRIP_AFTER, 0), 16), MAX_PROBE_S))
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class EndpointHealth:
     """An endpoint's state. `failures`: in a row. `failing_since_us`: of the first of them."""
 
     failures: int = 0
@@ -110,18 +110,18 @@ class Health:
     def tripped(self) -> bool:
         return self.failures >= TRIP_AFTER
 
-    def after(self, *, delivered: int, failed: int, probed: bool, now_us: int) -> "Health":
+    def after(self, *, delivered: int, failed: int, probed: bool, now_us: int) -> "EndpointHealth":
         """The state after a batch of attempts; one success among them clears it.
 
         Many may fail at once; past the trip only the probe counts, so that its wait grows step by step.
         """
         if delivered:
-            return Health()
+            return EndpointHealth()
         grown = int(probed and failed > 0) if self.tripped else min(failed, TRIP_AFTER - self.failures)
         if not grown:
             return self
         since = self.failing_since_us if self.failing_since_us is not None else now_us
-        return Health(self.failures + grown, since)
+        return EndpointHealth(self.failures + grown, since)
 
     def hopeless(self, now_us: int) -> bool:
         """Five days of nothing but failures, and more than a few: two that are five days apart are no such sign."""

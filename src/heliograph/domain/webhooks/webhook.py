@@ -16,7 +16,7 @@ HOOK_TYPES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class HookRow:
+class WebhookRow:
     """One URL and one event name. `failures`… are of the URL, shared by all hooks that have it."""
 
     hook_no: int
@@ -66,7 +66,7 @@ class HookPatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SigningKeyRow:
     """An organisation's signing keys as stored: `previous` counts until `switch_at_us`."""
 
     current: str
@@ -128,7 +128,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class EventSource:
     """What a delivery tells of; one of the groups is set. None at all: what it spoke of is gone."""
 
     job: Job | None = None
@@ -139,7 +139,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """One try, as it is kept. `answer`: the first 64 kB of what the receiver said."""
 
     attempt: int

@@ -6,6 +6,6 @@ and settled by the status webhook that hands our queue_id back (`biz_opaque_call
 
 from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.webhook_payload import read_delivery
-from heliograph.providers.cloud.webhook_receiver import CloudDoor
+from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 
-__all__ = ["CloudDoor", "CloudProvider", "read_delivery"]
+__all__ = ["CloudProvider", "CloudWebhookReceiver", "read_delivery"]

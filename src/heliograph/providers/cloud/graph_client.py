@@ -15,7 +15,7 @@ import msgspec
 from aiohttp.abc import AbstractStreamWriter
 
 from heliograph.providers.cloud.account import Account
-from heliograph.providers.cloud.responses import Answer
+from heliograph.providers.cloud.responses import GraphAnswer
 
 MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -66,13 +66,13 @@ class Graph:
         self._session = session
         self._timeouts = timeouts or Timeouts()
 
-    async def send(self, account: Account, body: dict[str, Any]) -> Answer | Lost:
+    async def send(self, account: Account, body: dict[str, Any]) -> GraphAnswer | Lost:
         """POST /{phone_number_id}/messages."""
         payload = _Marked(msgspec.json.encode(body))
         url = f"{account.root}/{account.phone_number_id}/messages"
         return await self._call("POST", url, account, data=payload, marked=payload, limit_s=self._timeouts.answer_s)
 
-    async def upload(self, account: Account, path: Path, *, mimetype: str, filename: str) -> Answer | Lost:
+    async def upload(self, account: Account, path: Path, *, mimetype: str, filename: str) -> GraphAnswer | Lost:
         """POST /{phone_number_id}/media. The file is read in pieces, off the loop. Raises FileNotFoundError."""
         form = aiohttp.FormData()
         form.add_field("messaging_product", "whatsapp")
@@ -85,12 +85,12 @@ class Graph:
         finally:
             await asyncio.to_thread(file.close)
 
-    async def phone(self, account: Account) -> Answer | Lost:
+    async def phone(self, account: Account) -> GraphAnswer | Lost:
         """GET /{phone_number_id}: whether the token may use this phone."""
         fields = "id,display_phone_number,verified_name,quality_rating,code_verification_status,throughput"
         return await self._call("GET", f"{account.root}/{account.phone_number_id}?fields={fields}", account)
 
-    async def subscriptions(self, account: Account) -> Answer | Lost:
+    async def subscriptions(self, account: Account) -> GraphAnswer | Lost:
         """GET /{waba_id}/subscribed_apps: which apps are sent the account's webhooks."""
         return await self._call("GET", f"{account.root}/{account.waba_id}/subscribed_apps", account)
 
@@ -103,7 +103,7 @@ class Graph:
         data: Any = None,
         marked: _Marked | None = None,
         limit_s: float | None = None,
-    ) -> Answer | Lost:
+    ) -> GraphAnswer | Lost:
         times = aiohttp.ClientTimeout(
             total=limit_s or self._timeouts.answer_s,
             connect=self._timeouts.connect_s,
@@ -119,7 +119,7 @@ class Graph:
                     more := await response.content.read(MAX_ANSWER_BYTES - len(body))
                 ):
                     body += more
-                return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+                return GraphAnswer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Lost(Phase.CONNECT, _words(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

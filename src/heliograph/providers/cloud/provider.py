@@ -24,22 +24,22 @@ from heliograph.domain.jobs.outcome import (
 )
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.clock import Clock
-from heliograph.ports.provider import Check, Phone, SendRequest, SessionState, Sink
+from heliograph.ports.provider import Phone, PhoneCheck, SendRequest, SessionState, Sink
 from heliograph.ports.uploads import Uploads
 from heliograph.providers.cloud.account import Account, accept_account, parse_account, shown
 from heliograph.providers.cloud.capabilities import CAPABILITIES, refusal
-from heliograph.providers.cloud.error_codes import TABLE, Means
+from heliograph.providers.cloud.error_codes import ERROR_RULES, ErrorAction
 from heliograph.providers.cloud.graph_client import Graph, Lost, Phase, Timeouts
 from heliograph.providers.cloud.media_uploads import MediaDesk, Uploaded
 from heliograph.providers.cloud.message_payload import message_body
 from heliograph.providers.cloud.phone_check import check_phone, read_phone
 from heliograph.providers.cloud.responses import outcome_of
-from heliograph.providers.cloud.session import Session
+from heliograph.providers.cloud.session import CloudSession
 
 _PROBE_FIRST_S = 5.0
 _PROBE_MAX_S = 60.0
-_RESTRICTED_CODES = frozenset(row.code for row in TABLE.values() if row.means is Means.RESTRICTED)
-_UNAUTHORIZED_CODES = frozenset(row.code for row in TABLE.values() if row.means is Means.UNAUTHORIZED)
+_RESTRICTED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.means is ErrorAction.RESTRICTED)
+_UNAUTHORIZED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.means is ErrorAction.UNAUTHORIZED)
 
 
 class CloudProvider:
@@ -61,7 +61,7 @@ class CloudProvider:
         self._clock = clock
         self._desk = MediaDesk(self._graph, uploads, clock.now_us)
         self._allowed = tuple(allowed_base_urls)
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, CloudSession] = {}
         self._app_waits: dict[str, float] = {}
 
     async def open(self, phone: Phone, sink: Sink) -> None:
@@ -72,11 +72,11 @@ class CloudProvider:
         try:
             account = parse_account(phone.config)
         except Invalid as error:
-            session = Session(phone, None, sink)
+            session = CloudSession(phone, None, sink)
             self._sessions[phone.phone_no] = session
             await session.tell(SessionState.UNAUTHORIZED, f"The Cloud API settings are not complete: {error.message}")
             return
-        session = Session(phone, account, sink)
+        session = CloudSession(phone, account, sink)
         self._sessions[phone.phone_no] = session
         session.watch = asyncio.create_task(self._watch(session, account), name=f"cloud-{phone.phone_id}")
 
@@ -109,7 +109,7 @@ class CloudProvider:
     def show_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return shown(config)
 
-    async def check(self, phone: Phone) -> list[Check]:
+    async def check(self, phone: Phone) -> list[PhoneCheck]:
         return await check_phone(self._graph, phone)
 
     async def send(self, request: SendRequest) -> Outcome:
@@ -124,7 +124,7 @@ class CloudProvider:
         await self._learn(session, session.account, request.chat_id, outcome)
         return outcome
 
-    async def _attempt(self, session: Session, account: Account, request: SendRequest) -> Outcome:
+    async def _attempt(self, session: CloudSession, account: Account, request: SendRequest) -> Outcome:
         if (refused := _cannot(request)) is not None:
             return refused
         media: dict[str, str] | None = None
@@ -151,7 +151,7 @@ class CloudProvider:
             return Rejected("media_missing", "The file is no longer in the media folder.")
         return await self._desk.media_id(phone, account, media, request.media_path)
 
-    async def _learn(self, session: Session, account: Account, chat_id: str, outcome: Outcome) -> None:
+    async def _learn(self, session: CloudSession, account: Account, chat_id: str, outcome: Outcome) -> None:
         """Keeps what the answer says of the phone, the chat or the app, so that the next send knows it.
 
         An answer to a session that was closed or re-keyed meanwhile says nothing of the one that is open now.
@@ -175,7 +175,7 @@ class CloudProvider:
             case _:
                 pass
 
-    async def _watch(self, session: Session, account: Account) -> None:
+    async def _watch(self, session: CloudSession, account: Account) -> None:
         """Finds out whether the phone can send, and again whenever a send came back in doubt.
 
         A restriction shows only in sends: when its time is over the phone counts as connected, and the next send tells.

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
-from heliograph.providers.cloud.error_codes import TABLE, UNKNOWN_4XX, UNKNOWN_5XX, Means, Row
+from heliograph.providers.cloud.error_codes import ERROR_RULES, UNKNOWN_4XX, UNKNOWN_5XX, ErrorAction, ErrorRule
 
 MAX_DETAIL = 300
 _MAX_WAIT_S = 24 * 3600.0
@@ -19,7 +19,7 @@ _GATEWAY = frozenset({502, 504})  # a gateway speaks, whatever it says: what lie
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GraphAnswer:
     """What came back: header names in lower case, at most the first megabyte of the body."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class GraphFault:
     """An error in JSON, as Graph spells it."""
 
     code: int
@@ -36,8 +36,8 @@ class Fault:
     subcode: int | None = None
 
     @property
-    def row(self) -> Row | None:
-        return TABLE.get(33 if self.code == 100 and self.subcode == 33 else self.code)
+    def row(self) -> ErrorRule | None:
+        return ERROR_RULES.get(33 if self.code == 100 and self.subcode == 33 else self.code)
 
 
 def read_json(body: bytes) -> dict[str, Any] | None:
@@ -49,7 +49,7 @@ def read_json(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def read_fault(value: Mapping[str, Any]) -> Fault | None:
+def read_fault(value: Mapping[str, Any]) -> GraphFault | None:
     """`{"error": {...}}` of an answer, or one entry of a status's `errors`."""
     error = value.get("error", value)
     if not isinstance(error, dict):
@@ -63,16 +63,16 @@ def read_fault(value: Mapping[str, Any]) -> Fault | None:
     details = data.get("details") if isinstance(data, dict) else None
     said = details or error.get("message") or error.get("title") or ""
     subcode = error.get("error_subcode")
-    return Fault(code, str(said)[:MAX_DETAIL], subcode if isinstance(subcode, int) else None)
+    return GraphFault(code, str(said)[:MAX_DETAIL], subcode if isinstance(subcode, int) else None)
 
 
-def explain(fault: Fault, row: Row) -> str:
+def explain(fault: GraphFault, row: ErrorRule) -> str:
     """Plain words first, then what WhatsApp itself said."""
     said = fault.message.strip().rstrip(".") or "no further words"
     return f"{row.text} WhatsApp says: {said} ({fault.code})."
 
 
-def outcome_of(answer: Answer, *, refusals: int = 0, cached_media: bool = False) -> Outcome:
+def outcome_of(answer: GraphAnswer, *, refusals: int = 0, cached_media: bool = False) -> Outcome:
     """`refusals`: how often in a row this chat or phone was told to wait; `cached_media`: an old upload was used."""
     value = read_json(answer.body)
     if 200 <= answer.status < 300:
@@ -86,21 +86,21 @@ def outcome_of(answer: Answer, *, refusals: int = 0, cached_media: bool = False)
     if wait is None:
         wait = min(row.wait_s * row.grows**refusals, row.wait_max_s)
     match row.means:
-        case Means.RETRY:
+        case ErrorAction.RETRY:
             return NotSent(row.code, text, named_wait_s(answer.headers))
-        case Means.RETRY_MEDIA:
+        case ErrorAction.RETRY_MEDIA:
             return NotSent("media_again", text) if cached_media else Rejected(row.code, text)
-        case Means.REJECT:
+        case ErrorAction.REJECT:
             return Rejected(row.code, text)
-        case Means.WAIT_CHAT:
+        case ErrorAction.WAIT_CHAT:
             return Throttled(row.code, text, wait, Scope.CHAT)
-        case Means.WAIT_PHONE:
+        case ErrorAction.WAIT_PHONE:
             return Throttled(row.code, text, wait, Scope.PHONE)
-        case Means.WAIT_APP:
+        case ErrorAction.WAIT_APP:
             return Throttled(row.code, text, wait, Scope.APP)
-        case Means.RESTRICTED:
+        case ErrorAction.RESTRICTED:
             return SessionDown(row.code, text, wait)
-        case Means.UNAUTHORIZED:
+        case ErrorAction.UNAUTHORIZED:
             return SessionDown(row.code, text)
 
 
@@ -113,7 +113,7 @@ def _success(value: Mapping[str, Any] | None) -> Outcome:
     return Unknown("unreadable_answer", "WhatsApp said yes, but its answer could not be read: waiting for its status.")
 
 
-def _no_reason(answer: Answer) -> Outcome:
+def _no_reason(answer: GraphAnswer) -> Outcome:
     """An answer that is not Graph's own: of a proxy, a load balancer, or another host altogether."""
     status = answer.status
     if status >= 500 or status in (408, 499):

@@ -16,7 +16,7 @@ _CHATS_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
-class Session:
+class CloudSession:
     phone: Phone
     account: Account | None
     sink: Sink

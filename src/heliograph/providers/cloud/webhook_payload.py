@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliograph.ports.provider import Inbound, Phone, Receipt
-from heliograph.ports.provider_inbox import News
+from heliograph.ports.provider_inbox import ProviderUpdate
 from heliograph.providers.cloud.error_codes import UNKNOWN_4XX
 from heliograph.providers.cloud.inbound import inbound_of, stamp_us
 from heliograph.providers.cloud.responses import explain, read_fault, read_json
@@ -46,11 +46,11 @@ def read_payload(raw: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload.get("entry"), list) else None
 
 
-def read_delivery(phone: Phone, payload: bytes, received_at_us: int) -> News:
+def read_delivery(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
     """What a stored webhook says of one phone. Ports: `inbox.Reader`."""
     value = read_payload(payload)
     if value is None:
-        return News()
+        return ProviderUpdate()
     number_id = phone.config.get("phone_number_id")
     receipts: list[Receipt] = []
     inbound: list[Inbound] = []
@@ -62,7 +62,7 @@ def read_delivery(phone: Phone, payload: bytes, received_at_us: int) -> News:
             inbound += [
                 message for raw in _dicts(change.get("messages")) if (message := inbound_of(raw, received_at_us))
             ]
-    return News(tuple(receipts), tuple(inbound))
+    return ProviderUpdate(tuple(receipts), tuple(inbound))
 
 
 def _receipt(status: Mapping[str, Any], received_at_us: int) -> Receipt | None:

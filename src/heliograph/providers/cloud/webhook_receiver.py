@@ -13,7 +13,7 @@ import msgspec
 from heliograph.domain.errors import Invalid
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.provider_inbox import Answer, Inbox, NewDelivery, Verdict
+from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, ReceiveStatus
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
 from heliograph.providers.cloud.webhook_payload import (
@@ -38,7 +38,7 @@ class _Known:
     account: Account
 
 
-class CloudDoor:
+class CloudWebhookReceiver:
     def __init__(self, phones: _Phones, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
         self._phones = phones
         self._inbox = inbox
@@ -51,19 +51,19 @@ class CloudDoor:
         tokens = [known.account.verify_token for known in await self._cloud_phones(_MISS_S)]
         return challenge_answer(mode, token, challenge, tokens)
 
-    async def receive(self, raw: bytes, signature: str) -> Verdict:
+    async def receive(self, raw: bytes, signature: str) -> ReceiveResult:
         payload = read_payload(raw)
         if payload is None:
-            return Verdict(Answer.MALFORMED, "This is not a webhook of a WhatsApp Business account.")
+            return ReceiveResult(ReceiveStatus.MALFORMED, "This is not a webhook of a WhatsApp Business account.")
         named = phone_number_ids(payload)
         taken = _proven(await self._cloud_phones(_FRESH_S), named, raw, signature)
         if not taken and named:  # perhaps the phone was added or given another secret a moment ago
             taken = _proven(await self._cloud_phones(_MISS_S), named, raw, signature)
         if not taken:
-            return Verdict(Answer.FORGED, "The signature is not one of a phone that this webhook names.")
+            return ReceiveResult(ReceiveStatus.FORGED, "The signature is not one of a phone that this webhook names.")
         now_us = self._clock.now_us()
-        await self._inbox.keep_deliveries([NewDelivery(one.org_no, one.phone_no, now_us, raw) for one in taken])
-        return Verdict(Answer.STORED, phone_nos=tuple(one.phone_no for one in taken))
+        await self._inbox.keep_deliveries([NewInboxItem(one.org_no, one.phone_no, now_us, raw) for one in taken])
+        return ReceiveResult(ReceiveStatus.STORED, phone_nos=tuple(one.phone_no for one in taken))
 
     async def _cloud_phones(self, fresh_s: float) -> list[_Known]:
         now = self._clock.monotonic()

@@ -11,7 +11,14 @@ from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected,
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Capabilities, Inbound, Phone, Receipt, SendRequest, SessionState, Sink
-from heliograph.ports.simulated_network import Answer, Device, Frame, Line, Network, Word
+from heliograph.ports.simulated_network import (
+    Device,
+    DeviceConnection,
+    Network,
+    NetworkReply,
+    OutboundMessage,
+    ReplyKind,
+)
 
 _ACCEPTED = Accepted()
 _KINDS = frozenset(Kind) - {Kind.TEMPLATE, Kind.INTERACTIVE}
@@ -43,15 +50,15 @@ class _PhoneLine:
 class Nowhere:
     """ports.network.Network of a process that only accepts messages: it opens no phone and sends nothing."""
 
-    async def connect(self, device: Device, line: Line) -> None:
+    async def connect(self, device: Device, line: DeviceConnection) -> None:
         raise NotImplementedError(f"{device.device_id}: this process does not send")
 
     async def disconnect(self, device_id: str) -> None: ...
 
     async def reconnect(self, device_id: str) -> None: ...
 
-    async def transmit(self, frame: Frame) -> Answer:
-        return Answer(Word.DOWN, "not_a_sender", f"{frame.device_id}: this process does not send.")
+    async def transmit(self, frame: OutboundMessage) -> NetworkReply:
+        return NetworkReply(ReplyKind.DOWN, "not_a_sender", f"{frame.device_id}: this process does not send.")
 
     def recognises(self, chat_id: str) -> bool:
         return False
@@ -87,13 +94,13 @@ class SimulatorProvider:
 
     async def send(self, request: SendRequest) -> Outcome:
         phone = request.phone
-        frame = Frame(
+        frame = OutboundMessage(
             phone.phone_id, phone.number, request.chat_id, request.unique_id, request.content, request.quoted_id
         )
         answer = await self._network.transmit(frame)
-        if answer.word is Word.ACKNOWLEDGED:
+        if answer.word is ReplyKind.ACKNOWLEDGED:
             return _ACCEPTED
-        if answer.word is Word.SILENT:
+        if answer.word is ReplyKind.SILENT:
             return await self._acknowledgement(request.unique_id, answer)
         return _outcome(answer)
 
@@ -110,7 +117,7 @@ class SimulatorProvider:
         for phone_no in list(self._phones):
             await self.close(phone_no)
 
-    async def _acknowledgement(self, unique_id: str, answer: Answer) -> Outcome:
+    async def _acknowledgement(self, unique_id: str, answer: NetworkReply) -> Outcome:
         """The message was taken: waits for the word of it, at most the acknowledgement time-out."""
         came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[unique_id] = came
@@ -125,15 +132,15 @@ class SimulatorProvider:
             self._waiting.pop(unique_id, None)
 
 
-def _outcome(answer: Answer) -> Outcome:
+def _outcome(answer: NetworkReply) -> Outcome:
     match answer.word:
-        case Word.NOT_TAKEN:
+        case ReplyKind.NOT_TAKEN:
             return NotSent(answer.code, answer.detail)
-        case Word.REFUSED:
+        case ReplyKind.REFUSED:
             return Rejected(answer.code, answer.detail)
-        case Word.WAIT:
+        case ReplyKind.WAIT:
             return Throttled(answer.code, answer.detail, max(answer.retry_after_s or 0.0, 0.0), answer.scope)
-        case Word.DOWN:
+        case ReplyKind.DOWN:
             return SessionDown(answer.code, answer.detail, answer.retry_after_s)
         case _:
             return Unknown(answer.code, answer.detail)

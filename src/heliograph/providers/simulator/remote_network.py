@@ -17,11 +17,13 @@ from heliograph.domain.messages.chat import test_suffix
 from heliograph.ports import simulated_network_protocol as wire
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import SessionState
-from heliograph.ports.simulated_network import Answer, Device, Frame, Line, Word
+from heliograph.ports.simulated_network import Device, DeviceConnection, NetworkReply, OutboundMessage, ReplyKind
 
 RECONNECT_S = 1.0
 _HEARTBEAT_S = 15.0
-_LOST = Answer(Word.LOST, "answer_lost", "The connection to the simulated network closed before its answer came.")
+_LOST = NetworkReply(
+    ReplyKind.LOST, "answer_lost", "The connection to the simulated network closed before its answer came."
+)
 _UNRECOGNISED = "66"
 _log = structlog.get_logger(__name__)
 
@@ -34,19 +36,19 @@ class RemoteNetwork:
         self._session = session
         self._clock = clock
         self._up = False
-        self._lines: dict[str, tuple[Device, Line]] = {}
+        self._lines: dict[str, tuple[Device, DeviceConnection]] = {}
         self._contacts: dict[str, str] = {}
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._answers: dict[int, asyncio.Future[NetworkReply]] = {}
         self._numbers = itertools.count(1)
         self._out: list[wire.FromGateway] = []
         self._some = asyncio.Event()
         self._deliveries: dict[str, set[asyncio.Task[None]]] = {}
-        self._away = Answer(Word.DOWN, "network_away", f"The simulated network at {url} cannot be reached.")
+        self._away = NetworkReply(ReplyKind.DOWN, "network_away", f"The simulated network at {url} cannot be reached.")
 
-    async def connect(self, device: Device, line: Line) -> None:
+    async def connect(self, device: Device, line: DeviceConnection) -> None:
         self._lines[device.device_id] = (device, line)
         if self._up:
-            self._put(wire.Open(device))
+            self._put(wire.Connect(device))
         else:
             await line.session(SessionState.CONNECTING, f"Waiting for the simulated network at {self._url}.")
 
@@ -54,7 +56,7 @@ class RemoteNetwork:
         if self._lines.pop(device_id, None) is None:
             return
         if self._up:
-            self._put(wire.Shut(device_id))
+            self._put(wire.Disconnect(device_id))
         under_way = self._deliveries.pop(device_id, set()) - {asyncio.current_task()}
         for task in under_way:
             task.cancel()
@@ -63,18 +65,18 @@ class RemoteNetwork:
 
     async def reconnect(self, device_id: str) -> None:
         if self._up:
-            self._put(wire.Again(device_id))
+            self._put(wire.Reconnect(device_id))
 
     def recognises(self, chat_id: str) -> bool:
         return (self._contacts.get(chat_id) or test_suffix(chat_id)) != _UNRECOGNISED
 
-    async def transmit(self, frame: Frame) -> Answer:
+    async def transmit(self, frame: OutboundMessage) -> NetworkReply:
         if not self._up:
             return self._away
         n = next(self._numbers)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[NetworkReply] = asyncio.get_running_loop().create_future()
         self._answers[n] = answer
-        self._put(wire.Sent(n, frame))
+        self._put(wire.Transmit(n, frame))
         try:
             return await answer
         finally:
@@ -99,7 +101,7 @@ class RemoteNetwork:
             await self._clock.sleep(RECONNECT_S)
 
     async def _use(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._out = [wire.Open(device) for device, _ in self._lines.values()]
+        self._out = [wire.Connect(device) for device, _ in self._lines.values()]
         self._some.set()
         self._up = True
         try:
@@ -121,11 +123,11 @@ class RemoteNetwork:
 
     def _hear(self, said: wire.FromNetwork, group: asyncio.TaskGroup) -> None:
         match said:
-            case wire.Answered():
+            case wire.TransmitReply():
                 answer = self._answers.get(said.n)
                 if answer and not answer.done():
                     answer.set_result(said.answer)
-            case wire.Contacts():
+            case wire.ContactBehaviours():
                 self._contacts = said.behaviours
             case _:
                 if known := self._lines.get(said.device_id):
@@ -134,20 +136,20 @@ class RemoteNetwork:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
 
-    async def _deliver(self, event: wire.Event, line: Line) -> None:
+    async def _deliver(self, event: wire.Event, line: DeviceConnection) -> None:
         while True:
             try:
                 match event:
                     case wire.Receipts():
                         await line.receipts(event.receipts)
-                    case wire.Written():
+                    case wire.InboundMessages():
                         await line.inbound(event.messages)
-                    case wire.Stands():
+                    case wire.SessionChanged():
                         await line.session(event.state, event.detail)
             except Exception:  # noqa: BLE001 - supervised: the gateway could not store it now, it is tried again
                 await self._clock.sleep(RECONNECT_S)
             else:
-                self._put(wire.Confirmed(event.n))
+                self._put(wire.Confirm(event.n))
                 return
 
     async def _tell_away(self) -> None:

@@ -21,7 +21,7 @@ class Feedable(Protocol):
     async def sweep_broadcasts(self, before_us: int) -> int: ...
 
 
-async def keep_fed(steering: Feedable, wake: Wake, clock: Clock, log: Callable[..., None]) -> None:
+async def enqueue_broadcasts(steering: Feedable, wake: Wake, clock: Clock, log: Callable[..., None]) -> None:
     """Until cancelled."""
     while True:
         pause_s = IDLE_S
@@ -35,7 +35,7 @@ async def keep_fed(steering: Feedable, wake: Wake, clock: Clock, log: Callable[.
         await clock.sleep(pause_s)
 
 
-async def keep_swept(steering: Feedable, clock: Clock, *, days: float, log: Callable[..., None]) -> None:
+async def clean_up_broadcasts(steering: Feedable, clock: Clock, *, days: float, log: Callable[..., None]) -> None:
     """Removes broadcasts past their retention, and loads that were cut off, until cancelled."""
     while True:
         try:

@@ -8,7 +8,7 @@ from heliograph.ports.sender_store import PRUNE_FROM, PrunePlace
 
 STEP = 500
 PAUSE_S = 0.05
-EACH_S = 60.0
+INTERVAL_S = 60.0
 DAY_US = 86_400_000_000
 
 
@@ -18,10 +18,10 @@ class Prunable(Protocol):
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None: ...
 
 
-async def keep_pruned(store: Prunable, clock: Clock, *, days: float, log: Callable[..., None]) -> None:
+async def prune_settled(store: Prunable, clock: Clock, *, days: float, log: Callable[..., None]) -> None:
     """Until cancelled."""
     while True:
-        await clock.sleep(EACH_S)
+        await clock.sleep(INTERVAL_S)
         try:
             await prune_once(store, clock, days=days)
         except Exception as error:  # noqa: BLE001 - supervised: tried again in a minute

@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class GraphError:
     """`headers` go out with the answer."""
 
     code: int
@@ -75,18 +75,18 @@ NAMES: dict[int, tuple[int, str]] = {
 }
 
 
-def fault(code: int, details: str = "", *, headers: dict[str, str] | None = None) -> Fault:
+def fault(code: int, details: str = "", *, headers: dict[str, str] | None = None) -> GraphError:
     status, name = NAMES.get(code, (400, "Error"))
-    return Fault(code, name, details, status, headers=headers or {})
+    return GraphError(code, name, details, status, headers=headers or {})
 
 
-def bad_parameter(details: str) -> Fault:
-    return Fault(100, "Invalid parameter", details)
+def bad_parameter(details: str) -> GraphError:
+    return GraphError(100, "Invalid parameter", details)
 
 
-def unknown_object(object_id: str) -> Fault:
+def unknown_object(object_id: str) -> GraphError:
     details = f"Object with ID '{object_id}' does not exist or cannot be loaded with this token"
-    return Fault(100, "Unsupported request", details, subcode=33)
+    return GraphError(100, "Unsupported request", details, subcode=33)
 
 
-UNAUTHORIZED = Fault(190, "Invalid OAuth access token", "Cannot parse or accept the access token", 401)
+UNAUTHORIZED = GraphError(190, "Invalid OAuth access token", "Cannot parse or accept the access token", 401)

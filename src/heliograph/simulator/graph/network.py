@@ -13,9 +13,9 @@ from typing import Any
 
 from heliograph.ports.clock import Clock
 from heliograph.simulator.graph.config import Rules, draw
-from heliograph.simulator.graph.errors import Fault, fault, unknown_object
+from heliograph.simulator.graph.errors import GraphError, fault, unknown_object
 from heliograph.simulator.graph.rate_limit import Rate
-from heliograph.simulator.graph.test_numbers import Behaviour, Way, behaviour_of, ordinary_after
+from heliograph.simulator.graph.test_numbers import TestNumberBehaviour, Way, behaviour_of, ordinary_after
 from heliograph.simulator.graph.validation import check_message, message_type, recipient
 
 _DAY_S = 24 * 3600.0
@@ -51,11 +51,11 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class GraphReply:
     """How the server answers: `way` first, then the fault or the wamid. `late_s`: before the answer."""
 
     way: Way
-    fault: Fault | None = None
+    fault: GraphError | None = None
     to: str = ""
     wamid: str = ""
     late_s: float = 0.0
@@ -71,7 +71,7 @@ class GraphNetwork:
         self._messages: list[Shown] = []
         self._trackers: Counter[str] = Counter()
         self._files: dict[str, File] = {}
-        self._chosen: dict[str, Behaviour] = {}
+        self._chosen: dict[str, TestNumberBehaviour] = {}
         self._used: Counter[str] = Counter()
         self._wrote_at: dict[str, float] = {}
         self._throughput = Rate()
@@ -83,50 +83,50 @@ class GraphNetwork:
         """Messages in the journal."""
         return len(self._messages)
 
-    def choose(self, number: str, behaviour: Behaviour) -> None:
+    def choose(self, number: str, behaviour: TestNumberBehaviour) -> None:
         """Gives any number a behaviour; it begins anew."""
         self._chosen[number] = behaviour
         self._used.pop(number, None)
 
-    def post(self, phone_number_id: str, body: Mapping[str, Any], *, bad_file: Fault | None = None) -> Reply:
+    def post(self, phone_number_id: str, body: Mapping[str, Any], *, bad_file: GraphError | None = None) -> GraphReply:
         """One POST to /messages by a token that is right. `bad_file`: what is behind its link cannot be used."""
         if phone_number_id not in self.rules.phones:
-            return Reply(Way.NORMAL, unknown_object(phone_number_id))
+            return GraphReply(Way.NORMAL, unknown_object(phone_number_id))
         self._requests += 1
         if (bad := check_message(body, self._files.__contains__)) is not None:
-            return Reply(Way.NORMAL, bad)
+            return GraphReply(Way.NORMAL, bad)
         to = recipient(body)
         behaviour = self._behaviour(to)
         if bad_file is not None:
             behaviour = replace(behaviour, failed=bad_file)
         if behaviour.way is Way.CUT:
-            return Reply(Way.CUT)
+            return GraphReply(Way.CUT)
         if behaviour.way in (Way.HTML_503, Way.HTML_404):
-            return Reply(behaviour.way)
+            return GraphReply(behaviour.way)
         refused = behaviour.answer or self._over_limit(phone_number_id, to) or self._chance()
         if refused is not None:
-            return Reply(Way.NORMAL, refused)
+            return GraphReply(Way.NORMAL, refused)
         message = self._take(phone_number_id, to, body)
         self._follow(message, behaviour)
         return self._reply(message, behaviour)
 
-    def _reply(self, message: Shown, behaviour: Behaviour) -> Reply:
+    def _reply(self, message: Shown, behaviour: TestNumberBehaviour) -> GraphReply:
         rules = self.rules
         way = behaviour.way
         if way is Way.NORMAL and draw(rules.seed, "lost", self._requests) < rules.lost_answer_rate:
             way = Way.LOST
         late = way is Way.LATE or draw(rules.seed, "late", self._requests) < rules.delayed_answer_rate
         late_ms = rules.slow_answer_ms if late else rules.latency_ms
-        return Reply(way, to=message.to, wamid=message.wamid, late_s=late_ms / 1000)
+        return GraphReply(way, to=message.to, wamid=message.wamid, late_s=late_ms / 1000)
 
-    def _behaviour(self, number: str) -> Behaviour:
+    def _behaviour(self, number: str) -> TestNumberBehaviour:
         behaviour = self._chosen.get(number) or behaviour_of(number)
         if behaviour.times is None:
             return behaviour
         self._used[number] += 1
         return behaviour if self._used[number] <= behaviour.times else ordinary_after(behaviour)
 
-    def _over_limit(self, phone_number_id: str, to: str) -> Fault | None:
+    def _over_limit(self, phone_number_id: str, to: str) -> GraphError | None:
         rules, now = self.rules, self._clock.monotonic()
         pair = f"{phone_number_id}/{to}"
         if not self._pairs.take(pair, now, interval_s=rules.pair_interval_s, burst=rules.pair_burst):
@@ -136,7 +136,7 @@ class GraphNetwork:
             return fault(130429, "The throughput of this phone was reached.")
         return None
 
-    def _chance(self) -> Fault | None:
+    def _chance(self) -> GraphError | None:
         happens = draw(self.rules.seed, "transient", self._requests) < self.rules.transient_rate
         return fault(131016, "Try again.") if happens else None
 
@@ -159,7 +159,7 @@ class GraphNetwork:
             self._trackers[message.tracker] += 1
         return message
 
-    def _follow(self, message: Shown, behaviour: Behaviour) -> None:
+    def _follow(self, message: Shown, behaviour: TestNumberBehaviour) -> None:
         """Puts the statuses that will follow on their way, and what the person writes back."""
         rules = self.rules
         if rules.window and message.type != "template" and not self._in_window(message):
@@ -187,7 +187,7 @@ class GraphNetwork:
         wrote = self._wrote_at.get(f"{message.phone_number_id}/{message.to}")
         return wrote is not None and self._clock.monotonic() - wrote < _DAY_S
 
-    def _status(self, message: Shown, name: str, after_s: float, failed: Fault | None = None) -> None:
+    def _status(self, message: Shown, name: str, after_s: float, failed: GraphError | None = None) -> None:
         status: dict[str, Any] = {
             "id": message.wamid,
             "status": name,

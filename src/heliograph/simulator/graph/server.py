@@ -10,9 +10,9 @@ from aiohttp import web
 from heliograph.ports.clock import Clock
 from heliograph.simulator.graph import validation
 from heliograph.simulator.graph.config import Rules
-from heliograph.simulator.graph.errors import UNAUTHORIZED, Fault, bad_parameter, fault, unknown_object
-from heliograph.simulator.graph.network import GraphNetwork, Reply
-from heliograph.simulator.graph.test_numbers import Behaviour, Way
+from heliograph.simulator.graph.errors import UNAUTHORIZED, GraphError, bad_parameter, fault, unknown_object
+from heliograph.simulator.graph.network import GraphNetwork, GraphReply
+from heliograph.simulator.graph.test_numbers import TestNumberBehaviour, Way
 from heliograph.simulator.graph.webhooks import Callbacks
 
 MAX_BODY_BYTES = 101 * 1024 * 1024
@@ -147,7 +147,9 @@ class GraphRoutes:
         if isinstance(url, str) and url:
             challenge = str(self._clock.now_us())
             if not await self._callbacks.verify(url, str(body.get("verify_token", "")), challenge):
-                return _fault(Fault(2200, "Callback verification failed", "The callback did not echo the challenge."))
+                return _fault(
+                    GraphError(2200, "Callback verification failed", "The callback did not echo the challenge.")
+                )
             self._network.rules = replace(self._network.rules, callback_url=url)
         return _json({"success": True})
 
@@ -207,9 +209,9 @@ class GraphRoutes:
         return _json({"id": wamid})
 
 
-def _behaviour(wanted: Mapping[str, Any]) -> Behaviour:
-    ordinary = Behaviour()
-    return Behaviour(
+def _behaviour(wanted: Mapping[str, Any]) -> TestNumberBehaviour:
+    ordinary = TestNumberBehaviour()
+    return TestNumberBehaviour(
         way=Way(wanted.get("way", "normal")),
         answer=fault(int(wanted["answer"])) if "answer" in wanted else None,
         failed=fault(int(wanted["failed"])) if "failed" in wanted else None,
@@ -219,7 +221,7 @@ def _behaviour(wanted: Mapping[str, Any]) -> Behaviour:
     )
 
 
-def _answer(request: web.Request, reply: Reply, body: Mapping[str, Any]) -> web.StreamResponse:
+def _answer(request: web.Request, reply: GraphReply, body: Mapping[str, Any]) -> web.StreamResponse:
     if reply.way in (Way.LOST, Way.CUT):
         if request.transport is not None:
             request.transport.abort()
@@ -252,5 +254,5 @@ def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = Non
     return web.json_response(value, status=status, headers=headers)
 
 
-def _fault(fault: Fault) -> web.Response:
+def _fault(fault: GraphError) -> web.Response:
     return _json(fault.body(), status=fault.status, headers=fault.headers)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliograph.simulator.graph.errors import Fault, bad_parameter, fault
+from heliograph.simulator.graph.errors import GraphError, bad_parameter, fault
 
 _NUMBER = re.compile(r"\+?[0-9]{5,17}", re.ASCII)
 _LINK = re.compile(r"https?://[^\s/]+.*", re.ASCII)
@@ -54,7 +54,7 @@ def link_of(body: Mapping[str, Any]) -> tuple[str, str] | None:
     return (kind, link) if isinstance(link, str) else None
 
 
-def check_message(body: Mapping[str, Any], known_media: KnownMedia) -> Fault | None:
+def check_message(body: Mapping[str, Any], known_media: KnownMedia) -> GraphError | None:
     """None: it would be taken."""
     if body.get("messaging_product") != "whatsapp":
         return bad_parameter("The parameter messaging_product is required and must be whatsapp.")
@@ -82,13 +82,13 @@ def _filled(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _text(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _text(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     if not isinstance(part, dict) or not _filled(part.get("body")):
         return fault(131008, "text.body is required.")
     return fault(131009, "text.body is too long.") if len(part["body"]) > MAX_TEXT else None
 
 
-def _media(kind: str, part: Any, known: KnownMedia) -> Fault | None:
+def _media(kind: str, part: Any, known: KnownMedia) -> GraphError | None:
     if not isinstance(part, dict):
         return bad_parameter(f"{kind} must be an object.")
     media_id, link = part.get("id"), part.get("link")
@@ -106,7 +106,7 @@ def _media(kind: str, part: Any, known: KnownMedia) -> Fault | None:
     return None
 
 
-def _location(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _location(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     if not isinstance(part, dict):
         return bad_parameter("location must be an object.")
     try:
@@ -117,12 +117,12 @@ def _location(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
     return None if inside else fault(131009, "location is not on this planet.")
 
 
-def _reaction(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _reaction(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     ok = isinstance(part, dict) and _filled(part.get("message_id")) and isinstance(part.get("emoji"), str)
     return None if ok else fault(131008, "reaction needs message_id and emoji.")
 
 
-def _contacts(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _contacts(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     if not isinstance(part, list) or not part:
         return fault(131008, "contacts must be a list with at least one contact.")
     for contact in part:
@@ -132,7 +132,7 @@ def _contacts(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
     return None
 
 
-def _template(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _template(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     if not isinstance(part, dict) or not _filled(part.get("name")):
         return fault(131008, "template.name is required.")
     language = part.get("language")
@@ -143,7 +143,7 @@ def _template(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
     return fault(132001, f"There is no template {part['name']!r}.") if part["name"] == "no_such_template" else None
 
 
-def _interactive(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
+def _interactive(_kind: str, part: Any, _known: KnownMedia) -> GraphError | None:
     if not isinstance(part, dict) or part.get("type") not in _INTERACTIVE:
         return fault(131009, "interactive.type is not known.")
     action = part.get("action")
@@ -157,7 +157,7 @@ def _interactive(_kind: str, part: Any, _known: KnownMedia) -> Fault | None:
     return None
 
 
-_CHECKS: dict[str, Callable[[str, Any, KnownMedia], Fault | None]] = {
+_CHECKS: dict[str, Callable[[str, Any, KnownMedia], GraphError | None]] = {
     "text": _text,
     **dict.fromkeys(_MEDIA, _media),
     "location": _location,

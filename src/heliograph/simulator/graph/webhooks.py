@@ -19,7 +19,7 @@ import msgspec
 
 from heliograph.ports.clock import Clock
 from heliograph.simulator.graph.config import Rules
-from heliograph.simulator.graph.errors import Fault, fault
+from heliograph.simulator.graph.errors import GraphError, fault
 
 _IN_FLIGHT = 16
 _KEPT = 2_000
@@ -160,7 +160,7 @@ class Callbacks:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return False
 
-    async def look_behind(self, link: tuple[str, str] | None) -> Fault | None:
+    async def look_behind(self, link: tuple[str, str] | None) -> GraphError | None:
         """What WhatsApp finds when it fetches a link. Only loopback is looked at: nothing outside is called."""
         if link is None or urlsplit(link[1]).hostname not in _LOOPBACK:
             return None

@@ -10,19 +10,21 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.store.database.unit import Unit, run
+from heliograph.store.database.unit import Unit, query
 
 
-def told(org_no: int, phone_no: int | None, name: str, detail: str, data: Mapping[str, Any], now_us: int) -> Unit[None]:
+def emit_org_event(
+    org_no: int, phone_no: int | None, name: str, detail: str, data: Mapping[str, Any], now_us: int
+) -> Unit[None]:
     text = msgspec.json.encode(data).decode()
-    yield from run("told", org_no=org_no, phone_no=phone_no, name=name, detail=detail, data=text, now=now_us)
+    yield from query("told", org_no=org_no, phone_no=phone_no, name=name, detail=detail, data=text, now=now_us)
 
 
-def acted(
+def record_audit(
     org_no: int, phone_no: int | None, act: str, what: str, detail: str, actor: str, act_no: JobId, now_us: int
 ) -> Unit[None]:
     """Who did what to a queue, for its history."""
-    yield from run(
+    yield from query(
         "act_insert",
         org_no=org_no,
         act_no=act_no,

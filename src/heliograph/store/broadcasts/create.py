@@ -34,7 +34,7 @@ async def take_in(
         for first in range(0, len(recipients), LOAD):
             chunk = recipients[first : first + LOAD]
             rows = [(first + n, one.chat_id, one.variables, ids.make()) for n, one in enumerate(chunk)]
-            if not await shell.write(lambda: lifecycle.load(new.org_no, new.broadcast_no, rows)):  # noqa: B023
+            if not await shell.write(lambda: lifecycle.load_broadcast(new.org_no, new.broadcast_no, rows)):  # noqa: B023
                 raise Conflict(TOO_LONG)
         begun = await shell.write(lambda: lifecycle.begin(new, len(recipients)))
     except BaseException:

@@ -12,34 +12,34 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.broadcasts.broadcast import AHEAD, CHUNK
+from heliograph.domain.broadcasts.broadcast import CHUNK, MAX_ENQUEUED_AHEAD
 from heliograph.domain.jobs.ids import JobId, queue_id
-from heliograph.domain.jobs.job import NewJob, PhoneGone
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.job import NewJob, PhoneDeleted
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import Content, decode_content
 from heliograph.domain.messages.template import fill
-from heliograph.store.accounts.audit import acted
+from heliograph.store.accounts.audit import record_audit
 from heliograph.store.broadcasts import lifecycle
-from heliograph.store.database.due_work import Unreadable, each_due
-from heliograph.store.database.unit import Unit, one, run
+from heliograph.store.database.due_work import UndecodableRow, process_due_items
+from heliograph.store.database.unit import Unit, query, query_one
 from heliograph.store.explain import load_facts
 from heliograph.store.jobs.enqueue import enqueue
 
-AT_ONCE = 20  # broadcasts
+MAX_BROADCASTS_A_STEP = 20  # broadcasts
 FULL_US = 100_000  # looked at again after so long, when enough is fed
 END_US = 1_000_000  # when all is fed and not all settled
 LONG_US = 60_000_000  # what waits longer does not start soon
-MOST = AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
+MOST = MAX_ENQUEUED_AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
 
 
 async def feed(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Feeds every broadcast that is due. Gives the phones that got work, and when to look again (None: none runs)."""
-    return await each_due(
+    return await process_due_items(
         shell,
         now_us,
         soonest="next_broadcast",
         due="broadcasts_due",
-        limit=AT_ONCE,
+        limit=MAX_BROADCASTS_A_STEP,
         do=lambda row: feed_one(row["org_no"], row["broadcast_no"], now_us),
         stop=lambda row, why: _stop(row, why, make_id, now_us),
     )
@@ -48,17 +48,19 @@ async def feed(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[s
 def _stop(row: Any, why: str, make_id: Callable[[], JobId], now_us: int) -> Unit[str]:
     org_no, phone_no, broadcast_id = row["org_no"], row["phone_no"], queue_id(row["broadcast_no"])
     if (yield from lifecycle.end(org_no, row["broadcast_no"], phone_no, "cancelled", now_us, "")):
-        yield from acted(org_no, phone_no, "cancel", f"broadcast:{broadcast_id}", why, "gateway", make_id(), now_us)
+        yield from record_audit(
+            org_no, phone_no, "cancel", f"broadcast:{broadcast_id}", why, "gateway", make_id(), now_us
+        )
     return f"Broadcast {broadcast_id}"
 
 
 def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
     """Whether its phone got work."""
-    row = yield from one("broadcast_due", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    row = yield from query_one("broadcast_due", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
     if row is None:
         return False
     delay_us = row["delay_us"]
-    counted = yield from one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
+    counted = yield from query_one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
     open_now = row["fed"] - row["skipped"] - counted["settled"]
     if row["fed"] >= row["total"]:
         if open_now > 0:
@@ -77,14 +79,14 @@ def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
     if row["blocked"] and delay_us:  # its message was settled just now, not long ago
         yield from _look_again(row, now_us + delay_us, now_us)
         return False
-    found = yield from run("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
+    found = yield from query("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
     try:
         content = decode_content(row["content"])
         jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Unreadable(str(error)) from error
+        raise UndecodableRow(str(error)) from error
     results = (yield from enqueue(jobs, now_us)) if jobs else []
-    if any(isinstance(result, PhoneGone) for result in results):
+    if any(isinstance(result, PhoneDeleted) for result in results):
         yield from lifecycle.end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
         return False
     spaced_us = now_us + int(delay_us) * len(jobs)
@@ -96,7 +98,7 @@ def _soon(row: Any, now_us: int) -> Unit[tuple[int, int]]:
     """How many of its jobs wait or are on their way, and how many of them may start soon: not those of chats that are
     paused or wait for long, nor of new chats while the phone may write to none. An uncertain one waits for a person.
     """
-    found = yield from one(
+    found = yield from query_one(
         "broadcast_waiting",
         org_no=row["org_no"],
         broadcast_no=row["broadcast_no"],
@@ -112,7 +114,7 @@ def _soon(row: Any, now_us: int) -> Unit[tuple[int, int]]:
 
 def _room(open_now: int, delay_us: int) -> int:
     """How many more may become jobs."""
-    room = min(AHEAD - open_now, CHUNK)
+    room = min(MAX_ENQUEUED_AHEAD - open_now, CHUNK)
     if delay_us:
         # spaced by time: no more stand ready than fit in a second, so that a pause of the phone makes no burst
         room = min(room, max(1_000_000 // delay_us, 1) - open_now, max(FULL_US // delay_us, 1))
@@ -124,7 +126,7 @@ def _look_again(row: Any, at_us: int, now_us: int, blocked: int = 0) -> Unit[Non
 
 
 def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int, blocked: int = 0) -> Unit[None]:
-    moved = yield from one(
+    moved = yield from query_one(
         "broadcast_fed",
         org_no=row["org_no"],
         broadcast_no=row["broadcast_no"],
@@ -151,7 +153,7 @@ def _job(row: Any, content: Content, recipient: Any) -> NewJob:
         phone_no=row["phone_no"],
         chat_id=recipient["chat_id"],
         content=msgspec.structs.replace(content, body=body) if body != content.body else content,
-        lane=Lane(row["lane"]),
+        lane=Priority(row["lane"]),
         performed_by=row["performed_by"],
         expires_at_us=row["expires_at"],
         broadcast_no=row["broadcast_no"],

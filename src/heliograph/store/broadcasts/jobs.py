@@ -8,7 +8,7 @@ from heliograph.domain.jobs.ids import JobId, parse_job_id
 from heliograph.domain.jobs.job import Job
 from heliograph.ports.clock import Clock
 from heliograph.store.broadcasts import lifecycle
-from heliograph.store.database.unit import Unit, run
+from heliograph.store.database.unit import Unit, query
 
 STEP = 500
 
@@ -67,7 +67,7 @@ async def purge(
     while n is not None:
         first = n
         found = await shell.read(
-            lambda: run("recipients_of", org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP)  # noqa: B023
+            lambda: query("recipients_of", org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP)  # noqa: B023
         )
         ended += [JobId(each["job_id"]) for each in found]
         n = found[-1]["n"] + 1 if len(found) == STEP else None

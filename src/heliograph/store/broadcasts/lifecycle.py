@@ -10,19 +10,19 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.broadcasts.broadcast import CHUNK, BroadcastRow, NewBroadcast, Refused
+from heliograph.domain.broadcasts.broadcast import CHUNK, BroadcastRow, NewBroadcast, WrongState
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Job
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.messages.content import encode_content
 from heliograph.domain.messages.template import fill
 from heliograph.domain.webhooks.events import BROADCAST_COMPLETED
 from heliograph.store.accounts import idempotency
-from heliograph.store.accounts.audit import told
+from heliograph.store.accounts.audit import emit_org_event
 from heliograph.store.control.holds import hold, release_broadcast
 from heliograph.store.database.rows import job_of, readable
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 from heliograph.store.jobs.cancel import cancel_rows
 
 decode_vars = msgspec.json.Decoder(dict[str, str]).decode
@@ -32,12 +32,12 @@ _PAUSE_WORD = "broadcast:"
 def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
     """None: go on loading. A number: what an earlier request with this key made. `reused`, `busy`: refused."""
     if new.idempotency is not None:
-        earlier = yield from idempotency.take(new.org_no, new.idempotency, now_us)
+        earlier = yield from idempotency.claim_key(new.org_no, new.idempotency, now_us)
         if earlier is not None and not earlier.same:
             return "reused"
         if earlier is not None:
             return "busy" if earlier.response is None else JobId(int(earlier.response))
-    yield from run(
+    yield from query(
         "broadcast_insert",
         org_no=new.org_no,
         broadcast_no=new.broadcast_no,
@@ -52,93 +52,93 @@ def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
         key=None if new.idempotency is None else new.idempotency.key,
         now=now_us,
     )
-    yield from run("broadcast_counts_insert", org_no=new.org_no, broadcast_no=new.broadcast_no)
+    yield from query("broadcast_counts_insert", org_no=new.org_no, broadcast_no=new.broadcast_no)
     return None
 
 
-def load(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[bool]:
+def load_broadcast(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[bool]:
     """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk. False: it took too long, and is gone."""
-    if (yield from one("broadcast_loading", org_no=org_no, broadcast_no=broadcast_no)) is None:
+    if (yield from query_one("broadcast_loading", org_no=org_no, broadcast_no=broadcast_no)) is None:
         return False
-    yield from batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
+    yield from query_batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
     return True
 
 
 def begin(new: NewBroadcast, total: int) -> Unit[bool]:
     """From here on it will be sent."""
-    found = yield from one("broadcast_begin", org_no=new.org_no, broadcast_no=new.broadcast_no, total=total)
+    found = yield from query_one("broadcast_begin", org_no=new.org_no, broadcast_no=new.broadcast_no, total=total)
     if found is not None and new.idempotency is not None:
-        yield from idempotency.made(new.org_no, new.idempotency, str(new.broadcast_no))
+        yield from idempotency.save_response(new.org_no, new.idempotency, str(new.broadcast_no))
     return found is not None
 
 
 def drop(org_no: int, broadcast_no: int) -> Unit[None]:
     """A load that failed: its key is free again; its recipients are removed by the sweep. One that began goes on."""
-    dropped = yield from one("broadcast_drop", org_no=org_no, broadcast_no=broadcast_no)
+    dropped = yield from query_one("broadcast_drop", org_no=org_no, broadcast_no=broadcast_no)
     if dropped is not None and dropped["idempotency_key"] is not None:
-        yield from run("idempotency_release", org_no=org_no, key=dropped["idempotency_key"])
+        yield from query("idempotency_release", org_no=org_no, key=dropped["idempotency_key"])
 
 
 def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, why: str) -> Unit[bool]:
-    ended = yield from one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
+    ended = yield from query_one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
     if ended is None:
         return False
     row = (yield from get(org_no, JobId(broadcast_no))) if state == "completed" else None
     if row is not None:
         counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
         data = {"broadcast_id": row.broadcast_id, **counts}
-        yield from told(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)
+        yield from emit_org_event(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)
     return True
 
 
 def get(org_no: int, broadcast_no: JobId) -> Unit[BroadcastRow | None]:
-    row = yield from one("broadcast_by_no", org_no=org_no, broadcast_no=broadcast_no)
+    row = yield from query_one("broadcast_by_no", org_no=org_no, broadcast_no=broadcast_no)
     return None if row is None else broadcast_of(row)
 
 
-def listed(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[BroadcastRow]]:
-    rows = yield from run(
+def list_broadcasts(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[BroadcastRow]]:
+    rows = yield from query(
         "broadcasts_of_org", org_no=org_no, phone_no=phone_no or 0, below=2**63 - 1, limit=limit, offset=offset
     )
     return [broadcast_of(row) for row in rows]
 
 
-def pause(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+def pause(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
     """None: there is no such broadcast."""
-    done = yield from one("broadcast_pause", org_no=org_no, broadcast_no=broadcast_no, actor=actor, now=now_us)
+    done = yield from query_one("broadcast_pause", org_no=org_no, broadcast_no=broadcast_no, actor=actor, now=now_us)
     if done is not None:
         yield from hold(org_no, done["phone_no"], f"{_PAUSE_WORD}{broadcast_no}", actor, "", now_us)
     return (yield from _after(org_no, broadcast_no, done is not None))
 
 
-def resume(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | Refused | None]:
-    done = yield from one("broadcast_resume", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+def resume(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
+    done = yield from query_one("broadcast_resume", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
     if done is not None:
         yield from release_broadcast(org_no, done["phone_no"], broadcast_no)
     return (yield from _after(org_no, broadcast_no, done is not None))
 
 
-def _after(org_no: int, broadcast_no: JobId, done: bool) -> Unit[BroadcastRow | Refused | None]:
+def _after(org_no: int, broadcast_no: JobId, done: bool) -> Unit[BroadcastRow | WrongState | None]:
     row = yield from get(org_no, broadcast_no)
     if row is None or done:
         return row
-    return Refused("paused" if row.paused_at_us is not None else row.state)
+    return WrongState("paused" if row.paused_at_us is not None else row.state)
 
 
-def cancel(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | Refused | None]:
+def cancel(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
     """Nothing more of it is started. What is fed and waits is held, and ends as cancelled by `cancel_step`."""
     row = yield from get(org_no, broadcast_no)
     if row is None:
         return None
     if not (yield from end(org_no, broadcast_no, row.phone_no, "cancelled", now_us, "")):
-        return Refused(row.state)
+        return WrongState(row.state)
     yield from hold(org_no, row.phone_no, f"{_PAUSE_WORD}{broadcast_no}", actor, "", now_us)
     return (yield from get(org_no, broadcast_no))
 
 
 def cancel_step(org_no: int, phone_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[list[JobId] | None]:
     """Ends the next of its jobs that wait. None: there are none left, and what may have been sent goes on."""
-    rows = yield from run("broadcast_queued", org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK)
+    rows = yield from query("broadcast_queued", org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK)
     if not rows:
         yield from release_broadcast(org_no, phone_no, broadcast_no)
         return None
@@ -147,21 +147,23 @@ def cancel_step(org_no: int, phone_no: int, broadcast_no: JobId, actor: str, now
 
 def failed_from(org_no: int, broadcast_no: JobId, n: int, limit: int) -> Unit[tuple[list[JobId], int | None]]:
     """The failed jobs among the recipients from `n` on, and where to go on (None: at the end)."""
-    rows = yield from run("recipients_failed", org_no=org_no, broadcast_no=broadcast_no, n=n, limit=limit)
+    rows = yield from query("recipients_failed", org_no=org_no, broadcast_no=broadcast_no, n=n, limit=limit)
     found = [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
     return found, rows[-1]["n"] + 1 if len(rows) == limit else None
 
 
 def reopen(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[None]:
-    yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    yield from query("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
 
 
 def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[list[Job], int | None]]:
     """Jobs in the order of recipients from `n` on; those not fed yet as they will be."""
-    found = yield from run("recipients_of", org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit)
+    found = yield from query("recipients_of", org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit)
     fed = {
         each["job_id"]: job_of(each)
-        for each in (yield from batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.fed]))
+        for each in (
+            yield from query_batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.fed])
+        )
     }
     author = (yield from _author(row)) if any(is_group(each["chat_id"]) for each in found) else None
     jobs = []
@@ -175,12 +177,12 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
 
 def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
     """A message that is still a recipient: keys rise within a list, so it is found by halving."""
-    for found in (yield from run("broadcasts_unfed", org_no=org_no, job_id=job_id)):
+    for found in (yield from query("broadcasts_unfed", org_no=org_no, job_id=job_id)):
         row = broadcast_of(found)
         low, high = row.fed, row.total
         while low < high:
             middle = (low + high) // 2
-            one_of = yield from one("recipient_at", org_no=org_no, broadcast_no=row.broadcast_no, n=middle)
+            one_of = yield from query_one("recipient_at", org_no=org_no, broadcast_no=row.broadcast_no, n=middle)
             if one_of is None:
                 break
             if one_of["job_id"] == job_id:
@@ -192,7 +194,7 @@ def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
 
 def _author(row: BroadcastRow) -> Unit[str | None]:
     """Of its messages to groups."""
-    phone = yield from one("phone_by_no", org_no=row.org_no, phone_no=row.phone_no)
+    phone = yield from query_one("phone_by_no", org_no=row.org_no, phone_no=row.phone_no)
     return None if phone is None else f"{phone['number']}@c.us"
 
 
@@ -222,7 +224,7 @@ def broadcast_of(row: Any) -> BroadcastRow:
         phone_no=row["phone_no"],
         state=row["state"],
         content=readable(row["content"]),
-        lane=Lane(row["lane"]),
+        lane=Priority(row["lane"]),
         delay_s=row["delay_us"] / 1_000_000,
         expires_at_us=row["expires_at"],
         total=row["total"],

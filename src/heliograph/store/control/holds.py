@@ -4,14 +4,14 @@ Promise: after the commit of a hold nothing of it is started (each start looks h
 was put aside comes back when its hold is dropped. Neither touches more rows than the lanes that were met meanwhile.
 """
 
-from heliograph.store.database.unit import Rows, Unit, batch, one, run
-from heliograph.store.jobs.lanes import Relink, relink
+from heliograph.store.database.unit import Rows, Unit, query, query_batch, query_one
+from heliograph.store.jobs.lanes import NextHead, set_lane_heads
 
 
 def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us: int) -> Unit[bool]:
     """`what`: `phone`, `chat:ID` or `broadcast:NO`. False: it was stopped already."""
-    yield from batch("owners_lock", [(org_no, phone_no)])
-    put = yield from one(
+    yield from query_batch("owners_lock", [(org_no, phone_no)])
+    put = yield from query_one(
         "hold_put", org_no=org_no, phone_no=phone_no, what=what, actor=actor, reason=reason, now=now_us
     )
     return put is not None
@@ -19,21 +19,21 @@ def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us:
 
 def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
     """False: it was not stopped."""
-    yield from batch("owners_lock", [(org_no, phone_no)])  # who puts its lanes aside now is waited for
-    if (yield from one("hold_drop", org_no=org_no, phone_no=phone_no, what=f"chat:{chat_id}")) is None:
+    yield from query_batch("owners_lock", [(org_no, phone_no)])  # who puts its lanes aside now is waited for
+    if (yield from query_one("hold_drop", org_no=org_no, phone_no=phone_no, what=f"chat:{chat_id}")) is None:
         return False
-    found = yield from run("lanes_held_of_chat", org_no=org_no, phone_no=phone_no, chat_id=chat_id)
+    found = yield from query("lanes_held_of_chat", org_no=org_no, phone_no=phone_no, chat_id=chat_id)
     yield from _ready(found)
     return True
 
 
 def release_broadcast(org_no: int, phone_no: int, broadcast_no: int) -> Unit[None]:
-    yield from batch("owners_lock", [(org_no, phone_no)])
-    yield from run("hold_drop", org_no=org_no, phone_no=phone_no, what=f"broadcast:{broadcast_no}")
-    yield from _ready((yield from run("lanes_held_of_broadcast", org_no=org_no, broadcast_no=broadcast_no)))
+    yield from query_batch("owners_lock", [(org_no, phone_no)])
+    yield from query("hold_drop", org_no=org_no, phone_no=phone_no, what=f"broadcast:{broadcast_no}")
+    yield from _ready((yield from query("lanes_held_of_broadcast", org_no=org_no, broadcast_no=broadcast_no)))
 
 
 def _ready(found: Rows) -> Unit[None]:
     keys = sorted({(row[0], row[1], row[2], row[3]) for row in found})
-    yield from batch("lanes_lock", keys)
-    yield from relink({key: Relink() for key in keys})
+    yield from query_batch("lanes_lock", keys)
+    yield from set_lane_heads({key: NextHead() for key in keys})

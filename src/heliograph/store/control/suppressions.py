@@ -7,24 +7,24 @@ Weakness: an entry made in the same moment may come too late for the message; th
 
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.jobs.job import NewJob
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.timestamps import iso
-from heliograph.store.database.unit import Unit, one
+from heliograph.store.database.unit import Unit, query_one
 
 SUPPRESSED = "suppressed"
 
 
 def may_be_unwanted(job: NewJob) -> bool:
     """Of these alone the list is looked at before they are queued: broadcasts and schedules look at it themselves."""
-    return job.lane is Lane.BULK and job.broadcast_no is None and job.schedule_no is None
+    return job.lane is Priority.BULK and job.broadcast_no is None and job.schedule_no is None
 
 
 def refusal(job: NewJob) -> Unit[Invalid | None]:
-    found = yield from one("suppressed", org_no=job.org_no, chat_id=job.chat_id)
+    found = yield from query_one("suppressed", org_no=job.org_no, chat_id=job.chat_id)
     if found is None:
         return None
     if job.idempotency is not None:
-        known = yield from one("idempotency_find", org_no=job.org_no, key=job.idempotency.key)
+        known = yield from query_one("idempotency_find", org_no=job.org_no, key=job.idempotency.key)
         if known is not None:
             return None
     why = f"{found['reason']}, by {found['actor']}" if found["reason"] else f"by {found['actor']}"

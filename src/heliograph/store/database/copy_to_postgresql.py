@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.domain.errors import CannotStart
-from heliograph.store.database.postgresql import PostgresShell
+from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.database.sqlite import connect
 
 CHUNK = 5000
@@ -23,16 +23,16 @@ _FIRST = ("orgs", "api_keys", "phones")
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class TableCopied:
     table: str
     rows: int
     checksum: str
 
 
-async def transfer(new: PostgresShell, *, path: str, told: Callable[[Moved], None]) -> Sequence[Moved]:
+async def transfer(new: PostgresDatabase, *, path: str, told: Callable[[TableCopied], None]) -> Sequence[TableCopied]:
     """The schemas of both are up to date, and the file's lock is ours. `told` hears of each table."""
     source = connect(path, read_only=True)
-    moved: list[Moved] = []
+    moved: list[TableCopied] = []
     try:
         async with new.connection() as target, target.transaction():
             # an organisation without phones or jobs is one all the same: somebody may hold its key
@@ -56,7 +56,7 @@ def tables(source: sqlite3.Connection) -> list[str]:
     return [*_FIRST, *sorted(found - set(_FIRST))]
 
 
-async def _move(source: sqlite3.Connection, target: Any, table: str) -> Moved:
+async def _move(source: sqlite3.Connection, target: Any, table: str) -> TableCopied:
     described = source.execute(f"PRAGMA table_info({table})").fetchall()
     columns = [row["name"] for row in described]
     keys = [row["name"] for row in sorted(described, key=lambda row: row["pk"]) if row["pk"]]
@@ -80,7 +80,7 @@ async def _move(source: sqlite3.Connection, target: Any, table: str) -> Moved:
         await target.execute(
             f"SELECT setval('{identity}', (SELECT coalesce(max({keys[0]}), 0) + 1 FROM {table}), false)"
         )
-    return Moved(table, arrived.rows, arrived.digest())
+    return TableCopied(table, arrived.rows, arrived.digest())
 
 
 async def _read_back(target: Any, query: str) -> AsyncIterator[list[tuple[Any, ...]]]:

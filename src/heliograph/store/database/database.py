@@ -8,14 +8,14 @@ from heliograph.store.database.unit import Unit
 T = TypeVar("T")
 
 
-class Shell(Protocol):
+class Database(Protocol):
     """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`.
 
     `trouble`: why a write was refused, until `pulse.py` finds that one goes through again.
     """
 
     dialect: str
-    trouble: str | None
+    write_error: str | None
 
     async def open(self, *, migrate: bool = True) -> None: ...
 

@@ -10,18 +10,18 @@ from functools import partial
 from typing import Any
 
 from heliograph.domain.errors import Unavailable
-from heliograph.store.database.unit import Unit, one, run
+from heliograph.store.database.unit import Unit, query, query_one
 
-AT_ONCE = 8  # phones; the store's connections are for requests too
+MAX_CONCURRENT = 8  # phones; the store's connections are for requests too
 
 Step = Callable[[], Awaitable[None]]
 
 
-class Unreadable(Exception):
+class UndecodableRow(Exception):
     """What is stored makes no sense to this program: to do it again would not help."""
 
 
-async def each_due(
+async def process_due_items(
     shell: Any,
     now_us: int,
     *,
@@ -36,7 +36,7 @@ async def each_due(
     `soonest`, `due`: the queries for when (`at`) and what. `do` says whether the phone got work; `stop` ends what
     cannot be read, and names it.
     """
-    first = await shell.read(lambda: one(soonest))
+    first = await shell.read(lambda: query_one(soonest))
     if first is None or first["at"] > now_us:
         return set(), None if first is None else first["at"]
     phones: set[int] = set()
@@ -45,23 +45,23 @@ async def each_due(
         try:
             if await shell.write(lambda: do(row)):
                 phones.add(row["phone_no"])
-        except Unreadable as error:
+        except UndecodableRow as error:
             why = f"It cannot be read, and was stopped: {error}"
             name = await shell.write(lambda: stop(row, why))
-            raise Unreadable(f"{name}: {why}") from error
+            raise UndecodableRow(f"{name}: {why}") from error
 
-    rows = await shell.read(lambda: run(due, now=now_us, limit=limit))
-    await apart((row["phone_no"], partial(step, row)) for row in rows)
-    first = await shell.read(lambda: one(soonest))
+    rows = await shell.read(lambda: query(due, now=now_us, limit=limit))
+    await run_isolated((row["phone_no"], partial(step, row)) for row in rows)
+    first = await shell.read(lambda: query_one(soonest))
     return phones, None if first is None else first["at"]
 
 
-async def apart(steps: Iterable[tuple[int, Step]]) -> None:
+async def run_isolated(steps: Iterable[tuple[int, Step]]) -> None:
     """(phone_no, step) for each."""
     phones: dict[int, list[Step]] = {}
     for phone_no, step in steps:
         phones.setdefault(phone_no, []).append(step)
-    room = asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(MAX_CONCURRENT)
     errors: list[Exception] = []
 
     async def turn(theirs: list[Step]) -> None:

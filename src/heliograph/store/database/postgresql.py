@@ -95,7 +95,7 @@ async def execute(connection: Any, statement: Statement) -> Rows:
     return rows
 
 
-class PostgresShell:
+class PostgresDatabase:
     """Runs units on one server. `committed(seconds, units)` is told of every commit."""
 
     dialect = "postgresql"
@@ -105,7 +105,7 @@ class PostgresShell:
         self._committed = committed
         self._monotonic = monotonic
         self._pool: Any = None
-        self.trouble: str | None = None
+        self.write_error: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connects, brings the schema up to date under a lock, and looks whether it may be used. Raises CannotStart."""
@@ -123,14 +123,14 @@ class PostgresShell:
             raise
         except AWAY as error:
             await self.close()
-            why = _line(error).rstrip(".") or f"it did not answer within {CONNECT_S} s"
+            why = _one_line(error).rstrip(".") or f"it did not answer within {CONNECT_S} s"
             raise CannotStart(f"The database server cannot be reached: {why}.") from None
         except NO_STATEMENTS:
             await self.close()
             raise CannotStart(f"{POOLER}.") from None
         except (asyncpg.PostgresError, ValueError) as error:
             await self.close()
-            raise CannotStart(f"The database server refused: {_line(error).rstrip('.')}.") from None
+            raise CannotStart(f"The database server refused: {_one_line(error).rstrip('.')}.") from None
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -155,10 +155,10 @@ class PostgresShell:
             async with asyncio.timeout(within_s):
                 value = await self._run(make, BEGIN)
         except TimeoutError:
-            self.trouble = "The database does not answer in time now."
-            raise Unavailable(self.trouble, retry_after_s=2) from None
+            self.write_error = "The database does not answer in time now."
+            raise Unavailable(self.write_error, retry_after_s=2) from None
         except Unavailable as refusal:
-            self.trouble = refusal.message
+            self.write_error = refusal.message
             raise
         self._committed(self._monotonic() - began, 1)
         return value
@@ -214,7 +214,7 @@ async def _leave(_connection: Any) -> None:
     """Nothing to reset between two uses: all settings are local to a transaction."""
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
@@ -224,6 +224,6 @@ def _plain(error: asyncpg.PostgresError) -> Exception:
     if isinstance(error, NO_STATEMENTS):
         return Unavailable(f"{POOLER}.", retry_after_s=2)
     if code.startswith(("08", "53", "57", "58")) or code in _FOR_NOW:
-        return Unavailable(f"The database cannot write now ({_line(error)}).", retry_after_s=2)
+        return Unavailable(f"The database cannot write now ({_one_line(error)}).", retry_after_s=2)
     plain: Exception = error
     return plain

@@ -28,7 +28,7 @@ _CASTS = {"bigint": "bigint", "int": "int", "text": "text"}
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class NamedQuery:
     """One query for one database. `params` are in the order of `$1…` on PostgreSQL, the batch's columns last."""
 
     name: str
@@ -41,9 +41,9 @@ class Query:
 
 
 @cache
-def queries(dialect: str) -> Mapping[str, Query]:
+def queries(dialect: str) -> Mapping[str, NamedQuery]:
     """All queries for `sqlite` or `postgresql`, by name."""
-    found: dict[str, Query] = {}
+    found: dict[str, NamedQuery] = {}
     texts = [
         path.read_text()
         for path in sorted(files("heliograph.store").joinpath("sql").iterdir(), key=lambda path: path.name)
@@ -61,7 +61,7 @@ def queries(dialect: str) -> Mapping[str, Query]:
     return found
 
 
-def query_for(name: str, dialect: str) -> Query | None:
+def query_for(name: str, dialect: str) -> NamedQuery | None:
     """The query of this name, or None where it exists only for the other database. Raises LookupError for others."""
     query = queries(dialect).get(name)
     if query is None and name not in query_names():
@@ -75,7 +75,7 @@ def query_names() -> frozenset[str]:
     return frozenset(queries("sqlite")) | frozenset(queries("postgresql"))
 
 
-def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect: str) -> Query | None:
+def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect: str) -> NamedQuery | None:
     comments = [line[2:].strip() for line in body.splitlines() if line.startswith("--")]
     sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
     only = next((line.removeprefix("only:").strip() for line in comments if line.startswith("only:")), dialect)
@@ -96,11 +96,11 @@ def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect:
         sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)
         names = tuple(column.strip() for column in each.split(",")) if each else names
         params = tuple(dict.fromkeys(_PARAM.findall(sql)))
-        return Query(name, _LOCK.sub("", sql), promise, params, names, bool(each), one)
+        return NamedQuery(name, _LOCK.sub("", sql), promise, params, names, bool(each), one)
     params = tuple(param for param in dict.fromkeys(_PARAM.findall(_ROWS.sub("", sql))))
     numbers = {param: n for n, param in enumerate(params, 1)}
     arrays = ", ".join(f"${len(params) + n}::{_CASTS[pair[1]]}[]" for n, pair in enumerate(pairs, 1))
     sql = _PARAM.sub(lambda match: f"${numbers[match[1]]}", sql)
     sql = _ROWS.sub(lambda _: f"unnest({arrays}) AS r({', '.join(names)})", sql)
     sql = _LOCK.sub(lambda match: f"FOR UPDATE{match[2] or ''}{' SKIP LOCKED' if match[1] else ''}", sql)
-    return Query(name, sql, promise, params, names, False, None)
+    return NamedQuery(name, sql, promise, params, names, False, None)

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Event, Job, KeyRow, OrgRow, Outgoing, PhoneRow
-from heliograph.domain.jobs.states import Lane, State
+from heliograph.domain.jobs.job import Event, Job, KeyRow, OrgRow, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, decode_content
 
 _STATES = {state.value: state for state in State}
-_LANES = (Lane.URGENT, Lane.NORMAL, Lane.BULK)
+_LANES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 _NOTHING = Content(Kind.TEXT)
 
 
@@ -41,10 +41,10 @@ def job_of(row: Iterable[Any]) -> Job:
     )  # fmt: skip
 
 
-def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> Outgoing:
+def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> OutgoingJob:
     """From `$columns(started)`. Raises DecodeError for a message that cannot be read, unless `decode` does not."""
     job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = row
-    return Outgoing(
+    return OutgoingJob(
         job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode(content), attempts, starts,
         maybe_sent == 1, broadcast_no, queued_at,
     )  # fmt: skip

@@ -20,7 +20,7 @@ import msgspec
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store.database.migrate import TABLE, pending
-from heliograph.store.database.queries import Query, queries, query_for
+from heliograph.store.database.queries import NamedQuery, queries, query_for
 from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.database.unit import Rows, Statement, Unit
 
@@ -72,7 +72,7 @@ def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
     return connection.execute(query.sql, {**statement.params, "rows": rows}).fetchall()
 
 
-def encode_rows(query: Query, rows: Sequence[Sequence[Any]]) -> str:
+def encode_rows(query: NamedQuery, rows: Sequence[Sequence[Any]]) -> str:
     """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
     return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
 
@@ -94,7 +94,7 @@ class _Work:
     future: "asyncio.Future[Any]"
 
 
-class SqliteShell:
+class SqliteDatabase:
     """Runs units on one file. `committed(seconds, units)` is told of every commit."""
 
     dialect = "sqlite"
@@ -108,7 +108,7 @@ class SqliteShell:
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self.trouble: str | None = None
+        self.write_error: str | None = None
         self._lock = lock
         self._lock_file: int | None = None
         self._closed = False
@@ -190,7 +190,7 @@ class SqliteShell:
 
     def _refused(self, error: BaseException) -> None:
         if isinstance(error, Unavailable):
-            self.trouble = error.message
+            self.write_error = error.message
 
     def _read(self, connection: sqlite3.Connection) -> None:
         while (work := self._reads.get()) is not None:

@@ -23,7 +23,7 @@ class Statement(msgspec.Struct, frozen=True):
     rows: Sequence[Sequence[Any]] | None = None
 
 
-class Row(Protocol):
+class ResultRow(Protocol):
     """A result row: by column name, or iterated in column order."""
 
     def __getitem__(self, key: str, /) -> Any: ...
@@ -35,19 +35,19 @@ Rows = Sequence[Any]
 Unit = Generator[Statement, Rows, T]
 
 
-def run(name: str, /, **params: Any) -> Generator[Statement, Rows, Rows]:
+def query(name: str, /, **params: Any) -> Generator[Statement, Rows, Rows]:
     """`rows = yield from run("job_by_id", org_no=1, job_id=2)`"""
     return (yield Statement(name, params))
 
 
-def batch(name: str, rows: Sequence[Sequence[Any]], /, **params: Any) -> Generator[Statement, Rows, Rows]:
+def query_batch(name: str, rows: Sequence[Sequence[Any]], /, **params: Any) -> Generator[Statement, Rows, Rows]:
     """Runs a `$rows(...)` query once for all rows; nothing is sent for none."""
     if not rows:
         return []
     return (yield Statement(name, params, rows))
 
 
-def one(name: str, /, **params: Any) -> Generator[Statement, Rows, Any]:
+def query_one(name: str, /, **params: Any) -> Generator[Statement, Rows, Any]:
     """The first row, or None."""
     rows = yield Statement(name, params)
     return rows[0] if rows else None

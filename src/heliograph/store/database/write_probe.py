@@ -10,23 +10,23 @@ from contextlib import suppress
 
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import query
 
-EVERY_S = 1.0
+INTERVAL_S = 1.0
 _TIMES = 1000  # the filler is the time, so often: 16 kB, each time other ones
 
 
-async def keep_pulse(shell: Shell, clock: Clock) -> None:
+async def probe_writes(shell: Database, clock: Clock) -> None:
     """Until cancelled."""
     while True:
-        await clock.sleep(EVERY_S)
-        if shell.trouble is not None:
+        await clock.sleep(INTERVAL_S)
+        if shell.write_error is not None:
             with suppress(Unavailable):
                 await feel_pulse(shell, clock.now_us())
 
 
-async def feel_pulse(shell: Shell, now_us: int) -> None:
+async def feel_pulse(shell: Database, now_us: int) -> None:
     """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
-    await shell.write(lambda: run("pulse", now=now_us, filler=f"{now_us}" * _TIMES))
-    shell.trouble = None
+    await shell.write(lambda: query("pulse", now=now_us, filler=f"{now_us}" * _TIMES))
+    shell.write_error = None

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.domain.explain.explanation import MOST_AHEAD, Facts, Hold, explain
+from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, explain
 from heliograph.domain.jobs.job import Job, PhoneRow
 from heliograph.domain.jobs.states import Class, State
 from heliograph.domain.messages.phone_numbers import zones_of
-from heliograph.domain.pacing.next_start import History, Policy
+from heliograph.domain.pacing.next_start import Policy, StartHistory
 from heliograph.domain.pacing.quiet_hours import quiet_until
 from heliograph.store.database.rows import phone_of
-from heliograph.store.database.unit import Rows, Unit, batch, one, run
+from heliograph.store.database.unit import Rows, Unit, query, query_batch, query_one
 from heliograph.store.explain.load_facts import (
     ahead_in_list,
     ahead_of,
@@ -27,8 +27,8 @@ from heliograph.store.explain.load_facts import (
     policy_of,
 )
 
-PACED = 50
-COUNTED = 200
+MAX_PACED_PHONES = 50
+MAX_COUNTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class _Phone:
 
     row: PhoneRow
     policy: Policy
-    history: History | None
+    history: StartHistory | None
     holds: Mapping[str, Hold]
     unowned: bool
     queue: Rows
@@ -48,20 +48,22 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
     waiting = [job for job in jobs if job.state is State.QUEUED]
     phones: dict[int, _Phone] = {}
     for phone_no in dict.fromkeys(job.phone_no for job in waiting):
-        found = yield from _phone(waiting[0].org_no, phone_no, now_us, paced=len(phones) < PACED)
+        found = yield from _phone(waiting[0].org_no, phone_no, now_us, paced=len(phones) < MAX_PACED_PHONES)
         if found is not None:
             phones[phone_no] = found
     keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.lane)) for job in waiting))
-    lanes = {(row["phone_no"], row["chat_id"], row["lane"]): row for row in (yield from batch("explain_lanes", keys))}
+    lanes = {
+        (row["phone_no"], row["chat_id"], row["lane"]): row for row in (yield from query_batch("explain_lanes", keys))
+    }
     bare = [key[:3] for key in keys if key[1:] not in lanes]  # recipients that are no jobs yet
-    known = {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", bare))}
+    known = {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_among", bare))}
     behind = yield from _behind(waiting, lanes)
     fed = yield from _fed(waiting)
     sentences = []
     for job in jobs:
         phone = phones.get(job.phone_no) if job.state is State.QUEUED else None
         if phone is None:
-            sentences.append(explain(Facts(job=job, now_us=now_us)).sentence)
+            sentences.append(explain(ExplanationFacts(job=job, now_us=now_us)).sentence)
             continue
         lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
         new = (job.phone_no, job.chat_id) not in known if lane is None else lane["class"] == Class.NEW
@@ -79,9 +81,9 @@ def _facts(
     new_chat: bool,
     ahead_in_chat: int | None,
     fed: Mapping[int, int],
-) -> Facts:
+) -> ExplanationFacts:
     policy, history = phone.policy, phone.history
-    return Facts(
+    return ExplanationFacts(
         job=job,
         now_us=now_us,
         phone=phone.row,
@@ -109,7 +111,7 @@ def _fed(waiting: Sequence[Job]) -> Unit[dict[int, int]]:
     found = {}
     for job in waiting:
         if job.events == 0 and job.broadcast_no is not None and job.broadcast_no not in found:
-            row = yield from one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
+            row = yield from query_one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
             if row is not None:
                 found[job.broadcast_no] = row["fed"]
     return found
@@ -117,15 +119,15 @@ def _fed(waiting: Sequence[Job]) -> Unit[dict[int, int]]:
 
 def _phone(org_no: int, phone_no: int, now_us: int, *, paced: bool) -> Unit[_Phone | None]:
     where = {"org_no": org_no, "phone_no": phone_no}
-    found = yield from one("phone_by_no", **where)
+    found = yield from query_one("phone_by_no", **where)
     if found is None:
         return None
     row = phone_of(found)
     policy = policy_of(row)
     history = (yield from history_of(policy, row, now_us)) if paced else None
-    holds = {each["what"]: hold_of(each) for each in (yield from run("holds_of_phone", **where))}
-    owner = yield from one("explain_owner", **where)
-    queue = yield from run("explain_queue", **where)
+    holds = {each["what"]: hold_of(each) for each in (yield from query("holds_of_phone", **where))}
+    owner = yield from query_one("explain_owner", **where)
+    queue = yield from query("explain_queue", **where)
     return _Phone(row, policy, history, holds, owner is None or owner["owner"] is None, queue)
 
 
@@ -135,5 +137,5 @@ def _behind(waiting: Sequence[Job], lanes: Mapping[tuple[int, str, int], Any]) -
         lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
         if lane is not None and lane["head_job"] is not None and lane["head_job"] != job.job_id and job.events:
             later.append((job.org_no, job.phone_no, job.chat_id, int(job.lane), job.seq, job.job_id))
-    rows = yield from batch("explain_behind", later[:COUNTED], most=MOST_AHEAD + 1)
+    rows = yield from query_batch("explain_behind", later[:MAX_COUNTED], most=MAX_AHEAD + 1)
     return {row["job_id"]: row["ahead"] for row in rows}

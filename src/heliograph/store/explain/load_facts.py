@@ -9,28 +9,28 @@ from itertools import pairwise
 from typing import Any
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.explain.explanation import MOST_AHEAD, Facts, Hold, Wait
+from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, Wait
 from heliograph.domain.jobs.job import Job, PhoneRow
 from heliograph.domain.jobs.states import Class, State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.forecast import eta, eta_new
 from heliograph.domain.pacing.next_start import (
     NEVER,
-    History,
     PaceRow,
     Policy,
+    StartHistory,
+    history_from_rows,
     limit_now,
-    load,
     next_start,
     parse_policy,
 )
 from heliograph.domain.pacing.quiet_hours import quiet_until
 from heliograph.ports.control_store import Forecast
 from heliograph.store.database.rows import phone_of
-from heliograph.store.database.unit import Rows, Unit, one, run
+from heliograph.store.database.unit import Rows, Unit, query, query_one
 
 SEND_S = 0.02  # an attempt, where nothing was sent lately
-ENOUGH = 5  # messages that tell a speed
+MIN_SAMPLES = 5  # messages that tell a speed
 _LIMITS = {
     "per_second": "per_second",
     "per_minute": "per_minute",
@@ -40,22 +40,24 @@ _LIMITS = {
 }
 
 
-def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
+def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[ExplanationFacts]:
     """`in_flight`: how many the phone's provider sends at once."""
-    found = yield from one("phone_by_no", org_no=job.org_no, phone_no=job.phone_no)
+    found = yield from query_one("phone_by_no", org_no=job.org_no, phone_no=job.phone_no)
     phone = None if found is None else phone_of(found)
     if job.state is State.UNCERTAIN:
-        since = yield from one("explain_uncertain_since", org_no=job.org_no, job_id=job.job_id)
-        return Facts(job=job, now_us=now_us, phone=phone, uncertain_since_us=None if since is None else since["at"])
+        since = yield from query_one("explain_uncertain_since", org_no=job.org_no, job_id=job.job_id)
+        return ExplanationFacts(
+            job=job, now_us=now_us, phone=phone, uncertain_since_us=None if since is None else since["at"]
+        )
     if job.state is not State.QUEUED or phone is None:
-        return Facts(job=job, now_us=now_us, phone=phone)
+        return ExplanationFacts(job=job, now_us=now_us, phone=phone)
     where = {"org_no": job.org_no, "phone_no": job.phone_no}
-    lane = yield from one("explain_lane", chat_id=job.chat_id, lane=int(job.lane), **where)
-    holds = {row["what"]: hold_of(row) for row in (yield from run("holds_of_phone", **where))}
-    owner = yield from one("explain_owner", **where)
+    lane = yield from query_one("explain_lane", chat_id=job.chat_id, lane=int(job.lane), **where)
+    holds = {row["what"]: hold_of(row) for row in (yield from query("holds_of_phone", **where))}
+    owner = yield from query_one("explain_owner", **where)
     new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
-    in_chat = yield from one(
-        "explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, most=MOST_AHEAD + 1, **where
+    in_chat = yield from query_one(
+        "explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, most=MAX_AHEAD + 1, **where
     )
     ahead, spaced_s = (yield from _ahead(job)), 0.0
     if job.events == 0 and job.broadcast_no is not None:  # still a recipient
@@ -67,7 +69,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     new_ahead = 0
     new_wait_s = next_start(policy, history, 0.0, new_chat=True).at - next_start(policy, history, 0.0).at
     if limit_now(policy, history, 0.0, "new_chats_per_day") is not None:
-        counted = yield from one("explain_new_ahead", lane=int(job.lane), seq=job.seq, **where)
+        counted = yield from query_one("explain_new_ahead", lane=int(job.lane), seq=job.seq, **where)
         new_ahead = counted["ahead"]
         if not new_chat and new_wait_s > 0:  # new chats wait for their limit, and this message passes them
             before = max(before - new_ahead, in_chat["ahead"])
@@ -77,7 +79,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[Facts]:
     if policy.free and each_s is not None:
         forecast_s = before * each_s  # nothing but its own speed holds the phone back
     forecast_s = max(forecast_s, spaced_s)
-    return Facts(
+    return ExplanationFacts(
         job=job,
         now_us=now_us,
         phone=phone,
@@ -99,12 +101,12 @@ def forecast_of(
     org_no: int, phone_no: int, count: int, new: int, delay_s: float, in_flight: int, now_us: int
 ) -> Unit[Forecast]:
     """When `count` more messages, `new` of them to new chats, would be through."""
-    found = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    found = yield from query_one("phone_by_no", org_no=org_no, phone_no=phone_no)
     phone = phone_of(found)
     policy = policy_of(phone)
     history = yield from history_of(policy, phone, now_us)
     waiting = 0
-    for row in (yield from run("explain_queue", org_no=org_no, phone_no=phone_no)):
+    for row in (yield from query("explain_queue", org_no=org_no, phone_no=phone_no)):
         waiting += row["open_now"]
     seconds = eta(policy, history, 0.0, ahead=waiting + count, send_s=SEND_S, in_flight=in_flight)
     seconds = max(seconds, delay_s * count)
@@ -127,13 +129,13 @@ def hold_of(row: Any) -> Hold:
 
 def new_chats_wait(org_no: int, phone_no: int, now_us: int) -> Unit[float]:
     """How much longer than others chats the phone has not written to have to wait, in seconds."""
-    found = yield from one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    found = yield from query_one("phone_by_no", org_no=org_no, phone_no=phone_no)
     if found is None:
         return 0.0
     phone = phone_of(found)
     told_s = ((phone.new_chats_until_us or 0) - now_us) / 1e6  # by the provider
     policy = policy_of(phone)
-    history = History(policy)
+    history = StartHistory(policy)
     if policy.new_chats_per_day is not None or policy.warm_up:
         history = yield from history_of(policy, phone, now_us)
     others_at = next_start(policy, history, 0.0).at
@@ -142,12 +144,12 @@ def new_chats_wait(org_no: int, phone_no: int, now_us: int) -> Unit[float]:
 
 
 def _is_new(job: Job) -> Unit[bool]:
-    found = yield from one("explain_class", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
+    found = yield from query_one("explain_class", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
     return found is None
 
 
 def _ahead(job: Job) -> Unit[int]:
-    return ahead_of(job, (yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)))
+    return ahead_of(job, (yield from query("explain_queue", org_no=job.org_no, phone_no=job.phone_no)))
 
 
 def ahead_of(job: Job, queue: Rows) -> int:
@@ -163,9 +165,9 @@ def ahead_of(job: Job, queue: Rows) -> int:
 
 def _ahead_in_list(job: Job) -> Unit[tuple[int, float]]:
     """Of a recipient that is not fed: who goes first, and how long the broadcast's own delay keeps it."""
-    row = yield from one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
+    row = yield from query_one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
     fed = job.seq if row is None else row["fed"]
-    queue = yield from run("explain_queue", org_no=job.org_no, phone_no=job.phone_no)
+    queue = yield from query("explain_queue", org_no=job.org_no, phone_no=job.phone_no)
     return ahead_in_list(job, queue, fed), 0.0 if row is None else max(job.seq - fed, 0) * row["delay_us"] / 1e6
 
 
@@ -174,13 +176,15 @@ def ahead_in_list(job: Job, queue: Rows, fed: int) -> int:
     return max(job.seq - fed, 0) + before
 
 
-def history_of(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[History]:
+def history_of(policy: Policy, phone: PhoneRow, now_us: int) -> Unit[StartHistory]:
     if policy.free:
-        return History(policy)
+        return StartHistory(policy)
     after = now_us - round(policy.horizon_s * 1_000_000)
-    rows = yield from run("pace_rows", org_no=phone.org_no, phone_no=phone.phone_no, after=after)
+    rows = yield from query("pace_rows", org_no=phone.org_no, phone_no=phone.phone_no, after=after)
     starts = [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]
-    history = load(policy, starts, now=0.0, now_us=now_us, first_connected_at_us=phone.first_connected_at_us)
+    history = history_from_rows(
+        policy, starts, now=0.0, now_us=now_us, first_connected_at_us=phone.first_connected_at_us
+    )
     if starts:  # seen from outside the last settle is about the last start
         history.gap_until = (starts[-1].at_us - now_us) / 1e6 + policy.gap_s(0.5)
     return history
@@ -190,14 +194,14 @@ def _speed(job: Job) -> Unit[tuple[float, float | None]]:
     """Of the messages that went last: seconds of an attempt, and seconds from one to the next while there was work
     (None: too few).
     """
-    head = yield from one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
+    head = yield from query_one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
     below = job.job_id if head is None or head["head_job"] is None else min(head["head_job"], job.job_id)
-    rows = yield from run("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
+    rows = yield from query("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]
     sent = sorted((row["sent_at"], row["queued_at"]) for row in rows if row["sent_at"])
     # from one to the next while there was work: of a message that came later, from when it came
     gaps = [at - max(before, queued) for (before, _), (at, queued) in pairwise(sent)]
-    each = sum(gaps) / 1e6 / len(gaps) if len(sent) >= ENOUGH else None
+    each = sum(gaps) / 1e6 / len(gaps) if len(sent) >= MIN_SAMPLES else None
     return (sum(took) / len(took) if took else SEND_S), each
 
 
@@ -208,7 +212,7 @@ def of_lane(lane: Any, now_us: int) -> dict[str, int | None]:
     return {"waits_for_until_us" if other else "chat_until_us": lane["not_before"]}
 
 
-def pace_of(policy: Policy, history: History, now_us: int, chat_id: str, new_chat: bool) -> Wait | None:
+def pace_of(policy: Policy, history: StartHistory, now_us: int, chat_id: str, new_chat: bool) -> Wait | None:
     slot = next_start(policy, history, 0.0, new_chat=new_chat, chat=chat_id)
     if slot.rule is None or slot.rule == "in_flight":
         return None

@@ -11,8 +11,8 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event
 from heliograph.domain.jobs.states import State
 from heliograph.store.database.rows import event_row
-from heliograph.store.database.unit import Rows, Unit, batch, run
-from heliograph.store.jobs.lanes import INTAKE, Counts, Relink, on_the_way_of, relink, tally
+from heliograph.store.database.unit import Rows, Unit, query, query_batch
+from heliograph.store.jobs.lanes import INTAKE, CounterChanges, NextHead, on_the_way_of, set_lane_heads, write_counters
 
 STEP = 500
 Place = tuple[str, int, int]  # chat_id, lane, seq: in the order in which a phone's queue is walked
@@ -27,7 +27,7 @@ _WORDS = {
 def purge_named(
     org_no: int, phone_no: int | None, job_ids: Sequence[JobId], actor: str, now_us: int
 ) -> Unit[list[JobId]]:
-    found = yield from batch("purge_named", [(org_no, job_id) for job_id in sorted(job_ids)])
+    found = yield from query_batch("purge_named", [(org_no, job_id) for job_id in sorted(job_ids)])
     rows = [row for row in found if phone_no is None or row["phone_no"] == phone_no]
     return (yield from cancel_rows(org_no, rows, actor, "purged", now_us))
 
@@ -45,7 +45,7 @@ def purge_step(
 def _waiting(org_no: int, phone_no: int, after: Place, *, maybe_sent: int) -> Unit[Rows]:
     chat_id, lane, seq = after
     return (
-        yield from run(
+        yield from query(
             "waiting_in_lanes", org_no=org_no, phone_no=phone_no, chat_id=chat_id, lane=lane, seq=seq,
             maybe_sent=maybe_sent, limit=STEP,
         )
@@ -63,15 +63,15 @@ def end_rows(
     """Those of these jobs that still wait end as `cancelled` or `expired`, and their chats go on."""
     if not rows:
         return []
-    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
-    yield from batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
+    yield from query_batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
+    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+    yield from query_batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
     if state == State.EXPIRED:
-        ended = yield from batch("jobs_expire", sorted((org_no, row["job_id"]) for row in rows), now=now_us)
+        ended = yield from query_batch("jobs_expire", sorted((org_no, row["job_id"]) for row in rows), now=now_us)
     else:
         cancelled = sorted((org_no, row["job_id"], why, detail) for row in rows)
-        ended = yield from batch("jobs_cancel", cancelled, now=now_us)
-    counts, events, heads = Counts(), [], []
+        ended = yield from query_batch("jobs_cancel", cancelled, now=now_us)
+    counts, events, heads = CounterChanges(), [], []
     for row in ended:
         counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
         counts.broadcast(org_no, row["broadcast_no"], failed=1)
@@ -81,23 +81,23 @@ def end_rows(
             detail,
         )  # fmt: skip
         events.append(event_row(org_no, event))
-    lanes = yield from batch("lanes_headed_by", sorted(heads))
+    lanes = yield from query_batch("lanes_headed_by", sorted(heads))
     gone = {row["job_id"] for row in ended}
     again = {}
     for org, phone, chat, lane, not_before, waits_for in lanes:
         # a lane that waits for an uncertain message goes on waiting for it
         keeps = waits_for is not None and waits_for not in gone
-        again[org, phone, chat, lane] = Relink(not_before, waits_for) if keeps else Relink()
-    yield from relink(again)
-    yield from batch("events_insert", events)
-    yield from tally(INTAKE, counts)
+        again[org, phone, chat, lane] = NextHead(not_before, waits_for) if keeps else NextHead()
+    yield from set_lane_heads(again)
+    yield from query_batch("events_insert", events)
+    yield from write_counters(INTAKE, counts)
     return [JobId(row["job_id"]) for row in ended]
 
 
 def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:
     """In the transaction that deletes the phone: what is under way becomes uncertain."""
     jobs = yield from on_the_way_of(org_no, phone_no)
-    rows = yield from batch("steer_look", [(org_no, job_id) for job_id in jobs])
+    rows = yield from query_batch("steer_look", [(org_no, job_id) for job_id in jobs])
     detail = "The phone was deleted while this message was being sent."
     yield from _orphan(org_no, rows, actor, detail, now_us)
 
@@ -113,9 +113,11 @@ def orphan_retries_step(org_no: int, phone_no: int, actor: str, now_us: int) -> 
 def _orphan(org_no: int, rows: Sequence[Any], actor: str, detail: str, now_us: int) -> Unit[None]:
     """The phone's counters are gone with it, so there are none to change."""
     lanes = sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
-    yield from batch("lanes_lock", lanes)
+    yield from query_batch("lanes_lock", lanes)
     before = {row["job_id"]: row["state"] for row in rows}
-    changed = yield from batch("jobs_orphan", sorted((org_no, job, state, detail) for job, state in before.items()))
+    changed = yield from query_batch(
+        "jobs_orphan", sorted((org_no, job, state, detail) for job, state in before.items())
+    )
     events = [
         Event(
             row["job_id"], row["events"], now_us, "uncertain", before[row["job_id"]], "uncertain", row["ack"],
@@ -123,5 +125,5 @@ def _orphan(org_no: int, rows: Sequence[Any], actor: str, detail: str, now_us: i
         )
         for row in changed
     ]  # fmt: skip
-    yield from relink({lane: Relink() for lane in lanes})
-    yield from batch("events_insert", [event_row(org_no, event) for event in events])
+    yield from set_lane_heads({lane: NextHead() for lane in lanes})
+    yield from query_batch("events_insert", [event_row(org_no, event) for event in events])

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneGone
+from heliograph.domain.jobs.job import Enqueued, EnqueueResult, KeyReused, NewJob, PhoneDeleted
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.messages.content import encode_content
 from heliograph.store.accounts import idempotency
-from heliograph.store.database.unit import Unit, batch
+from heliograph.store.database.unit import Unit, query_batch
 from heliograph.store.jobs.lanes import INTAKE
 
 _Terms = tuple[int | None, int | None, int | None]  # expires at, broadcast, schedule
@@ -34,7 +34,7 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
         org_no, job_id, phone_no, chat_id, lane = job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane)
         place = places.get((phone_no, lane))
         if place is None:
-            results[n] = PhoneGone()
+            results[n] = PhoneDeleted()
             if job.idempotency:
                 yield from idempotency.release(org_no, job.idempotency)
             continue
@@ -54,18 +54,20 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             to_groups.append((org_no, job_id))
         if job.idempotency:
             answers.append((org_no, job.idempotency.key, ahead))
-    yield from batch("jobs_enqueue", _Whole(rows, terms), now=now_us)  # PostgreSQL's, which then is done with these
+    yield from query_batch(
+        "jobs_enqueue", _Whole(rows, terms), now=now_us
+    )  # PostgreSQL's, which then is done with these
     for actor, theirs in rows.items():
         if terms:
             wide = [(*row, *terms.get(row[1], _NO_TERMS)) for row in theirs]
-            yield from batch("jobs_insert", wide, actor=actor, now=now_us)
+            yield from query_batch("jobs_insert", wide, actor=actor, now=now_us)
         else:
-            yield from batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
-    yield from batch("jobs_author", to_groups)
-    yield from batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
+            yield from query_batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
+    yield from query_batch("jobs_author", to_groups)
+    yield from query_batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
     for actor, theirs in rows.items():
-        yield from batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
-    yield from batch("idempotency_answer", answers)
+        yield from query_batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
+    yield from query_batch("idempotency_answer", answers)
     return results  # type: ignore[return-value]  # each has one now
 
 
@@ -101,7 +103,7 @@ def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_
         for (org_no, key), n in sorted(wanted.items())
         if (keyed := jobs[n].idempotency)
     ]
-    taken = {(row["org_no"], row["key"]) for row in (yield from batch("idempotency_take", rows, now=now_us))}
+    taken = {(row["org_no"], row["key"]) for row in (yield from query_batch("idempotency_take", rows, now=now_us))}
     fresh: list[int] = []
     repeats: list[int] = []
     for n, job in enumerate(jobs):
@@ -138,8 +140,8 @@ def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], list[int]
         counts[place] = counts.get(place, 0) + 1
     lanes = sorted(counts)
     if len(lanes) > 1:  # a single row is locked by its update
-        yield from batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
-    moved = yield from batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])
+        yield from query_batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
+    moved = yield from query_batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])
     taken = {place[1:]: count for place, count in counts.items()}  # a phone belongs to one organisation
     places = {}
     for phone_no, lane_no, next_seq, ahead in moved:

@@ -1,10 +1,10 @@
 """Jobs whose state a transaction changed: their history rows, written from the rows as they now stand."""
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.store.database.unit import Unit, batch
+from heliograph.store.database.unit import Unit, query_batch
 
 
-class Moved:
+class JobEventBuffer:
     """Gathered for few statements. A job may stand in it once: its row tells the number of its last event only.
 
     `started`, and `sent` with nothing to remark: on PostgreSQL the statements that do it write their events themselves.
@@ -23,10 +23,10 @@ class Moved:
 
     def settled(self, now_us: int) -> Unit[None]:
         rows, self._others = self._others, []
-        yield from batch("events_moved", rows, now=now_us)
+        yield from query_batch("events_moved", rows, now=now_us)
 
     def write(self, now_us: int) -> Unit[None]:
         sent, self.sent = self.sent, []
-        yield from batch("events_sent", sent, now=now_us)
+        yield from query_batch("events_sent", sent, now=now_us)
         started, self.started = self.started, []
-        yield from batch("events_started", started, now=now_us)
+        yield from query_batch("events_started", started, now=now_us)

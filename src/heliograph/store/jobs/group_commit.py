@@ -22,14 +22,14 @@ from heliograph.store.jobs import reads
 from heliograph.store.jobs.enqueue import enqueue
 
 BATCH = 200
-UNDER_WAY = 2
+MAX_BATCHES_IN_FLIGHT = 2
 WITHIN_S = 3.5
-LOOK_S = 1.0  # the callers have waited for long
+POLL_INTERVAL_S = 1.0  # the callers have waited for long
 
 Waiting = tuple[NewJob, "asyncio.Future[EnqueueResult]"]
 
 
-class Gather:
+class GroupCommit:
     def __init__(self, shell: Any, clock: Clock, ids: JobIds) -> None:
         self._shell = shell
         self._clock = clock
@@ -52,7 +52,7 @@ class Gather:
 
     def _flush(self) -> None:
         # one that is not filled yet will take what waits now
-        if self._waiting and self._under_way < UNDER_WAY and (self._last is None or self._last.filled):
+        if self._waiting and self._under_way < MAX_BATCHES_IN_FLIGHT and (self._last is None or self._last.filled):
             self._under_way += 1
             self._last = _Batch(self._waiting, self._clock)
             task = asyncio.get_running_loop().create_task(self._run(self._last))
@@ -139,7 +139,7 @@ class Gather:
             return found
 
         try:
-            return await asyncio.wait_for(self._shell.read(there), LOOK_S)
+            return await asyncio.wait_for(self._shell.read(there), POLL_INTERVAL_S)
         except Exception:  # noqa: BLE001 - supervised: callers ask again, and their idempotency keys tell
             return {}
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.states import Class
-from heliograph.store.database.unit import Unit, batch, run
+from heliograph.store.database.unit import Unit, query, query_batch
 
 LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
 INTAKE, ENGINE = 0, 1  # the sides of the counters
-MOST_ALIKE = 2  # kinds of change that are worth a statement each
+MAX_ALIKE = 2  # kinds of change that are worth a statement each
 
 
-class Counts:
+class CounterChanges:
     """Changes of the counters, gathered for one statement."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Counts:
     def rows(self, side: int) -> list[tuple[int, ...]]:
         return [(*place, side, *change) for place, change in sorted(self._changes.items()) if any(change)]
 
-    def alike(self) -> dict[tuple[int, ...], list[tuple[int]]]:
+    def grouped_by_change(self) -> dict[tuple[int, ...], list[tuple[int]]]:
         """(org_no, lane, change) → phones. Under load most change alike: each sent one message, and began one."""
         found: dict[tuple[int, ...], list[tuple[int]]] = {}
         for (org_no, phone_no, lane), change in self._changes.items():
@@ -65,45 +65,45 @@ class Counts:
         return [(*which, *change) for which, change in sorted(self._broadcasts.items()) if any(change)]
 
 
-def tally(side: int, counts: Counts) -> Unit[None]:
+def write_counters(side: int, counts: CounterChanges) -> Unit[None]:
     """Writes the counters of one side (INTAKE, ENGINE), then broadcasts': the last of all locks."""
-    alike = counts.alike()
-    if len(alike) <= MOST_ALIKE:
+    alike = counts.grouped_by_change()
+    if len(alike) <= MAX_ALIKE:
         for (org_no, lane, waiting, active, completed, failed), phones in alike.items():
-            yield from batch(
+            yield from query_batch(
                 "queues_count_alike", phones, org_no=org_no, lane=lane, side=side, waiting=waiting, active=active,
                 completed=completed, failed=failed,
             )  # fmt: skip
     else:
-        yield from batch("queues_count", counts.rows(side))
+        yield from query_batch("queues_count", counts.rows(side))
     broadcasts = counts.broadcasts()
-    yield from batch("broadcast_count_lock", [row[:2] for row in broadcasts])
-    yield from batch("broadcast_count", broadcasts)
+    yield from query_batch("broadcast_count_lock", [row[:2] for row in broadcasts])
+    yield from query_batch("broadcast_count", broadcasts)
 
 
-def on_their_way(lanes: Sequence[LaneKey]) -> Unit[list[JobId]]:
+def in_flight_jobs(lanes: Sequence[LaneKey]) -> Unit[list[JobId]]:
     """What those of these lanes that are busy have on its way."""
-    rows = yield from batch("lanes_on_their_way", lanes)
+    rows = yield from query_batch("lanes_on_their_way", lanes)
     return [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
 
 
 def on_the_way_of(org_no: int, phone_no: int) -> Unit[list[JobId]]:
     """What a phone has on its way."""
-    lanes = yield from run("lanes_busy_of_phone", org_no=org_no, phone_no=phone_no)
-    return (yield from on_their_way([(row[0], row[1], row[2], row[3]) for row in lanes]))
+    lanes = yield from query("lanes_busy_of_phone", org_no=org_no, phone_no=phone_no)
+    return (yield from in_flight_jobs([(row[0], row[1], row[2], row[3]) for row in lanes]))
 
 
-def chats_known(chats: Sequence[tuple[int, int, str]], now_us: int) -> Unit[None]:
+def mark_chats_known(chats: Sequence[tuple[int, int, str]], now_us: int) -> Unit[None]:
     """These chats are no new ones any more, and what waits for them does not count as such.
 
     A lane that a caller feeds at this very moment keeps its class: it cannot see us yet. Whoever has to hold new chats
     back looks at the chat once more.
     """
-    yield from batch("chats_known", chats, now=now_us)
-    yield from batch("lanes_known", chats)
+    yield from query_batch("chats_known", chats, now=now_us)
+    yield from query_batch("lanes_known", chats)
 
 
-class Relink:
+class NextHead:
     """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`. `sent`: its message that
     was sent just now; `known`: which was the first to its chat. `since`: nothing of the lane waits before this place,
     if that is known better than by the lane's row.
@@ -127,7 +127,7 @@ class Relink:
         self.since = since
 
 
-def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
+def set_lane_heads(lanes: dict[LaneKey, NextHead]) -> Unit[None]:
     """Gives each lane its next waiting job, or removes it; the lanes must be locked (see `lanes_lock`).
 
     The look for the next job is a statement of its own after the lock: in one statement a message that is being
@@ -135,7 +135,7 @@ def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
     """
     sets, drops = [], []
     wanted = sorted((*key, how.since) for key, how in lanes.items())
-    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from batch("lanes_heads", wanted)):
+    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from query_batch("lanes_heads", wanted)):
         key = (org_no, phone_no, chat_id, lane)
         how = lanes[key]
         if job_id is None and how.not_before_us is None:
@@ -144,5 +144,5 @@ def relink(lanes: dict[LaneKey, Relink]) -> Unit[None]:
             status = "ready" if how.not_before_us is None else "delayed"
             known = int(Class.KNOWN) if how.known else None
             sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
-    yield from batch("lanes_set", sets)
-    yield from batch("lanes_drop", drops)
+    yield from query_batch("lanes_set", sets)
+    yield from query_batch("lanes_drop", drops)

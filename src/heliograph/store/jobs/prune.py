@@ -9,8 +9,8 @@ from typing import Any
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.sender_store import PrunePlace
-from heliograph.store.database.unit import Rows, Unit, batch, run
-from heliograph.store.jobs.lanes import INTAKE, Counts, tally
+from heliograph.store.database.unit import Rows, Unit, query, query_batch
+from heliograph.store.jobs.lanes import INTAKE, CounterChanges, write_counters
 
 _STEP = 2000  # rows that go in one transaction
 
@@ -18,7 +18,7 @@ _STEP = 2000  # rows that go in one transaction
 async def step(shell: Any, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
     """Jobs from `place` on, in the order of organisations and keys: how many went, where to go on; None: the end."""
     below = JobIds(lambda: before_us).make()
-    for row in await shell.read(lambda: run("orgs_all")):
+    for row in await shell.read(lambda: query("orgs_all")):
         org_no = row["org_no"]
         if org_no < place[0]:
             continue
@@ -33,23 +33,23 @@ async def step(shell: Any, before_us: int, limit: int, place: PrunePlace) -> tup
 
 
 def _page(org_no: int, before_us: int, above: int, below: int, limit: int) -> Unit[tuple[Rows, list[Any]]]:
-    rows = yield from run("prune_page", org_no=org_no, before=before_us, above=above, below=below, limit=limit)
-    told = yield from batch("prune_told", [(org_no, row["job_id"]) for row in rows if row["over"]])
+    rows = yield from query("prune_page", org_no=org_no, before=before_us, above=above, below=below, limit=limit)
+    told = yield from query_batch("prune_told", [(org_no, row["job_id"]) for row in rows if row["over"]])
     ended = {row["job_id"] for row in told}
     return rows, [row for row in rows if row["job_id"] in ended]
 
 
 def prune(org_no: int, rows: Sequence[Any], before_us: int) -> Unit[int]:
     """Removes these of an organisation's jobs with all that hangs on them, if they are still over."""
-    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
-    gone = yield from batch("prune_jobs", [(org_no, row["job_id"]) for row in rows], before=before_us)
-    counts = Counts()
+    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+    gone = yield from query_batch("prune_jobs", [(org_no, row["job_id"]) for row in rows], before=before_us)
+    counts = CounterChanges()
     for row in gone:
         sent = row["state"] == "sent"
         counts.add((org_no, row["phone_no"], row["lane"]), completed=-int(sent), failed=-int(not sent))
-    yield from batch("prune_aliases", [(org_no, row["alias"]) for row in gone if row["alias"]])
-    yield from batch("prune_events", [(org_no, row["job_id"]) for row in gone])
-    yield from tally(INTAKE, counts)
+    yield from query_batch("prune_aliases", [(org_no, row["alias"]) for row in gone if row["alias"]])
+    yield from query_batch("prune_events", [(org_no, row["job_id"]) for row in gone])
+    yield from write_counters(INTAKE, counts)
     return len(gone)
 
 
@@ -65,21 +65,21 @@ async def rest(shell: Any, before_us: int, day_ago_us: int) -> None:
 
 
 def keys(before_us: int, limit: int) -> Unit[int]:
-    rows = yield from run("idempotency_old", before=before_us, limit=limit)
-    yield from batch("idempotency_drop", sorted(tuple(row) for row in rows), before=before_us)
+    rows = yield from query("idempotency_old", before=before_us, limit=limit)
+    yield from query_batch("idempotency_drop", sorted(tuple(row) for row in rows), before=before_us)
     return len(rows)
 
 
 def orphans(before_us: int, limit: int) -> Unit[int]:
-    rows = yield from run("orphans_old", before=before_us, limit=limit)
-    yield from batch("orphans_drop", sorted(tuple(row) for row in rows))
+    rows = yield from query("orphans_old", before=before_us, limit=limit)
+    yield from query_batch("orphans_drop", sorted(tuple(row) for row in rows))
     return len(rows)
 
 
 def inbound(before_us: int, since_us: int, limit: int) -> Unit[int | None]:
     """From `since_us` on; gives the time to go on from, None at the end."""
-    rows = yield from run("inbound_old", before=before_us, since=since_us, limit=limit)
-    yield from batch("inbound_drop", sorted((row[0], row[1], row[2]) for row in rows))
+    rows = yield from query("inbound_old", before=before_us, since=since_us, limit=limit)
+    yield from query_batch("inbound_drop", sorted((row[0], row[1], row[2]) for row in rows))
     if len(rows) < limit:
         return None
     last: int = rows[-1]["created_at"]
@@ -88,10 +88,10 @@ def inbound(before_us: int, since_us: int, limit: int) -> Unit[int | None]:
 
 def lanes_of_phone(org_no: int, phone_no: int) -> Unit[int]:
     """Of a deleted phone: what hangs in them is decided."""
-    return len((yield from run("phone_lanes_forget", org_no=org_no, phone_no=phone_no, limit=_STEP)))
+    return len((yield from query("phone_lanes_forget", org_no=org_no, phone_no=phone_no, limit=_STEP)))
 
 
 def pace_of_phone(org_no: int, phone_no: int, now_us: int) -> Unit[int]:
     """Of a deleted phone: its starts and its holds."""
-    yield from run("phone_holds_forget", org_no=org_no, phone_no=phone_no)
-    return len((yield from run("pace_prune", org_no=org_no, phone_no=phone_no, before=now_us + 1)))
+    yield from query("phone_holds_forget", org_no=org_no, phone_no=phone_no)
+    return len((yield from query("pace_prune", org_no=org_no, phone_no=phone_no, before=now_us + 1)))

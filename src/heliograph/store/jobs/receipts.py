@@ -10,24 +10,32 @@ import msgspec
 
 from heliograph.domain.jobs.ids import JobId, parse_job_id
 from heliograph.domain.jobs.job import Event
-from heliograph.domain.jobs.states import Ack, State, climbed
+from heliograph.domain.jobs.states import Ack, State, newly_reached_acks
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.pacing.safety import start_word, stop_word
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import Applied, PhoneReceipts
+from heliograph.ports.sender_store import PhoneReceipts, ReceiptsApplied
 from heliograph.store.database.rows import event_row
-from heliograph.store.database.unit import Unit, batch
-from heliograph.store.jobs.lanes import ENGINE, Counts, LaneKey, Relink, chats_known, relink, tally
+from heliograph.store.database.unit import Unit, query_batch
+from heliograph.store.jobs.lanes import (
+    ENGINE,
+    CounterChanges,
+    LaneKey,
+    NextHead,
+    mark_chats_known,
+    set_lane_heads,
+    write_counters,
+)
 
 JobKey = tuple[int, int, JobId]  # org_no, phone_no, job
 # which counter of its queue a job is in
 _COUNTED = {"uncertain": "active", "queued": "waiting", "sent": "completed", "failed": "failed"}
 
 
-def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Applied]:
+def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[ReceiptsApplied]:
     """For several phones at once; those that are no longer ours are left out and named."""
     fences = sorted({(one.org_no, one.phone_no, one.token) for one in received})
-    ours = {row[0] for row in (yield from batch("fence", fences))}
+    ours = {row[0] for row in (yield from query_batch("fence", fences))}
     kept = [one for one in received if one.phone_no in ours]
     by_job, unknown = yield from _resolve(kept)
     orphans = [
@@ -35,14 +43,14 @@ def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Appli
         for one, r in unknown
         if r.provider_message_id
     ]
-    yield from batch("orphans_keep", orphans, now=now_us)
-    counts, events = Counts(), []  # type: ignore[var-annotated]
+    yield from query_batch("orphans_keep", orphans, now=now_us)
+    counts, events = CounterChanges(), []  # type: ignore[var-annotated]
     tokens = {one.phone_no: one.token for one in kept}
-    changed, early = yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
-    yield from batch("events_insert", events)
-    yield from tally(ENGINE, counts)
+    changed, early = yield from apply_receipts_to_jobs(by_job, tokens, now_us=now_us, counts=counts, events=events)
+    yield from query_batch("events_insert", events)
+    yield from write_counters(ENGINE, counts)
     lost = frozenset(one.phone_no for one in received if one.phone_no not in ours)
-    return Applied(changed, lost, frozenset(early))
+    return ReceiptsApplied(changed, lost, frozenset(early))
 
 
 def _resolve(
@@ -59,7 +67,7 @@ def _resolve(
             else:
                 by_job.setdefault((one.org_no, one.phone_no, job_id), []).append(receipt)
     names = sorted({(one.org_no, r.provider_message_id) for one, r in foreign if r.provider_message_id})
-    rows = yield from batch("jobs_by_alias", names)
+    rows = yield from query_batch("jobs_by_alias", names)
     aliases = {(row["org_no"], row["alias"]): JobId(row["job_id"]) for row in rows}
     unknown = []
     for one, receipt in foreign:
@@ -71,12 +79,12 @@ def _resolve(
     return by_job, unknown
 
 
-def climb(
+def apply_receipts_to_jobs(
     by_job: dict[JobKey, list[Receipt]],
     tokens: Mapping[int, int],
     *,
     now_us: int,
-    counts: Counts,
+    counts: CounterChanges,
     events: list[tuple[Any, ...]],
 ) -> Unit[tuple[list[JobId], list[Receipt]]]:
     """Applies receipts to jobs of fenced phones. Jumps are merged: one update of the job, an event for each rung.
@@ -84,26 +92,26 @@ def climb(
     Gives the jobs that changed, and the receipts of attempts that must be settled first.
     """
     keys = sorted(by_job)
-    seen = yield from batch("receipts_jobs", keys)
+    seen = yield from query_batch("receipts_jobs", keys)
     open_lanes = {
         (row["org_no"], row["phone_no"], row["chat_id"], row["lane"])
         for row in seen
         if row["state"] in (State.UNCERTAIN, State.QUEUED)
     }
-    yield from batch("lanes_lock", sorted(open_lanes))
+    yield from query_batch("lanes_lock", sorted(open_lanes))
     updates, freed, known, aliases, changed = [], [], [], [], []
     early: list[Receipt] = []
-    rungs = _Rungs()
-    for row in (yield from batch("receipts_lock", keys)):
+    rungs = _AckUpdates()
+    for row in (yield from query_batch("receipts_lock", keys)):
         org_no, phone_no, job_id = row["org_no"], row["phone_no"], JobId(row["job_id"])
         receipts = by_job[org_no, phone_no, job_id]
         if row["state"] == State.SENDING:
             early += receipts
             continue
         if row["state"] == State.SENT and not any(r.ack < 0 or r.provider_message_id for r in receipts):
-            if rungs.climb(row, receipts, tokens[phone_no]):
+            if rungs.apply(row, receipts, tokens[phone_no]):
                 changed.append(job_id)
-                counts.broadcast(org_no, row["broadcast_no"], **rungs.told(row))
+                counts.broadcast(org_no, row["broadcast_no"], **rungs.broadcast_counts(row))
             continue
         decided = _decide(row, receipts, now_us)
         if decided is None:
@@ -140,28 +148,28 @@ def climb(
         if settles and state == "sent":
             known.append((org_no, phone_no, row["chat_id"]))
     yield from rungs.write()
-    yield from batch("receipts_apply", updates, now=now_us)
-    lanes: dict[LaneKey, Relink] = {
-        (r[0], r[1], r[2], r[3]): Relink() for r in (yield from batch("lanes_waiting_for", sorted(freed)))
+    yield from query_batch("receipts_apply", updates, now=now_us)
+    lanes: dict[LaneKey, NextHead] = {
+        (r[0], r[1], r[2], r[3]): NextHead() for r in (yield from query_batch("lanes_waiting_for", sorted(freed)))
     }
-    yield from relink(lanes)
-    yield from chats_known(sorted(set(known)), now_us)
-    yield from batch("aliases_insert", aliases)
+    yield from set_lane_heads(lanes)
+    yield from mark_chats_known(sorted(set(known)), now_us)
+    yield from query_batch("aliases_insert", aliases)
     return changed, early
 
 
-class _Rungs:
+class _AckUpdates:
     """Messages that are sent, and have come further: nearly all receipts are about these."""
 
     def __init__(self) -> None:
         self._jobs: list[tuple[int, int, int, int, int | None, int | None]] = []
         self._events: list[tuple[int, ...]] = []
 
-    def climb(self, row: Any, receipts: Sequence[Receipt], token: int) -> bool:
+    def apply(self, row: Any, receipts: Sequence[Receipt], token: int) -> bool:
         """False: it is there already."""
         org_no, job_id, n, attempts = row["org_no"], row["job_id"], row["events"], row["attempts"]
         top = max(receipt.ack for receipt in receipts)
-        new = climbed(row["ack"], top)
+        new = newly_reached_acks(row["ack"], top)
         for rung in new:
             n += 1
             at_us = min(receipt.at_us for receipt in receipts if receipt.ack >= rung)
@@ -170,7 +178,7 @@ class _Rungs:
             self._jobs.append((org_no, job_id, top, n, _first(receipts, Ack.DELIVERED), _first(receipts, Ack.READ)))
         return bool(new)
 
-    def told(self, row: Any) -> dict[str, int]:
+    def broadcast_counts(self, row: Any) -> dict[str, int]:
         """What the last climb means for the counts of a broadcast."""
         top = self._jobs[-1][2]
         return {
@@ -179,8 +187,8 @@ class _Rungs:
         }
 
     def write(self) -> Unit[None]:
-        yield from batch("receipts_climb", self._jobs)
-        yield from batch("events_climbed", self._events)
+        yield from query_batch("receipts_climb", self._jobs)
+        yield from query_batch("events_climbed", self._events)
 
 
 def _first(receipts: Sequence[Receipt], rung: Ack) -> int | None:
@@ -214,7 +222,7 @@ def _decide(
         steps.append(("resolved", "sent", max(ack, 1), None, detail, first))
         ack = max(ack, 1)
     if after is State.SENT and top > ack:
-        for rung in climbed(ack, top):
+        for rung in newly_reached_acks(ack, top):
             at = min((r.at_us for r in receipts if r.ack >= rung), default=now_us)
             steps.append(("receipt", "sent", rung, None, None, at))
         ack = top
@@ -230,18 +238,18 @@ def apply_orphans(
     tokens: Mapping[int, int],
     *,
     now_us: int,
-    counts: Counts,
+    counts: CounterChanges,
     events: list[tuple[Any, ...]],
 ) -> Unit[None]:
     """Receipts that came before we learned the provider's id of their message: (org, phone, that id) → its job."""
     by_job: dict[JobKey, list[Receipt]] = {}
-    for row in (yield from batch("orphans_take", sorted(named))):
+    for row in (yield from query_batch("orphans_take", sorted(named))):
         org_no, phone_no = row["org_no"], row["phone_no"]
         receipt = Receipt(ack=row["ack"], at_us=row["at"], code=row["code"], detail=row["detail"])
         job_id = named[org_no, phone_no, row["provider_message_id"]]
         by_job.setdefault((org_no, phone_no, job_id), []).append(receipt)
     if by_job:
-        yield from climb(by_job, tokens, now_us=now_us, counts=counts, events=events)
+        yield from apply_receipts_to_jobs(by_job, tokens, now_us=now_us, counts=counts, events=events)
 
 
 def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[int]:
@@ -252,12 +260,12 @@ def keep_inbound(org_no: int, phone_no: int, messages: Sequence[Inbound], now_us
         )
         for m in messages
     }  # fmt: skip
-    new = yield from batch("inbound_insert", [rows[name] for name in sorted(rows)], now=now_us)
+    new = yield from query_batch("inbound_insert", [rows[name] for name in sorted(rows)], now=now_us)
     heard = sorted({(org_no, phone_no, row["chat_id"]) for row in new})
-    waiting = [(r[0], r[1], r[2], r[3]) for r in (yield from batch("lanes_of_new_chats", heard))]
-    yield from batch("lanes_lock", sorted(waiting))
-    yield from batch("lanes_known", heard)
-    yield from batch("chats_heard", heard, now=now_us)
+    waiting = [(r[0], r[1], r[2], r[3]) for r in (yield from query_batch("lanes_of_new_chats", heard))]
+    yield from query_batch("lanes_lock", sorted(waiting))
+    yield from query_batch("lanes_known", heard)
+    yield from query_batch("chats_heard", heard, now=now_us)
     yield from _heed(org_no, [m for m in messages if m.message_id in {row["message_id"] for row in new}], now_us)
     return len(new)
 
@@ -266,5 +274,5 @@ def _heed(org_no: int, messages: Sequence[Inbound], now_us: int) -> Unit[None]:
     """Who asks not to be written to is left out of broadcasts and schedules from now on; who takes it back is not."""
     stopped = {m.chat_id: m.author for m in messages if not is_group(m.chat_id) and stop_word(m.body)}
     started = {m.chat_id for m in messages if not is_group(m.chat_id) and start_word(m.body)}
-    yield from batch("suppress_many", [(org_no, chat, by) for chat, by in sorted(stopped.items())], now=now_us)
-    yield from batch("unsuppress_many", [(org_no, chat) for chat in sorted(started - stopped.keys())])
+    yield from query_batch("suppress_many", [(org_no, chat, by) for chat, by in sorted(stopped.items())], now=now_us)
+    yield from query_batch("unsuppress_many", [(org_no, chat) for chat in sorted(started - stopped.keys())])

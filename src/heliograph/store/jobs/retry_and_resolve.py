@@ -12,8 +12,17 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event
 from heliograph.domain.jobs.states import Ack, State
 from heliograph.store.database.rows import event_row
-from heliograph.store.database.unit import Unit, batch, run
-from heliograph.store.jobs.lanes import INTAKE, Counts, LaneKey, Relink, chats_known, on_their_way, relink, tally
+from heliograph.store.database.unit import Unit, query, query_batch
+from heliograph.store.jobs.lanes import (
+    INTAKE,
+    CounterChanges,
+    LaneKey,
+    NextHead,
+    in_flight_jobs,
+    mark_chats_known,
+    set_lane_heads,
+    write_counters,
+)
 
 
 class Resolution(StrEnum):
@@ -34,7 +43,7 @@ def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) ->
     refused = {job: str(row["state"]) for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
     refused |= {job: "unknown" for job in job_ids if job not in found}
     yield from _before_lanes(org_no, failed + waiting)
-    yield from batch("lanes_lock", _lanes(org_no, failed + waiting))
+    yield from query_batch("lanes_lock", _lanes(org_no, failed + waiting))
     refused |= yield from _put_back(org_no, failed, actor, now_us)
     refused |= yield from _hurry(org_no, waiting, actor, now_us)
     return refused
@@ -56,18 +65,18 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
     row = rows[0]
     lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
     place = (org_no, row["phone_no"], row["lane"])
-    yield from batch("owners_lock", [(org_no, row["phone_no"])])
-    yield from batch("intake_lock", [(*place, INTAKE)])
+    yield from query_batch("owners_lock", [(org_no, row["phone_no"])])
+    yield from query_batch("intake_lock", [(*place, INTAKE)])
     if how is Resolution.AGAIN:
-        if not (yield from batch("intake_take", [(*place, 0)])):
+        if not (yield from query_batch("intake_take", [(*place, 0)])):
             return State.UNCERTAIN.value  # its phone was deleted: nobody would send it
-        yield from batch("lanes_open", [(*lane, row["seq"])])
-    yield from batch("lanes_lock", [lane])
-    (job,) = yield from batch("steer_lock", [(org_no, job_id)])
+        yield from query_batch("lanes_open", [(*lane, row["seq"])])
+    yield from query_batch("lanes_lock", [lane])
+    (job,) = yield from query_batch("steer_lock", [(org_no, job_id)])
     if job["state"] != State.UNCERTAIN:
-        yield from relink((yield from _headless(org_no, rows, {lane: row["seq"]})))
+        yield from set_lane_heads((yield from _headless(org_no, rows, {lane: row["seq"]})))
         return str(job["state"])
-    counts = Counts()
+    counts = CounterChanges()
     reason: str | None = None
     seq: int | None = None
     match how:
@@ -76,7 +85,7 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
             detail = f"Marked as arrived by {actor}."
             counts.add(place, active=-1, completed=1)
             counts.broadcast(org_no, job["broadcast_no"], sent=1)
-            yield from chats_known([lane[:3]], now_us)
+            yield from mark_chats_known([lane[:3]], now_us)
         case Resolution.AGAIN:
             state, attempts, ack = State.QUEUED, 0, job["ack"]
             detail = f"Sent again by {actor}."
@@ -88,10 +97,12 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
             counts.add(place, active=-1, failed=1)
             counts.broadcast(org_no, job["broadcast_no"], failed=1)
     said = detail if reason else None
-    steered = yield from batch("jobs_steer", [(org_no, job_id, state, seq, attempts, reason, said, ack)], now=now_us)
+    steered = yield from query_batch(
+        "jobs_steer", [(org_no, job_id, state, seq, attempts, reason, said, ack)], now=now_us
+    )
     yield from _tell(org_no, [job], steered, "resolved", state, actor, detail, now_us)
-    yield from relink((yield from _freed(lane, job_id, row["seq"] if how is Resolution.AGAIN else None)))
-    yield from tally(INTAKE, counts)
+    yield from set_lane_heads((yield from _freed(lane, job_id, row["seq"] if how is Resolution.AGAIN else None)))
+    yield from write_counters(INTAKE, counts)
     return None
 
 
@@ -99,30 +110,30 @@ def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
     """A message that goes again is the next of its chat. If one is on its way, it comes right after it: gives the place
     of that one, which takes `seq`. None: it stands after it anyway, or nothing is on its way.
     """
-    for row in (yield from _look(lane[0], (yield from on_their_way([lane])))):
+    for row in (yield from _look(lane[0], (yield from in_flight_jobs([lane])))):
         if row["seq"] < seq:
             return None
-        yield from batch("jobs_place", [(lane[0], row["job_id"], seq)])
-        yield from batch("lanes_lower", [(*lane, seq)])
+        yield from query_batch("jobs_place", [(lane[0], row["job_id"], seq)])
+        yield from query_batch("lanes_lower", [(*lane, seq)])
         return int(row["seq"])
     return None
 
 
-def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, Relink]]:
+def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, NextHead]]:
     """The chat's lane, if it stood still because of the message, or must put it, at its place `again`, at its head."""
-    for row in (yield from batch("lanes_because_of", [(*lane, job_id)])):
+    for row in (yield from query_batch("lanes_because_of", [(*lane, job_id)])):
         if row["status"] == "busy":
             continue  # it is relinked when what is under way is settled
         since = again if row["head_seq"] is None or again is None else min(again, row["head_seq"])
         if row["waits_for"] is not None and row["waits_for"] != job_id:
-            return {lane: Relink(row["not_before"], row["waits_for"], since=since)}
+            return {lane: NextHead(row["not_before"], row["waits_for"], since=since)}
         if row["waits_for"] == job_id or again is not None:
-            return {lane: Relink(since=since)}
+            return {lane: NextHead(since=since)}
     return {}
 
 
 def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[list[Any]]:
-    return list((yield from batch("steer_look", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
+    return list((yield from query_batch("steer_look", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
 
 
 def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
@@ -132,9 +143,9 @@ def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
 def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
     """The locks that come before those of lanes and jobs."""
     failed = {row["broadcast_no"] for row in rows if row["state"] == State.FAILED}
-    yield from batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
-    yield from batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+    yield from query_batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
+    yield from query_batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
+    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
 
 
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
@@ -145,25 +156,25 @@ def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit
     opened = {
         (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
     }
-    yield from batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
-    yield from batch("lanes_lock", sorted(opened))
-    jobs = yield from batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
+    yield from query_batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
+    yield from query_batch("lanes_lock", sorted(opened))
+    jobs = yield from query_batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
     refused = homeless | _elsewhere(rows, jobs, State.FAILED)
     jobs = [job for job in jobs if job["state"] == State.FAILED]
-    changes, counts = [], Counts()
+    changes, counts = [], CounterChanges()
     for job in jobs:
         place = (job["phone_no"], job["lane"])
         changes.append((org_no, job["job_id"], State.QUEUED, seqs[place], 0, None, None, 0))
         seqs[place] += 1
         counts.add((org_no, *place), waiting=1, failed=-1)
         counts.broadcast(org_no, job["broadcast_no"], failed=-1)
-    steered = yield from batch("jobs_steer", changes, now=now_us)
+    steered = yield from query_batch("jobs_steer", changes, now=now_us)
     detail = f"Put back into the queue by {actor}."
     yield from _tell(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
-    yield from relink((yield from _headless(org_no, rows, opened)))
-    yield from tally(INTAKE, counts)
+    yield from set_lane_heads((yield from _headless(org_no, rows, opened)))
+    yield from write_counters(INTAKE, counts)
     for broadcast_no in sorted({job["broadcast_no"] for job in jobs if job["broadcast_no"] is not None}):
-        yield from run("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+        yield from query("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
     return refused
 
 
@@ -173,20 +184,20 @@ def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]
     for job in jobs:
         place = (job["phone_no"], job["lane"])
         needed[place] = needed.get(place, 0) + 1
-    rows = yield from batch("intake_take", [(org_no, *place, count) for place, count in sorted(needed.items())])
+    rows = yield from query_batch("intake_take", [(org_no, *place, count) for place, count in sorted(needed.items())])
     return {(row["phone_no"], row["lane"]): row["next_seq"] - needed[row["phone_no"], row["lane"]] for row in rows}
 
 
-def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, Relink]]:
+def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, NextHead]]:
     """Lanes of these that have no head: those just opened, and those that wait with nothing behind them. What each has
     to find was put back at its place in `since`, or later.
     """
     keys = [(org_no, j["phone_no"], j["chat_id"], j["lane"], j["job_id"]) for j in jobs]
-    found: dict[LaneKey, Relink] = {}
-    for row in (yield from batch("lanes_because_of", sorted(keys))):
+    found: dict[LaneKey, NextHead] = {}
+    for row in (yield from query_batch("lanes_because_of", sorted(keys))):
         if row["head_job"] is None and row["status"] != "busy":
             lane = (row[0], row[1], row[2], row[3])
-            found[lane] = Relink(row["not_before"], row["waits_for"], since=since[lane])
+            found[lane] = NextHead(row["not_before"], row["waits_for"], since=since[lane])
     return found
 
 
@@ -202,11 +213,11 @@ def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[di
     stand behind others, or are held by a person, or are elsewhere by now.
     """
     keys = [(org_no, r["phone_no"], r["chat_id"], r["lane"], r["job_id"]) for r in rows]
-    jobs = {job["job_id"]: job for job in (yield from batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
+    jobs = {job["job_id"]: job for job in (yield from query_batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
     refused = _elsewhere(rows, list(jobs.values()), State.QUEUED)
-    lanes: dict[LaneKey, Relink] = {}
+    lanes: dict[LaneKey, NextHead] = {}
     changes, told, goes = [], [], set(refused)
-    for row in (yield from batch("lanes_because_of", sorted(keys))):
+    for row in (yield from query_batch("lanes_because_of", sorted(keys))):
         job_id = JobId(row["job_id"])
         if job_id in refused or row["head_job"] != job_id or row["status"] not in ("ready", "delayed"):
             continue
@@ -216,12 +227,12 @@ def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[di
         if row["status"] == "ready":
             continue  # its wait is over already
         job = jobs[job_id]
-        lanes[row[0], row[1], row[2], row[3]] = Relink()
+        lanes[row[0], row[1], row[2], row[3]] = NextHead()
         changes.append((org_no, job_id, State.QUEUED, None, job["attempts"], None, None, job["ack"]))
         told.append(job)
-    steered = yield from batch("jobs_steer", changes, now=now_us)
+    steered = yield from query_batch("jobs_steer", changes, now=now_us)
     yield from _tell(org_no, told, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us)
-    yield from relink(lanes)
+    yield from set_lane_heads(lanes)
     return refused | {JobId(row["job_id"]): str(State.QUEUED) for row in rows if row["job_id"] not in goes}
 
 
@@ -244,4 +255,4 @@ def _tell(
             0, actor, None, detail,
         )  # fmt: skip
         rows.append(event_row(org_no, event))
-    yield from batch("events_insert", rows)
+    yield from query_batch("events_insert", rows)

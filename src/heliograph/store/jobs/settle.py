@@ -5,22 +5,22 @@ Promise: an attempt is settled once, and only while it is the one that was start
 
 from collections.abc import Sequence
 
-from heliograph.domain.jobs.job import Outgoing
+from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.states import Ack, State
 from heliograph.ports.sender_store import Settlement
-from heliograph.store.database.unit import Unit, batch
-from heliograph.store.jobs.events import Moved
-from heliograph.store.jobs.lanes import Counts, LaneKey, Relink
+from heliograph.store.database.unit import Unit, query_batch
+from heliograph.store.jobs.events import JobEventBuffer
+from heliograph.store.jobs.lanes import CounterChanges, LaneKey, NextHead
 
-Freed = dict[LaneKey, Relink]
+Freed = dict[LaneKey, NextHead]
 
 
-def lane_of(job: Outgoing) -> LaneKey:
+def lane_key(job: OutgoingJob) -> LaneKey:
     return (job.org_no, job.phone_no, job.chat_id, int(job.lane))
 
 
 def settle(
-    settlements: Sequence[Settlement], now_us: int, counts: Counts, moved: Moved
+    settlements: Sequence[Settlement], now_us: int, counts: CounterChanges, moved: JobEventBuffer
 ) -> Unit[tuple[set[int], Freed]]:
     """The jobs that were settled, and how each of their lanes goes on; the lanes are not written yet."""
     settled: set[int] = set()
@@ -54,9 +54,9 @@ def settle(
             aliases.append((job.org_no, verdict.provider_message_id, job.job_id))
         until = _until(verdict.lane_wait_s, now_us)
         known_now, sent_now = s.new_chat and sent, job.job_id if sent else None
-        freed[lane_of(job)] = Relink(until, job.job_id if until else None, known=known_now, sent=sent_now)
+        freed[lane_key(job)] = NextHead(until, job.job_id if until else None, known=known_now, sent=sent_now)
     yield from moved.settled(now_us)  # a job that goes back may start again below
-    yield from batch("aliases_insert", aliases)
+    yield from query_batch("aliases_insert", aliases)
     return settled, freed
 
 
@@ -77,10 +77,10 @@ def _write(settlements: Sequence[Settlement], is_plain: Sequence[bool], now_us: 
              verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
              verdict.provider_message_id)
         )  # fmt: skip
-    sent = {row[0] for row in (yield from batch("jobs_sent", plain, now=now_us))}
+    sent = {row[0] for row in (yield from query_batch("jobs_sent", plain, now=now_us))}
     said = [(org, job, ack, name) for org, job, _, ack, name in plain if (name or ack > Ack.SENT) and job in sent]
-    yield from batch("jobs_named", said)
-    return sent, {row[0] for row in (yield from batch("jobs_settle", others, now=now_us))}
+    yield from query_batch("jobs_named", said)
+    return sent, {row[0] for row in (yield from query_batch("jobs_settle", others, now=now_us))}
 
 
 def _is_plain(s: Settlement) -> bool:

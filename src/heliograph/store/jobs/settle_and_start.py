@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.ports.sender_store import Advanced, Settlement, StartWish
-from heliograph.store.database.unit import Unit, batch
-from heliograph.store.jobs.events import Moved
-from heliograph.store.jobs.lanes import ENGINE, Counts, tally
+from heliograph.ports.sender_store import SettleAndStartResult, Settlement, StartRequest
+from heliograph.store.database.unit import Unit, query_batch
+from heliograph.store.jobs.events import JobEventBuffer
+from heliograph.store.jobs.lanes import ENGINE, CounterChanges, write_counters
 from heliograph.store.jobs.receipts import apply_orphans
 from heliograph.store.jobs.settle import settle
-from heliograph.store.jobs.start import Round, start
+from heliograph.store.jobs.start import StartBatch, start
 
 _STOPPED = 2  # what `fence_now` says of a phone that a person paused; 1: something of it may be held
 
 
-def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_us: int) -> Unit[Advanced]:
+def settle_and_start(
+    settlements: Sequence[Settlement], wishes: Sequence[StartRequest], now_us: int
+) -> Unit[SettleAndStartResult]:
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements}
     fenced.update((w.org_no, w.phone_no, w.token) for w in wishes)
-    found = {(row[0], row[1]): row for row in (yield from batch("fence_now", sorted(fenced)))}
-    counts, moved = Counts(), Moved()
+    found = {(row[0], row[1]): row for row in (yield from query_batch("fence_now", sorted(fenced)))}
+    counts, moved = CounterChanges(), JobEventBuffer()
     ours = [s for s in settlements if (s.job.phone_no, s.token) in found]
     settled, freed = yield from settle(ours, now_us, counts, moved)
     early: list[tuple[Any, ...]] = []
@@ -43,12 +45,12 @@ def advance(settlements: Sequence[Settlement], wishes: Sequence[StartWish], now_
         open_wishes.append(wish)
         held |= row[2] != 0
         standing[wish.phone_no] = (row[4], row[5])
-    this = Round(open_wishes, standing, now_us=now_us, held=held, counts=counts, moved=moved)
+    this = StartBatch(open_wishes, standing, now_us=now_us, held=held, counts=counts, moved=moved)
     idle = yield from start(this, freed)
     yield from moved.write(now_us)
-    yield from batch("events_insert", early + this.events)
-    yield from tally(ENGINE, counts)
-    return Advanced(
+    yield from query_batch("events_insert", early + this.events)
+    yield from write_counters(ENGINE, counts)
+    return SettleAndStartResult(
         started=this.started,
         settled=[s.job.job_id in settled for s in settlements],
         lost=frozenset((phone_no, token) for _, phone_no, token in fenced if (phone_no, token) not in found),

@@ -11,17 +11,17 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Event, Outgoing
-from heliograph.domain.jobs.states import Class, Lane
+from heliograph.domain.jobs.job import Event, OutgoingJob
+from heliograph.domain.jobs.states import Class, Priority
 from heliograph.domain.jobs.verdict import unreadable
-from heliograph.ports.sender_store import ALL_LANES, Settlement, Started, StartWish
+from heliograph.ports.sender_store import ALL_LANES, Settlement, Started, StartRequest
 from heliograph.store.database.rows import event_row, outgoing_of, readable
-from heliograph.store.database.unit import Rows, Unit, batch
-from heliograph.store.jobs.events import Moved
-from heliograph.store.jobs.lanes import Counts, LaneKey, Relink, chats_known, relink
-from heliograph.store.jobs.settle import Freed, lane_of, settle
+from heliograph.store.database.unit import Rows, Unit, query_batch
+from heliograph.store.jobs.events import JobEventBuffer
+from heliograph.store.jobs.lanes import CounterChanges, LaneKey, NextHead, mark_chats_known, set_lane_heads
+from heliograph.store.jobs.settle import Freed, lane_key, settle
 
-GATED = 50  # heads that are looked at where chats may have to wait
+CANDIDATES_WHEN_GATED = 50  # heads that are looked at where chats may have to wait
 DUE_AT_ONCE = 200  # lanes promoted for a phone in one transaction
 # a busy lane's row learns its head once in about so many messages: what is searched from there on stays short
 HEAD_EVERY = 16
@@ -31,11 +31,18 @@ Standing = Mapping[int, tuple[int, int | None]]  # phone_no → has a ready lane
 _Head = tuple[int, int, str, int, int, int, int]  # org_no, phone_no, chat_id, lane, class, head_job, head_seq
 
 
-class Round:
+class StartBatch:
     """One transaction's starts: what stands where, and what they change. `held`: some phone's chats may be held."""
 
     def __init__(
-        self, wishes: Sequence[StartWish], standing: Standing, *, now_us: int, held: bool, counts: Counts, moved: Moved
+        self,
+        wishes: Sequence[StartRequest],
+        standing: Standing,
+        *,
+        now_us: int,
+        held: bool,
+        counts: CounterChanges,
+        moved: JobEventBuffer,
     ) -> None:
         self.now_us = now_us
         self.held = held
@@ -64,7 +71,7 @@ class Round:
             before_us = self.due_us[phone_no]
             self.due_us[phone_no] = until_us if before_us is None else min(before_us, until_us)
 
-    def begin(self, row: Any, *, new_chat: bool) -> Outgoing:
+    def begin(self, row: Any, *, new_chat: bool) -> OutgoingJob:
         """A job that was started just now, from `$columns(started)`."""
         try:
             job = outgoing_of(row)
@@ -78,11 +85,11 @@ class Round:
             self._paced.append((job.org_no, job.phone_no, job.chat_id, int(new_chat)))
         return job
 
-    def _count(self, job: Outgoing) -> None:
+    def _count(self, job: OutgoingJob) -> None:
         self.counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
         self.moved.started.append((job.job_id,))
 
-    def _cannot_read(self, row: Any) -> Outgoing:
+    def _cannot_read(self, row: Any) -> OutgoingJob:
         """It is not given to anybody: it ends in this transaction, and its chat goes on."""
         job = outgoing_of(row, readable)
         token = self.wanted[job.phone_no].token
@@ -92,20 +99,20 @@ class Round:
 
     def note_pace(self) -> Unit[None]:
         """The starts of phones that have a pace to keep."""
-        yield from batch("pace_insert", self._paced, now=self.now_us)
+        yield from query_batch("pace_insert", self._paced, now=self.now_us)
 
 
-def start(this: Round, freed: Freed) -> Unit[Idle]:
+def start(this: StartBatch, freed: Freed) -> Unit[Idle]:
     """`freed`: lanes of attempts that were settled just now. Gives the phones that could start more, with when
     their next lane falls due; 0: at once.
     """
-    for row in (yield from batch("lanes_due", this.due(), now=this.now_us, limit=DUE_AT_ONCE)):
-        freed[row[0], row[1], row[2], row[3]] = Relink()
-    yield from _onward(this, freed)
-    line = yield from _line(this)
-    chosen, later = _choose(this, line, (yield from _known(this, line)))
+    for row in (yield from query_batch("lanes_due", this.due(), now=this.now_us, limit=DUE_AT_ONCE)):
+        freed[row[0], row[1], row[2], row[3]] = NextHead()
+    yield from _start_next_in_lane(this, freed)
+    line = yield from _candidates(this)
+    chosen, later = _choose(this, line, (yield from _known_chats(this, line)))
     # a chat whose time has not come is put aside once, when it is met
-    yield from batch("lanes_set", sorted(later))
+    yield from query_batch("lanes_set", sorted(later))
     for row in later:
         this.waits(row[1], row[7])
     yield from _begin(this, chosen)
@@ -115,20 +122,20 @@ def start(this: Round, freed: Freed) -> Unit[Idle]:
     return (yield from _idle(this))
 
 
-def _onward(this: Round, freed: Freed) -> Unit[None]:
+def _start_next_in_lane(this: StartBatch, freed: Freed) -> Unit[None]:
     """Starts what comes next in freed lanes that need not stand in line; the others get their next head, and do."""
-    direct = sorted((key[0], how.sent, this.wanted[key[1]].token) for key, how in _direct(this, freed))
+    direct = sorted((key[0], how.sent, this.wanted[key[1]].token) for key, how in _uncontended_lanes(this, freed))
     rest, heads = dict(freed), []
-    for row in (yield from batch("jobs_onward", direct, now=this.now_us, held=int(this.held))):
+    for row in (yield from query_batch("jobs_onward", direct, now=this.now_us, held=int(this.held))):
         job = this.begin(row, new_chat=False)
-        key = lane_of(job)
+        key = lane_key(job)
         if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0 or job.job_id in this.unreadable:
             heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
     # all that is written, in one order: who enqueues behind a lane that ends waits, or was seen
-    yield from batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
-    yield from batch("lanes_set", sorted(heads))
-    yield from relink(rest)
-    yield from chats_known(sorted(key[:3] for key, how in freed.items() if how.known), this.now_us)
+    yield from query_batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
+    yield from query_batch("lanes_set", sorted(heads))
+    yield from set_lane_heads(rest)
+    yield from mark_chats_known(sorted(key[:3] for key, how in freed.items() if how.known), this.now_us)
     for key, how in rest.items():
         if how.not_before_us is not None:
             this.waits(key[1], how.not_before_us)
@@ -136,44 +143,44 @@ def _onward(this: Round, freed: Freed) -> Unit[None]:
             this.in_line.add(key[1])
 
 
-def _direct(this: Round, freed: Freed) -> list[tuple[LaneKey, Relink]]:
+def _uncontended_lanes(this: StartBatch, freed: Freed) -> list[tuple[LaneKey, NextHead]]:
     """Lanes that need not stand in line: no other lane of their phone is ready, and there is room for all of them."""
-    lanes: dict[int, list[tuple[LaneKey, Relink]]] = {}
+    lanes: dict[int, list[tuple[LaneKey, NextHead]]] = {}
     for key, how in freed.items():
         if how.not_before_us is None:
             lanes.setdefault(key[1], []).append((key, how))
-    found: list[tuple[LaneKey, Relink]] = []
+    found: list[tuple[LaneKey, NextHead]] = []
     for phone_no, ends in lanes.items():
         wish = this.wanted.get(phone_no)
         if wish is None or wish.gate is not None or wish.limit < len(ends) or phone_no in this.in_line:
             continue
         if any(how.sent is None for _, how in ends):
             continue
-        if wish.lanes is not ALL_LANES and any(Lane(key[3]) not in wish.lanes for key, _ in ends):
+        if wish.lanes is not ALL_LANES and any(Priority(key[3]) not in wish.lanes for key, _ in ends):
             continue
         found += ends
     return found
 
 
-def _line(this: Round) -> Unit[Rows]:
+def _candidates(this: StartBatch) -> Unit[Rows]:
     phones = [phone for phone in this.phones if phone[1] in this.in_line]
     if not phones:
         return []
     wishes = [this.wanted[phone_no] for _, phone_no in phones]
-    most = max(max(GATED, wish.limit) if wish.gate else wish.limit for wish in wishes)
-    return (yield from batch("candidates", phones, limit=most))
+    most = max(max(CANDIDATES_WHEN_GATED, wish.limit) if wish.gate else wish.limit for wish in wishes)
+    return (yield from query_batch("candidates", phones, limit=most))
 
 
-def _known(this: Round, line: Rows) -> Unit[set[tuple[int, str]]]:
+def _known_chats(this: StartBatch, line: Rows) -> Unit[set[tuple[int, str]]]:
     """Of the lanes that say that their chat is new, the chats that are not: they became known while they were fed.
     Only for phones where it matters.
     """
     counted = {no for no, wish in this.wanted.items() if wish.paced or wish.new_limit < wish.limit}
     new = sorted({(row[0], row[1], row[2]) for row in line if row[4] == Class.NEW and row[1] in counted})
-    return {(row["phone_no"], row["chat_id"]) for row in (yield from batch("chats_among", new))}
+    return {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_among", new))}
 
 
-def _choose(this: Round, found: Rows, known: set[tuple[int, str]]) -> tuple[list[_Head], list[tuple[Any, ...]]]:
+def _choose(this: StartBatch, found: Rows, known: set[tuple[int, str]]) -> tuple[list[_Head], list[tuple[Any, ...]]]:
     """Of each phone the first heads by lane and age, one for each chat, of the classes it may send to now; and the
     lanes that have to wait, for `lanes_set`. `known`: chats that are not new, whatever their lanes say.
     """
@@ -205,54 +212,54 @@ def _order(row: Any) -> tuple[int, int]:
     return row[3], row[6]
 
 
-def _begin(this: Round, chosen: list[_Head]) -> Unit[None]:
+def _begin(this: StartBatch, chosen: list[_Head]) -> Unit[None]:
     heads: dict[JobId, _Head] = {JobId(head[5]): head for head in chosen}
     rows = sorted((head[0], head[5], this.wanted[head[1]].token) for head in chosen)
     busy = []
-    for row in (yield from batch("jobs_start", rows, now=this.now_us, held=int(this.held))):
+    for row in (yield from query_batch("jobs_start", rows, now=this.now_us, held=int(this.held))):
         org_no, phone_no, chat_id, lane, class_, head_job, head_seq = heads.pop(row[0])
         this.begin(row, new_chat=class_ == Class.NEW)
         busy.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "busy", None, None, class_))
-    yield from batch("lanes_set", sorted(busy))
+    yield from query_batch("lanes_set", sorted(busy))
     if heads:
-        yield from _left(this, list(heads.values()))
+        yield from _handle_unstartable(this, list(heads.values()))
         this.in_line.update(head[1] for head in heads.values())
 
 
-def _end_unreadable(this: Round) -> Unit[None]:
+def _end_unreadable(this: StartBatch) -> Unit[None]:
     """Their lanes are locked, and stand as busy."""
     if not this.unreadable:
         return
     yield from this.moved.write(this.now_us)  # their starts, before what comes after
     _, freed = yield from settle(list(this.unreadable.values()), this.now_us, this.counts, this.moved)
-    yield from relink(freed)
+    yield from set_lane_heads(freed)
     this.in_line.update(key[1] for key in freed)
 
 
-def _left(this: Round, heads: list[_Head]) -> Unit[None]:
+def _handle_unstartable(this: StartBatch, heads: list[_Head]) -> Unit[None]:
     """Heads that were not started: their chat or broadcast was stopped, or they are past their expiry (or are no
     waiting message at all: such a lane gets its right head again).
     """
     left = {head[5]: head for head in heads}
-    for row in (yield from batch("lanes_hold", sorted((*head[:4], head[5]) for head in heads))):
+    for row in (yield from query_batch("lanes_hold", sorted((*head[:4], head[5]) for head in heads))):
         left.pop(row[0])
-    lanes = {head[:4]: Relink() for head in left.values()}
+    lanes = {head[:4]: NextHead() for head in left.values()}
     ended = sorted((head[0], head[5]) for head in left.values())
-    for row in (yield from batch("jobs_expire", ended, now=this.now_us)):
-        this.counts.add((row["org_no"], row["phone_no"], Lane(row["lane"])), waiting=-1, failed=1)
+    for row in (yield from query_batch("jobs_expire", ended, now=this.now_us)):
+        this.counts.add((row["org_no"], row["phone_no"], Priority(row["lane"])), waiting=-1, failed=1)
         this.counts.broadcast(row["org_no"], row["broadcast_no"], failed=1)
         event = Event(
             row["job_id"], row["events"], this.now_us, "expired", "queued", "expired", row["ack"], row["attempts"], 0,
             "engine", "expired", "Expired before it was sent.",
         )  # fmt: skip
         this.events.append(event_row(row["org_no"], event))
-    yield from relink(lanes)
+    yield from set_lane_heads(lanes)
 
 
-def _idle(this: Round) -> Unit[Idle]:
+def _idle(this: StartBatch) -> Unit[Idle]:
     """Phones that could start more: when their next lane falls due."""
     idle = {phone_no: this.due_us[phone_no] for phone_no, left in this.left.items() if left > 0}
     again = [phone for phone in this.phones if phone[1] in idle and phone[1] in this.in_line]
-    for _, phone_no, ready, due_us in (yield from batch("phones_now", again)):
+    for _, phone_no, ready, due_us in (yield from query_batch("phones_now", again)):
         idle[phone_no] = 0 if ready else due_us
     return idle

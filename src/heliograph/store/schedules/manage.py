@@ -5,18 +5,18 @@ from typing import Any
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Idempotency, KeyReused
-from heliograph.domain.jobs.states import Lane
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import Content, decode_content, encode_content
 from heliograph.domain.schedules.recurrence import Every, Repeat, next_run
 from heliograph.domain.schedules.schedule import Missed, Occurrence, Schedule
 from heliograph.store.accounts import idempotency
 from heliograph.store.database.rows import readable
-from heliograph.store.database.unit import Unit, one, run
+from heliograph.store.database.unit import Unit, query, query_one
 
 
 def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
     first_us = next_run(schedule.first_at_us, schedule.repeat)
-    yield from run(
+    yield from query(
         "schedule_insert",
         org_no=schedule.org_no,
         schedule_no=schedule.schedule_no,
@@ -33,10 +33,10 @@ def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
 
 def create_once(schedule: Schedule, key: Idempotency, now_us: int) -> Unit[tuple[Schedule, bool] | KeyReused]:
     """As it is stored, and whether it is an earlier one that was made with this key."""
-    if (yield from idempotency.take(schedule.org_no, key, now_us)) is not None:
+    if (yield from idempotency.claim_key(schedule.org_no, key, now_us)) is not None:
         earlier = yield from made_with(schedule.org_no, key)
         return (earlier, True) if isinstance(earlier, Schedule) else KeyReused()
-    yield from idempotency.made(schedule.org_no, key, str(schedule.schedule_no))
+    yield from idempotency.save_response(schedule.org_no, key, str(schedule.schedule_no))
     return (yield from create(schedule, now_us)), False
 
 
@@ -47,17 +47,17 @@ def made_with(org_no: int, key: Idempotency) -> Unit[Schedule | KeyReused | None
         return None
     row = None
     if earlier.same and earlier.response is not None:
-        row = yield from one("schedule_by_no", org_no=org_no, schedule_no=int(earlier.response))
+        row = yield from query_one("schedule_by_no", org_no=org_no, schedule_no=int(earlier.response))
     return KeyReused() if row is None else schedule_of(row, readable)
 
 
 def get(org_no: int, schedule_no: JobId) -> Unit[Schedule | None]:
-    row = yield from one("schedule_by_no", org_no=org_no, schedule_no=schedule_no)
+    row = yield from query_one("schedule_by_no", org_no=org_no, schedule_no=schedule_no)
     return None if row is None or row["state"] == "deleted" else schedule_of(row, readable)
 
 
-def listed(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Schedule]]:
-    rows = yield from run("schedules_of_org", org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset)
+def list_schedules(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Schedule]]:
+    rows = yield from query("schedules_of_org", org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset)
     return [schedule_of(row, readable) for row in rows]
 
 
@@ -65,13 +65,13 @@ def change(
     org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule], now_us: int
 ) -> Unit[Schedule | str | None]:
     """`how` gives the schedule as it should be; None: there is none; a text: the state that forbids a change."""
-    row = yield from one("schedule_lock", org_no=org_no, schedule_no=schedule_no)
+    row = yield from query_one("schedule_lock", org_no=org_no, schedule_no=schedule_no)
     if row is None or row["state"] == "deleted":
         return None
     if row["state"] != "scheduled":
         return str(row["state"])
     wanted = how(schedule_of(row))
-    yield from run(
+    yield from query(
         "schedule_update",
         org_no=org_no,
         schedule_no=schedule_no,
@@ -86,12 +86,12 @@ def change(
 
 
 def delete(org_no: int, schedule_no: JobId, now_us: int) -> Unit[bool]:
-    found = yield from one("schedule_delete", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    found = yield from query_one("schedule_delete", org_no=org_no, schedule_no=schedule_no, now=now_us)
     return found is not None
 
 
 def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> Unit[list[Occurrence]]:
-    rows = yield from run("schedule_runs", org_no=org_no, schedule_no=schedule_no, limit=limit, offset=offset)
+    rows = yield from query("schedule_runs", org_no=org_no, schedule_no=schedule_no, limit=limit, offset=offset)
     return [
         Occurrence(
             schedule_no,
@@ -143,7 +143,7 @@ def schedule_of(row: Any, decode: Callable[[str], Content] = decode_content) -> 
         content=decode(row["content"]),
         first_at_us=row["first_at"],
         repeat=repeat,
-        lane=Lane(row["lane"]),
+        lane=Priority(row["lane"]),
         state=row["state"],
         next_at_us=row["next_at"],
         skip_next=row["skip_next"] == 1,

@@ -16,23 +16,23 @@ from heliograph.domain.schedules.recurrence import next_run
 from heliograph.domain.schedules.schedule import LATE_S, Missed, Schedule
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import SCHEDULE_MISSED
-from heliograph.store.accounts.audit import told
-from heliograph.store.database.due_work import Unreadable, each_due
-from heliograph.store.database.unit import Unit, one, run
+from heliograph.store.accounts.audit import emit_org_event
+from heliograph.store.database.due_work import UndecodableRow, process_due_items
+from heliograph.store.database.unit import Unit, query, query_one
 from heliograph.store.jobs.enqueue import enqueue
 from heliograph.store.schedules.manage import schedule_of
 
-AT_ONCE = 100
+MAX_SCHEDULES_A_STEP = 100
 
 
 async def run_due(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
-    return await each_due(
+    return await process_due_items(
         shell,
         now_us,
         soonest="next_schedule",
         due="schedules_due",
-        limit=AT_ONCE,
+        limit=MAX_SCHEDULES_A_STEP,
         do=lambda row: run_one(row["org_no"], row["schedule_no"], make_id, now_us),
         stop=lambda row, why: _stop(row, why, now_us),
     )
@@ -40,17 +40,17 @@ async def run_due(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tupl
 
 def _stop(row: Any, why: str, now_us: int) -> Unit[str]:
     which = {"org_no": row["org_no"], "schedule_no": row["schedule_no"], "now": now_us}
-    yield from run("schedule_stop", **which)
-    yield from run("schedule_run_insert", at=row["next_at"], outcome="refused", job_id=None, remarks=why, **which)
+    yield from query("schedule_stop", **which)
+    yield from query("schedule_run_insert", at=row["next_at"], outcome="refused", job_id=None, remarks=why, **which)
     scheduled_id = queue_id(row["schedule_no"])
     data = {"scheduled_id": scheduled_id, "due_at": iso(row["next_at"]), "outcome": "refused"}
-    yield from told(row["org_no"], row["phone_no"], SCHEDULE_MISSED, why, data, now_us)
+    yield from emit_org_event(row["org_no"], row["phone_no"], SCHEDULE_MISSED, why, data, now_us)
     return f"Schedule {scheduled_id}"
 
 
 def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_us: int) -> Unit[bool]:
     """Whether its phone got work."""
-    row = yield from one("schedule_due", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    row = yield from query_one("schedule_due", org_no=org_no, schedule_no=schedule_no, now=now_us)
     if row is None:
         return False
     try:
@@ -61,7 +61,7 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
         while next_us is not None and next_us <= now_us:
             last_us, next_us = next_us, next_run(schedule.first_at_us, schedule.repeat, next_us)
     except (msgspec.MsgspecError, ValueError, KeyError) as error:  # KeyError: a time zone that nobody here knows
-        raise Unreadable(str(error)) from error
+        raise UndecodableRow(str(error)) from error
     late = now_us - last_us > LATE_S * 1_000_000
     job_id: JobId | None = None
     outcome, remarks = "queued", ""
@@ -70,14 +70,14 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
     elif late and schedule.missed is Missed.SKIP:
         outcome, remarks = "missed", f"Was due at {iso(last_us)}, while nothing ran."
     else:
-        suppressed = yield from one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
+        suppressed = yield from query_one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
         if suppressed is not None:
             outcome, remarks = "refused", "The chat is on the suppression list."
         else:
             job_id = make_id()
             outcome = "late" if late else "queued"
             remarks = f"Was due at {iso(last_us)}." if late else ""
-    moved = yield from one(
+    moved = yield from query_one(
         "schedule_ran",
         org_no=schedule.org_no,
         schedule_no=schedule.schedule_no,
@@ -91,8 +91,8 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
         (result,) = yield from enqueue([_job(schedule, job_id, now_us)], now_us)
         if not isinstance(result, Enqueued):
             job_id, outcome, remarks = None, "refused", "The phone was deleted."
-            yield from run("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
-    yield from run(
+            yield from query("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
+    yield from query(
         "schedule_run_insert",
         org_no=schedule.org_no,
         schedule_no=schedule.schedule_no,
@@ -105,7 +105,7 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
     if outcome in ("missed", "late") or last_us != due_us:
         data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
         detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
-        yield from told(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
+        yield from emit_org_event(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
     return job_id is not None
 
 

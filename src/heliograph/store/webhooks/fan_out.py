@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.domain.webhooks.events import MESSAGE_CREATED, REACTION_CREATED, Fired, fired_by
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class _Told:
 
 def fan_out_due() -> Unit[list[int]]:
     """The organisations with something to tell."""
-    return [row["org_no"] for row in (yield from run("fanout_due"))]
+    return [row["org_no"] for row in (yield from query("fanout_due"))]
 
 
 def fan_out_org(org_no: int, limit: int, now_us: int) -> Unit[tuple[list[tuple[int, int]], bool]]:
     """The endpoints that got some, and whether more may wait. Nothing where another worker is at it."""
-    lock = yield from one("fanout_lock", org_no=org_no)
+    lock = yield from query_one("fanout_lock", org_no=org_no)
     if lock is None:
         return [], False
     listening: dict[str, list[tuple[int, int]]] = {}
-    for row in (yield from run("hooks_listening", org_no=org_no)):
+    for row in (yield from query("hooks_listening", org_no=org_no)):
         listening.setdefault(row["event"], []).append((row["hook_no"], row["endpoint_no"]))
     told, taken = yield from _take(org_no, limit)
     no = lock["next_no"]
@@ -50,19 +50,19 @@ def fan_out_org(org_no: int, limit: int, now_us: int) -> Unit[tuple[list[tuple[i
             )  # fmt: skip
             heads.setdefault((endpoint_no, one_told.stream), no)
             no += 1
-    yield from batch("deliveries_insert", rows, now=now_us)
-    yield from batch(
+    yield from query_batch("deliveries_insert", rows, now=now_us)
+    yield from query_batch(
         "streams_feed", [(org_no, endpoint_no, stream, head) for (endpoint_no, stream), head in sorted(heads.items())]
     )
     if rows:
-        yield from run("fanout_advance", org_no=org_no, next_no=no)
+        yield from query("fanout_advance", org_no=org_no, next_no=no)
     return sorted({(org_no, endpoint_no) for endpoint_no, _ in heads}), taken >= limit
 
 
 def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
     """Takes flags and gives what they tell, in order of time; of one message never out of its own order."""
     found: list[tuple[int, list[_Told]]] = []
-    events = yield from run("events_to_fan", org_no=org_no, limit=limit)
+    events = yield from query("events_to_fan", org_no=org_no, limit=limit)
     latest: dict[int, int] = {}  # clocks of several processes differ: a message's own numbers win
     for row in events:
         at = latest[row["job_id"]] = max(row["at"], latest.get(row["job_id"], 0))
@@ -71,7 +71,7 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
             found.append(
                 (at, [_Told(each, row["chat_id"], "job", row["job_id"], row["n"], row["phone_no"]) for each in fired])
             )
-    inbound = yield from run("inbound_to_fan", org_no=org_no, limit=limit)
+    inbound = yield from query("inbound_to_fan", org_no=org_no, limit=limit)
     for row in inbound:
         names = (MESSAGE_CREATED, REACTION_CREATED) if row["type"] == "reaction" else (MESSAGE_CREATED,)
         told = [
@@ -79,14 +79,14 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
             for n, name in enumerate(names, 1)
         ]
         found.append((row["at"], told))
-    happened = yield from run("org_events_to_fan", org_no=org_no, limit=limit)
+    happened = yield from query("org_events_to_fan", org_no=org_no, limit=limit)
     for row in happened:
         number = row["org_event_no"]
         stream = f"event {number}" if row["phone_no"] is None else f"phone {row['phone_no']}"
         fired_one = Fired(row["name"], 0, 0, number)
         found.append((row["at"], [_Told(fired_one, stream, "org", n=number, phone_no=row["phone_no"])]))
-    yield from batch("events_fanned", [(org_no, row["job_id"], row["n"]) for row in events])
-    yield from batch("inbound_fanned", [(org_no, row["phone_no"], row["message_id"]) for row in inbound])
-    yield from batch("org_events_fanned", [(org_no, row["org_event_no"]) for row in happened])
+    yield from query_batch("events_fanned", [(org_no, row["job_id"], row["n"]) for row in events])
+    yield from query_batch("inbound_fanned", [(org_no, row["phone_no"], row["message_id"]) for row in inbound])
+    yield from query_batch("org_events_fanned", [(org_no, row["org_event_no"]) for row in happened])
     found.sort(key=lambda pair: pair[0])  # stable: equal times keep the order they were read in
     return [told for _, group in found for told in group], max(len(events), len(inbound), len(happened))

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.jobs.job import Idempotency
-from heliograph.domain.webhooks.webhook import HookPatch, HookRow, Keys, NewHook
+from heliograph.domain.webhooks.webhook import HookPatch, NewHook, SigningKeyRow, WebhookRow
 from heliograph.ports.clock import Clock
 from heliograph.store.accounts import idempotency as idempotency_keys
-from heliograph.store.database.database import Shell
-from heliograph.store.database.unit import Unit, batch, one, run
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Unit, query, query_batch, query_one
 
 
-def hook_of(row: Any) -> HookRow:
+def hook_of(row: Any) -> WebhookRow:
     """From `$columns(hook)`."""
-    return HookRow(
+    return WebhookRow(
         hook_no=row["hook_no"],
         org_no=row["org_no"],
         org_id=row["org_id"],
@@ -43,64 +43,64 @@ def hook_of(row: Any) -> HookRow:
 
 
 def _endpoint(org_no: int, url: str) -> Unit[int]:
-    yield from run("endpoint_ensure", org_no=org_no, url=url)
-    row = yield from one("endpoint_by_url", org_no=org_no, url=url)
+    yield from query("endpoint_ensure", org_no=org_no, url=url)
+    row = yield from query_one("endpoint_by_url", org_no=org_no, url=url)
     return int(row["endpoint_no"])
 
 
 def create_hooks(
     org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None, now_us: int
-) -> Unit[tuple[list[HookRow], bool] | None]:
+) -> Unit[tuple[list[WebhookRow], bool] | None]:
     """None: the idempotency key stands for another request. The key's answer holds the hooks' ids, never a secret."""
     if idempotency is not None:
-        earlier = yield from idempotency_keys.take(org_no, idempotency, now_us)
+        earlier = yield from idempotency_keys.claim_key(org_no, idempotency, now_us)
         if earlier is not None:
             if not earlier.same or earlier.response is None:
                 return None
             ids = msgspec.json.decode(earlier.response, type=list[str])
             found = {hook.hook_id: hook for hook in (yield from hooks_of(org_no))}
             return [found[each] for each in ids if each in found], True
-        yield from idempotency_keys.made(
+        yield from idempotency_keys.save_response(
             org_no, idempotency, msgspec.json.encode([hook.hook_id for hook in hooks]).decode()
         )
-    yield from run("fanout_ensure", org_no=org_no)
-    yield from run("fanout_hold", org_no=org_no)
-    yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
+    yield from query("fanout_ensure", org_no=org_no)
+    yield from query("fanout_hold", org_no=org_no)
+    yield from query("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
     rows = []
     for hook in hooks:
         endpoint_no = yield from _endpoint(org_no, hook.url)
         # a person who sets it up again means to be told again
-        yield from run("endpoint_enable", org_no=org_no, endpoint_no=endpoint_no)
+        yield from query("endpoint_enable", org_no=org_no, endpoint_no=endpoint_no)
         metadata = msgspec.json.encode(hook.metadata).decode()
         rows.append(
             (org_no, hook.hook_id, endpoint_no, hook.event, hook.integration_type, hook.integration_id, metadata,
              hook.type, hook.name)
         )  # fmt: skip
-    yield from batch("hooks_insert", rows, now=now_us)
-    yield from run("hooks_count", org_no=org_no)
+    yield from query_batch("hooks_insert", rows, now=now_us)
+    yield from query("hooks_count", org_no=org_no)
     made = {hook.hook_id for hook in hooks}
     return [hook for hook in (yield from hooks_of(org_no)) if hook.hook_id in made], False
 
 
-def hooks_of(org_no: int) -> Unit[list[HookRow]]:
-    return [hook_of(row) for row in (yield from run("hooks_of", org_no=org_no))]
+def hooks_of(org_no: int) -> Unit[list[WebhookRow]]:
+    return [hook_of(row) for row in (yield from query("hooks_of", org_no=org_no))]
 
 
-def hook_by_id(org_no: int, hook_id: str) -> Unit[HookRow | None]:
-    row = yield from one("hook_by_id", org_no=org_no, hook_id=hook_id)
+def hook_by_id(org_no: int, hook_id: str) -> Unit[WebhookRow | None]:
+    row = yield from query_one("hook_by_id", org_no=org_no, hook_id=hook_id)
     return None if row is None else hook_of(row)
 
 
-def update_hook(org_no: int, hook_id: str, patch: HookPatch, now_us: int) -> Unit[HookRow | None]:
-    yield from run("fanout_hold", org_no=org_no)
+def update_hook(org_no: int, hook_id: str, patch: HookPatch, now_us: int) -> Unit[WebhookRow | None]:
+    yield from query("fanout_hold", org_no=org_no)
     hook = yield from hook_by_id(org_no, hook_id)
     if hook is None:
         return None
     endpoint_no = hook.endpoint_no if patch.url is None else (yield from _endpoint(org_no, patch.url))
     subscribed = hook.is_subscribed if patch.is_subscribed is None else patch.is_subscribed
     if subscribed and (patch.is_subscribed or patch.url is not None):
-        yield from run("endpoint_enable", org_no=org_no, endpoint_no=endpoint_no)
-    yield from run(
+        yield from query("endpoint_enable", org_no=org_no, endpoint_no=endpoint_no)
+    yield from query(
         "hook_update",
         org_no=org_no,
         hook_no=hook.hook_no,
@@ -113,55 +113,57 @@ def update_hook(org_no: int, hook_id: str, patch: HookPatch, now_us: int) -> Uni
         is_subscribed=int(subscribed),
         subscribed_at=now_us if subscribed and not hook.is_subscribed else hook.subscribed_at_us,
     )
-    yield from run("hooks_count", org_no=org_no)
+    yield from query("hooks_count", org_no=org_no)
     return (yield from hook_by_id(org_no, hook_id))
 
 
 def delete_hook(org_no: int, hook_id: str, now_us: int) -> Unit[bool]:
-    yield from run("fanout_hold", org_no=org_no)
-    row = yield from one("hook_delete", org_no=org_no, hook_id=hook_id, now=now_us)
-    yield from run("hooks_count", org_no=org_no)
+    yield from query("fanout_hold", org_no=org_no)
+    row = yield from query_one("hook_delete", org_no=org_no, hook_id=hook_id, now=now_us)
+    yield from query("hooks_count", org_no=org_no)
     return row is not None
 
 
-def keys_of(row: Any) -> Keys:
-    return Keys(row["current"], row["previous"], row["switch_at"])
+def keys_of(row: Any) -> SigningKeyRow:
+    return SigningKeyRow(row["current"], row["previous"], row["switch_at"])
 
 
-def signing_keys(org_no: int, first_key: str, now_us: int) -> Unit[Keys]:
-    yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
-    return keys_of((yield from one("signing_keys_of", org_no=org_no)))
+def signing_keys(org_no: int, first_key: str, now_us: int) -> Unit[SigningKeyRow]:
+    yield from query("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
+    return keys_of((yield from query_one("signing_keys_of", org_no=org_no)))
 
 
-def rotate_key(org_no: int, new_key: str, first_key: str, overlap_us: int, now_us: int) -> Unit[Keys]:
+def rotate_key(org_no: int, new_key: str, first_key: str, overlap_us: int, now_us: int) -> Unit[SigningKeyRow]:
     """Rotated again within an overlap, the key in force stays the previous one."""
-    yield from run("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
-    keys = keys_of((yield from one("signing_keys_lock", org_no=org_no)))
+    yield from query("signing_key_ensure", org_no=org_no, current=first_key, now=now_us)
+    keys = keys_of((yield from query_one("signing_keys_lock", org_no=org_no)))
     in_force = keys.previous if keys.previous is not None and now_us < keys.switch_at_us else keys.current
-    yield from run("signing_keys_set", org_no=org_no, current=new_key, previous=in_force, switch_at=now_us + overlap_us)
-    return Keys(new_key, in_force, now_us + overlap_us)
+    yield from query(
+        "signing_keys_set", org_no=org_no, current=new_key, previous=in_force, switch_at=now_us + overlap_us
+    )
+    return SigningKeyRow(new_key, in_force, now_us + overlap_us)
 
 
 class HookStore:
     """The first half of ports.hooks.Hooks; `replays.ReplayStore` adds the deliveries."""
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Database, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
 
     async def create_hooks(
         self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
-    ) -> tuple[list[HookRow], bool] | None:
+    ) -> tuple[list[WebhookRow], bool] | None:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: create_hooks(org_no, hooks, first_key, idempotency, now_us))
 
-    async def hooks(self, org_no: int) -> list[HookRow]:
+    async def hooks(self, org_no: int) -> list[WebhookRow]:
         return await self._shell.read(lambda: hooks_of(org_no))
 
-    async def hook(self, org_no: int, hook_id: str) -> HookRow | None:
+    async def hook(self, org_no: int, hook_id: str) -> WebhookRow | None:
         return await self._shell.read(lambda: hook_by_id(org_no, hook_id))
 
-    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> HookRow | None:
+    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> WebhookRow | None:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: update_hook(org_no, hook_id, patch, now_us))
 
@@ -169,10 +171,10 @@ class HookStore:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: delete_hook(org_no, hook_id, now_us))
 
-    async def signing_keys(self, org_no: int, first_key: str) -> Keys:
+    async def signing_keys(self, org_no: int, first_key: str) -> SigningKeyRow:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: signing_keys(org_no, first_key, now_us))
 
-    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> Keys:
+    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> SigningKeyRow:
         now_us = self._clock.now_us()
         return await self._shell.write(lambda: rotate_key(org_no, new_key, first_key, overlap_us, now_us))

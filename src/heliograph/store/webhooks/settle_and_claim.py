@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.webhooks.events import WEBHOOK_DISABLED
-from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, Health, probe_wait_s
-from heliograph.domain.webhooks.webhook import Keys
-from heliograph.ports.webhook_store import Done, Finished, Moved, Run, Want
-from heliograph.store.database.unit import Rows, Unit, batch, one, run
+from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, EndpointHealth, probe_wait_s
+from heliograph.domain.webhooks.webhook import SigningKeyRow
+from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
+from heliograph.store.database.unit import Rows, Unit, query, query_batch, query_one
 from heliograph.store.webhooks.sources import read_runs
 
 StreamKey = tuple[int, int, str]  # org_no, endpoint_no, stream
@@ -26,17 +26,17 @@ FREE_AT_ONCE = 500
 
 def move(
     worker: str,
-    finished: Sequence[Finished],
-    wants: Sequence[Want],
+    finished: Sequence[BatchResult],
+    wants: Sequence[ClaimRequest],
     *,
     at_once: int,
     claim: int,
     probe_s: float,
     now_us: int,
-) -> Unit[Moved]:
+) -> Unit[ClaimResult]:
     lost, disabled = yield from _settle(worker, finished, probe_s, now_us)
     runs, keys = yield from _claim(worker, wants, at_once, claim, now_us)
-    return Moved(runs, keys, lost, disabled)
+    return ClaimResult(runs, keys, lost, disabled)
 
 
 @dataclass(slots=True)
@@ -50,34 +50,34 @@ class _Changes:
     waits: dict[StreamKey, int] = field(default_factory=dict)
 
 
-def _key(of: Run) -> StreamKey:
+def _key(of: DeliveryBatch) -> StreamKey:
     return (of.org_no, of.endpoint_no, of.stream)
 
 
-def _settle(worker: str, finished: Sequence[Finished], probe_s: float, now_us: int) -> Unit[tuple[int, list[str]]]:
+def _settle(worker: str, finished: Sequence[BatchResult], probe_s: float, now_us: int) -> Unit[tuple[int, list[str]]]:
     if not finished:
         return 0, []
-    touched = sorted({_key(each.run)[:2] for each in finished})
-    troubled = {_key(each.run)[:2] for each in finished if each.failed or each.gone}
-    troubled |= {(row[0], row[1]) for row in (yield from batch("endpoints_seen", touched)) if row["failures"]}
-    endpoints = yield from batch("endpoints_lock", sorted(troubled))
-    claims = sorted((*_key(each.run), each.run.claim) for each in finished)
-    held = {(row[0], row[1], row[2]) for row in (yield from batch("streams_held", claims, worker=worker))}
-    ours = [each for each in finished if _key(each.run) in held]
+    touched = sorted({_key(each.batch)[:2] for each in finished})
+    troubled = {_key(each.batch)[:2] for each in finished if each.failed or each.gone}
+    troubled |= {(row[0], row[1]) for row in (yield from query_batch("endpoints_seen", touched)) if row["failures"]}
+    endpoints = yield from query_batch("endpoints_lock", sorted(troubled))
+    claims = sorted((*_key(each.batch), each.batch.claim) for each in finished)
+    held = {(row[0], row[1], row[2]) for row in (yield from query_batch("streams_held", claims, worker=worker))}
+    ours = [each for each in finished if _key(each.batch) in held]
     changes = _Changes()
     for each in ours:
         for done in each.done:
-            _note(changes, _key(each.run), done, now_us)
-    yield from batch("deliveries_settle", sorted(changes.deliveries), now=now_us)
-    yield from batch("attempts_insert", changes.attempts)
-    yield from batch("bodies_insert", changes.bodies)
-    yield from batch("streams_park", sorted(changes.parked))
-    yield from relink(sorted(held), changes.waits)
+            _note(changes, _key(each.batch), done, now_us)
+    yield from query_batch("deliveries_settle", sorted(changes.deliveries), now=now_us)
+    yield from query_batch("attempts_insert", changes.attempts)
+    yield from query_batch("bodies_insert", changes.bodies)
+    yield from query_batch("streams_park", sorted(changes.parked))
+    yield from set_stream_heads(sorted(held), changes.waits)
     disabled = yield from _judge(endpoints, ours, probe_s, now_us)
     return len(finished) - len(ours), disabled
 
 
-def _note(changes: _Changes, stream: StreamKey, done: Done, now_us: int) -> None:
+def _note(changes: _Changes, stream: StreamKey, done: DeliveryResult, now_us: int) -> None:
     was = done.delivery
     own = stream[2]
     until = None if done.wait_s is None else now_us + round(done.wait_s * 1_000_000)
@@ -100,41 +100,41 @@ def _note(changes: _Changes, stream: StreamKey, done: Done, now_us: int) -> None
         changes.bodies.append((was.org_no, was.no, done.body))
 
 
-def relink(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
+def set_stream_heads(streams: Sequence[StreamKey], waits: dict[StreamKey, int]) -> Unit[None]:
     """Gives each stream its next delivery, or removes it; the streams must be locked.
 
     The look for the next one is a statement of its own after the lock: in one statement a delivery that is being fanned
     out at the same time would be missed, and its stream would stand still for ever.
     """
     sets, drops = [], []
-    for row in (yield from batch("streams_heads", streams)):
+    for row in (yield from query_batch("streams_heads", streams)):
         key = (row["org_no"], row["endpoint_no"], row["stream"])
         if row["head_no"] is None:
             drops.append(key)
             continue
         until = waits.get(key)
         sets.append((*key, row["head_no"], "ready" if until is None else "delayed", until))
-    yield from batch("streams_set", sets)
-    yield from batch("streams_drop", drops)
+    yield from query_batch("streams_set", sets)
+    yield from query_batch("streams_drop", drops)
 
 
-def _judge(endpoints: Rows, finished: Sequence[Finished], probe_s: float, now_us: int) -> Unit[list[str]]:
+def _judge(endpoints: Rows, finished: Sequence[BatchResult], probe_s: float, now_us: int) -> Unit[list[str]]:
     """The circuit, and the end of an endpoint that is gone or hopeless. Gives the URLs that were disabled."""
     updates, disabled = [], []
     for row in endpoints:
-        mine = [each for each in finished if _key(each.run)[:2] == (row["org_no"], row["endpoint_no"])]
-        before = Health(row["failures"], row["failing_since"])
+        mine = [each for each in finished if _key(each.batch)[:2] == (row["org_no"], row["endpoint_no"])]
+        before = EndpointHealth(row["failures"], row["failing_since"])
         health = before.after(
             delivered=sum(each.delivered for each in mine),
             failed=sum(each.failed for each in mine),
-            probed=any(each.run.probing and each.failed for each in mine),
+            probed=any(each.batch.probing and each.failed for each in mine),
             now_us=now_us,
         )
         if health != before:
             wait_us = round(probe_wait_s(health.failures, first_s=probe_s) * 1_000_000)
             probe_at = now_us + wait_us if health.tripped else None
             updates.append((row["org_no"], row["endpoint_no"], health.failures, health.failing_since_us, probe_at))
-        elif health.tripped and any(each.run.probing and not each.failed for each in mine):
+        elif health.tripped and any(each.batch.probing and not each.failed for each in mine):
             # a probe that asked nobody (its hook was deleted): the next one need not wait
             updates.append((row["org_no"], row["endpoint_no"], health.failures, health.failing_since_us, now_us))
         gone = any(each.gone for each in mine)
@@ -142,21 +142,21 @@ def _judge(endpoints: Rows, finished: Sequence[Finished], probe_s: float, now_us
         if gone or (failed and health.hopeless(now_us)):
             reason = "The receiver answered 410." if gone else "Nothing but failures for five days."
             disabled += yield from _disable(row["org_no"], row["endpoint_no"], reason, now_us)
-    yield from batch("endpoints_health", updates)
+    yield from query_batch("endpoints_health", updates)
     return disabled
 
 
 def _disable(org_no: int, endpoint_no: int, reason: str, now_us: int) -> Unit[list[str]]:
-    row = yield from one("endpoint_disable", org_no=org_no, endpoint_no=endpoint_no, reason=reason, now=now_us)
+    row = yield from query_one("endpoint_disable", org_no=org_no, endpoint_no=endpoint_no, reason=reason, now=now_us)
     if row is None:
         return []
-    hooks = yield from run("endpoint_hooks_end", org_no=org_no, endpoint_no=endpoint_no)
+    hooks = yield from query("endpoint_hooks_end", org_no=org_no, endpoint_no=endpoint_no)
     data = {
         "hook_url": row["url"],
         "reason": reason,
         "webhooks": [{"id": hook["hook_id"], "integration_name": hook["event"]} for hook in hooks],
     }
-    yield from run(
+    yield from query(
         "hook_told",
         org_no=org_no,
         name=WEBHOOK_DISABLED,
@@ -169,55 +169,57 @@ def _disable(org_no: int, endpoint_no: int, reason: str, now_us: int) -> Unit[li
 
 
 def _claim(
-    worker: str, wants: Sequence[Want], at_once: int, claim: int, now_us: int
-) -> Unit[tuple[list[Run], dict[int, Keys]]]:
+    worker: str, wants: Sequence[ClaimRequest], at_once: int, claim: int, now_us: int
+) -> Unit[tuple[list[DeliveryBatch], dict[int, SigningKeyRow]]]:
     asked = {(want.org_no, want.endpoint_no): want.streams for want in wants if want.streams > 0}
     limits: list[tuple[int, int, int]] = []
     probes = []
-    for row in (yield from batch("endpoints_open", sorted(asked), now=now_us)):
+    for row in (yield from query_batch("endpoints_open", sorted(asked), now=now_us)):
         place = (row["org_no"], row["endpoint_no"])
         if row["probe_at"] is None:
             limits.append((*place, asked[place]))
         else:
             probes.append(place)
     until = now_us + PROBE_LEASE_US
-    probing = {(r[0], r[1]) for r in (yield from batch("endpoints_probe", sorted(probes), until=until, now=now_us))}
+    probing = {
+        (r[0], r[1]) for r in (yield from query_batch("endpoints_probe", sorted(probes), until=until, now=now_us))
+    }
     limits += [(*place, 1) for place in probing]
-    found = yield from batch("streams_ready", sorted(limits))
+    found = yield from query_batch("streams_ready", sorted(limits))
     unused = probing - {(row["org_no"], row["endpoint_no"]) for row in found}
-    yield from batch("endpoints_unprobe", sorted(unused), now=now_us)
+    yield from query_batch("endpoints_unprobe", sorted(unused), now=now_us)
     keys = sorted((row["org_no"], row["endpoint_no"], row["stream"]) for row in found)
-    yield from batch("streams_claim", keys, worker=worker, claim=claim)
+    yield from query_batch("streams_claim", keys, worker=worker, claim=claim)
     takes = [(*key, 1 if key[:2] in probing else at_once) for key in keys]
-    rows = yield from batch("stream_deliveries", takes)
+    rows = yield from query_batch("stream_deliveries", takes)
     return (yield from read_runs(keys, rows, probing, claim))
 
 
 def due(now_us: int) -> Unit[list[tuple[int, int]]]:
-    return [(row["org_no"], row["endpoint_no"]) for row in (yield from run("endpoints_due", now=now_us))]
+    return [(row["org_no"], row["endpoint_no"]) for row in (yield from query("endpoints_due", now=now_us))]
 
 
 def waits_over(now_us: int) -> Unit[list[StreamKey]]:
     """Streams whose wait is over, as a look finds them; beside `promote`, so that no lock is taken over all of them."""
-    return sorted((row[0], row[1], row[2]) for row in (yield from run("streams_due", now=now_us, limit=DUE_AT_ONCE)))
+    return sorted((row[0], row[1], row[2]) for row in (yield from query("streams_due", now=now_us, limit=DUE_AT_ONCE)))
 
 
 def promote(streams: Sequence[StreamKey], now_us: int) -> Unit[None]:
-    rows = yield from batch("streams_over", streams, now=now_us)
-    yield from batch("streams_promote", sorted((row[0], row[1], row[2]) for row in rows))
+    rows = yield from query_batch("streams_over", streams, now=now_us)
+    yield from query_batch("streams_promote", sorted((row[0], row[1], row[2]) for row in rows))
 
 
 def beat(worker: str, alive_until_us: int, now_us: int) -> Unit[list[str]]:
     """Says that we live, and gives the workers that do not."""
-    yield from run("worker_beat", worker=worker, alive_until=alive_until_us)
-    return [row["worker"] for row in (yield from run("workers_dead", worker=worker, now=now_us))]
+    yield from query("worker_beat", worker=worker, alive_until=alive_until_us)
+    return [row["worker"] for row in (yield from query("workers_dead", worker=worker, now=now_us))]
 
 
 def free_step(worker: str) -> Unit[bool]:
     """Gives up some of a worker's claims; False when none are left and it is forgotten."""
-    rows = yield from run("streams_left", worker=worker, limit=FREE_AT_ONCE)
-    yield from batch("streams_free", sorted((row[0], row[1], row[2]) for row in rows), worker=worker)
+    rows = yield from query("streams_left", worker=worker, limit=FREE_AT_ONCE)
+    yield from query_batch("streams_free", sorted((row[0], row[1], row[2]) for row in rows), worker=worker)
     if rows:
         return True
-    yield from run("worker_forget", worker=worker)
+    yield from query("worker_forget", worker=worker)
     return False
