@@ -51,7 +51,7 @@ async def test_a_send_is_answered_as_on_the_ordinary_way(gateway: World) -> None
     for name in ANSWERS:
         assert (headers[name] == ordinary.headers[name]) is (name != "x-periskope-trace-id")
     first, second = sorted(await gateway.jobs(), key=lambda job: job.job_id)
-    assert (first.chat_id, first.content, first.lane) == (second.chat_id, second.content, second.lane)
+    assert (first.chat_id, first.content, first.priority) == (second.chat_id, second.content, second.priority)
     assert gateway.woken.seen == [gateway.phone.phone_no] * 2
 
 

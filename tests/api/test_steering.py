@@ -117,7 +117,7 @@ async def test_what_failed_is_put_back_by_name_or_by_time(gateway: World) -> Non
 async def test_a_message_may_have_a_lane_and_an_end(gateway: World) -> None:
     await send(gateway, priority="urgent", ttl_seconds=60)
     (job,) = await gateway.jobs()
-    assert job.lane == 0 and job.expires_at_us == gateway.clock.now_us() + 60_000_000
+    assert job.priority == 0 and job.expires_at_us == gateway.clock.now_us() + 60_000_000
     for wrong in ({"priority": "now"}, {"ttl_seconds": -1}, {"expires_at": "2020-01-01T00:00:00Z"}):
         answer = await gateway.send(**wrong)
         assert answer.status_code == 422 and list(answer.json()["fields"]) == list(wrong)

@@ -56,7 +56,7 @@ def job(no: int, chat: str, body: str, state: State = State.SENT, age_s: float =
         "org_no": 1,
         "phone_no": 1,
         "chat_id": chat,
-        "lane": Priority.NORMAL,
+        "priority": Priority.NORMAL,
         "seq": no,
         "state": state,
         "content": Content(Kind.TEXT, body),

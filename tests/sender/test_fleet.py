@@ -251,7 +251,7 @@ async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> 
 async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
     fleet: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "FULL", 3)
+    monkeypatch.setattr(sender, "PHONES_PER_LOOP", 3)
     first = await fleet.join("a", changes={"shards": 2})
     await _shares(fleet, 4)
 

@@ -42,7 +42,7 @@ async def test_every_recipient_gets_its_own_words_once_and_in_order(world: World
     assert [job.chat_id for job in world.log] == [r.chat_id for r in recipients(950)]
     assert [job.content.body for job in world.log[:2]] == ["Hello N0", "Hello N1"]
     row = await row_of(world, made)
-    assert (row.state, row.total, row.fed, row.sent, row.failed, row.pending) == ("completed", 950, 950, 950, 0, 0)
+    assert (row.state, row.total, row.enqueued, row.sent, row.failed, row.pending) == ("completed", 950, 950, 950, 0, 0)
 
 
 async def test_no_more_than_a_few_hundred_are_jobs_at_a_time(world: World) -> None:
@@ -51,7 +51,7 @@ async def test_no_more_than_a_few_hundred_are_jobs_at_a_time(world: World) -> No
         await world.steering.feed()
         world.clock.advance(0.2)
     row = await row_of(world, made)
-    assert row.fed == MAX_ENQUEUED_AHEAD
+    assert row.enqueued == MAX_ENQUEUED_AHEAD
     health = await world.store.health(world.org_no, world.phone_no)
     assert health.waiting == MAX_ENQUEUED_AHEAD
 
@@ -263,7 +263,7 @@ async def test_a_broadcast_may_go_out_in_another_lane(world: World) -> None:
     await world.steering.broadcast(new(world, lane=Priority.URGENT), recipients(2))
     await world.send("911111111111@c.us")
     await world.steering.feed()
-    assert [job.lane for job in await world.step(3)] == [Priority.URGENT, Priority.URGENT, Priority.NORMAL]
+    assert [job.priority for job in await world.step(3)] == [Priority.URGENT, Priority.URGENT, Priority.NORMAL]
 
 
 async def test_a_recipient_is_found_by_its_id_before_it_is_fed(world: World) -> None:

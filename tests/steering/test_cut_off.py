@@ -161,7 +161,7 @@ async def test_what_may_have_been_sent_of_a_cancelled_broadcast_goes_on_and_so_d
     one = await met_while_paused(world, made)
     await world.steering.cancel_broadcast(world.org_no, made, "ada")
     assert await world.steering.holds(world.org_no, world.phone_no) == []
-    single = await world.send(one.job.chat_id, "an answer", lane=Priority(one.job.lane))
+    single = await world.send(one.job.chat_id, "an answer", lane=Priority(one.job.priority))
     assert [job.job_id for _ in range(2) for job in await world.step(5)] == [one.job.job_id, single.job_id]
 
 

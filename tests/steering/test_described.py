@@ -78,7 +78,7 @@ async def test_recipients_that_are_not_fed_are_described_as_they_explain_themsel
     await world.steering.broadcast(new, recipients(700))
     await world.steering.feed()
     row = await world.steering.broadcast_row(world.org_no, new.broadcast_no)
-    assert row is not None and 0 < row.fed < 700
+    assert row is not None and 0 < row.enqueued < 700
     await same(world, row.broadcast_id)
     await world.steering.pause_broadcast(world.org_no, new.broadcast_no, "Asha")
     assert "its broadcast was paused by Asha" in " ".join((await same(world, row.broadcast_id)).values())

@@ -31,7 +31,7 @@ async def test_an_uncertain_message_does_not_stop_a_spaced_broadcast(world: Worl
             await world.settle(one, ends.pop() if ends else SENT)
         world.clock.advance(60)
     row = await world.steering.broadcast_row(world.org_no, made)
-    assert row is not None and (row.fed, row.sent) == (10, 8)
+    assert row is not None and (row.enqueued, row.sent) == (10, 8)
 
 
 async def test_the_delay_is_kept_beside_an_uncertain_message(world: World) -> None:
@@ -55,7 +55,7 @@ async def test_more_uncertain_messages_than_are_fed_ahead_do_not_stop_a_broadcas
             await world.settle(one, WAITED)
         world.clock.advance(60)
     row = await world.steering.broadcast_row(world.org_no, made)
-    assert row is not None and row.fed == MAX_ENQUEUED_AHEAD + 50
+    assert row is not None and row.enqueued == MAX_ENQUEUED_AHEAD + 50
 
 
 async def test_a_paused_chat_does_not_stop_a_spaced_broadcast(world: World) -> None:

@@ -75,7 +75,7 @@ async def test_whatever_happens_at_once_every_recipient_is_sent_to_once_and_the_
     assert (health.waiting, health.active) == (0, uncertain)
     row = await world.steering.broadcast_row(world.org_no, made)
     assert row is not None
-    assert (row.fed, row.failed, row.sent) == (COUNT, 0, sum(job.state is State.SENT for job in jobs))
+    assert (row.enqueued, row.failed, row.sent) == (COUNT, 0, sum(job.state is State.SENT for job in jobs))
     for job in jobs[::25]:
         history = await world.store.history(world.org_no, job.job_id)
         assert [event.n for event in history] == list(range(1, len(history) + 1))
@@ -85,7 +85,7 @@ async def _until_quiet(world: World) -> None:
     for _ in range(2_000):
         health = await world.store.health(world.org_no, world.phone_no)
         row = (await world.steering.broadcasts(world.org_no, None))[0]
-        if health.waiting == 0 and row.fed == COUNT:
+        if health.waiting == 0 and row.enqueued == COUNT:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it does not come to an end")

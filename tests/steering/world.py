@@ -70,7 +70,7 @@ class World:
         expires_at_us: int | None = None,
     ) -> Job:
         new = NewJob(
-            self.ids.make(), self.org_no, self.phone_no, chat, Content(Kind.TEXT, text), lane=lane,
+            self.ids.make(), self.org_no, self.phone_no, chat, Content(Kind.TEXT, text), priority=lane,
             expires_at_us=expires_at_us,
         )  # fmt: skip
         result = await self.store.enqueue(new)

@@ -35,24 +35,24 @@ def fill(dialect: str) -> list[str]:
         f"INSERT INTO phones (phone_no, org_no, phone_id, number, provider, state_at, created_at, updated_at) "
         f"SELECT i, 1, 'phone-' || CAST(i AS TEXT), CAST(900000 + i AS TEXT), 'simulator', 0, 0, 0 FROM {phones} AS x",
         f"INSERT INTO leases (org_no, phone_no, owner, token) SELECT 1, i, 'a', 1 FROM {phones} AS x",
-        "INSERT INTO senders (owner, beat, seen_at) VALUES ('a', 1, 0)",
-        "INSERT INTO queues (org_no, phone_no, lane, side, next_seq, waiting) "
+        "INSERT INTO senders (owner, heartbeat, seen_at) VALUES ('a', 1, 0)",
+        "INSERT INTO queue_counters (org_no, phone_no, priority, side, next_seq, waiting) "
         f"SELECT 1, x.i, l.i - 1, s.i - 1, {CROWD}, 10 "
         f"FROM {phones} x CROSS JOIN {series(3)} l CROSS JOIN {series(2)} s",
-        "INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, token, performed_by, "
+        "INSERT INTO jobs (org_no, job_id, phone_no, chat_id, priority, seq, state, content, token, performed_by, "
         "queued_at) "
         f'SELECT 1, {job}, x.phone, {chat}, 1, x.i, {state}, \'{{"type":"chat","body":"hello"}}\', 1, \'api\', '
         f"{NOW_US} FROM {each}",
-        "INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job, not_before) "
+        "INSERT INTO lanes (org_no, phone_no, chat_id, priority, new_chat, status, head_seq, head_job, not_before) "
         f"SELECT 1, x.phone, {chat}, 1, x.i % 2, {status}, x.i, {job}, "
         f"CASE WHEN x.i > 3 AND x.i <= 23 THEN {NOW_US} END FROM {each}",
         "INSERT INTO events (org_no, job_id, n, at, kind, after, ack, attempt, token, actor) "
         f"SELECT 1, {job}, 9, {NOW_US}, 'queued', 'queued', 0, 0, 0, 'api' FROM {each}",  # 9: out of new events' way
         f"INSERT INTO chats (org_no, phone_no, chat_id, first_at) SELECT 1, x.phone, {chat}, 0 FROM {each} "
         "WHERE x.i % 2 = 0",
-        "INSERT INTO aliases (org_no, alias, job_id) "
+        "INSERT INTO provider_message_ids (org_no, alias, job_id) "
         f"SELECT 1, 'wamid.' || CAST({job} AS TEXT), {job} FROM {each} WHERE x.i % 5 = 0",
-        "INSERT INTO orphans (org_no, phone_no, provider_message_id, ack, at, created_at) "
+        "INSERT INTO unmatched_receipts (org_no, phone_no, provider_message_id, ack, at, created_at) "
         f"SELECT 1, x.phone, 'wamid.X' || CAST(x.i AS TEXT), 3, 0, {NOW_US} FROM {each} WHERE x.i % 10 = 0",
         "INSERT INTO inbound (org_no, phone_no, message_id, chat_id, author, type, body, raw, at, created_at) "
         f"SELECT 1, x.phone, 'M' || CAST(x.i AS TEXT), {chat}, {chat}, 'chat', 'hello', '{{}}', 0, {NOW_US} "
@@ -81,11 +81,12 @@ def call(query: NamedQuery, phone_no: int) -> Call:
             "jobs_insert_plain",
             "events_queued",
             "events_insert",
-            "idempotency_take",
+            "idempotency_claim",
             "inbound_insert",
         )
         known = {
-            "org_no": 1, "phone_no": phone_no, "chat_id": f"c{n}@c.us", "lane": 1, "side": 0, "class": 1, "seq": n,
+            "org_no": 1, "phone_no": phone_no, "chat_id": f"c{n}@c.us", "priority": 1, "side": 0, "new_chat": 1,
+            "seq": n,
             "job_id": -job_id if new else job_id, "head_job": job_id, "head_seq": n, "waits_for": None,
             "status": "ready", "state": "queued", "not_before": None, "expires_at": None, "token": 1,
             "started_token": 1, "now": NOW_US, "at": NOW_US, "before": NOW_US - 1, "below": 2**62, "after": "queued",

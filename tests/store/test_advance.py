@@ -137,7 +137,7 @@ async def test_only_wished_lanes_and_numbers_are_started(desk: Desk) -> None:
         await desk.put(chat)
     await desk.put("e", lane=Priority.URGENT)
     (only,) = await desk.start(1)
-    assert only.job.lane is Priority.URGENT
+    assert only.job.priority is Priority.URGENT
     started = await desk.start(2)
     assert [one.job.chat_id for one in started] == ["a@c.us", "b@c.us"]
     assert await desk.start(5, lanes=(Priority.BULK,)) == []

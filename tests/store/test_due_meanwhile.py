@@ -54,7 +54,7 @@ async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(
     desk.clock.turn(10)
     now_us = desk.clock.now_us()
     first = await Stepwise.begin(desk.where, run_due.run_one(desk.org_no, early.schedule_no, desk.ids.make, now_us))
-    await first.until("intake_advance")
+    await first.until("queue_reserve_and_count")
     callers = [desk.job("b"), other.job("b")]
     batch = await waits(desk.where, desk.store.shell.write(lambda: enqueue(callers, now_us)))
     rest = await waits(desk.where, steering.run_schedules(), others=1)

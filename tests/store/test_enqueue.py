@@ -39,8 +39,8 @@ async def test_chats_keep_their_order_while_many_are_written_to_at_once(desk: De
 
     await asyncio.gather(*(write(f"chat{n}", lane) for n in range(9) for lane in Priority))
     stored: dict[tuple[str, int], list[int]] = {}
-    for row in await desk.look("SELECT chat_id, lane, job_id FROM jobs ORDER BY lane, seq"):
-        stored.setdefault((row["chat_id"], row["lane"]), []).append(row["job_id"])
+    for row in await desk.look("SELECT chat_id, priority, job_id FROM jobs ORDER BY priority, seq"):
+        stored.setdefault((row["chat_id"], row["priority"]), []).append(row["job_id"])
     assert stored == accepted
 
 

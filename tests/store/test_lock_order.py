@@ -105,7 +105,7 @@ async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order
     await desk.settle(a, retry(2.0))
     now_us = desk.clock.now_us()
     asked = retry_and_resolve.retry_now(desk.org_no, [a.job.job_id], "ada", now_us)
-    hurry = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
+    hurry = await (await Stepwise.begin(desk.where, asked)).until("jobs_for_operator")
     desk.clock.turn(3)
     (again,) = await desk.start()
     settle = await Stepwise.begin(desk.where, settle_and_start([desk.settlement(again, SENT)], [], desk.clock.now_us()))

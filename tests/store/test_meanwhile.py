@@ -77,7 +77,7 @@ async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(d
     job_id = await desk.put("a")
     await desk.send(REFUSED)
     asked = retry_and_resolve.retry_now(desk.org_no, [job_id], "ada", desk.clock.now_us())
-    late = await (await Stepwise.begin(desk.where, asked)).until("steer_look")
+    late = await (await Stepwise.begin(desk.where, asked)).until("jobs_for_operator")
     desk.clock.turn(1)
     assert (await desk.store.prune(desk.clock.now_us(), 10))[0] == 1
     assert await late.end() == {job_id: "unknown"}

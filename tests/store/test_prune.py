@@ -35,7 +35,7 @@ async def test_settled_messages_go_after_their_time_with_all_that_hangs_on_them(
     assert left == {made["uncertain"], made["retry"], made["waiting"], fresh}
     assert gone == len(made) + 1 - len(left)
     assert {row["job_id"] for row in await desk.look("SELECT DISTINCT job_id FROM events")} == left
-    assert await desk.look("SELECT 1 FROM aliases") == []
+    assert await desk.look("SELECT 1 FROM provider_message_ids") == []
     health = await desk.store.health(desk.org_no, desk.phone_no)
     assert (health.completed, health.failed, health.waiting, health.active) == (0, 0, 3, 1)
     assert len(await desk.store.jobs(desk.org_no, desk.phone_no)) == 4
@@ -53,10 +53,10 @@ async def test_nothing_goes_before_it_was_told(desk: Desk) -> None:
     await desk.change("UPDATE orgs SET hooks = 1")  # somebody listens
     await desk.put("a")
     await desk.send()
-    await desk.change("UPDATE events SET fanned = 1 WHERE n < 3")
+    await desk.change("UPDATE events SET fanned_out = 1 WHERE n < 3")
     desk.clock.turn(31 * 86_400)
     assert await prune_once(desk.store, desk.clock, days=DAYS) == 0
-    await desk.change("UPDATE events SET fanned = 1")
+    await desk.change("UPDATE events SET fanned_out = 1")
     assert await prune_once(desk.store, desk.clock, days=DAYS) == 1
 
 
@@ -83,7 +83,7 @@ async def test_receipts_that_nobody_claimed_and_old_inbound_messages_go(desk: De
     await desk.store.inbound(desk.phone_no, desk.org_no, heard)
     desk.clock.turn(25 * 3600)
     await prune_once(desk.store, desk.clock, days=DAYS)
-    assert await desk.look("SELECT 1 FROM orphans") == []
+    assert await desk.look("SELECT 1 FROM unmatched_receipts") == []
     assert len(await desk.look("SELECT 1 FROM inbound")) == 1
     desk.clock.turn(30 * 86_400)
     await prune_once(desk.store, desk.clock, days=DAYS)

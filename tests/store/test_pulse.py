@@ -122,4 +122,4 @@ async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:
         return beats > 3
 
     await until(enough, desk)
-    assert await look(desk.where, "SELECT * FROM pulse") == []
+    assert await look(desk.where, "SELECT * FROM write_probe") == []

@@ -37,15 +37,20 @@ def _words(text: str) -> frozenset[str]:
 
 # run for each request, round, receipt or look: held to all rules of this page
 HOT = _words("""
-    aliases_insert candidates chats_among chats_heard chats_known counts_of_phone events_climbed events_insert
-    events_moved events_queued events_sent events_started fence fence_now history_of_job idempotency_answer
-    idempotency_find idempotency_made idempotency_release idempotency_take inbound_insert intake_advance intake_lock
-    interrupted job_by_id job_of_alias jobs_author jobs_by_alias jobs_by_id jobs_cancel jobs_enqueue jobs_expire
-    jobs_insert jobs_insert_plain jobs_named jobs_of_org jobs_of_phone jobs_onward jobs_orphan jobs_sent jobs_settle
+    provider_message_ids_insert lanes_candidates chats_known_among chats_heard chats_known counts_of_phone
+    events_of_receipts events_insert
+    events_moved events_queued events_sent events_started fence fence_with_state history_of_job idempotency_answer
+    idempotency_find idempotency_save_response idempotency_release idempotency_claim inbound_insert
+    queue_reserve_and_count queue_lock
+    interrupted job_by_id job_of_provider_id jobs_set_author jobs_by_provider_id jobs_by_id jobs_cancel jobs_enqueue
+    jobs_expire
+    jobs_insert jobs_insert_plain jobs_set_provider_id jobs_of_org jobs_of_phone jobs_start_next jobs_orphan
+    jobs_sent jobs_settle
     jobs_start lanes_busy_of_phone lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
-    lanes_of_new_chats lanes_on_their_way lanes_set lanes_waiting_for leases_release leases_take message_heard
-    orphans_keep orphans_take owners_lock phones_now phones_of_chat prune_page prune_told purge_named queues_count
-    queues_count_alike receipts_apply receipts_climb receipts_jobs receipts_lock waiting_in_lanes waiting_now
+    lanes_of_new_chats lanes_in_flight lanes_set lanes_waiting_for leases_release leases_claim inbound_by_id
+    unmatched_receipts_insert unmatched_receipts_claim owners_lock phones_next_start phones_of_chat prune_page
+    prune_told purge_named queue_counters_add
+    queue_counters_add_alike receipts_apply receipts_write_acks receipts_jobs receipts_lock waiting_in_lanes waiting_now
 """)
 # one narrow row a phone or a sender, all of them wanted
 WHOLE = _words("""
@@ -53,15 +58,17 @@ WHOLE = _words("""
 """)
 # a table of a few rows, one for each process; or no table at all
 SMALL = _words("""
-    beat beat_first sender_forget notify
+    sender_heartbeat sender_join sender_forget notify
 """)
 # in the background, a bounded piece at a time
 BACKGROUND = _words("""
-    idempotency_drop idempotency_old inbound_drop inbound_old orphans_drop orphans_old prune_aliases
+    idempotency_drop idempotency_old inbound_drop inbound_old unmatched_receipts_delete unmatched_receipts_old
+    provider_message_ids_prune
     prune_events prune_jobs
 """)
 DISTRIBUTED = _words("""
-    jobs lanes queues events chats aliases orphans inbound idempotency leases phones holds pace_log broadcasts
+    jobs lanes queue_counters events chats provider_message_ids unmatched_receipts inbound idempotency leases phones
+    holds pace_log broadcasts
     broadcast_counts broadcast_recipients
 """)
 PAGES = 400  # read for a call of three rows or ten results, however much waits
@@ -306,8 +313,8 @@ async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> d
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
-            "INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, performed_by, queued_at) "
-            "SELECT 1, n, n % 100, 'c' || n % 100 || '@c.us', 1, n, 'queued', '{}', 'api', 0 "
+            "INSERT INTO jobs (org_no, job_id, phone_no, chat_id, priority, seq, state, content, performed_by, "
+            "queued_at) SELECT 1, n, n % 100, 'c' || n % 100 || '@c.us', 1, n, 'queued', '{}', 'api', 0 "
             "FROM generate_series(1, 20000) AS g(n)"
         )
         await connection.execute(BEGIN)
@@ -322,7 +329,7 @@ async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> d
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("lanes_heads", "'{1}', '{7}', '{c7@c.us}', '{1}', '{7}'"), ("jobs_onward", "0, 0, '{1}', '{7}', '{1}'")],
+    [("lanes_heads", "'{1}', '{7}', '{c7@c.us}', '{1}', '{7}'"), ("jobs_start_next", "0, 0, '{1}', '{7}', '{1}'")],
 )
 def test_the_head_of_a_lane_is_found_without_reading_its_phones_jobs(
     postgres_server: str, name: str, values: str

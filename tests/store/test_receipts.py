@@ -150,7 +150,7 @@ async def test_receipts_before_the_providers_id_is_known_are_kept_for_it(desk: D
     await desk.settle(one, GIVEN)
     assert (await desk.get(job_id)).ack == 3
     assert [event.ack for event in await desk.history(job_id)] == [0, 0, 1, 2, 3]
-    assert await desk.look("SELECT 1 FROM orphans") == []
+    assert await desk.look("SELECT 1 FROM unmatched_receipts") == []
 
 
 async def test_receipts_are_found_by_the_id_the_provider_gave(desk: Desk) -> None:

@@ -47,7 +47,7 @@ async def test_a_listener_whose_server_fell_silent_listens_again(
 ) -> None:
     monkeypatch.setattr(notify, "CHECK_S", 0.3)
     monkeypatch.setattr(notify, "ANSWER_S", 1.0)
-    monkeypatch.setattr(notify, "AGAIN_S", 0.1)
+    monkeypatch.setattr(notify, "RETRY_S", 0.1)
     parts = urlsplit(postgres_url)
     folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
     relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))

@@ -138,7 +138,7 @@ class Desk:
         text = body or f"message {self._n}"
         keyed = None if key is None else Idempotency(key, text.encode())
         made = NewJob(
-            self.ids.make(), self.org_no, self.phone_no, f"{chat}@c.us", Content(Kind.TEXT, text), lane=lane,
+            self.ids.make(), self.org_no, self.phone_no, f"{chat}@c.us", Content(Kind.TEXT, text), priority=lane,
             idempotency=keyed,
         )  # fmt: skip
         return msgspec.structs.replace(made, **changes)
@@ -230,9 +230,9 @@ async def another_phone(desk: Desk, number: str, *, org_no: int | None = None) -
 
 async def faults_of(where: str | Path) -> list[str]:
     """What is wrong in a database: counters that differ from the rows, lanes that lose a message, holes in history."""
-    jobs = await look(where, "SELECT * FROM jobs ORDER BY org_no, phone_no, chat_id, lane, seq")
+    jobs = await look(where, "SELECT * FROM jobs ORDER BY org_no, phone_no, chat_id, priority, seq")
     lanes = await look(where, "SELECT * FROM lanes")
-    queues = await look(where, "SELECT * FROM queues")
+    queues = await look(where, "SELECT * FROM queue_counters")
     events = await look(where, "SELECT * FROM events ORDER BY org_no, job_id, n")
     stray = await look(where, _HELD_BY_NOTHING)
     held = [f"lane {tuple(row.values())}: put aside, and nothing holds it" for row in stray]
@@ -240,9 +240,9 @@ async def faults_of(where: str | Path) -> list[str]:
 
 
 _HELD_BY_NOTHING = """
-    SELECT l.phone_no, l.chat_id, l.lane FROM lanes l LEFT JOIN jobs j ON j.job_id = l.head_job
+    SELECT l.phone_no, l.chat_id, l.priority FROM lanes l LEFT JOIN jobs j ON j.job_id = l.head_job
     WHERE l.status = 'held' AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.phone_no = l.phone_no
-      AND h.what IN ('chat:' || l.chat_id, 'broadcast:' || CAST(j.broadcast_no AS TEXT)))
+      AND h.target IN ('chat:' || l.chat_id, 'broadcast:' || CAST(j.broadcast_no AS TEXT)))
 """
 
 
@@ -256,10 +256,10 @@ def _counters(jobs: list[dict[str, Any]], queues: list[dict[str, Any]]) -> list[
     said: Counter[tuple[int, int, str]] = Counter()
     for row in queues:
         for name in set(_COUNTED.values()):
-            said[row["phone_no"], row["lane"], name] += row[name]
+            said[row["phone_no"], row["priority"], name] += row[name]
     counted = {row["phone_no"] for row in queues}
     there = Counter(
-        (job["phone_no"], job["lane"], _COUNTED[job["state"]]) for job in jobs if job["phone_no"] in counted
+        (job["phone_no"], job["priority"], _COUNTED[job["state"]]) for job in jobs if job["phone_no"] in counted
     )
     return [
         f"counter {key}: says {said[key]}, there are {there[key]}"
@@ -271,8 +271,8 @@ def _counters(jobs: list[dict[str, Any]], queues: list[dict[str, Any]]) -> list[
 def _lanes(jobs: list[dict[str, Any]], lanes: list[dict[str, Any]]) -> list[str]:
     by_lane: dict[tuple[int, int, str, int], list[dict[str, Any]]] = defaultdict(list)
     for job in jobs:
-        by_lane[job["org_no"], job["phone_no"], job["chat_id"], job["lane"]].append(job)
-    rows = {(row["org_no"], row["phone_no"], row["chat_id"], row["lane"]): row for row in lanes}
+        by_lane[job["org_no"], job["phone_no"], job["chat_id"], job["priority"]].append(job)
+    rows = {(row["org_no"], row["phone_no"], row["chat_id"], row["priority"]): row for row in lanes}
     wrong = []
     for key, found in by_lane.items():
         if len({job["seq"] for job in found}) != len(found):

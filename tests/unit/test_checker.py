@@ -130,7 +130,7 @@ def test_a_message_that_arrived_under_another_id_is_flagged(record: Record, data
 
 @given(healthy(sorted(ARRIVES), min_size=2), st.data())
 def test_two_arrivals_of_a_chat_that_are_swapped_are_flagged(record: Record, data: st.DataObject) -> None:
-    place = {unique_id(job.job_id): (job.phone_no, job.chat_id, job.lane) for job in record.jobs}
+    place = {unique_id(job.job_id): (job.phone_no, job.chat_id, job.priority) for job in record.jobs}
     first = _pick(data, record.arrivals)
     mates = [
         n

@@ -20,7 +20,8 @@ from tests.changed import replace
 
 NOW = 1_775_053_401_279_000
 JOB = Job(
-    job_id=JobId(290_000_000_000_000_000), org_no=1, phone_no=1, chat_id="919537851844@c.us", lane=Priority.NORMAL, seq=1,
+    job_id=JobId(290_000_000_000_000_000), org_no=1, phone_no=1, chat_id="919537851844@c.us",
+    priority=Priority.NORMAL, seq=1,
     state=State.QUEUED, content=Content(type=Kind.TEXT, body="Hello"), attempts=0, starts=0, maybe_sent=False, ack=0,
     reason=None, detail=None, not_before_us=None, expires_at_us=None, broadcast_no=None, schedule_no=None,
     performed_by="api", provider_message_id=None, author=None, events=1, queued_at_us=NOW, started_at_us=None,

@@ -206,7 +206,7 @@ def _order(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, lis
         job = jobs.get(job_id) if job_id is not None else None
         if job is None:
             continue
-        place = (job.phone_no, job.chat_id, job.lane)
+        place = (job.phone_no, job.chat_id, job.priority)
         if job.seq < asked.get(place, -1):
             yield Violation("I4", f"{_name(job.job_id)} stands before a message of its chat that was accepted earlier")
         asked[place] = max(job.seq, asked.get(place, -1))
@@ -216,7 +216,7 @@ def _order(record: Record, jobs: Mapping[JobId, Job], events: Mapping[JobId, lis
         job = jobs.get(job_id) if job_id is not None else None
         if job is None or steered(job.job_id):
             continue
-        place = (job.phone_no, job.chat_id, job.lane)
+        place = (job.phone_no, job.chat_id, job.priority)
         if job.seq <= arrived.get(place, -1):
             yield Violation("I4", f"{_name(job.job_id)} arrived after a later message of its chat")
         arrived[place] = max(job.seq, arrived.get(place, -1))

@@ -58,7 +58,7 @@ class Settlement(msgspec.Struct, frozen=True):
     new_chat: bool = False
 
 
-ALL_LANES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
+ALL_PRIORITIES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 
 # (chat, now_us) → when a message to the chat may start, if not now; pure, and quick: it runs inside the transaction
 ChatDelay = Callable[[str, int], int | None]
@@ -76,7 +76,7 @@ class StartRequest(msgspec.Struct, frozen=True):
     new_limit: int = 1_000_000  # of these, to chats the phone has not written to before
     paced: bool = False  # its starts are kept in the pace log, for its next owner
     gate: ChatDelay | None = None
-    lanes: tuple[Priority, ...] = ALL_LANES
+    priorities: tuple[Priority, ...] = ALL_PRIORITIES
     version: int | None = None
 
 

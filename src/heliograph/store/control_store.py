@@ -122,7 +122,7 @@ class ControlStoreUnits:
         known = 0
         for first in range(0, len(chats), LOAD):
             rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
-            known += len(await self._shell.read(lambda: query_batch("chats_among", rows)))  # noqa: B023
+            known += len(await self._shell.read(lambda: query_batch("chats_known_among", rows)))  # noqa: B023
         new = len(chats) - known
         return await self._shell.read(
             lambda: load_facts.forecast_of(org_no, phone_no, len(chats), new, delay_s, in_flight, now_us)
@@ -186,7 +186,7 @@ class ControlStoreUnits:
                 yield from holds.hold(org_no, phone_no, "phone", actor, reason, now_us)
                 done = yield from query_one("phone_pause", org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
             else:
-                yield from query("hold_drop", org_no=org_no, phone_no=phone_no, what="phone")
+                yield from query("hold_drop", org_no=org_no, phone_no=phone_no, target="phone")
                 done = yield from query_one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
             if done is None:
                 return False
@@ -223,7 +223,7 @@ class ControlStoreUnits:
 
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
         rows = await self._shell.read(lambda: query("holds_of_phone", org_no=org_no, phone_no=phone_no))
-        return [HoldRow(row["what"], row["actor"], row["reason"], row["created_at"]) for row in rows]
+        return [HoldRow(row["target"], row["actor"], row["reason"], row["created_at"]) for row in rows]
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
         now_us = self._clock.now_us()
@@ -265,9 +265,10 @@ class ControlStoreUnits:
         return await self._shell.read(lambda: described(jobs, now_us)) if jobs else []
 
     async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
-        rows = await self._shell.read(lambda: query("acts_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
+        rows = await self._shell.read(lambda: query("audit_log_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
         return [
-            AuditEntry(row["at"], row["actor"], row["act"], row["what"], row["detail"], row["phone_no"]) for row in rows
+            AuditEntry(row["at"], row["actor"], row["act"], row["target"], row["detail"], row["phone_no"])
+            for row in rows
         ]
 
     # -- safe numbers

@@ -4,7 +4,7 @@ Reads counters and small indexes, never the backlog itself. Known weakness: the 
 a chat that may go on, or of the chat whose wait ends next; one in a chat that is held is not looked at.
 """
 
-from heliograph.domain.jobs.states import Class, Priority
+from heliograph.domain.jobs.states import Priority
 from heliograph.ports.clock import Clock
 from heliograph.ports.meter import Backlog
 from heliograph.store.database.database import Database
@@ -48,7 +48,7 @@ def backlog(now_us: int) -> Unit[Backlog]:
 def _oldest(now_us: int) -> Unit[int]:
     """When the oldest that waits was queued."""
     heads = list((yield from query("oldest_delayed")))
-    for group in Class:
-        for lane in Priority:
-            heads += yield from query("oldest_waiting", **{"class": int(group), "lane": int(lane)})
+    for new_chat in (0, 1):
+        for priority in Priority:
+            heads += yield from query("oldest_waiting", new_chat=new_chat, priority=int(priority))
     return min((row["queued_at"] for row in heads), default=now_us)

@@ -130,7 +130,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     scheduled_us = None
     if body.scheduled_at is not None:
         scheduled_us = parse_future(body.scheduled_at, "scheduled_at", now_us, grace_s=CLOCKS_DIFFER_S)
-    lane, by = parse_priority(body.priority, Priority.BULK), performer(body.by)
+    priority, by = parse_priority(body.priority, Priority.BULK), performer(body.by)
     expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
@@ -148,7 +148,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
         phone_no=phone.phone_no,
         content=content,
         delay_s=body.delay,
-        lane=lane,
+        priority=priority,
         scheduled_at_us=scheduled_us,
         expires_at_us=expires_us,
         performed_by=by,

@@ -42,7 +42,8 @@ class BroadcastList(msgspec.Struct, frozen=True):
 @route(
     "GET", "/message/broadcast",
     summary="Broadcasts, newest first", tag="Broadcasts", phone=PhoneHeader.OPTIONAL, answer=BroadcastList,
-    query=(QueryParameter("limit", "How many", "integer", 1, 500), QueryParameter("offset", "How many to leave out", "integer", 0)),
+    query=(QueryParameter("limit", "How many", "integer", 1, 500), QueryParameter("offset", "How many to leave out",
+    "integer", 0)),
 )  # fmt: skip
 async def list_broadcasts(call: ApiRequest) -> BroadcastList:
     limit, offset = page(call, 100, 500)

@@ -76,7 +76,7 @@ async def accept(
             raise reused()
         return earlier, phone
     now_us = deps.clock.now_us()
-    lane = parse_priority(body.priority)
+    priority = parse_priority(body.priority)
     expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
     by = performer(body.by)
     content = await prepared(desk, phone, content, body.media, chat_id)
@@ -86,7 +86,7 @@ async def accept(
         phone_no=phone.phone_no,
         chat_id=chat_id,
         content=content,
-        lane=lane,
+        priority=priority,
         performed_by=by,
         expires_at_us=expires_at_us,
         idempotency=keyed,
@@ -127,7 +127,7 @@ def quick_job(desk: ApiState, phone: PhoneRow, idempotency_key: bytes | None, ra
         phone_no=phone.phone_no,
         chat_id=chat_id,
         content=content,
-        lane=parse_priority(body.priority),
+        priority=parse_priority(body.priority),
         performed_by=performer(body.by),
         expires_at_us=expires_at_us,
         idempotency=keyed,

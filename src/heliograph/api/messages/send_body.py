@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from heliograph.api.messages import extensions
 from heliograph.api.messages.extensions import ContactBody, Interactive, LocationBody, ReactionBody, TemplateBody
-from heliograph.api.messages.send_options import LANES, By
+from heliograph.api.messages.send_options import PRIORITIES, By
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.messages.content import MAX_TEXT, Content, Kind, Media, Poll
 from heliograph.domain.messages.media_type import ANY, is_mimetype
@@ -49,7 +49,7 @@ PriorityName = Annotated[
     str | None,
     Meta(
         description="The lane; normal if it is left out. A bulk message to a chat on the suppression list is refused",
-        extra_json_schema={"enum": [*LANES, None]},
+        extra_json_schema={"enum": [*PRIORITIES, None]},
     ),
 ]
 TtlSeconds = Annotated[

@@ -14,7 +14,7 @@ By = Annotated[
     str | None,
     Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
 ]
-LANES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
+PRIORITIES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 
 
 def performer(by: str | None) -> str:
@@ -31,10 +31,10 @@ def parse_priority(priority: str | None, usual: Priority = Priority.NORMAL) -> P
     """`urgent` passes `normal`, which passes `bulk`; inside a lane of a chat nothing passes. Raises Invalid."""
     if priority is None:
         return usual
-    lane = LANES.get(priority)
-    if lane is None:
-        raise invalid("priority", f"priority must be one of {', '.join(LANES)}", priority)
-    return lane
+    found = PRIORITIES.get(priority)
+    if found is None:
+        raise invalid("priority", f"priority must be one of {', '.join(PRIORITIES)}", priority)
+    return found
 
 
 def expiry_of(

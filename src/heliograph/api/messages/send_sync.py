@@ -61,7 +61,8 @@ _decoder = msgspec.json.Decoder(SyncBody)
 @route(
     "POST", "/message/send-sync",
     summary="Send a message and wait until WhatsApp has taken it", tag="Messages", phone=PhoneHeader.OF_CHAT,
-    body=SyncBody, answer=SyncAnswer, query=(QueryParameter("sync_timeout", "Seconds to wait, 20 if not given", "number"),),
+    body=SyncBody, answer=SyncAnswer, query=(QueryParameter("sync_timeout", "Seconds to wait, 20 if not given",
+    "number"),),
     errors=(404, 415), idempotent=True,
     example={"chat_id": "919537851844@c.us", "message": "Hi", "sync_timeout": 5},
 )  # fmt: skip

@@ -28,8 +28,10 @@ class QrAnswer(msgspec.Struct, frozen=True):
 
 @route(
     "GET", "/phones/qr",
-    summary="The code to pair a phone with", tag="Phones", phone=PhoneHeader.REQUIRED, answer=QrAnswer, errors=(404, 409),
-    query=(QueryParameter("format", "png or json; without it as Accept and client-version say"),), media_types=(JSON, PNG),
+    summary="The code to pair a phone with", tag="Phones", phone=PhoneHeader.REQUIRED, answer=QrAnswer, errors=(404,
+    409),
+    query=(QueryParameter("format", "png or json; without it as Accept and client-version say"),), media_types=(JSON,
+    PNG),
     description="Only while the phone is not connected. JSON for the published client and on request, else PNG.",
 )  # fmt: skip
 async def qr(call: ApiRequest) -> RawResponse:

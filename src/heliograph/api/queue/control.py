@@ -266,7 +266,8 @@ class SuppressionObject(msgspec.Struct, frozen=True):
     answer=list[SuppressionObject],
     description="Who answers STOP is entered by itself, START takes it back. A single message of priority normal or"
     " urgent still goes; one of priority bulk is refused (422).",
-    query=(QueryParameter("after", "Go on after this chat_id"), QueryParameter("limit", "How many", "integer", 1, 2000)),
+    query=(QueryParameter("after", "Go on after this chat_id"), QueryParameter("limit", "How many", "integer", 1,
+    2000)),
 )  # fmt: skip
 async def suppressions(call: ApiRequest) -> list[SuppressionObject]:
     limit, _ = page(call, 1000, 2000)

@@ -164,7 +164,8 @@ async def jobs(call: ApiRequest) -> RawResponse | list[Any]:
 
 @route(
     "GET", "/message/queues",
-    summary="List queue jobs, by query", tag="Queue", phone=PhoneHeader.OPTIONAL, answer=list[QueueJob], query=LIST_QUERY,
+    summary="List queue jobs, by query", tag="Queue", phone=PhoneHeader.OPTIONAL, answer=list[QueueJob],
+    query=LIST_QUERY,
 )  # fmt: skip
 async def jobs_by_query(call: ApiRequest) -> RawResponse | list[Any]:
     return await list_jobs(call, JobFilter(), queue_job)

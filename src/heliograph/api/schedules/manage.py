@@ -98,7 +98,7 @@ async def create(call: ApiRequest) -> RawResponse:
         return _shown(earlier, phone, replayed=True)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
-    missed, lane = missed_of(body.missed_policy, Missed.LATE), parse_priority(body.priority)
+    missed, priority = missed_of(body.missed_policy, Missed.LATE), parse_priority(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
     by = performer(body.by)
     content = content_of(
@@ -120,7 +120,7 @@ async def create(call: ApiRequest) -> RawResponse:
         content=content,
         first_at_us=first_us,
         repeat=repeat,
-        lane=lane,
+        priority=priority,
         missed=missed,
         lasts_s=lasts_s,
         performed_by=by,
@@ -144,7 +144,8 @@ _PAGE = (
 
 
 @route(
-    "GET", "/message/scheduled", summary="Scheduled messages, newest first", tag="Scheduled", phone=PhoneHeader.OPTIONAL,
+    "GET", "/message/scheduled", summary="Scheduled messages, newest first", tag="Scheduled",
+    phone=PhoneHeader.OPTIONAL,
     answer=ScheduleList, query=_PAGE,
 )  # fmt: skip
 async def list_schedules(call: ApiRequest) -> ScheduleList:

@@ -68,7 +68,8 @@ _ONE = _HOOK + "/deliveries/{delivery_id:str}"
 
 @route("GET", _HOOK + "/deliveries", summary="Its deliveries, newest first", tag=TAG, answer=list[DeliveryObject],
        errors=(404,), query=(
-    QueryParameter("state", "pending, delivered, dead or cancelled"), QueryParameter("before", "Only those before this delivery's id"),
+    QueryParameter("state", "pending, delivered, dead or cancelled"), QueryParameter("before",
+    "Only those before this delivery's id"),
     QueryParameter("limit", "At most so many (100)", "integer", 1, MOST),
 ))  # fmt: skip
 async def deliveries(call: ApiRequest) -> list[DeliveryObject]:

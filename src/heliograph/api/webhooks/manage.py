@@ -97,7 +97,8 @@ async def webhooks(call: ApiRequest) -> list[WebhookObject]:
 
 @route(
     "POST", "/webhooks",
-    summary="Be told of events", tag=TAG, body=CreateWebhookBody, answer=list[WebhookObject] | WebhookObject, status=201,
+    summary="Be told of events", tag=TAG, body=CreateWebhookBody, answer=list[WebhookObject] | WebhookObject,
+    status=201,
     idempotent=True,
     description="An array of names gives an array of rows, a single name a single row. `signing_key` verifies them.",
 )  # fmt: skip

@@ -26,7 +26,7 @@ class NewBroadcast:
     phone_no: int
     content: Content
     delay_s: float = 1.0
-    lane: Priority = Priority.BULK
+    priority: Priority = Priority.BULK
     scheduled_at_us: int | None = None
     expires_at_us: int | None = None
     performed_by: str = "api"
@@ -44,11 +44,11 @@ class BroadcastRow:
     phone_no: int
     state: str
     content: Content
-    lane: Priority
+    priority: Priority
     delay_s: float
     expires_at_us: int | None
     total: int
-    fed: int
+    enqueued: int
     skipped: int
     scheduled_at_us: int | None
     paused_at_us: int | None
@@ -69,7 +69,7 @@ class BroadcastRow:
     @property
     def cancelled(self) -> int:
         """Recipients that will never become jobs because a person stopped it."""
-        return self.total - self.fed if self.state == "cancelled" else 0
+        return self.total - self.enqueued if self.state == "cancelled" else 0
 
     @property
     def pending(self) -> int:
@@ -82,7 +82,7 @@ def shown_state(row: BroadcastRow, now_us: int) -> str:
         return row.state
     if row.paused_at_us is not None:
         return "paused"
-    later = row.scheduled_at_us is not None and row.scheduled_at_us > now_us and not row.fed
+    later = row.scheduled_at_us is not None and row.scheduled_at_us > now_us and not row.enqueued
     return "scheduled" if later else "running"
 
 

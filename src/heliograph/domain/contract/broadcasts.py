@@ -133,7 +133,7 @@ def schedule_object(schedule: Schedule, phone: PhoneRow) -> ScheduleObject:
         recurrence=in_words(schedule.first_at_us, repeat),
         missed_policy=schedule.missed.value,
         runs=schedule.runs,
-        priority=schedule.lane.name.lower(),
+        priority=schedule.priority.name.lower(),
         ttl_seconds=schedule.lasts_s,
     )
 

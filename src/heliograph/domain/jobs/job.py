@@ -66,7 +66,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     phone_no: int
     chat_id: str
     content: Content
-    lane: Priority = Priority.NORMAL
+    priority: Priority = Priority.NORMAL
     performed_by: str = "api"
     expires_at_us: int | None = None
     broadcast_no: int | None = None
@@ -104,7 +104,7 @@ class OutgoingJob(msgspec.Struct, frozen=True):
     org_no: int
     phone_no: int
     chat_id: str
-    lane: Priority
+    priority: Priority
     seq: int
     content: Content
     attempts: int

@@ -54,13 +54,6 @@ class Priority(IntEnum):
     BULK = 2
 
 
-class Class(IntEnum):
-    """Whether the phone has written to this chat before: new chats have limits of their own."""
-
-    KNOWN = 0
-    NEW = 1
-
-
 def newly_reached_acks(before: int, received: int) -> tuple[int, ...]:
     """The rungs that a receipt newly reaches, lowest first; empty if it is late or repeated.
 

@@ -31,7 +31,7 @@ class Schedule:
     content: Content
     first_at_us: int
     repeat: Repeat | None = None
-    lane: Priority = Priority.NORMAL
+    priority: Priority = Priority.NORMAL
     state: str = "scheduled"
     next_at_us: int | None = None
     skip_next: bool = False

@@ -17,7 +17,9 @@ def emit_org_event(
     org_no: int, phone_no: int | None, name: str, detail: str, data: Mapping[str, Any], now_us: int
 ) -> Unit[None]:
     text = msgspec.json.encode(data).decode()
-    yield from query("told", org_no=org_no, phone_no=phone_no, name=name, detail=detail, data=text, now=now_us)
+    yield from query(
+        "org_event_insert", org_no=org_no, phone_no=phone_no, name=name, detail=detail, data=text, now=now_us
+    )
 
 
 def record_audit(
@@ -25,12 +27,12 @@ def record_audit(
 ) -> Unit[None]:
     """Who did what to a queue, for its history."""
     yield from query(
-        "act_insert",
+        "audit_log_insert",
         org_no=org_no,
         act_no=act_no,
         phone_no=phone_no,
         act=act,
-        what=what,
+        target=what,
         detail=detail,
         actor=actor,
         now=now_us,

@@ -24,7 +24,7 @@ class IdempotencyRecord:
 
 def claim_key(org_no: int, key: Idempotency, now_us: int) -> Unit[IdempotencyRecord | None]:
     """None: the key is ours, and `made` or `release` must follow."""
-    if (yield from query_batch("idempotency_take", [(org_no, key.key, key.fingerprint.hex(), None)], now=now_us)):
+    if (yield from query_batch("idempotency_claim", [(org_no, key.key, key.fingerprint.hex(), None)], now=now_us)):
         return None
     return (yield from find(org_no, key)) or IdempotencyRecord(False, None, None, None)
 
@@ -38,7 +38,7 @@ def find(org_no: int, key: Idempotency) -> Unit[IdempotencyRecord | None]:
 
 
 def save_response(org_no: int, key: Idempotency, response: str) -> Unit[None]:
-    yield from query("idempotency_made", org_no=org_no, key=key.key, response=response)
+    yield from query("idempotency_save_response", org_no=org_no, key=key.key, response=response)
 
 
 def release(org_no: int, key: Idempotency) -> Unit[None]:

@@ -95,8 +95,8 @@ def create_phone(
     if idempotency is not None:
         yield from idempotency_keys.save_response(phone.org_no, idempotency, str(phone_no))
     yield from query("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
-    sides = [(phone.org_no, phone_no, lane, side) for lane in (0, 1, 2) for side in (0, 1)]
-    yield from query_batch("phone_queues_insert", sides)
+    sides = [(phone.org_no, phone_no, priority, side) for priority in (0, 1, 2) for side in (0, 1)]
+    yield from query_batch("queue_counters_insert", sides)
     yield from emit_org_event(phone.org_no, phone_no, PHONE_CREATED, "", {}, now_us)
     return phone_of((yield from query_one("phone_by_no", org_no=phone.org_no, phone_no=phone_no))), False
 
@@ -168,7 +168,9 @@ def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
 def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
     if not (yield from query_batch("fence", [(org_no, phone_no, token)])):
         return False
-    yield from query("phone_told", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
+    yield from query(
+        "phone_state_event_insert", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us
+    )
     if state == "restricted":
         before = yield from phone_row(org_no, phone_no)
         if before is not None and before.state != state:

@@ -29,7 +29,7 @@ async def sweep(shell: Any, clock: Clock, before_us: int) -> int:
         for each in stale:
             await _forget(shell, org_no, each["broadcast_no"], each["state"], before_us)
             removed += 1
-        await shell.write(lambda: query("prune_acts", org_no=org_no, below=old))  # noqa: B023
+        await shell.write(lambda: query("audit_log_prune", org_no=org_no, below=old))  # noqa: B023
         while await shell.write(
             lambda: query("schedule_runs_prune", org_no=org_no, before=before_us, limit=STEP)  # noqa: B023
         ):
@@ -47,7 +47,7 @@ async def _forget(shell: Any, org_no: int, broadcast_no: int, state: str, before
         await shell.write(lambda: query("broadcast_retire", before=before_us, **which))
     if not await shell.read(lambda: query("broadcast_gone", **which)):
         return
-    while await shell.write(lambda: query("recipients_forget", limit=STEP, **which)):
+    while await shell.write(lambda: query("recipients_delete", limit=STEP, **which)):
         pass
 
     def unit() -> Unit[None]:

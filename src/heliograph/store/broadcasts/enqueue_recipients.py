@@ -61,8 +61,8 @@ def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
         return False
     delay_us = row["delay_us"]
     counted = yield from query_one("broadcast_settled", org_no=org_no, broadcast_no=broadcast_no)
-    open_now = row["fed"] - row["skipped"] - counted["settled"]
-    if row["fed"] >= row["total"]:
+    open_now = row["enqueued"] - row["skipped"] - counted["settled"]
+    if row["enqueued"] >= row["total"]:
         if open_now > 0:
             yield from _look_again(row, now_us + END_US, now_us)
         else:
@@ -79,7 +79,7 @@ def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
     if row["blocked"] and delay_us:  # its message was settled just now, not long ago
         yield from _look_again(row, now_us + delay_us, now_us)
         return False
-    found = yield from query("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["fed"], limit=room)
+    found = yield from query("recipients_next", org_no=org_no, broadcast_no=broadcast_no, n=row["enqueued"], limit=room)
     try:
         content = decode_content(row["content"])
         jobs = [_job(row, content, each) for each in found if not each["suppressed"]]
@@ -90,7 +90,7 @@ def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
         yield from lifecycle.end(org_no, broadcast_no, row["phone_no"], "cancelled", now_us, "The phone was deleted.")
         return False
     spaced_us = now_us + int(delay_us) * len(jobs)
-    yield from _move(row, now_us, fed=row["fed"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
+    yield from _move(row, now_us, fed=row["enqueued"] + len(found), skipped=len(found) - len(jobs), feed_at=spaced_us)
     return bool(jobs)
 
 
@@ -122,16 +122,16 @@ def _room(open_now: int, delay_us: int) -> int:
 
 
 def _look_again(row: Any, at_us: int, now_us: int, blocked: int = 0) -> Unit[None]:
-    yield from _move(row, now_us, fed=row["fed"], skipped=0, feed_at=at_us, blocked=blocked)
+    yield from _move(row, now_us, fed=row["enqueued"], skipped=0, feed_at=at_us, blocked=blocked)
 
 
 def _move(row: Any, now_us: int, *, fed: int, skipped: int, feed_at: int, blocked: int = 0) -> Unit[None]:
     moved = yield from query_one(
-        "broadcast_fed",
+        "broadcast_enqueued",
         org_no=row["org_no"],
         broadcast_no=row["broadcast_no"],
         fed_now=fed,
-        fed_before=row["fed"],
+        fed_before=row["enqueued"],
         skipped=skipped,
         feed_at=feed_at,
         blocked=blocked,
@@ -153,7 +153,7 @@ def _job(row: Any, content: Content, recipient: Any) -> NewJob:
         phone_no=row["phone_no"],
         chat_id=recipient["chat_id"],
         content=msgspec.structs.replace(content, body=body) if body != content.body else content,
-        lane=Priority(row["lane"]),
+        priority=Priority(row["priority"]),
         performed_by=row["performed_by"],
         expires_at_us=row["expires_at"],
         broadcast_no=row["broadcast_no"],

@@ -43,7 +43,7 @@ def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
         broadcast_no=new.broadcast_no,
         phone_no=new.phone_no,
         content=encode_content(new.content),
-        lane=int(new.lane),
+        priority=int(new.priority),
         delay_us=round(new.delay_s * 1_000_000),
         expires_at=new.expires_at_us,
         scheduled_at=new.scheduled_at_us,
@@ -162,13 +162,13 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
     fed = {
         each["job_id"]: job_of(each)
         for each in (
-            yield from query_batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.fed])
+            yield from query_batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.enqueued])
         )
     }
     author = (yield from _author(row)) if any(is_group(each["chat_id"]) for each in found) else None
     jobs = []
     for each in found:
-        if each["n"] >= row.fed:
+        if each["n"] >= row.enqueued:
             jobs.append(_unfed(row, each, author if is_group(each["chat_id"]) else None, now_us))
         elif (job := fed.get(each["job_id"])) is not None:
             jobs.append(job)
@@ -177,9 +177,9 @@ def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[
 
 def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
     """A message that is still a recipient: keys rise within a list, so it is found by halving."""
-    for found in (yield from query("broadcasts_unfed", org_no=org_no, job_id=job_id)):
+    for found in (yield from query("broadcasts_not_enqueued", org_no=org_no, job_id=job_id)):
         row = broadcast_of(found)
-        low, high = row.fed, row.total
+        low, high = row.enqueued, row.total
         while low < high:
             middle = (low + high) // 2
             one_of = yield from query_one("recipient_at", org_no=org_no, broadcast_no=row.broadcast_no, n=middle)
@@ -208,7 +208,7 @@ def _unfed(row: BroadcastRow, recipient: Any, author: str | None, now_us: int) -
     body = fill(row.content.body, decode_vars(recipient["vars"]))
     return Job(
         job_id=JobId(recipient["job_id"]), org_no=row.org_no, phone_no=row.phone_no, chat_id=recipient["chat_id"],
-        lane=row.lane, seq=recipient["n"], state=state, content=msgspec.structs.replace(row.content, body=body),
+        priority=row.priority, seq=recipient["n"], state=state, content=msgspec.structs.replace(row.content, body=body),
         attempts=0, starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
         not_before_us=row.scheduled_at_us if state is State.SCHEDULED else None, expires_at_us=row.expires_at_us,
         broadcast_no=row.broadcast_no, schedule_no=None, performed_by=row.performed_by, provider_message_id=None,
@@ -224,11 +224,11 @@ def broadcast_of(row: Any) -> BroadcastRow:
         phone_no=row["phone_no"],
         state=row["state"],
         content=readable(row["content"]),
-        lane=Priority(row["lane"]),
+        priority=Priority(row["priority"]),
         delay_s=row["delay_us"] / 1_000_000,
         expires_at_us=row["expires_at"],
         total=row["total"],
-        fed=row["fed"],
+        enqueued=row["enqueued"],
         skipped=row["skipped"],
         scheduled_at_us=row["scheduled_at"],
         paused_at_us=row["paused_at"],

@@ -12,7 +12,7 @@ def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us:
     """`what`: `phone`, `chat:ID` or `broadcast:NO`. False: it was stopped already."""
     yield from query_batch("owners_lock", [(org_no, phone_no)])
     put = yield from query_one(
-        "hold_put", org_no=org_no, phone_no=phone_no, what=what, actor=actor, reason=reason, now=now_us
+        "hold_put", org_no=org_no, phone_no=phone_no, target=what, actor=actor, reason=reason, now=now_us
     )
     return put is not None
 
@@ -20,7 +20,7 @@ def hold(org_no: int, phone_no: int, what: str, actor: str, reason: str, now_us:
 def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
     """False: it was not stopped."""
     yield from query_batch("owners_lock", [(org_no, phone_no)])  # who puts its lanes aside now is waited for
-    if (yield from query_one("hold_drop", org_no=org_no, phone_no=phone_no, what=f"chat:{chat_id}")) is None:
+    if (yield from query_one("hold_drop", org_no=org_no, phone_no=phone_no, target=f"chat:{chat_id}")) is None:
         return False
     found = yield from query("lanes_held_of_chat", org_no=org_no, phone_no=phone_no, chat_id=chat_id)
     yield from _ready(found)
@@ -29,7 +29,7 @@ def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
 
 def release_broadcast(org_no: int, phone_no: int, broadcast_no: int) -> Unit[None]:
     yield from query_batch("owners_lock", [(org_no, phone_no)])
-    yield from query("hold_drop", org_no=org_no, phone_no=phone_no, what=f"broadcast:{broadcast_no}")
+    yield from query("hold_drop", org_no=org_no, phone_no=phone_no, target=f"broadcast:{broadcast_no}")
     yield from _ready((yield from query("lanes_held_of_broadcast", org_no=org_no, broadcast_no=broadcast_no)))
 
 

@@ -16,7 +16,7 @@ SUPPRESSED = "suppressed"
 
 def may_be_unwanted(job: NewJob) -> bool:
     """Of these alone the list is looked at before they are queued: broadcasts and schedules look at it themselves."""
-    return job.lane is Priority.BULK and job.broadcast_no is None and job.schedule_no is None
+    return job.priority is Priority.BULK and job.broadcast_no is None and job.schedule_no is None
 
 
 def refusal(job: NewJob) -> Unit[Invalid | None]:

@@ -17,7 +17,7 @@ from heliograph.store.database.sqlite import connect
 
 CHUNK = 5000
 # who is alive belongs to the old processes; what the schema is, the new database says itself
-_LEFT_BEHIND = frozenset({"senders", "pulse", "schema_migrations"})
+_LEFT_BEHIND = frozenset({"senders", "write_probe", "schema_migrations"})
 # parents first
 _FIRST = ("orgs", "api_keys", "phones")
 

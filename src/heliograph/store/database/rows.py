@@ -14,7 +14,7 @@ from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, decode_content
 
 _STATES = {state.value: state for state in State}
-_LANES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
+_PRIORITIES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 _NOTHING = Content(Kind.TEXT)
 
 
@@ -29,12 +29,13 @@ def readable(content: str) -> Content:
 def job_of(row: Iterable[Any]) -> Job:
     """From `$columns(job)`; further columns are left alone."""
     (
-        job_id, org_no, phone_no, chat_id, lane, seq, state, content, attempts, starts, maybe_sent, ack, reason, detail,
+        job_id, org_no, phone_no, chat_id, priority, seq, state, content, attempts, starts, maybe_sent, ack, reason,
+        detail,
         not_before, expires_at, broadcast_no, schedule_no, performed_by, provider_message_id, author, events, queued_at,
         started_at, sent_at, delivered_at, read_at, settled_at, *_,
     ) = row  # fmt: skip
     return Job(
-        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, readable(content), attempts, starts,
+        job_id, org_no, phone_no, chat_id, _PRIORITIES[priority], seq, readable(content), attempts, starts,
         maybe_sent == 1, broadcast_no, queued_at, _STATES[state], ack, reason, detail, not_before, expires_at,
         schedule_no, performed_by, provider_message_id, author, events, started_at, sent_at, delivered_at, read_at,
         settled_at,
@@ -43,9 +44,11 @@ def job_of(row: Iterable[Any]) -> Job:
 
 def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> OutgoingJob:
     """From `$columns(started)`. Raises DecodeError for a message that cannot be read, unless `decode` does not."""
-    job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = row
+    job_id, org_no, phone_no, chat_id, priority, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = (
+        row
+    )
     return OutgoingJob(
-        job_id, org_no, phone_no, chat_id, _LANES[lane], seq, decode(content), attempts, starts,
+        job_id, org_no, phone_no, chat_id, _PRIORITIES[priority], seq, decode(content), attempts, starts,
         maybe_sent == 1, broadcast_no, queued_at,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, explain
 from heliograph.domain.jobs.job import Job, PhoneRow
-from heliograph.domain.jobs.states import Class, State
+from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.next_start import Policy, StartHistory
 from heliograph.domain.pacing.quiet_hours import quiet_until
@@ -51,12 +51,13 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
         found = yield from _phone(waiting[0].org_no, phone_no, now_us, paced=len(phones) < MAX_PACED_PHONES)
         if found is not None:
             phones[phone_no] = found
-    keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.lane)) for job in waiting))
+    keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.priority)) for job in waiting))
     lanes = {
-        (row["phone_no"], row["chat_id"], row["lane"]): row for row in (yield from query_batch("explain_lanes", keys))
+        (row["phone_no"], row["chat_id"], row["priority"]): row
+        for row in (yield from query_batch("explain_lanes", keys))
     }
     bare = [key[:3] for key in keys if key[1:] not in lanes]  # recipients that are no jobs yet
-    known = {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_among", bare))}
+    known = {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_known_among", bare))}
     behind = yield from _behind(waiting, lanes)
     fed = yield from _fed(waiting)
     sentences = []
@@ -65,8 +66,8 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
         if phone is None:
             sentences.append(explain(ExplanationFacts(job=job, now_us=now_us)).sentence)
             continue
-        lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
-        new = (job.phone_no, job.chat_id) not in known if lane is None else lane["class"] == Class.NEW
+        lane = lanes.get((job.phone_no, job.chat_id, int(job.priority)))
+        new = (job.phone_no, job.chat_id) not in known if lane is None else bool(lane["new_chat"])
         facts = _facts(job, phone, lane, now_us, new_chat=new, ahead_in_chat=behind.get(job.job_id), fed=fed)
         sentences.append(explain(facts).sentence)
     return sentences
@@ -113,7 +114,7 @@ def _fed(waiting: Sequence[Job]) -> Unit[dict[int, int]]:
         if job.events == 0 and job.broadcast_no is not None and job.broadcast_no not in found:
             row = yield from query_one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
             if row is not None:
-                found[job.broadcast_no] = row["fed"]
+                found[job.broadcast_no] = row["enqueued"]
     return found
 
 
@@ -125,7 +126,7 @@ def _phone(org_no: int, phone_no: int, now_us: int, *, paced: bool) -> Unit[_Pho
     row = phone_of(found)
     policy = policy_of(row)
     history = (yield from history_of(policy, row, now_us)) if paced else None
-    holds = {each["what"]: hold_of(each) for each in (yield from query("holds_of_phone", **where))}
+    holds = {each["target"]: hold_of(each) for each in (yield from query("holds_of_phone", **where))}
     owner = yield from query_one("explain_owner", **where)
     queue = yield from query("explain_queue", **where)
     return _Phone(row, policy, history, holds, owner is None or owner["owner"] is None, queue)
@@ -134,8 +135,8 @@ def _phone(org_no: int, phone_no: int, now_us: int, *, paced: bool) -> Unit[_Pho
 def _behind(waiting: Sequence[Job], lanes: Mapping[tuple[int, str, int], Any]) -> Unit[dict[int, int]]:
     later = []
     for job in waiting:
-        lane = lanes.get((job.phone_no, job.chat_id, int(job.lane)))
+        lane = lanes.get((job.phone_no, job.chat_id, int(job.priority)))
         if lane is not None and lane["head_job"] is not None and lane["head_job"] != job.job_id and job.events:
-            later.append((job.org_no, job.phone_no, job.chat_id, int(job.lane), job.seq, job.job_id))
+            later.append((job.org_no, job.phone_no, job.chat_id, int(job.priority), job.seq, job.job_id))
     rows = yield from query_batch("explain_behind", later[:MAX_COUNTED], most=MAX_AHEAD + 1)
     return {row["job_id"]: row["ahead"] for row in rows}

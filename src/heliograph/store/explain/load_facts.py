@@ -11,7 +11,7 @@ from typing import Any
 from heliograph.domain.errors import Invalid
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, Wait
 from heliograph.domain.jobs.job import Job, PhoneRow
-from heliograph.domain.jobs.states import Class, State
+from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.forecast import eta, eta_new
 from heliograph.domain.pacing.next_start import (
@@ -52,12 +52,17 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[ExplanationFacts]:
     if job.state is not State.QUEUED or phone is None:
         return ExplanationFacts(job=job, now_us=now_us, phone=phone)
     where = {"org_no": job.org_no, "phone_no": job.phone_no}
-    lane = yield from query_one("explain_lane", chat_id=job.chat_id, lane=int(job.lane), **where)
-    holds = {row["what"]: hold_of(row) for row in (yield from query("holds_of_phone", **where))}
+    lane = yield from query_one("explain_lane", chat_id=job.chat_id, priority=int(job.priority), **where)
+    holds = {row["target"]: hold_of(row) for row in (yield from query("holds_of_phone", **where))}
     owner = yield from query_one("explain_owner", **where)
-    new_chat = (yield from _is_new(job)) if lane is None else lane["class"] == Class.NEW
+    new_chat = (yield from _is_new(job)) if lane is None else bool(lane["new_chat"])
     in_chat = yield from query_one(
-        "explain_ahead_in_chat", chat_id=job.chat_id, lane=int(job.lane), seq=job.seq, most=MAX_AHEAD + 1, **where
+        "explain_ahead_in_chat",
+        chat_id=job.chat_id,
+        priority=int(job.priority),
+        seq=job.seq,
+        most=MAX_AHEAD + 1,
+        **where,
     )
     ahead, spaced_s = (yield from _ahead(job)), 0.0
     if job.events == 0 and job.broadcast_no is not None:  # still a recipient
@@ -69,7 +74,7 @@ def facts_of(job: Job, now_us: int, in_flight: int) -> Unit[ExplanationFacts]:
     new_ahead = 0
     new_wait_s = next_start(policy, history, 0.0, new_chat=True).at - next_start(policy, history, 0.0).at
     if limit_now(policy, history, 0.0, "new_chats_per_day") is not None:
-        counted = yield from query_one("explain_new_ahead", lane=int(job.lane), seq=job.seq, **where)
+        counted = yield from query_one("explain_new_ahead", priority=int(job.priority), seq=job.seq, **where)
         new_ahead = counted["ahead"]
         if not new_chat and new_wait_s > 0:  # new chats wait for their limit, and this message passes them
             before = max(before - new_ahead, in_chat["ahead"])
@@ -144,7 +149,7 @@ def new_chats_wait(org_no: int, phone_no: int, now_us: int) -> Unit[float]:
 
 
 def _is_new(job: Job) -> Unit[bool]:
-    found = yield from query_one("explain_class", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
+    found = yield from query_one("explain_new_chat", org_no=job.org_no, phone_no=job.phone_no, chat_id=job.chat_id)
     return found is None
 
 
@@ -156,9 +161,9 @@ def ahead_of(job: Job, queue: Rows) -> int:
     """`queue`: the rows of `explain_queue` of its phone."""
     ahead = 0
     for row in queue:
-        if row["lane"] < job.lane:
+        if row["priority"] < job.priority:
             ahead += row["open_now"]
-        elif row["lane"] == job.lane:
+        elif row["priority"] == job.priority:
             ahead += max(row["open_now"] - max(row["next_seq"] - job.seq, 1), 0)
     return ahead
 
@@ -166,13 +171,13 @@ def ahead_of(job: Job, queue: Rows) -> int:
 def _ahead_in_list(job: Job) -> Unit[tuple[int, float]]:
     """Of a recipient that is not fed: who goes first, and how long the broadcast's own delay keeps it."""
     row = yield from query_one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
-    fed = job.seq if row is None else row["fed"]
+    fed = job.seq if row is None else row["enqueued"]
     queue = yield from query("explain_queue", org_no=job.org_no, phone_no=job.phone_no)
     return ahead_in_list(job, queue, fed), 0.0 if row is None else max(job.seq - fed, 0) * row["delay_us"] / 1e6
 
 
 def ahead_in_list(job: Job, queue: Rows, fed: int) -> int:
-    before: int = sum(lane["open_now"] for lane in queue if lane["lane"] <= job.lane)
+    before: int = sum(lane["open_now"] for lane in queue if lane["priority"] <= job.priority)
     return max(job.seq - fed, 0) + before
 
 
@@ -194,7 +199,7 @@ def _speed(job: Job) -> Unit[tuple[float, float | None]]:
     """Of the messages that went last: seconds of an attempt, and seconds from one to the next while there was work
     (None: too few).
     """
-    head = yield from query_one("explain_head", org_no=job.org_no, phone_no=job.phone_no, lane=int(job.lane))
+    head = yield from query_one("explain_head", org_no=job.org_no, phone_no=job.phone_no, priority=int(job.priority))
     below = job.job_id if head is None or head["head_job"] is None else min(head["head_job"], job.job_id)
     rows = yield from query("explain_speed", org_no=job.org_no, below=below, phone_no=job.phone_no)
     took = [(row["sent_at"] - row["started_at"]) / 1e6 for row in rows if row["sent_at"] and row["started_at"]]

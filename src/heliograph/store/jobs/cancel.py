@@ -39,14 +39,14 @@ def purge_step(
     rows = yield from _waiting(org_no, phone_no, after, maybe_sent=0)
     ended = yield from cancel_rows(org_no, rows, actor, why, now_us)
     last = rows[-1] if rows else None
-    return ended, None if last is None else (last["chat_id"], last["lane"], last["seq"] + 1)
+    return ended, None if last is None else (last["chat_id"], last["priority"], last["seq"] + 1)
 
 
 def _waiting(org_no: int, phone_no: int, after: Place, *, maybe_sent: int) -> Unit[Rows]:
-    chat_id, lane, seq = after
+    chat_id, priority, seq = after
     return (
         yield from query(
-            "waiting_in_lanes", org_no=org_no, phone_no=phone_no, chat_id=chat_id, lane=lane, seq=seq,
+            "waiting_in_lanes", org_no=org_no, phone_no=phone_no, chat_id=chat_id, priority=priority, seq=seq,
             maybe_sent=maybe_sent, limit=STEP,
         )
     )  # fmt: skip
@@ -64,8 +64,8 @@ def end_rows(
     if not rows:
         return []
     yield from query_batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
-    yield from query_batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["lane"]) for r in rows}))
+    yield from query_batch("queue_lock", sorted({(org_no, row["phone_no"], row["priority"], INTAKE) for row in rows}))
+    yield from query_batch("lanes_lock", sorted({(org_no, r["phone_no"], r["chat_id"], r["priority"]) for r in rows}))
     if state == State.EXPIRED:
         ended = yield from query_batch("jobs_expire", sorted((org_no, row["job_id"]) for row in rows), now=now_us)
     else:
@@ -73,9 +73,9 @@ def end_rows(
         ended = yield from query_batch("jobs_cancel", cancelled, now=now_us)
     counts, events, heads = CounterChanges(), [], []
     for row in ended:
-        counts.add((org_no, row["phone_no"], row["lane"]), waiting=-1, failed=1)
+        counts.add((org_no, row["phone_no"], row["priority"]), waiting=-1, failed=1)
         counts.broadcast(org_no, row["broadcast_no"], failed=1)
-        heads.append((org_no, row["phone_no"], row["chat_id"], row["lane"], row["job_id"]))
+        heads.append((org_no, row["phone_no"], row["chat_id"], row["priority"], row["job_id"]))
         event = Event(
             row["job_id"], row["events"], now_us, state, "queued", state, row["ack"], row["attempts"], 0, actor, why,
             detail,
@@ -84,10 +84,10 @@ def end_rows(
     lanes = yield from query_batch("lanes_headed_by", sorted(heads))
     gone = {row["job_id"] for row in ended}
     again = {}
-    for org, phone, chat, lane, not_before, waits_for in lanes:
+    for org, phone, chat, priority, not_before, waits_for in lanes:
         # a lane that waits for an uncertain message goes on waiting for it
         keeps = waits_for is not None and waits_for not in gone
-        again[org, phone, chat, lane] = NextHead(not_before, waits_for) if keeps else NextHead()
+        again[org, phone, chat, priority] = NextHead(not_before, waits_for) if keeps else NextHead()
     yield from set_lane_heads(again)
     yield from query_batch("events_insert", events)
     yield from write_counters(INTAKE, counts)
@@ -97,7 +97,7 @@ def end_rows(
 def orphan_attempts(org_no: int, phone_no: int, actor: str, now_us: int) -> Unit[None]:
     """In the transaction that deletes the phone: what is under way becomes uncertain."""
     jobs = yield from on_the_way_of(org_no, phone_no)
-    rows = yield from query_batch("steer_look", [(org_no, job_id) for job_id in jobs])
+    rows = yield from query_batch("jobs_for_operator", [(org_no, job_id) for job_id in jobs])
     detail = "The phone was deleted while this message was being sent."
     yield from _orphan(org_no, rows, actor, detail, now_us)
 
@@ -112,7 +112,7 @@ def orphan_retries_step(org_no: int, phone_no: int, actor: str, now_us: int) -> 
 
 def _orphan(org_no: int, rows: Sequence[Any], actor: str, detail: str, now_us: int) -> Unit[None]:
     """The phone's counters are gone with it, so there are none to change."""
-    lanes = sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
+    lanes = sorted({(org_no, row["phone_no"], row["chat_id"], row["priority"]) for row in rows})
     yield from query_batch("lanes_lock", lanes)
     before = {row["job_id"]: row["state"] for row in rows}
     changed = yield from query_batch(
@@ -125,5 +125,5 @@ def _orphan(org_no: int, rows: Sequence[Any], actor: str, detail: str, now_us: i
         )
         for row in changed
     ]  # fmt: skip
-    yield from set_lane_heads({lane: NextHead() for lane in lanes})
+    yield from set_lane_heads({priority: NextHead() for priority in lanes})
     yield from query_batch("events_insert", [event_row(org_no, event) for event in events])

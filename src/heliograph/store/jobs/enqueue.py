@@ -31,8 +31,14 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
     to_groups: list[tuple[int, JobId]] = []
     for n in fresh:
         job = jobs[n]
-        org_no, job_id, phone_no, chat_id, lane = job.org_no, job.job_id, job.phone_no, job.chat_id, int(job.lane)
-        place = places.get((phone_no, lane))
+        org_no, job_id, phone_no, chat_id, priority = (
+            job.org_no,
+            job.job_id,
+            job.phone_no,
+            job.chat_id,
+            int(job.priority),
+        )
+        place = places.get((phone_no, priority))
         if place is None:
             results[n] = PhoneDeleted()
             if job.idempotency:
@@ -41,14 +47,14 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
         seq, ahead = place
         place[0], place[1] = seq + 1, ahead + 1
         results[n] = Enqueued(job_id, ahead)
-        row = (org_no, job_id, phone_no, chat_id, lane, seq, encode_content(job.content))
+        row = (org_no, job_id, phone_no, chat_id, priority, seq, encode_content(job.content))
         if (theirs := rows.get(job.performed_by)) is None:
             rows[job.performed_by] = [row]
         else:
             theirs.append(row)
         if job.expires_at_us is not None or job.broadcast_no is not None or job.schedule_no is not None:
             terms[job_id] = (job.expires_at_us, job.broadcast_no, job.schedule_no)
-        if (head := (org_no, phone_no, chat_id, lane)) not in heads:
+        if (head := (org_no, phone_no, chat_id, priority)) not in heads:
             heads[head] = (seq, job_id)
         if is_group(chat_id):
             to_groups.append((org_no, job_id))
@@ -63,8 +69,8 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             yield from query_batch("jobs_insert", wide, actor=actor, now=now_us)
         else:
             yield from query_batch("jobs_insert_plain", theirs, actor=actor, now=now_us)
-    yield from query_batch("jobs_author", to_groups)
-    yield from query_batch("lanes_feed", [(*lane, *head) for lane, head in heads.items()])
+    yield from query_batch("jobs_set_author", to_groups)
+    yield from query_batch("lanes_feed", [(*priority, *head) for priority, head in heads.items()])
     for actor, theirs in rows.items():
         yield from query_batch("events_queued", [row[:2] for row in theirs], actor=actor, now=now_us)
     yield from query_batch("idempotency_answer", answers)
@@ -103,7 +109,7 @@ def _take_keys(jobs: Sequence[NewJob], results: list[EnqueueResult | None], now_
         for (org_no, key), n in sorted(wanted.items())
         if (keyed := jobs[n].idempotency)
     ]
-    taken = {(row["org_no"], row["key"]) for row in (yield from query_batch("idempotency_take", rows, now=now_us))}
+    taken = {(row["org_no"], row["key"]) for row in (yield from query_batch("idempotency_claim", rows, now=now_us))}
     fresh: list[int] = []
     repeats: list[int] = []
     for n, job in enumerate(jobs):
@@ -136,12 +142,14 @@ def _take_places(jobs: Sequence[NewJob]) -> Unit[dict[tuple[int, int], list[int]
     """For each phone and lane: the first free seq, and how many jobs stand before it."""
     counts: dict[tuple[int, int, int], int] = {}
     for job in jobs:
-        place = (job.org_no, job.phone_no, int(job.lane))
+        place = (job.org_no, job.phone_no, int(job.priority))
         counts[place] = counts.get(place, 0) + 1
     lanes = sorted(counts)
     if len(lanes) > 1:  # a single row is locked by its update
-        yield from query_batch("intake_lock", [(*lane, INTAKE) for lane in lanes])
-    moved = yield from query_batch("intake_advance", [(*lane, INTAKE, counts[lane]) for lane in lanes])
+        yield from query_batch("queue_lock", [(*priority, INTAKE) for priority in lanes])
+    moved = yield from query_batch(
+        "queue_reserve_and_count", [(*priority, INTAKE, counts[priority]) for priority in lanes]
+    )
     taken = {place[1:]: count for place, count in counts.items()}  # a phone belongs to one organisation
     places = {}
     for phone_no, lane_no, next_seq, ahead in moved:

@@ -6,7 +6,6 @@ Promise: a lane that has work has a head, and the counters change in the transac
 from collections.abc import Sequence
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.states import Class
 from heliograph.store.database.unit import Unit, query, query_batch
 
 LaneKey = tuple[int, int, str, int]  # org_no, phone_no, chat_id, lane
@@ -56,9 +55,9 @@ class CounterChanges:
     def grouped_by_change(self) -> dict[tuple[int, ...], list[tuple[int]]]:
         """(org_no, lane, change) → phones. Under load most change alike: each sent one message, and began one."""
         found: dict[tuple[int, ...], list[tuple[int]]] = {}
-        for (org_no, phone_no, lane), change in self._changes.items():
+        for (org_no, phone_no, priority), change in self._changes.items():
             if any(change):
-                found.setdefault((org_no, lane, *change), []).append((phone_no,))
+                found.setdefault((org_no, priority, *change), []).append((phone_no,))
         return found
 
     def broadcasts(self) -> list[tuple[int, ...]]:
@@ -69,13 +68,14 @@ def write_counters(side: int, counts: CounterChanges) -> Unit[None]:
     """Writes the counters of one side (INTAKE, ENGINE), then broadcasts': the last of all locks."""
     alike = counts.grouped_by_change()
     if len(alike) <= MAX_ALIKE:
-        for (org_no, lane, waiting, active, completed, failed), phones in alike.items():
+        for (org_no, priority, waiting, active, completed, failed), phones in alike.items():
             yield from query_batch(
-                "queues_count_alike", phones, org_no=org_no, lane=lane, side=side, waiting=waiting, active=active,
+                "queue_counters_add_alike", phones, org_no=org_no, priority=priority, side=side, waiting=waiting,
+                active=active,
                 completed=completed, failed=failed,
             )  # fmt: skip
     else:
-        yield from query_batch("queues_count", counts.rows(side))
+        yield from query_batch("queue_counters_add", counts.rows(side))
     broadcasts = counts.broadcasts()
     yield from query_batch("broadcast_count_lock", [row[:2] for row in broadcasts])
     yield from query_batch("broadcast_count", broadcasts)
@@ -83,7 +83,7 @@ def write_counters(side: int, counts: CounterChanges) -> Unit[None]:
 
 def in_flight_jobs(lanes: Sequence[LaneKey]) -> Unit[list[JobId]]:
     """What those of these lanes that are busy have on its way."""
-    rows = yield from query_batch("lanes_on_their_way", lanes)
+    rows = yield from query_batch("lanes_in_flight", lanes)
     return [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
 
 
@@ -135,14 +135,14 @@ def set_lane_heads(lanes: dict[LaneKey, NextHead]) -> Unit[None]:
     """
     sets, drops = [], []
     wanted = sorted((*key, how.since) for key, how in lanes.items())
-    for org_no, phone_no, chat_id, lane, job_id, seq in (yield from query_batch("lanes_heads", wanted)):
-        key = (org_no, phone_no, chat_id, lane)
+    for org_no, phone_no, chat_id, priority, job_id, seq in (yield from query_batch("lanes_heads", wanted)):
+        key = (org_no, phone_no, chat_id, priority)
         how = lanes[key]
         if job_id is None and how.not_before_us is None:
             drops.append(key)
         else:
             status = "ready" if how.not_before_us is None else "delayed"
-            known = int(Class.KNOWN) if how.known else None
+            known = 0 if how.known else None
             sets.append((*key, job_id, seq, status, how.not_before_us, how.waits_for, known))
     yield from query_batch("lanes_set", sets)
     yield from query_batch("lanes_drop", drops)

@@ -41,13 +41,13 @@ def _page(org_no: int, before_us: int, above: int, below: int, limit: int) -> Un
 
 def prune(org_no: int, rows: Sequence[Any], before_us: int) -> Unit[int]:
     """Removes these of an organisation's jobs with all that hangs on them, if they are still over."""
-    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+    yield from query_batch("queue_lock", sorted({(org_no, row["phone_no"], row["priority"], INTAKE) for row in rows}))
     gone = yield from query_batch("prune_jobs", [(org_no, row["job_id"]) for row in rows], before=before_us)
     counts = CounterChanges()
     for row in gone:
         sent = row["state"] == "sent"
-        counts.add((org_no, row["phone_no"], row["lane"]), completed=-int(sent), failed=-int(not sent))
-    yield from query_batch("prune_aliases", [(org_no, row["alias"]) for row in gone if row["alias"]])
+        counts.add((org_no, row["phone_no"], row["priority"]), completed=-int(sent), failed=-int(not sent))
+    yield from query_batch("provider_message_ids_prune", [(org_no, row["alias"]) for row in gone if row["alias"]])
     yield from query_batch("prune_events", [(org_no, row["job_id"]) for row in gone])
     yield from write_counters(INTAKE, counts)
     return len(gone)
@@ -71,8 +71,8 @@ def keys(before_us: int, limit: int) -> Unit[int]:
 
 
 def orphans(before_us: int, limit: int) -> Unit[int]:
-    rows = yield from query("orphans_old", before=before_us, limit=limit)
-    yield from query_batch("orphans_drop", sorted(tuple(row) for row in rows))
+    rows = yield from query("unmatched_receipts_old", before=before_us, limit=limit)
+    yield from query_batch("unmatched_receipts_delete", sorted(tuple(row) for row in rows))
     return len(rows)
 
 

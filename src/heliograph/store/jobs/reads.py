@@ -15,7 +15,7 @@ MAX_SCHEDULED = 10_000  # are counted for the health of a queue
 
 def job(org_no: int, job_id: JobId | None, alias: str) -> Unit[Job | None]:
     if job_id is None:
-        found = yield from query_one("job_of_alias", org_no=org_no, alias=alias)
+        found = yield from query_one("job_of_provider_id", org_no=org_no, alias=alias)
         if found is None:
             return None
         job_id = JobId(found["job_id"])
@@ -38,7 +38,7 @@ def history(org_no: int, job_id: JobId) -> Unit[list[Event]]:
 
 
 def ahead(of: Job) -> Unit[int]:
-    row = yield from query_one("waiting_now", org_no=of.org_no, phone_no=of.phone_no, lane=int(of.lane))
+    row = yield from query_one("waiting_now", org_no=of.org_no, phone_no=of.phone_no, priority=int(of.priority))
     return int(row["waiting"])
 
 
@@ -52,7 +52,7 @@ def health(org_no: int, phone_no: int | None) -> Unit[QueueCounts]:
 
 def heard(org_no: int, phone_no: int, message_id: str) -> Unit[ResultRow | None]:
     found: ResultRow | None = yield from query_one(
-        "message_heard", org_no=org_no, phone_no=phone_no, message_id=message_id
+        "inbound_by_id", org_no=org_no, phone_no=phone_no, message_id=message_id
     )
     return found
 
@@ -91,5 +91,5 @@ def recent_starts(org_no: int, phone_no: int, after_us: int) -> Unit[list[PaceRo
 
 
 def next_start_times(phones: Sequence[tuple[int, int]]) -> Unit[dict[int, int | None]]:
-    rows = yield from query_batch("phones_now", sorted(phones))
+    rows = yield from query_batch("phones_next_start", sorted(phones))
     return {phone_no: 0 if ready else due_us for _, phone_no, ready, due_us in rows}

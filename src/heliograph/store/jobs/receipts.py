@@ -43,7 +43,7 @@ def apply_receipts(received: Sequence[PhoneReceipts], now_us: int) -> Unit[Recei
         for one, r in unknown
         if r.provider_message_id
     ]
-    yield from query_batch("orphans_keep", orphans, now=now_us)
+    yield from query_batch("unmatched_receipts_insert", orphans, now=now_us)
     counts, events = CounterChanges(), []  # type: ignore[var-annotated]
     tokens = {one.phone_no: one.token for one in kept}
     changed, early = yield from apply_receipts_to_jobs(by_job, tokens, now_us=now_us, counts=counts, events=events)
@@ -67,7 +67,7 @@ def _resolve(
             else:
                 by_job.setdefault((one.org_no, one.phone_no, job_id), []).append(receipt)
     names = sorted({(one.org_no, r.provider_message_id) for one, r in foreign if r.provider_message_id})
-    rows = yield from query_batch("jobs_by_alias", names)
+    rows = yield from query_batch("jobs_by_provider_id", names)
     aliases = {(row["org_no"], row["alias"]): JobId(row["job_id"]) for row in rows}
     unknown = []
     for one, receipt in foreign:
@@ -94,7 +94,7 @@ def apply_receipts_to_jobs(
     keys = sorted(by_job)
     seen = yield from query_batch("receipts_jobs", keys)
     open_lanes = {
-        (row["org_no"], row["phone_no"], row["chat_id"], row["lane"])
+        (row["org_no"], row["phone_no"], row["chat_id"], row["priority"])
         for row in seen
         if row["state"] in (State.UNCERTAIN, State.QUEUED)
     }
@@ -134,7 +134,7 @@ def apply_receipts_to_jobs(
         changed.append(job_id)
         was_open = row["state"] in (State.UNCERTAIN, State.QUEUED)
         if settles:
-            counts.add((org_no, phone_no, row["lane"]), **{_COUNTED[row["state"]]: -1, _COUNTED[state]: 1})
+            counts.add((org_no, phone_no, row["priority"]), **{_COUNTED[row["state"]]: -1, _COUNTED[state]: 1})
         counts.broadcast(
             org_no,
             row["broadcast_no"],
@@ -144,7 +144,7 @@ def apply_receipts_to_jobs(
             read=int(ack >= Ack.READ > row["ack"]),
         )
         if was_open:
-            freed.append((org_no, phone_no, row["chat_id"], row["lane"], job_id))
+            freed.append((org_no, phone_no, row["chat_id"], row["priority"], job_id))
         if settles and state == "sent":
             known.append((org_no, phone_no, row["chat_id"]))
     yield from rungs.write()
@@ -154,7 +154,7 @@ def apply_receipts_to_jobs(
     }
     yield from set_lane_heads(lanes)
     yield from mark_chats_known(sorted(set(known)), now_us)
-    yield from query_batch("aliases_insert", aliases)
+    yield from query_batch("provider_message_ids_insert", aliases)
     return changed, early
 
 
@@ -187,8 +187,8 @@ class _AckUpdates:
         }
 
     def write(self) -> Unit[None]:
-        yield from query_batch("receipts_climb", self._jobs)
-        yield from query_batch("events_climbed", self._events)
+        yield from query_batch("receipts_write_acks", self._jobs)
+        yield from query_batch("events_of_receipts", self._events)
 
 
 def _first(receipts: Sequence[Receipt], rung: Ack) -> int | None:
@@ -243,7 +243,7 @@ def apply_orphans(
 ) -> Unit[None]:
     """Receipts that came before we learned the provider's id of their message: (org, phone, that id) → its job."""
     by_job: dict[JobKey, list[Receipt]] = {}
-    for row in (yield from query_batch("orphans_take", sorted(named))):
+    for row in (yield from query_batch("unmatched_receipts_claim", sorted(named))):
         org_no, phone_no = row["org_no"], row["phone_no"]
         receipt = Receipt(ack=row["ack"], at_us=row["at"], code=row["code"], detail=row["detail"])
         job_id = named[org_no, phone_no, row["provider_message_id"]]

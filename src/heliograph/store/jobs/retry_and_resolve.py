@@ -63,16 +63,16 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
     if not rows or rows[0]["state"] != State.UNCERTAIN:
         return str(rows[0]["state"]) if rows else "unknown"
     row = rows[0]
-    lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["lane"])
-    place = (org_no, row["phone_no"], row["lane"])
+    lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["priority"])
+    place = (org_no, row["phone_no"], row["priority"])
     yield from query_batch("owners_lock", [(org_no, row["phone_no"])])
-    yield from query_batch("intake_lock", [(*place, INTAKE)])
+    yield from query_batch("queue_lock", [(*place, INTAKE)])
     if how is Resolution.AGAIN:
-        if not (yield from query_batch("intake_take", [(*place, 0)])):
+        if not (yield from query_batch("queue_reserve", [(*place, 0)])):
             return State.UNCERTAIN.value  # its phone was deleted: nobody would send it
         yield from query_batch("lanes_open", [(*lane, row["seq"])])
     yield from query_batch("lanes_lock", [lane])
-    (job,) = yield from query_batch("steer_lock", [(org_no, job_id)])
+    (job,) = yield from query_batch("jobs_for_operator_lock", [(org_no, job_id)])
     if job["state"] != State.UNCERTAIN:
         yield from set_lane_heads((yield from _headless(org_no, rows, {lane: row["seq"]})))
         return str(job["state"])
@@ -121,7 +121,7 @@ def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
 
 def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, NextHead]]:
     """The chat's lane, if it stood still because of the message, or must put it, at its place `again`, at its head."""
-    for row in (yield from query_batch("lanes_because_of", [(*lane, job_id)])):
+    for row in (yield from query_batch("lanes_of_jobs", [(*lane, job_id)])):
         if row["status"] == "busy":
             continue  # it is relinked when what is under way is settled
         since = again if row["head_seq"] is None or again is None else min(again, row["head_seq"])
@@ -133,11 +133,11 @@ def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey
 
 
 def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[list[Any]]:
-    return list((yield from query_batch("steer_look", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
+    return list((yield from query_batch("jobs_for_operator", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
 
 
 def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
-    return sorted({(org_no, row["phone_no"], row["chat_id"], row["lane"]) for row in rows})
+    return sorted({(org_no, row["phone_no"], row["chat_id"], row["priority"]) for row in rows})
 
 
 def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
@@ -145,25 +145,28 @@ def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
     failed = {row["broadcast_no"] for row in rows if row["state"] == State.FAILED}
     yield from query_batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
     yield from query_batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from query_batch("intake_lock", sorted({(org_no, row["phone_no"], row["lane"], INTAKE) for row in rows}))
+    yield from query_batch("queue_lock", sorted({(org_no, row["phone_no"], row["priority"], INTAKE) for row in rows}))
 
 
 def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
     """Gives those that were not failed any more under the lock, and those of a phone that was deleted."""
     seqs = yield from _places(org_no, rows)
-    homeless = {JobId(row["job_id"]): str(row["state"]) for row in rows if (row["phone_no"], row["lane"]) not in seqs}
+    homeless = {
+        JobId(row["job_id"]): str(row["state"]) for row in rows if (row["phone_no"], row["priority"]) not in seqs
+    }
     rows = [row for row in rows if row["job_id"] not in homeless]
     opened = {
-        (org_no, row["phone_no"], row["chat_id"], row["lane"]): seqs[row["phone_no"], row["lane"]] for row in rows
+        (org_no, row["phone_no"], row["chat_id"], row["priority"]): seqs[row["phone_no"], row["priority"]]
+        for row in rows
     }
     yield from query_batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
     yield from query_batch("lanes_lock", sorted(opened))
-    jobs = yield from query_batch("steer_lock", [(org_no, row["job_id"]) for row in rows])
+    jobs = yield from query_batch("jobs_for_operator_lock", [(org_no, row["job_id"]) for row in rows])
     refused = homeless | _elsewhere(rows, jobs, State.FAILED)
     jobs = [job for job in jobs if job["state"] == State.FAILED]
     changes, counts = [], CounterChanges()
     for job in jobs:
-        place = (job["phone_no"], job["lane"])
+        place = (job["phone_no"], job["priority"])
         changes.append((org_no, job["job_id"], State.QUEUED, seqs[place], 0, None, None, 0))
         seqs[place] += 1
         counts.add((org_no, *place), waiting=1, failed=-1)
@@ -182,19 +185,21 @@ def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]
     """The first free place in the order, by phone and lane."""
     needed: dict[tuple[int, int], int] = {}
     for job in jobs:
-        place = (job["phone_no"], job["lane"])
+        place = (job["phone_no"], job["priority"])
         needed[place] = needed.get(place, 0) + 1
-    rows = yield from query_batch("intake_take", [(org_no, *place, count) for place, count in sorted(needed.items())])
-    return {(row["phone_no"], row["lane"]): row["next_seq"] - needed[row["phone_no"], row["lane"]] for row in rows}
+    rows = yield from query_batch("queue_reserve", [(org_no, *place, count) for place, count in sorted(needed.items())])
+    return {
+        (row["phone_no"], row["priority"]): row["next_seq"] - needed[row["phone_no"], row["priority"]] for row in rows
+    }
 
 
 def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, NextHead]]:
     """Lanes of these that have no head: those just opened, and those that wait with nothing behind them. What each has
     to find was put back at its place in `since`, or later.
     """
-    keys = [(org_no, j["phone_no"], j["chat_id"], j["lane"], j["job_id"]) for j in jobs]
+    keys = [(org_no, j["phone_no"], j["chat_id"], j["priority"], j["job_id"]) for j in jobs]
     found: dict[LaneKey, NextHead] = {}
-    for row in (yield from query_batch("lanes_because_of", sorted(keys))):
+    for row in (yield from query_batch("lanes_of_jobs", sorted(keys))):
         if row["head_job"] is None and row["status"] != "busy":
             lane = (row[0], row[1], row[2], row[3])
             found[lane] = NextHead(row["not_before"], row["waits_for"], since=since[lane])
@@ -212,12 +217,15 @@ def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[di
     """A message that waits for its retry, or whose chat was told to wait, goes at once. Gives those that do not: they
     stand behind others, or are held by a person, or are elsewhere by now.
     """
-    keys = [(org_no, r["phone_no"], r["chat_id"], r["lane"], r["job_id"]) for r in rows]
-    jobs = {job["job_id"]: job for job in (yield from query_batch("steer_lock", [(org_no, r["job_id"]) for r in rows]))}
+    keys = [(org_no, r["phone_no"], r["chat_id"], r["priority"], r["job_id"]) for r in rows]
+    jobs = {
+        job["job_id"]: job
+        for job in (yield from query_batch("jobs_for_operator_lock", [(org_no, r["job_id"]) for r in rows]))
+    }
     refused = _elsewhere(rows, list(jobs.values()), State.QUEUED)
     lanes: dict[LaneKey, NextHead] = {}
     changes, told, goes = [], [], set(refused)
-    for row in (yield from query_batch("lanes_because_of", sorted(keys))):
+    for row in (yield from query_batch("lanes_of_jobs", sorted(keys))):
         job_id = JobId(row["job_id"])
         if job_id in refused or row["head_job"] != job_id or row["status"] not in ("ready", "delayed"):
             continue

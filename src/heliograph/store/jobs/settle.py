@@ -16,7 +16,7 @@ Freed = dict[LaneKey, NextHead]
 
 
 def lane_key(job: OutgoingJob) -> LaneKey:
-    return (job.org_no, job.phone_no, job.chat_id, int(job.lane))
+    return (job.org_no, job.phone_no, job.chat_id, int(job.priority))
 
 
 def settle(
@@ -41,7 +41,7 @@ def settle(
             moved.sent.append((job.job_id,))
         else:
             moved.add(job.org_no, job.job_id, verdict.kind, State.SENDING, s.token)
-        place = (job.org_no, job.phone_no, int(job.lane))
+        place = (job.org_no, job.phone_no, int(job.priority))
         if sent:
             counts.add(place, active=-1, completed=1)
             counts.broadcast(job.org_no, job.broadcast_no, sent=1)
@@ -56,7 +56,7 @@ def settle(
         known_now, sent_now = s.new_chat and sent, job.job_id if sent else None
         freed[lane_key(job)] = NextHead(until, job.job_id if until else None, known=known_now, sent=sent_now)
     yield from moved.settled(now_us)  # a job that goes back may start again below
-    yield from query_batch("aliases_insert", aliases)
+    yield from query_batch("provider_message_ids_insert", aliases)
     return settled, freed
 
 
@@ -79,7 +79,7 @@ def _write(settlements: Sequence[Settlement], is_plain: Sequence[bool], now_us: 
         )  # fmt: skip
     sent = {row[0] for row in (yield from query_batch("jobs_sent", plain, now=now_us))}
     said = [(org, job, ack, name) for org, job, _, ack, name in plain if (name or ack > Ack.SENT) and job in sent]
-    yield from query_batch("jobs_named", said)
+    yield from query_batch("jobs_set_provider_id", said)
     return sent, {row[0] for row in (yield from query_batch("jobs_settle", others, now=now_us))}
 
 

@@ -24,7 +24,7 @@ def settle_and_start(
 ) -> Unit[SettleAndStartResult]:
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements}
     fenced.update((w.org_no, w.phone_no, w.token) for w in wishes)
-    found = {(row[0], row[1]): row for row in (yield from query_batch("fence_now", sorted(fenced)))}
+    found = {(row[0], row[1]): row for row in (yield from query_batch("fence_with_state", sorted(fenced)))}
     counts, moved = CounterChanges(), JobEventBuffer()
     ours = [s for s in settlements if (s.job.phone_no, s.token) in found]
     settled, freed = yield from settle(ours, now_us, counts, moved)

@@ -12,9 +12,9 @@ import msgspec
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event, OutgoingJob
-from heliograph.domain.jobs.states import Class, Priority
+from heliograph.domain.jobs.states import Priority
 from heliograph.domain.jobs.verdict import unreadable
-from heliograph.ports.sender_store import ALL_LANES, Settlement, Started, StartRequest
+from heliograph.ports.sender_store import ALL_PRIORITIES, Settlement, Started, StartRequest
 from heliograph.store.database.rows import event_row, outgoing_of, readable
 from heliograph.store.database.unit import Rows, Unit, query_batch
 from heliograph.store.jobs.events import JobEventBuffer
@@ -28,7 +28,7 @@ HEAD_EVERY = 16
 
 Idle = dict[int, int | None]
 Standing = Mapping[int, tuple[int, int | None]]  # phone_no → has a ready lane; when its first waiting one falls due
-_Head = tuple[int, int, str, int, int, int, int]  # org_no, phone_no, chat_id, lane, class, head_job, head_seq
+_Head = tuple[int, int, str, int, int, int, int]  # org_no, phone_no, chat_id, priority, new_chat, head_job, head_seq
 
 
 class StartBatch:
@@ -86,7 +86,7 @@ class StartBatch:
         return job
 
     def _count(self, job: OutgoingJob) -> None:
-        self.counts.add((job.org_no, job.phone_no, int(job.lane)), waiting=-1, active=1)
+        self.counts.add((job.org_no, job.phone_no, int(job.priority)), waiting=-1, active=1)
         self.moved.started.append((job.job_id,))
 
     def _cannot_read(self, row: Any) -> OutgoingJob:
@@ -118,7 +118,7 @@ def start(this: StartBatch, freed: Freed) -> Unit[Idle]:
     yield from _begin(this, chosen)
     yield from _end_unreadable(this)
     yield from this.note_pace()
-    this.started.sort(key=lambda one: (one.job.lane, one.job.seq))
+    this.started.sort(key=lambda one: (one.job.priority, one.job.seq))
     return (yield from _idle(this))
 
 
@@ -126,11 +126,11 @@ def _start_next_in_lane(this: StartBatch, freed: Freed) -> Unit[None]:
     """Starts what comes next in freed lanes that need not stand in line; the others get their next head, and do."""
     direct = sorted((key[0], how.sent, this.wanted[key[1]].token) for key, how in _uncontended_lanes(this, freed))
     rest, heads = dict(freed), []
-    for row in (yield from query_batch("jobs_onward", direct, now=this.now_us, held=int(this.held))):
+    for row in (yield from query_batch("jobs_start_next", direct, now=this.now_us, held=int(this.held))):
         job = this.begin(row, new_chat=False)
         key = lane_key(job)
         if rest.pop(key).known or hash((job.seq,)) % HEAD_EVERY == 0 or job.job_id in this.unreadable:
-            heads.append((*key, job.job_id, job.seq, "busy", None, None, int(Class.KNOWN)))
+            heads.append((*key, job.job_id, job.seq, "busy", None, None, 0))
     # all that is written, in one order: who enqueues behind a lane that ends waits, or was seen
     yield from query_batch("lanes_lock", sorted([*rest, *(head[:4] for head in heads)]))
     yield from query_batch("lanes_set", sorted(heads))
@@ -156,7 +156,7 @@ def _uncontended_lanes(this: StartBatch, freed: Freed) -> list[tuple[LaneKey, Ne
             continue
         if any(how.sent is None for _, how in ends):
             continue
-        if wish.lanes is not ALL_LANES and any(Priority(key[3]) not in wish.lanes for key, _ in ends):
+        if wish.priorities is not ALL_PRIORITIES and any(Priority(key[3]) not in wish.priorities for key, _ in ends):
             continue
         found += ends
     return found
@@ -168,7 +168,7 @@ def _candidates(this: StartBatch) -> Unit[Rows]:
         return []
     wishes = [this.wanted[phone_no] for _, phone_no in phones]
     most = max(max(CANDIDATES_WHEN_GATED, wish.limit) if wish.gate else wish.limit for wish in wishes)
-    return (yield from query_batch("candidates", phones, limit=most))
+    return (yield from query_batch("lanes_candidates", phones, limit=most))
 
 
 def _known_chats(this: StartBatch, line: Rows) -> Unit[set[tuple[int, str]]]:
@@ -176,8 +176,8 @@ def _known_chats(this: StartBatch, line: Rows) -> Unit[set[tuple[int, str]]]:
     Only for phones where it matters.
     """
     counted = {no for no, wish in this.wanted.items() if wish.paced or wish.new_limit < wish.limit}
-    new = sorted({(row[0], row[1], row[2]) for row in line if row[4] == Class.NEW and row[1] in counted})
-    return {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_among", new))}
+    new = sorted({(row[0], row[1], row[2]) for row in line if row[4] and row[1] in counted})
+    return {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_known_among", new))}
 
 
 def _choose(this: StartBatch, found: Rows, known: set[tuple[int, str]]) -> tuple[list[_Head], list[tuple[Any, ...]]]:
@@ -189,22 +189,22 @@ def _choose(this: StartBatch, found: Rows, known: set[tuple[int, str]]) -> tuple
     chosen: list[_Head] = []
     later, chats = [], set()
     for row in sorted(found, key=_order):
-        org_no, phone_no, chat_id, lane, class_, head_job, head_seq = row
+        org_no, phone_no, chat_id, priority, new_chat, head_job, head_seq = row
         wish = this.wanted[phone_no]
         chat = (phone_no, chat_id)
-        if lane not in wish.lanes or chat in chats:
+        if priority not in wish.priorities or chat in chats:
             continue
         if wish.gate is not None and (until_us := wish.gate(chat_id, this.now_us)) is not None:
-            later.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "delayed", until_us, None, None))
+            later.append((org_no, phone_no, chat_id, priority, head_job, head_seq, "delayed", until_us, None, None))
             continue
         if chat in known:
-            class_ = int(Class.KNOWN)
-        is_new = class_ == Class.NEW
+            new_chat = 0
+        is_new = bool(new_chat)
         if left[phone_no] > 0 and (not is_new or new_left[phone_no] > 0):
             left[phone_no] -= 1
             new_left[phone_no] -= is_new
             chats.add(chat)
-            chosen.append((org_no, phone_no, chat_id, lane, class_, head_job, head_seq))
+            chosen.append((org_no, phone_no, chat_id, priority, new_chat, head_job, head_seq))
     return chosen, later
 
 
@@ -217,9 +217,9 @@ def _begin(this: StartBatch, chosen: list[_Head]) -> Unit[None]:
     rows = sorted((head[0], head[5], this.wanted[head[1]].token) for head in chosen)
     busy = []
     for row in (yield from query_batch("jobs_start", rows, now=this.now_us, held=int(this.held))):
-        org_no, phone_no, chat_id, lane, class_, head_job, head_seq = heads.pop(row[0])
-        this.begin(row, new_chat=class_ == Class.NEW)
-        busy.append((org_no, phone_no, chat_id, lane, head_job, head_seq, "busy", None, None, class_))
+        org_no, phone_no, chat_id, priority, new_chat, head_job, head_seq = heads.pop(row[0])
+        this.begin(row, new_chat=bool(new_chat))
+        busy.append((org_no, phone_no, chat_id, priority, head_job, head_seq, "busy", None, None, new_chat))
     yield from query_batch("lanes_set", sorted(busy))
     if heads:
         yield from _handle_unstartable(this, list(heads.values()))
@@ -246,7 +246,7 @@ def _handle_unstartable(this: StartBatch, heads: list[_Head]) -> Unit[None]:
     lanes = {head[:4]: NextHead() for head in left.values()}
     ended = sorted((head[0], head[5]) for head in left.values())
     for row in (yield from query_batch("jobs_expire", ended, now=this.now_us)):
-        this.counts.add((row["org_no"], row["phone_no"], Priority(row["lane"])), waiting=-1, failed=1)
+        this.counts.add((row["org_no"], row["phone_no"], Priority(row["priority"])), waiting=-1, failed=1)
         this.counts.broadcast(row["org_no"], row["broadcast_no"], failed=1)
         event = Event(
             row["job_id"], row["events"], this.now_us, "expired", "queued", "expired", row["ack"], row["attempts"], 0,
@@ -260,6 +260,6 @@ def _idle(this: StartBatch) -> Unit[Idle]:
     """Phones that could start more: when their next lane falls due."""
     idle = {phone_no: this.due_us[phone_no] for phone_no, left in this.left.items() if left > 0}
     again = [phone for phone in this.phones if phone[1] in idle and phone[1] in this.in_line]
-    for _, phone_no, ready, due_us in (yield from query_batch("phones_now", again)):
+    for _, phone_no, ready, due_us in (yield from query_batch("phones_next_start", again)):
         idle[phone_no] = 0 if ready else due_us
     return idle

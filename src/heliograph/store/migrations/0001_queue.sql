@@ -60,23 +60,23 @@ CREATE TABLE leases (
 -- one row a sender process: its heartbeat. Liveness is judged by watching beat change, so clocks need not agree
 CREATE TABLE senders (
   owner TEXT PRIMARY KEY,
-  beat BIGINT NOT NULL,
+  heartbeat BIGINT NOT NULL,
   seen_at BIGINT NOT NULL
 ) $fill(50);
 
 -- counters in two rows for each phone and lane: side 0 is written by the API, side 1 by the phone's owner, so that they
 -- never wait for each other. What is true is the sum of both.
-CREATE TABLE queues (
+CREATE TABLE queue_counters (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  priority INT NOT NULL CHECK (priority IN (0, 1, 2)),
   side INT NOT NULL CHECK (side IN (0, 1)),
   next_seq BIGINT NOT NULL DEFAULT 0,
   waiting BIGINT NOT NULL DEFAULT 0,
   active BIGINT NOT NULL DEFAULT 0,
   completed BIGINT NOT NULL DEFAULT 0,
   failed BIGINT NOT NULL DEFAULT 0,
-  PRIMARY KEY (org_no, phone_no, lane, side)
+  PRIMARY KEY (org_no, phone_no, priority, side)
 ) $fill(50);
 
 CREATE TABLE jobs (
@@ -84,7 +84,7 @@ CREATE TABLE jobs (
   job_id $row,
   phone_no BIGINT NOT NULL,
   chat_id $key NOT NULL,
-  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  priority INT NOT NULL CHECK (priority IN (0, 1, 2)),
   seq BIGINT NOT NULL,
   state TEXT NOT NULL CHECK (state IN
     ('scheduled', 'queued', 'sending', 'uncertain', 'sent', 'failed', 'cancelled', 'expired')),
@@ -119,7 +119,7 @@ CREATE TABLE jobs (
 -- of an expression, so that no planner without statistics takes it for another search than the list of a phone's jobs
 CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
 -- searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason
-CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, lane, seq);
+CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, priority, seq);
 CREATE INDEX jobs_uncertain ON jobs (org_no, phone_no, job_id) WHERE watched = 1 AND maybe_sent = 1;
 CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
 
@@ -130,16 +130,16 @@ CREATE TABLE lanes (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
   chat_id $key NOT NULL,
-  lane INT NOT NULL,
-  class INT NOT NULL CHECK (class IN (0, 1)),
+  priority INT NOT NULL,
+  new_chat INT NOT NULL CHECK (new_chat IN (0, 1)),
   status TEXT NOT NULL CHECK (status IN ('ready', 'busy', 'delayed', 'held')),
   head_seq BIGINT,
   head_job BIGINT,
   not_before BIGINT,
   waits_for BIGINT,
-  PRIMARY KEY (org_no, phone_no, chat_id, lane)
+  PRIMARY KEY (org_no, phone_no, chat_id, priority)
 ) $fill(60) $clustered;
-CREATE INDEX lanes_ready ON lanes (org_no, phone_no, class, lane, head_seq) WHERE status = 'ready';
+CREATE INDEX lanes_ready ON lanes (org_no, phone_no, new_chat, priority, head_seq) WHERE status = 'ready';
 CREATE INDEX lanes_delayed ON lanes (org_no, phone_no, not_before) WHERE status = 'delayed';
 -- of an expression: see jobs_of_phone
 CREATE INDEX lanes_busy ON lanes ((phone_no + 0), org_no) WHERE status = 'busy';
@@ -168,10 +168,10 @@ CREATE TABLE events (
   actor TEXT NOT NULL,
   reason TEXT,
   detail TEXT,
-  fanned INT NOT NULL DEFAULT 1,
+  fanned_out INT NOT NULL DEFAULT 1,
   PRIMARY KEY (org_no, job_id, n)
 ) $clustered;
-CREATE INDEX events_unfanned ON events (org_no, job_id, n) WHERE fanned = 0;
+CREATE INDEX events_unfanned ON events (org_no, job_id, n) WHERE fanned_out = 0;
 
 CREATE TABLE idempotency (
   org_no BIGINT NOT NULL,
@@ -186,7 +186,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
 -- ids that a provider gave to our messages
-CREATE TABLE aliases (
+CREATE TABLE provider_message_ids (
   org_no BIGINT NOT NULL,
   alias $key NOT NULL,
   job_id BIGINT NOT NULL,
@@ -194,7 +194,7 @@ CREATE TABLE aliases (
 ) $clustered;
 
 -- receipts that came before their message's id was known; applied when it is
-CREATE TABLE orphans (
+CREATE TABLE unmatched_receipts (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
   provider_message_id $key NOT NULL,
@@ -205,7 +205,7 @@ CREATE TABLE orphans (
   created_at BIGINT NOT NULL,
   PRIMARY KEY (org_no, phone_no, provider_message_id, ack)
 ) $clustered;
-CREATE INDEX orphans_age ON orphans (created_at);
+CREATE INDEX unmatched_receipts_age ON unmatched_receipts (created_at);
 
 CREATE TABLE inbound (
   org_no BIGINT NOT NULL,
@@ -218,14 +218,14 @@ CREATE TABLE inbound (
   raw TEXT NOT NULL,
   at BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
-  fanned INT NOT NULL DEFAULT 1,
+  fanned_out INT NOT NULL DEFAULT 1,
   PRIMARY KEY (org_no, phone_no, message_id)
 );
-CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned = 0;
-CREATE INDEX inbound_age ON inbound (created_at) WHERE fanned = 1;
+CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned_out = 0;
+CREATE INDEX inbound_age ON inbound (created_at) WHERE fanned_out = 1;
 
 -- one row: what is written to see whether writing works again
-CREATE TABLE pulse (
+CREATE TABLE write_probe (
   no INT PRIMARY KEY,
   at BIGINT NOT NULL,
   filler TEXT NOT NULL

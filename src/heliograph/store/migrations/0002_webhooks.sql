@@ -56,10 +56,10 @@ CREATE TABLE org_events (
   phone_no BIGINT,
   detail TEXT NOT NULL DEFAULT '',
   data TEXT NOT NULL DEFAULT '{}',
-  fanned INT NOT NULL DEFAULT 0
+  fanned_out INT NOT NULL DEFAULT 0
 );
-CREATE INDEX org_events_unfanned ON org_events (org_no, org_event_no) WHERE fanned = 0;
-CREATE INDEX org_events_age ON org_events (org_no, at) WHERE fanned = 1;
+CREATE INDEX org_events_unfanned ON org_events (org_no, org_event_no) WHERE fanned_out = 0;
+CREATE INDEX org_events_age ON org_events (org_no, at) WHERE fanned_out = 1;
 
 -- deliveries to one endpoint about one chat, in order: one on its way at a time. A parked delivery has a stream of its own
 CREATE TABLE streams (

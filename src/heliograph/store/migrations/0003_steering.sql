@@ -5,11 +5,11 @@
 CREATE TABLE holds (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
-  what $key NOT NULL,
+  target $key NOT NULL,
   actor TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',
   created_at BIGINT NOT NULL,
-  PRIMARY KEY (org_no, phone_no, what)
+  PRIMARY KEY (org_no, phone_no, target)
 ) $clustered;
 
 -- the recent starts of phones that have a pace to keep, for their next owner; pruned after the policy's longest window
@@ -33,11 +33,11 @@ CREATE TABLE broadcasts (
   state TEXT NOT NULL CHECK (state IN ('loading', 'running', 'completed', 'cancelled', 'gone')),
   idempotency_key $key,
   content TEXT NOT NULL,
-  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  priority INT NOT NULL CHECK (priority IN (0, 1, 2)),
   delay_us BIGINT NOT NULL,
   expires_at BIGINT,
   total BIGINT NOT NULL DEFAULT 0,
-  fed BIGINT NOT NULL DEFAULT 0,
+  enqueued BIGINT NOT NULL DEFAULT 0,
   skipped BIGINT NOT NULL DEFAULT 0,
   scheduled_at BIGINT,
   feed_at BIGINT NOT NULL,
@@ -82,7 +82,7 @@ CREATE TABLE schedules (
   phone_no BIGINT NOT NULL,
   chat_id $key NOT NULL,
   content TEXT NOT NULL,
-  lane INT NOT NULL CHECK (lane IN (0, 1, 2)),
+  priority INT NOT NULL CHECK (priority IN (0, 1, 2)),
   state TEXT NOT NULL CHECK (state IN ('scheduled', 'completed', 'deleted')),
   first_at BIGINT NOT NULL,
   every TEXT CHECK (every IN ('day', 'week', 'month')),
@@ -128,14 +128,14 @@ CREATE TABLE suppressions (
 ) $clustered;
 
 -- what people did to queues: who, what, when
-CREATE TABLE acts (
+CREATE TABLE audit_log (
   org_no BIGINT NOT NULL,
   act_no BIGINT NOT NULL,
   phone_no BIGINT,
   at BIGINT NOT NULL,
   actor TEXT NOT NULL,
   act TEXT NOT NULL,
-  what $key NOT NULL DEFAULT '',
+  target $key NOT NULL DEFAULT '',
   detail TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (org_no, act_no)
 ) $clustered;

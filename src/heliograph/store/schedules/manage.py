@@ -117,7 +117,7 @@ def _changing(schedule: Schedule) -> dict[str, Any]:
     return {
         "chat_id": schedule.chat_id,
         "content": encode_content(schedule.content),
-        "lane": int(schedule.lane),
+        "priority": int(schedule.priority),
         "first_at": schedule.first_at_us,
         "every": None if repeat is None else repeat.every.value,
         "step": None if repeat is None else repeat.value,
@@ -143,7 +143,7 @@ def schedule_of(row: Any, decode: Callable[[str], Content] = decode_content) -> 
         content=decode(row["content"]),
         first_at_us=row["first_at"],
         repeat=repeat,
-        lane=Priority(row["lane"]),
+        priority=Priority(row["priority"]),
         state=row["state"],
         next_at_us=row["next_at"],
         skip_next=row["skip_next"] == 1,

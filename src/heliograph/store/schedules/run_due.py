@@ -116,7 +116,7 @@ def _job(schedule: Schedule, job_id: JobId, now_us: int) -> NewJob:
         phone_no=schedule.phone_no,
         chat_id=schedule.chat_id,
         content=schedule.content,
-        lane=schedule.lane,
+        priority=schedule.priority,
         performed_by=schedule.performed_by,
         expires_at_us=None if schedule.lasts_s is None else now_us + round(schedule.lasts_s * 1_000_000),
         schedule_no=schedule.schedule_no,

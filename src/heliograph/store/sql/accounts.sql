@@ -49,10 +49,10 @@ ON CONFLICT (org_no, number) WHERE deleted_at IS NULL DO NOTHING RETURNING phone
 -- Nobody's yet.
 INSERT INTO leases (org_no, phone_no) VALUES (:org_no, :phone_no)
 
--- name: phone_queues_insert
+-- name: queue_counters_insert
 -- Both sides of the three lanes' counters.
-INSERT INTO queues (org_no, phone_no, lane, side)
-SELECT r.org_no, r.phone_no, r.lane, r.side FROM $rows(org_no bigint, phone_no bigint, lane int, side int)
+INSERT INTO queue_counters (org_no, phone_no, priority, side)
+SELECT r.org_no, r.phone_no, r.priority, r.side FROM $rows(org_no bigint, phone_no bigint, priority int, side int)
 
 -- name: phones_all
 -- The phones of one organisation, or of all when :org_no is 0.
@@ -106,7 +106,7 @@ DELETE FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: phone_intake_close
 -- Nothing more is queued for it.
-DELETE FROM queues WHERE org_no = :org_no AND phone_no = :phone_no
+DELETE FROM queue_counters WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: phone_state
 -- What the session says of itself, by its owner.
@@ -132,9 +132,9 @@ SELECT p.org_no, p.phone_no FROM phones p WHERE p.deleted_at IS NOT NULL AND (
 
 -- name: phone_lanes_forget
 -- Lanes of a deleted phone in which nothing waits, a bounded piece at a time.
-DELETE FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL AND (chat_id, lane) IN (
-  SELECT chat_id, lane FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL LIMIT :limit)
-RETURNING lane
+DELETE FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL AND (chat_id, priority) IN (
+  SELECT chat_id, priority FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND head_job IS NULL LIMIT :limit)
+RETURNING priority
 
 -- name: phone_holds_forget
 -- What people stopped of it.

@@ -1,6 +1,6 @@
--- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at
--- part: may_start: (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1) AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no AND h.what IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
--- part: begun_and_told: RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at, jobs.events, jobs.ack, jobs.token ), told AS ( INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned) SELECT b.org_no, b.job_id, b.events, :now, 'started', 'queued', 'sending', b.ack, b.attempts, b.token, 'engine', CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = b.org_no) > 0 THEN 0 ELSE 1 END FROM begun b ) SELECT job_id, org_no, phone_no, chat_id, lane, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at FROM begun
+-- columns: started: jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.priority, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at
+-- part: may_start: (jobs.expires_at IS NULL OR jobs.expires_at > :now OR jobs.maybe_sent = 1) AND (:held = 0 OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.org_no = jobs.org_no AND h.phone_no = jobs.phone_no AND h.target IN ('phone', 'chat:' || jobs.chat_id, 'broadcast:' || CAST(jobs.broadcast_no AS TEXT))))
+-- part: begun_and_told: RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.priority, jobs.seq, jobs.content, jobs.attempts, jobs.starts, jobs.maybe_sent, jobs.broadcast_no, jobs.queued_at, jobs.events, jobs.ack, jobs.token ), told AS ( INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out) SELECT b.org_no, b.job_id, b.events, :now, 'started', 'queued', 'sending', b.ack, b.attempts, b.token, 'engine', CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = b.org_no) > 0 THEN 0 ELSE 1 END FROM begun b ) SELECT job_id, org_no, phone_no, chat_id, priority, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at FROM begun
 
 -- `EXISTS` in a list of results is written as a sub-select with LIMIT 1: PostgreSQL would otherwise read the table whole, once.
 
@@ -10,12 +10,12 @@ SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigi
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
--- name: fence_now
+-- name: fence_with_state
 -- only: sqlite
 -- As `fence`, with how each phone stands. `held`: 2, a person paused the phone; 1, some of its chats or broadcasts.
 -- `ready`: it has a ready lane; `due_at`: when its first waiting one falls due.
 SELECT l.phone_no, l.token, coalesce(
-  (SELECT 2 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone'),
+  (SELECT 2 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.target = 'phone'),
   (SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no LIMIT 1), 0) AS held, p.updated_at,
   EXISTS (SELECT 1 FROM lanes n /*index lanes_ready*/ WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no
     AND n.status = 'ready') AS ready,
@@ -25,15 +25,15 @@ FROM $rows(org_no bigint, phone_no bigint, token bigint)
 CROSS JOIN leases l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
 CROSS JOIN phones p ON p.phone_no = l.phone_no AND p.org_no = l.org_no
 
--- name: fence_now
+-- name: fence_with_state
 -- only: postgresql
 -- As `fence`, with how each phone stands; whoever holds something of a phone waits for us too. `held`: 2, a person paused the
 -- phone; 1, else: a hold that was put while we waited for the lock is not seen here, so each start looks again. A lane that
 -- was fed meanwhile is not seen either: its sender's hint comes after us.
 SELECT l.phone_no, l.token, CASE WHEN EXISTS (
-  SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.what = 'phone') THEN 2 ELSE 1 END AS held,
+  SELECT 1 FROM holds h WHERE h.org_no = l.org_no AND h.phone_no = l.phone_no AND h.target = 'phone') THEN 2 ELSE 1 END AS held,
   p.updated_at, coalesce((SELECT 1 FROM lanes n WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no
-  AND n.class IN (0, 1) AND n.lane IN (0, 1, 2) AND n.status = 'ready' LIMIT 1), 0) AS ready, (
+  AND n.new_chat IN (0, 1) AND n.priority IN (0, 1, 2) AND n.status = 'ready' LIMIT 1), 0) AS ready, (
   SELECT min(n.not_before) FROM lanes n WHERE n.org_no = l.org_no AND n.phone_no = l.phone_no AND n.status = 'delayed') AS due_at
 FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
@@ -67,7 +67,7 @@ WHERE jobs.job_id IN (
   AND jobs.token = (SELECT l.token FROM leases l WHERE l.org_no = jobs.org_no AND l.phone_no = jobs.phone_no)
 RETURNING jobs.job_id
 
--- name: jobs_named
+-- name: jobs_set_provider_id
 -- only: sqlite
 -- The id that the network gave to messages that were sent just now, and how far it says they came.
 UPDATE jobs SET provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id), ack = max(jobs.ack, r.ack)
@@ -86,7 +86,7 @@ WITH done AS (
   WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sending' AND jobs.token = r.token
   RETURNING jobs.org_no, jobs.job_id, jobs.events, jobs.ack, jobs.attempts, jobs.token
 ), told AS (
-  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
   SELECT d.org_no, d.job_id, d.events, :now, 'sent', 'sending', 'sent', d.ack, d.attempts, d.token, 'engine',
     CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = d.org_no) > 0 THEN 0 ELSE 1 END FROM done d
 )
@@ -95,7 +95,7 @@ SELECT job_id FROM done
 -- name: events_sent
 -- only: sqlite
 -- Of jobs that were simply sent just now.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
 SELECT j.org_no, j.job_id, j.events, :now, 'sent', 'sending', 'sent', j.ack, j.attempts, j.token, 'engine',
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
 FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
@@ -103,14 +103,14 @@ FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 -- name: events_started
 -- only: sqlite
 -- Of jobs that were started just now.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
 SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack, j.attempts, j.token, 'engine',
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = j.org_no) > 0 THEN 0 ELSE 1 END
 FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 
 -- name: events_moved
 -- What the rows that were just settled say, as history.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned_out)
 SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
   j.reason, j.detail, CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
 FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
@@ -123,14 +123,14 @@ SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT)
 FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
 ON CONFLICT (org_no, phone_no, chat_id) DO NOTHING
 
--- name: chats_among
+-- name: chats_known_among
 -- Those of these chats that their phone has written to, or heard from.
 SELECT c.phone_no, c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
 ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
 
--- name: aliases_insert
+-- name: provider_message_ids_insert
 -- Ids that a provider gave; the first stays.
-INSERT INTO aliases (org_no, alias, job_id) SELECT r.org_no, r.alias, r.job_id
+INSERT INTO provider_message_ids (org_no, alias, job_id) SELECT r.org_no, r.alias, r.job_id
 FROM $rows(org_no bigint, alias text, job_id bigint) WHERE true ON CONFLICT (org_no, alias) DO NOTHING
 
 -- name: jobs_start
@@ -156,7 +156,7 @@ WITH begun AS (
   AND $part(may_start)
   $part(begun_and_told)
 
--- name: jobs_onward
+-- name: jobs_start_next
 -- only: sqlite
 -- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
 -- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
@@ -165,19 +165,19 @@ UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.s
   not_before = NULL, events = jobs.events + 1
 WHERE jobs.job_id IN (SELECT (
     SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id
-    AND n.phone_no = p.phone_no AND n.lane = p.lane AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1)
+    AND n.phone_no = p.phone_no AND n.priority = p.priority AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1)
   FROM $rows(org_no bigint, job_id bigint, token bigint) CROSS JOIN jobs p ON p.job_id = r.job_id)
   AND $part(may_start)
 RETURNING $columns(started)
 
--- name: jobs_onward
+-- name: jobs_start_next
 -- only: postgresql
 -- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
 -- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
 WITH next AS MATERIALIZED (
   SELECT r.org_no, r.token, (
     SELECT n.job_id FROM jobs n /*index jobs_in_lane*/ WHERE n.org_no = p.org_no AND n.chat_id = p.chat_id
-    AND n.phone_no = p.phone_no AND n.lane = p.lane AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1) AS job_id
+    AND n.phone_no = p.phone_no AND n.priority = p.priority AND n.seq > p.seq AND n.state = 'queued' ORDER BY n.seq LIMIT 1) AS job_id
   FROM $rows(org_no bigint, job_id bigint, token bigint) JOIN jobs p ON p.org_no = r.org_no AND p.job_id = r.job_id
 ), begun AS (
   UPDATE jobs SET state = 'sending', attempts = jobs.attempts + 1, starts = jobs.starts + 1, token = r.token, started_at = :now,
@@ -192,21 +192,21 @@ UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before 
   watched = NULL, events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.expires_at <= :now AND jobs.maybe_sent = 0
-RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
+RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.priority, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
--- name: queues_count
+-- name: queue_counters_add
 -- One side of the counters.
-UPDATE queues SET waiting = queues.waiting + r.waiting, active = queues.active + r.active,
-  completed = queues.completed + r.completed, failed = queues.failed + r.failed
-FROM $rows(org_no bigint, phone_no bigint, lane int, side int, waiting bigint, active bigint, completed bigint, failed bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
+UPDATE queue_counters SET waiting = queue_counters.waiting + r.waiting, active = queue_counters.active + r.active,
+  completed = queue_counters.completed + r.completed, failed = queue_counters.failed + r.failed
+FROM $rows(org_no bigint, phone_no bigint, priority int, side int, waiting bigint, active bigint, completed bigint, failed bigint)
+WHERE queue_counters.org_no = r.org_no AND queue_counters.phone_no = r.phone_no AND queue_counters.priority = r.priority AND queue_counters.side = r.side
 
--- name: queues_count_alike
+-- name: queue_counters_add_alike
 -- One side of the counters of phones that change alike.
-UPDATE queues SET waiting = queues.waiting + :waiting, active = queues.active + :active,
-  completed = queues.completed + :completed, failed = queues.failed + :failed
-WHERE queues.org_no = :org_no AND queues.lane = :lane AND queues.side = :side
-  AND queues.phone_no IN (SELECT r.phone_no FROM $rows(phone_no bigint))
+UPDATE queue_counters SET waiting = queue_counters.waiting + :waiting, active = queue_counters.active + :active,
+  completed = queue_counters.completed + :completed, failed = queue_counters.failed + :failed
+WHERE queue_counters.org_no = :org_no AND queue_counters.priority = :priority AND queue_counters.side = :side
+  AND queue_counters.phone_no IN (SELECT r.phone_no FROM $rows(phone_no bigint))
 
 -- name: interrupted
 -- Those of these that an earlier owner left in the middle of an attempt.

@@ -1,6 +1,6 @@
 -- name: backlog_counts
 -- What waits over all organisations, from the counters: six rows a phone.
-SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting FROM queues
+SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) AS waiting FROM queue_counters
 
 -- name: backlog_open
 -- Started and not settled, at most so many of each: two partial indexes.

@@ -1,10 +1,10 @@
--- columns: broadcast: b.org_no, b.broadcast_no, b.phone_no, b.state, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped, b.scheduled_at, b.paused_at, b.paused_by, b.performed_by, b.created_at, b.started_at, b.ended_at, c.sent, c.failed, c.delivered, c.read
+-- columns: broadcast: b.org_no, b.broadcast_no, b.phone_no, b.state, b.content, b.priority, b.delay_us, b.expires_at, b.total, b.enqueued, b.skipped, b.scheduled_at, b.paused_at, b.paused_by, b.performed_by, b.created_at, b.started_at, b.ended_at, c.sent, c.failed, c.delivered, c.read
 
 -- name: broadcast_insert
 -- A broadcast whose recipients are still to come: nothing of it is sent.
-INSERT INTO broadcasts (org_no, broadcast_no, phone_no, state, idempotency_key, content, lane, delay_us, expires_at,
+INSERT INTO broadcasts (org_no, broadcast_no, phone_no, state, idempotency_key, content, priority, delay_us, expires_at,
   scheduled_at, feed_at, performed_by, created_at)
-VALUES (:org_no, :broadcast_no, :phone_no, 'loading', :key, :content, :lane, :delay_us, :expires_at,
+VALUES (:org_no, :broadcast_no, :phone_no, 'loading', :key, :content, :priority, :delay_us, :expires_at,
   :scheduled_at, :feed_at, :performed_by, :now)
 
 -- name: broadcast_counts_insert
@@ -49,7 +49,7 @@ DELETE FROM broadcasts WHERE org_no = :org_no AND broadcast_no = :broadcast_no A
 -- After its recipients, its counts.
 DELETE FROM broadcast_counts WHERE org_no = :org_no AND broadcast_no = :broadcast_no
 
--- name: recipients_forget
+-- name: recipients_delete
 -- The recipients of one that is gone, a bounded piece at a time.
 DELETE FROM broadcast_recipients WHERE (org_no, broadcast_no, n) IN (
   SELECT org_no, broadcast_no, n FROM broadcast_recipients WHERE org_no = :org_no AND broadcast_no = :broadcast_no
@@ -87,7 +87,7 @@ ORDER BY feed_at LIMIT :limit
 
 -- name: broadcast_due
 -- One of them, if it still is to be fed; what another sender is feeding is left to it.
-SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.lane, b.delay_us, b.expires_at, b.total, b.fed, b.skipped,
+SELECT b.org_no, b.broadcast_no, b.phone_no, b.content, b.priority, b.delay_us, b.expires_at, b.total, b.enqueued, b.skipped,
   b.blocked, b.performed_by
 FROM broadcasts b WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.state = 'running' AND b.paused_at IS NULL
 AND b.feed_at <= :now /*lock skip*/
@@ -107,17 +107,17 @@ SELECT n, chat_id, vars, job_id, EXISTS (
 FROM broadcast_recipients b WHERE b.org_no = :org_no AND b.broadcast_no = :broadcast_no AND b.n >= :n
 ORDER BY b.n LIMIT :limit
 
--- name: broadcast_fed
+-- name: broadcast_enqueued
 -- The cursor moves in the transaction that makes the jobs; only the one who read it there may move it.
-UPDATE broadcasts SET fed = :fed_now, skipped = broadcasts.skipped + :skipped, feed_at = :feed_at, blocked = :blocked,
+UPDATE broadcasts SET enqueued = :fed_now, skipped = broadcasts.skipped + :skipped, feed_at = :feed_at, blocked = :blocked,
   started_at = coalesce(started_at, CAST(:now AS BIGINT))
-WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND fed = :fed_before AND state = 'running' AND paused_at IS NULL
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND enqueued = :fed_before AND state = 'running' AND paused_at IS NULL
 RETURNING broadcast_no
 
 -- name: broadcast_end
 -- Over: everything fed and settled, or stopped by a person.
 UPDATE broadcasts SET state = :state, ended_at = :now, paused_at = NULL, paused_by = NULL
-WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'running' RETURNING total, fed, skipped
+WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND state = 'running' RETURNING total, enqueued, skipped
 
 -- name: broadcast_pause
 -- One flag.
@@ -149,13 +149,13 @@ ON c.org_no = r.org_no AND c.broadcast_no = r.broadcast_no ORDER BY c.org_no, c.
 
 -- name: broadcast_queued
 -- What is fed and has not started, a bounded piece at a time.
-SELECT job_id, phone_no, chat_id, lane FROM jobs /*index jobs_of_broadcast*/
+SELECT job_id, phone_no, chat_id, priority FROM jobs /*index jobs_of_broadcast*/
 WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND watched = 1 AND state = 'queued' AND maybe_sent = 0 ORDER BY job_id LIMIT :limit
 
 -- name: broadcasts_half_cancelled
 -- Cancelled, and still held: their cancel is under way, or was cut off. An organisation's few holds, and a key for each.
 SELECT b.broadcast_no, b.phone_no, h.actor FROM holds h JOIN broadcasts b ON b.org_no = h.org_no AND b.broadcast_no =
-  CASE WHEN h.what LIKE 'broadcast:%' THEN CAST(substr(h.what, 11) AS BIGINT) END
+  CASE WHEN h.target LIKE 'broadcast:%' THEN CAST(substr(h.target, 11) AS BIGINT) END
 WHERE h.org_no = :org_no AND b.state = 'cancelled' ORDER BY b.broadcast_no
 
 -- name: recipients_of
@@ -169,11 +169,11 @@ SELECT r.n, j.job_id FROM broadcast_recipients r
 LEFT JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id AND j.state = 'failed'
 WHERE r.org_no = :org_no AND r.broadcast_no = :broadcast_no AND r.n >= :n ORDER BY r.n LIMIT :limit
 
--- name: broadcasts_unfed
+-- name: broadcasts_not_enqueued
 -- Broadcasts that began before a key was made and are not fed to their end, newest first.
 SELECT $columns(broadcast) FROM broadcasts b
 JOIN broadcast_counts c ON c.org_no = b.org_no AND c.broadcast_no = b.broadcast_no
-WHERE b.org_no = :org_no AND b.broadcast_no < :job_id AND b.state IN ('running', 'cancelled') AND b.fed < b.total
+WHERE b.org_no = :org_no AND b.broadcast_no < :job_id AND b.state IN ('running', 'cancelled') AND b.enqueued < b.total
 ORDER BY b.broadcast_no DESC LIMIT 20
 
 -- name: recipient_at
@@ -186,8 +186,8 @@ WHERE org_no = :org_no AND broadcast_no = :broadcast_no AND n = :n
 SELECT count(*) AS waiting, count(CASE WHEN soon = 1 THEN 1 END) AS soon, count(CASE WHEN soon = 1 AND fresh = 1 THEN 1 END) AS fresh
 FROM (SELECT CASE WHEN j.state = 'sending' OR l.status IN ('ready', 'busy') OR (l.status = 'delayed' AND l.not_before <= :after)
     THEN 1 END AS soon,
-  CASE WHEN j.state = 'queued' AND l.status = 'ready' AND l.class = 1 THEN 1 END AS fresh
+  CASE WHEN j.state = 'queued' AND l.status = 'ready' AND l.new_chat = 1 THEN 1 END AS fresh
   FROM jobs j /*index jobs_of_broadcast*/
-  LEFT JOIN lanes l ON l.org_no = j.org_no AND l.phone_no = j.phone_no AND l.chat_id = j.chat_id AND l.lane = j.lane
+  LEFT JOIN lanes l ON l.org_no = j.org_no AND l.phone_no = j.phone_no AND l.chat_id = j.chat_id AND l.priority = j.priority
   WHERE j.org_no = :org_no AND j.broadcast_no = :broadcast_no AND j.watched = 1 AND j.state IN ('queued', 'sending')
   LIMIT :limit) AS waiting

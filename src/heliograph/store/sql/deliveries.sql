@@ -136,7 +136,7 @@ ORDER BY d.org_no, d.no
 -- name: jobs_to_tell
 -- What some deliveries speak of.
 SELECT $columns(told) FROM jobs j JOIN $rows(org_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id
--- columns: told: j.job_id, j.org_no, j.phone_no, j.chat_id, j.lane, j.seq, j.state, j.content, j.attempts, j.starts, j.maybe_sent, j.ack, j.reason, j.detail, j.not_before, j.expires_at, j.broadcast_no, j.schedule_no, j.performed_by, j.provider_message_id, j.author, j.events, j.queued_at, j.started_at, j.sent_at, j.delivered_at, j.read_at, j.settled_at
+-- columns: told: j.job_id, j.org_no, j.phone_no, j.chat_id, j.priority, j.seq, j.state, j.content, j.attempts, j.starts, j.maybe_sent, j.ack, j.reason, j.detail, j.not_before, j.expires_at, j.broadcast_no, j.schedule_no, j.performed_by, j.provider_message_id, j.author, j.events, j.queued_at, j.started_at, j.sent_at, j.delivered_at, j.read_at, j.settled_at
 
 -- name: events_to_tell
 -- The events' own snapshots.

@@ -1,4 +1,4 @@
--- name: idempotency_take
+-- name: idempotency_claim
 -- Those keys that are new are ours; the others give no row.
 INSERT INTO idempotency (org_no, key, fingerprint, job_id, position, response, created_at)
 SELECT r.org_no, r.key, r.fingerprint, r.job_id, NULL, NULL, :now
@@ -19,21 +19,21 @@ WHERE idempotency.org_no = r.org_no AND idempotency.key = r.key
 -- A key whose request stored nothing is free again.
 DELETE FROM idempotency WHERE org_no = :org_no AND key = :key
 
--- name: intake_lock
+-- name: queue_lock
 -- only: postgresql
 -- An UPDATE from unnest does not sort: two batches over several phones would deadlock.
-SELECT 1 FROM queues q JOIN $rows(org_no bigint, phone_no bigint, lane int, side int)
-ON q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.lane = r.lane AND q.side = r.side
-ORDER BY q.org_no, q.phone_no, q.lane /*lock of q*/
+SELECT 1 FROM queue_counters q JOIN $rows(org_no bigint, phone_no bigint, priority int, side int)
+ON q.org_no = r.org_no AND q.phone_no = r.phone_no AND q.priority = r.priority AND q.side = r.side
+ORDER BY q.org_no, q.phone_no, q.priority /*lock of q*/
 
--- name: intake_advance
+-- name: queue_reserve_and_count
 -- Takes places in the order and counts them as waiting. The commit order of this row is the order of sending.
-UPDATE queues SET next_seq = queues.next_seq + r.count, waiting = queues.waiting + r.count
-FROM $rows(org_no bigint, phone_no bigint, lane int, side int, count bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = r.side
-RETURNING queues.phone_no, queues.lane, queues.next_seq, queues.waiting + queues.active + (
-  SELECT e.waiting + e.active FROM queues e
-  WHERE e.org_no = queues.org_no AND e.phone_no = queues.phone_no AND e.lane = queues.lane AND e.side = 1) AS ahead
+UPDATE queue_counters SET next_seq = queue_counters.next_seq + r.count, waiting = queue_counters.waiting + r.count
+FROM $rows(org_no bigint, phone_no bigint, priority int, side int, count bigint)
+WHERE queue_counters.org_no = r.org_no AND queue_counters.phone_no = r.phone_no AND queue_counters.priority = r.priority AND queue_counters.side = r.side
+RETURNING queue_counters.phone_no, queue_counters.priority, queue_counters.next_seq, queue_counters.waiting + queue_counters.active + (
+  SELECT e.waiting + e.active FROM queue_counters e
+  WHERE e.org_no = queue_counters.org_no AND e.phone_no = queue_counters.phone_no AND e.priority = queue_counters.priority AND e.side = 1) AS ahead
 
 -- name: jobs_enqueue
 -- only: postgresql
@@ -41,48 +41,48 @@ RETURNING queues.phone_no, queues.lane, queues.next_seq, queues.waiting + queues
 -- statement costs no journey, jobs_insert, lanes_feed and events_queued say the same.
 -- Locks: the places in the order before (intake_lock, intake_advance), here only lanes, sorted as everywhere.
 WITH r AS (
-  SELECT * FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
+  SELECT * FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, priority int, seq bigint, content text,
     expires_at bigint, broadcast_no bigint, schedule_no bigint, actor text)
 ), made AS (
-  INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no,
+  INSERT INTO jobs (org_no, job_id, phone_no, chat_id, priority, seq, state, content, expires_at, broadcast_no,
     schedule_no, performed_by, queued_at, watched)
-  SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
+  SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.priority, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
     r.schedule_no, r.actor, :now, CASE WHEN r.expires_at IS NOT NULL OR r.broadcast_no IS NOT NULL THEN 1 END FROM r
 ), told AS (
-  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+  INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
   SELECT r.org_no, r.job_id, 1, :now, 'queued', NULL, 'queued', 0, 0, 0, r.actor,
     CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END FROM r
 )
-INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
-SELECT h.org_no, h.phone_no, h.chat_id, h.lane,
+INSERT INTO lanes (org_no, phone_no, chat_id, priority, new_chat, status, head_seq, head_job)
+SELECT h.org_no, h.phone_no, h.chat_id, h.priority,
   coalesce((SELECT 0 FROM chats c WHERE c.org_no = h.org_no AND c.phone_no = h.phone_no AND c.chat_id = h.chat_id
     LIMIT 1), 1),
   'ready', h.seq, h.job_id
-FROM (SELECT DISTINCT ON (r.org_no, r.phone_no, r.chat_id, r.lane) r.* FROM r
-  ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane, r.seq) h
-ORDER BY h.org_no, h.phone_no, h.chat_id, h.lane
-ON CONFLICT (org_no, phone_no, chat_id, lane)
+FROM (SELECT DISTINCT ON (r.org_no, r.phone_no, r.chat_id, r.priority) r.* FROM r
+  ORDER BY r.org_no, r.phone_no, r.chat_id, r.priority, r.seq) h
+ORDER BY h.org_no, h.phone_no, h.chat_id, h.priority
+ON CONFLICT (org_no, phone_no, chat_id, priority)
 DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE lanes.head_job IS NULL
 
 -- name: jobs_insert_plain
 -- only: sqlite
 -- New jobs in state queued, all of one actor, none of which ends by itself or comes from a broadcast or schedule: a
 -- column that is not asked for is not looked for in each row of the batch.
-INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, performed_by, queued_at)
-SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, :actor, :now
-FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text)
+INSERT INTO jobs (org_no, job_id, phone_no, chat_id, priority, seq, state, content, performed_by, queued_at)
+SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.priority, r.seq, 'queued', r.content, :actor, :now
+FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, priority int, seq bigint, content text)
 
 -- name: jobs_insert
 -- only: sqlite
 -- New jobs in state queued, of every kind.
-INSERT INTO jobs (org_no, job_id, phone_no, chat_id, lane, seq, state, content, expires_at, broadcast_no, schedule_no,
+INSERT INTO jobs (org_no, job_id, phone_no, chat_id, priority, seq, state, content, expires_at, broadcast_no, schedule_no,
   performed_by, queued_at, watched)
-SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.lane, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
+SELECT r.org_no, r.job_id, r.phone_no, r.chat_id, r.priority, r.seq, 'queued', r.content, r.expires_at, r.broadcast_no,
   r.schedule_no, :actor, :now, CASE WHEN r.expires_at IS NOT NULL OR r.broadcast_no IS NOT NULL THEN 1 END
-FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, lane int, seq bigint, content text,
+FROM $rows(org_no bigint, job_id bigint, phone_no bigint, chat_id text, priority int, seq bigint, content text,
   expires_at bigint, broadcast_no bigint, schedule_no bigint)
 
--- name: jobs_author
+-- name: jobs_set_author
 -- Whose a message to a group is: the number that its phone has now. The message's id names it for good.
 UPDATE jobs SET author = (
   SELECT p.number || '@c.us' FROM phones p WHERE p.phone_no = jobs.phone_no AND p.org_no = jobs.org_no)
@@ -91,32 +91,32 @@ FROM $rows(org_no bigint, job_id bigint) WHERE jobs.org_no = r.org_no AND jobs.j
 -- name: lanes_feed
 -- only: sqlite
 -- A lane without work gets this head; one with work stays as it is, but is locked until we commit.
-INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
-SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
+INSERT INTO lanes (org_no, phone_no, chat_id, priority, new_chat, status, head_seq, head_job)
+SELECT r.org_no, r.phone_no, r.chat_id, r.priority,
   coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
     LIMIT 1), 1),
   'ready', r.head_seq, r.head_job
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, head_seq bigint, head_job bigint) WHERE true
-ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
-ON CONFLICT (org_no, phone_no, chat_id, lane)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, priority int, head_seq bigint, head_job bigint) WHERE true
+ORDER BY r.org_no, r.phone_no, r.chat_id, r.priority
+ON CONFLICT (org_no, phone_no, chat_id, priority)
 DO UPDATE SET head_seq = excluded.head_seq, head_job = excluded.head_job WHERE lanes.head_job IS NULL
 
 -- name: events_queued
 -- only: sqlite
 -- The first event of new jobs.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned)
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
 SELECT r.org_no, r.job_id, 1, :now, 'queued', NULL, 'queued', 0, 0, 0, :actor,
   CASE WHEN (SELECT o.hooks FROM orgs o WHERE o.org_no = r.org_no) > 0 THEN 0 ELSE 1 END
 FROM $rows(org_no bigint, job_id bigint)
 
 -- name: events_insert
 -- History, one row for each change; to be fanned out only where somebody listens.
-INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned)
+INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned_out)
 SELECT r.org_no, r.job_id, r.n, r.at, r.kind, r.before, r.after, r.ack, r.attempt, r.token, r.actor, r.reason, r.detail,
   coalesce((SELECT 0 FROM orgs o WHERE o.org_no = r.org_no AND o.hooks > 0 LIMIT 1), 1)
 FROM $rows(org_no bigint, job_id bigint, n int, at bigint, kind text, before text, after text, ack int, attempt int,
   token bigint, actor text, reason text, detail text)
 
--- name: idempotency_made
+-- name: idempotency_save_response
 -- What a request made, for its replays.
 UPDATE idempotency SET response = :response WHERE org_no = :org_no AND key = :key

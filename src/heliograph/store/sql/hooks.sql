@@ -79,7 +79,7 @@ RETURNING hook_no
 UPDATE hooks SET is_subscribed = 0 WHERE org_no = :org_no AND endpoint_no = :endpoint_no AND deleted_at IS NULL
 AND is_subscribed = 1 RETURNING hook_id, event
 
--- name: phone_told
+-- name: phone_state_event_insert
 -- A phone's line came up or went down: kept to be told, where somebody listens. Written in the transaction of the change.
 INSERT INTO org_events (org_no, at, name, phone_no, detail)
 SELECT p.org_no, :now, CASE WHEN :state = 'connected' THEN 'org.phone.connected' ELSE 'org.phone.disconnected' END,
@@ -94,9 +94,9 @@ INSERT INTO org_events (org_no, at, name, detail, data) VALUES (:org_no, :now, :
 
 -- name: fanout_due
 -- The organisations with something to fan out: three index probes each. Takes no locks.
-SELECT f.org_no FROM fanouts f WHERE EXISTS (SELECT 1 FROM events e /*index events_unfanned*/ WHERE e.org_no = f.org_no AND e.fanned = 0)
-OR EXISTS (SELECT 1 FROM inbound i WHERE i.org_no = f.org_no AND i.fanned = 0)
-OR EXISTS (SELECT 1 FROM org_events g WHERE g.org_no = f.org_no AND g.fanned = 0) ORDER BY f.org_no
+SELECT f.org_no FROM fanouts f WHERE EXISTS (SELECT 1 FROM events e /*index events_unfanned*/ WHERE e.org_no = f.org_no AND e.fanned_out = 0)
+OR EXISTS (SELECT 1 FROM inbound i WHERE i.org_no = f.org_no AND i.fanned_out = 0)
+OR EXISTS (SELECT 1 FROM org_events g WHERE g.org_no = f.org_no AND g.fanned_out = 0) ORDER BY f.org_no
 
 -- name: fanout_lock
 -- One fans out for an organisation at a time; the others take another one.
@@ -119,36 +119,36 @@ WHERE org_no = :org_no AND deleted_at IS NULL AND is_subscribed = 1 ORDER BY hoo
 -- By flag, not by cursor: a lower key may be committed later. Events of one job come in their order.
 SELECT e.job_id, e.n, e.at, e.kind, e.before, e.after, e.ack, e.attempt, j.chat_id, j.phone_no
 FROM events e /*index events_unfanned*/ JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id
-WHERE e.org_no = :org_no AND e.fanned = 0 ORDER BY e.job_id, e.n LIMIT :limit
+WHERE e.org_no = :org_no AND e.fanned_out = 0 ORDER BY e.job_id, e.n LIMIT :limit
 
 -- name: inbound_to_fan
 -- What people wrote, oldest first.
-SELECT phone_no, message_id, chat_id, type, at FROM inbound WHERE org_no = :org_no AND fanned = 0 ORDER BY created_at LIMIT :limit
+SELECT phone_no, message_id, chat_id, type, at FROM inbound WHERE org_no = :org_no AND fanned_out = 0 ORDER BY created_at LIMIT :limit
 
 -- name: org_events_to_fan
 -- What happened to phones and hooks.
-SELECT org_event_no, at, name, phone_no FROM org_events WHERE org_no = :org_no AND fanned = 0 ORDER BY org_event_no LIMIT :limit
+SELECT org_event_no, at, name, phone_no FROM org_events WHERE org_no = :org_no AND fanned_out = 0 ORDER BY org_event_no LIMIT :limit
 
 -- name: events_fanned
 -- Told to whoever listens.
-UPDATE events SET fanned = 1 FROM $rows(org_no bigint, job_id bigint, n int)
+UPDATE events SET fanned_out = 1 FROM $rows(org_no bigint, job_id bigint, n int)
 WHERE events.org_no = r.org_no AND events.job_id = r.job_id AND events.n = r.n
 
 -- name: inbound_fanned
 -- Told to whoever listens.
-UPDATE inbound SET fanned = 1 FROM $rows(org_no bigint, phone_no bigint, message_id text)
+UPDATE inbound SET fanned_out = 1 FROM $rows(org_no bigint, phone_no bigint, message_id text)
 WHERE inbound.org_no = r.org_no AND inbound.phone_no = r.phone_no AND inbound.message_id = r.message_id
 
 -- name: org_events_fanned
 -- Told to whoever listens.
-UPDATE org_events SET fanned = 1 FROM $rows(org_no bigint, org_event_no bigint)
+UPDATE org_events SET fanned_out = 1 FROM $rows(org_no bigint, org_event_no bigint)
 WHERE org_events.org_no = r.org_no AND org_events.org_event_no = r.org_event_no
 
 -- name: org_events_prune
 -- Past their retention, if no webhook has to tell of them any more; a bounded piece at a time.
 DELETE FROM org_events WHERE org_no = :org_no AND org_event_no IN (
   SELECT g.org_event_no FROM org_events g /*index org_events_age*/
-  WHERE g.org_no = :org_no AND g.fanned = 1 AND g.at < :before AND NOT EXISTS (
+  WHERE g.org_no = :org_no AND g.fanned_out = 1 AND g.at < :before AND NOT EXISTS (
     SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = g.org_no AND d.job_id IS NULL AND d.ref IS NULL
     AND d.n = g.org_event_no AND d.state = 'pending')
   ORDER BY g.at LIMIT :limit)

@@ -5,23 +5,23 @@
 SELECT 1 FROM leases l JOIN $rows(org_no bigint, phone_no bigint) ON l.org_no = r.org_no AND l.phone_no = r.phone_no
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
--- name: beat
+-- name: sender_heartbeat
 -- The heartbeat of a sender. No row: it was declared dead.
-UPDATE senders SET beat = beat + 1, seen_at = :now WHERE owner = :owner RETURNING beat
+UPDATE senders SET heartbeat = heartbeat + 1, seen_at = :now WHERE owner = :owner RETURNING heartbeat
 
--- name: beat_first
+-- name: sender_join
 -- A sender joins.
-INSERT INTO senders (owner, beat, seen_at) VALUES (:owner, 1, :now) ON CONFLICT (owner) DO UPDATE SET beat = senders.beat + 1
+INSERT INTO senders (owner, heartbeat, seen_at) VALUES (:owner, 1, :now) ON CONFLICT (owner) DO UPDATE SET heartbeat = senders.heartbeat + 1
 
 -- name: senders_seen
 -- All senders and their heartbeats.
-SELECT owner, beat FROM senders ORDER BY owner
+SELECT owner, heartbeat FROM senders ORDER BY owner
 
 -- name: leases_seen
 -- Whose each phone is. One narrow row a phone.
 SELECT org_no, phone_no, owner, token FROM leases ORDER BY org_no, phone_no
 
--- name: leases_take
+-- name: leases_claim
 -- The token rises; a lease that changed meanwhile is left alone.
 UPDATE leases SET owner = :owner, token = leases.token + 1
 FROM $rows(org_no bigint, phone_no bigint, token bigint)

@@ -1,4 +1,4 @@
--- name: pulse
+-- name: write_probe_upsert
 -- A write of about the size of a message, to find out whether there is room for one.
-INSERT INTO pulse (no, at, filler) VALUES (1, :now, :filler)
+INSERT INTO write_probe (no, at, filler) VALUES (1, :now, :filler)
 ON CONFLICT (no) DO UPDATE SET at = excluded.at, filler = excluded.filler

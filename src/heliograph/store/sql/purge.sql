@@ -2,27 +2,27 @@
 -- only: sqlite
 -- What has not started, a bounded piece at a time: lane by lane, from a place in one of them on. `maybe_sent`: 1, only what
 -- may have been sent; 0, only what was not.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state FROM lanes l CROSS JOIN jobs j /*index jobs_in_lane*/
-ON j.org_no = l.org_no AND j.chat_id = l.chat_id AND j.phone_no = l.phone_no AND j.lane = l.lane
-  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.lane = :lane AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
-WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.lane) >= (:chat_id, :lane) AND l.head_job IS NOT NULL
-  AND j.state = 'queued' AND j.maybe_sent = :maybe_sent ORDER BY l.chat_id, l.lane, j.seq LIMIT :limit
+SELECT j.job_id, j.phone_no, j.chat_id, j.priority, j.seq, j.state FROM lanes l CROSS JOIN jobs j /*index jobs_in_lane*/
+ON j.org_no = l.org_no AND j.chat_id = l.chat_id AND j.phone_no = l.phone_no AND j.priority = l.priority
+  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.priority = :priority AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.priority) >= (:chat_id, :priority) AND l.head_job IS NOT NULL
+  AND j.state = 'queued' AND j.maybe_sent = :maybe_sent ORDER BY l.chat_id, l.priority, j.seq LIMIT :limit
 
 -- name: waiting_in_lanes
 -- only: postgresql
 -- What has not started, a bounded piece at a time: lane by lane, from a place in one of them on. `maybe_sent`: 1, only what
 -- may have been sent; 0, only what was not.
-SELECT j.job_id, l.phone_no, l.chat_id, l.lane, j.seq, 'queued' AS state FROM lanes l CROSS JOIN LATERAL (
+SELECT j.job_id, l.phone_no, l.chat_id, l.priority, j.seq, 'queued' AS state FROM lanes l CROSS JOIN LATERAL (
   SELECT j.job_id, j.seq FROM jobs j WHERE j.org_no = l.org_no AND j.chat_id = l.chat_id AND j.phone_no = l.phone_no
-  AND j.lane = l.lane
-  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.lane = :lane AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
+  AND j.priority = l.priority
+  AND j.seq >= CASE WHEN l.chat_id = :chat_id AND l.priority = :priority AND l.head_seq < :seq THEN :seq ELSE l.head_seq END
   AND j.state = 'queued' AND j.maybe_sent = :maybe_sent ORDER BY j.seq LIMIT :limit) AS j
-WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.lane) >= (:chat_id, :lane) AND l.head_job IS NOT NULL
-ORDER BY l.chat_id, l.lane, j.seq LIMIT :limit
+WHERE l.org_no = :org_no AND l.phone_no = :phone_no AND (l.chat_id, l.priority) >= (:chat_id, :priority) AND l.head_job IS NOT NULL
+ORDER BY l.chat_id, l.priority, j.seq LIMIT :limit
 
 -- name: purge_named
 -- Those of the named jobs that have not started.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
+SELECT j.job_id, j.phone_no, j.chat_id, j.priority FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
 ON j.org_no = r.org_no AND j.job_id = r.job_id WHERE j.state = 'queued' AND j.maybe_sent = 0
 
 -- name: jobs_cancel
@@ -31,13 +31,13 @@ UPDATE jobs SET state = 'cancelled', reason = r.reason, detail = r.detail, settl
   events = jobs.events + 1
 FROM $rows(org_no bigint, job_id bigint, reason text, detail text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued' AND jobs.maybe_sent = 0
-RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.lane, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
+RETURNING jobs.job_id, jobs.phone_no, jobs.chat_id, jobs.priority, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: lanes_headed_by
 -- The lanes whose head was cancelled, unless an attempt is under way in them.
-SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.not_before, l.waits_for FROM lanes l
-JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
-ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+SELECT l.org_no, l.phone_no, l.chat_id, l.priority, l.not_before, l.waits_for FROM lanes l
+JOIN $rows(org_no bigint, phone_no bigint, chat_id text, priority int, job_id bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.priority = r.priority
 WHERE l.head_job = r.job_id AND l.status <> 'busy'
 
 -- name: jobs_orphan
@@ -48,11 +48,11 @@ FROM $rows(org_no bigint, job_id bigint, state text, detail text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = r.state
 RETURNING jobs.job_id, jobs.events, jobs.attempts, jobs.ack
 
--- part: told: NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = r.org_no AND e.job_id = r.job_id AND e.fanned = 0) AND NOT EXISTS (SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = r.org_no AND d.job_id = r.job_id AND d.state = 'pending')
+-- part: told: NOT EXISTS (SELECT 1 FROM events e WHERE e.org_no = r.org_no AND e.job_id = r.job_id AND e.fanned_out = 0) AND NOT EXISTS (SELECT 1 FROM deliveries d /*index deliveries_telling*/ WHERE d.org_no = r.org_no AND d.job_id = r.job_id AND d.state = 'pending')
 
 -- name: prune_page
 -- The next of an organisation's old jobs, by key, waiting or not: so many rows are read and no more. `over`: settled in time.
-SELECT job_id, phone_no, lane,
+SELECT job_id, phone_no, priority,
   CASE WHEN state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before THEN 1 ELSE 0 END AS over
 FROM jobs WHERE org_no = :org_no AND job_id > :above AND job_id < :below ORDER BY job_id LIMIT :limit
 
@@ -65,22 +65,22 @@ SELECT r.job_id FROM $rows(org_no bigint, job_id bigint) WHERE $part(told)
 DELETE FROM jobs WHERE (org_no, job_id) IN (
   SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint) WHERE $part(told))
 AND state IN ('sent', 'failed', 'cancelled', 'expired') AND settled_at < :before
-RETURNING job_id, phone_no, lane, state, provider_message_id AS alias
+RETURNING job_id, phone_no, priority, state, provider_message_id AS alias
 
 -- name: prune_events
 -- With their history.
 DELETE FROM events WHERE (org_no, job_id) IN (SELECT r.org_no, r.job_id FROM $rows(org_no bigint, job_id bigint))
 
--- name: prune_aliases
+-- name: provider_message_ids_prune
 -- only: sqlite
 -- each: org_no, alias
 -- With the ids their provider gave.
-DELETE FROM aliases WHERE org_no = :org_no AND alias = :alias
+DELETE FROM provider_message_ids WHERE org_no = :org_no AND alias = :alias
 
--- name: prune_aliases
+-- name: provider_message_ids_prune
 -- only: postgresql
 -- With the ids their provider gave.
-DELETE FROM aliases WHERE (org_no, alias) IN (SELECT r.org_no, r.alias FROM $rows(org_no bigint, alias text))
+DELETE FROM provider_message_ids WHERE (org_no, alias) IN (SELECT r.org_no, r.alias FROM $rows(org_no bigint, alias text))
 
 -- name: idempotency_old
 -- Keys live for a day.
@@ -98,26 +98,26 @@ DELETE FROM idempotency WHERE org_no = :org_no AND key = :key AND created_at < :
 DELETE FROM idempotency WHERE created_at < :before AND (org_no, key) IN (
   SELECT r.org_no, r.key FROM $rows(org_no bigint, key text))
 
--- name: orphans_old
+-- name: unmatched_receipts_old
 -- Receipts nobody claimed within a day.
-SELECT org_no, phone_no, provider_message_id, ack FROM orphans WHERE created_at < :before LIMIT :limit
+SELECT org_no, phone_no, provider_message_id, ack FROM unmatched_receipts WHERE created_at < :before LIMIT :limit
 
--- name: orphans_drop
+-- name: unmatched_receipts_delete
 -- only: sqlite
 -- each: org_no, phone_no, provider_message_id, ack
 -- The receipts found before.
-DELETE FROM orphans WHERE org_no = :org_no AND phone_no = :phone_no AND provider_message_id = :provider_message_id AND ack = :ack
+DELETE FROM unmatched_receipts WHERE org_no = :org_no AND phone_no = :phone_no AND provider_message_id = :provider_message_id AND ack = :ack
 
--- name: orphans_drop
+-- name: unmatched_receipts_delete
 -- only: postgresql
 -- The receipts found before.
-DELETE FROM orphans WHERE (org_no, phone_no, provider_message_id, ack) IN (
+DELETE FROM unmatched_receipts WHERE (org_no, phone_no, provider_message_id, ack) IN (
   SELECT r.org_no, r.phone_no, r.provider_message_id, r.ack FROM $rows(org_no bigint, phone_no bigint, provider_message_id text, ack int))
 
 -- name: inbound_old
 -- Inbound messages past their retention that are told; so many rows are read and no more.
 SELECT org_no, phone_no, message_id, created_at FROM inbound /*index inbound_age*/
-WHERE fanned = 1 AND created_at < :before AND created_at >= :since ORDER BY created_at LIMIT :limit
+WHERE fanned_out = 1 AND created_at < :before AND created_at >= :since ORDER BY created_at LIMIT :limit
 
 -- name: inbound_drop
 -- only: sqlite

@@ -1,10 +1,10 @@
--- columns: schedule: org_no, schedule_no, phone_no, chat_id, content, lane, state, first_at, every, step, days, ends_at, zone, next_at, skip_next, paused_at, paused_by, missed, ttl_us, runs, performed_by, created_at, updated_at
+-- columns: schedule: org_no, schedule_no, phone_no, chat_id, content, priority, state, first_at, every, step, days, ends_at, zone, next_at, skip_next, paused_at, paused_by, missed, ttl_us, runs, performed_by, created_at, updated_at
 
 -- name: schedule_insert
 -- A message for later, once or again and again.
-INSERT INTO schedules (org_no, schedule_no, phone_no, chat_id, content, lane, state, first_at, every, step, days, ends_at,
+INSERT INTO schedules (org_no, schedule_no, phone_no, chat_id, content, priority, state, first_at, every, step, days, ends_at,
   zone, next_at, missed, ttl_us, performed_by, created_at, updated_at)
-VALUES (:org_no, :schedule_no, :phone_no, :chat_id, :content, :lane, 'scheduled', :first_at, :every, :step, :days, :ends_at,
+VALUES (:org_no, :schedule_no, :phone_no, :chat_id, :content, :priority, 'scheduled', :first_at, :every, :step, :days, :ends_at,
   :zone, :next_at, :missed, :ttl_us, :performed_by, :now, :now)
 
 -- name: schedule_by_no
@@ -24,7 +24,7 @@ AND (:phone_no = 0 OR phone_no = :phone_no) ORDER BY schedule_no DESC LIMIT :lim
 -- What a person changed.
 UPDATE schedules SET chat_id = :chat_id, content = :content, first_at = :first_at, every = :every, step = :step, days = :days,
   ends_at = :ends_at, zone = :zone, next_at = :next_at, skip_next = :skip_next, paused_at = :paused_at, paused_by = :paused_by,
-  missed = :missed, ttl_us = :ttl_us, lane = :lane, updated_at = :now
+  missed = :missed, ttl_us = :ttl_us, priority = :priority, updated_at = :now
 WHERE org_no = :org_no AND schedule_no = :schedule_no AND state = 'scheduled' RETURNING schedule_no
 
 -- name: schedule_delete

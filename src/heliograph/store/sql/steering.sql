@@ -1,13 +1,13 @@
--- name: steer_lock
+-- name: jobs_for_operator_lock
 -- Jobs that a person acts on, their rows held until we commit; their lanes are locked before.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.state, j.attempts, j.starts, j.maybe_sent, j.ack, j.events, j.broadcast_no,
+SELECT j.job_id, j.phone_no, j.chat_id, j.priority, j.state, j.attempts, j.starts, j.maybe_sent, j.ack, j.events, j.broadcast_no,
   j.not_before
 FROM jobs j JOIN $rows(org_no bigint, job_id bigint) ON j.org_no = r.org_no AND j.job_id = r.job_id
 ORDER BY j.job_id /*lock of j*/
 
--- name: steer_look
+-- name: jobs_for_operator
 -- Where they are, before anything is locked.
-SELECT j.job_id, j.phone_no, j.chat_id, j.lane, j.seq, j.state, j.broadcast_no
+SELECT j.job_id, j.phone_no, j.chat_id, j.priority, j.seq, j.state, j.broadcast_no
 FROM jobs j JOIN $rows(org_no bigint, job_id bigint)
 ON j.org_no = r.org_no AND j.job_id = r.job_id ORDER BY j.job_id
 
@@ -22,19 +22,19 @@ FROM $rows(org_no bigint, job_id bigint, state text, seq bigint, attempts int, r
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 RETURNING jobs.job_id, jobs.events
 
--- name: intake_take
+-- name: queue_reserve
 -- Places at the end of the order for jobs that are put back; they are counted apart.
-UPDATE queues SET next_seq = queues.next_seq + r.count
-FROM $rows(org_no bigint, phone_no bigint, lane int, count bigint)
-WHERE queues.org_no = r.org_no AND queues.phone_no = r.phone_no AND queues.lane = r.lane AND queues.side = 0
-RETURNING queues.phone_no, queues.lane, queues.next_seq
+UPDATE queue_counters SET next_seq = queue_counters.next_seq + r.count
+FROM $rows(org_no bigint, phone_no bigint, priority int, count bigint)
+WHERE queue_counters.org_no = r.org_no AND queue_counters.phone_no = r.phone_no AND queue_counters.priority = r.priority AND queue_counters.side = 0
+RETURNING queue_counters.phone_no, queue_counters.priority, queue_counters.next_seq
 
--- name: lanes_because_of
+-- name: lanes_of_jobs
 -- The lanes of these jobs: whether they stand still because of the job, or have it at their head.
-SELECT l.org_no, l.phone_no, l.chat_id, l.lane, l.status, l.not_before, l.waits_for, l.head_job, l.head_seq, r.job_id
+SELECT l.org_no, l.phone_no, l.chat_id, l.priority, l.status, l.not_before, l.waits_for, l.head_job, l.head_seq, r.job_id
 FROM lanes l
-JOIN $rows(org_no bigint, phone_no bigint, chat_id text, lane int, job_id bigint)
-ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+JOIN $rows(org_no bigint, phone_no bigint, chat_id text, priority int, job_id bigint)
+ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.priority = r.priority
 
 -- name: jobs_place
 -- Another place in the order of its lane, which is locked.
@@ -43,21 +43,21 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: lanes_lower
 -- Something of the lane, which is locked, stands as early as this.
-UPDATE lanes SET head_seq = r.seq FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint)
-WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.lane = r.lane
+UPDATE lanes SET head_seq = r.seq FROM $rows(org_no bigint, phone_no bigint, chat_id text, priority int, seq bigint)
+WHERE lanes.org_no = r.org_no AND lanes.phone_no = r.phone_no AND lanes.chat_id = r.chat_id AND lanes.priority = r.priority
   AND lanes.head_seq > r.seq
 
 -- name: lanes_open
 -- A lane for jobs that are put back, where there is none, from their place on; its head is looked for afterwards. One that is
 -- there is held until we commit: its owner may be about to drop it.
-INSERT INTO lanes (org_no, phone_no, chat_id, lane, class, status, head_seq, head_job)
-SELECT r.org_no, r.phone_no, r.chat_id, r.lane,
+INSERT INTO lanes (org_no, phone_no, chat_id, priority, new_chat, status, head_seq, head_job)
+SELECT r.org_no, r.phone_no, r.chat_id, r.priority,
   coalesce((SELECT 0 FROM chats c WHERE c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
     LIMIT 1), 1),
   'delayed', r.seq, NULL
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint) WHERE true
-ORDER BY r.org_no, r.phone_no, r.chat_id, r.lane
-ON CONFLICT (org_no, phone_no, chat_id, lane) DO UPDATE SET head_seq = lanes.head_seq
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, priority int, seq bigint) WHERE true
+ORDER BY r.org_no, r.phone_no, r.chat_id, r.priority
+ON CONFLICT (org_no, phone_no, chat_id, priority) DO UPDATE SET head_seq = lanes.head_seq
 
 -- name: phone_pause
 -- Its owner starts nothing more. No row: it is paused already, or gone.
@@ -73,7 +73,7 @@ WHERE org_no = :org_no AND phone_no = :phone_no AND deleted_at IS NULL AND pause
 
 -- name: expired_of_phone
 -- What waits beyond its time: one probe of the index of expiries, which knows nothing of what may have been sent.
-SELECT job_id, phone_no, chat_id, lane FROM jobs /*index jobs_expiring*/
+SELECT job_id, phone_no, chat_id, priority FROM jobs /*index jobs_expiring*/
 WHERE org_no = :org_no AND phone_no = :phone_no AND watched = 1 AND state = 'queued' AND expires_at <= :now AND maybe_sent = 0
 ORDER BY expires_at LIMIT :limit
 
@@ -90,40 +90,40 @@ ORDER BY job_id LIMIT :limit
 
 -- name: explain_lane
 -- Why the chat's lane stands where it does.
-SELECT status, class, not_before, waits_for, head_job, head_seq FROM lanes
-WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND lane = :lane
+SELECT status, new_chat, not_before, waits_for, head_job, head_seq FROM lanes
+WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id AND priority = :priority
 
 -- name: explain_lanes
 -- The same of many.
-SELECT l.phone_no, l.chat_id, l.lane, l.status, l.class, l.not_before, l.waits_for, l.head_job
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int)
-JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane
+SELECT l.phone_no, l.chat_id, l.priority, l.status, l.new_chat, l.not_before, l.waits_for, l.head_job
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, priority int)
+JOIN lanes l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.priority = r.priority
 
 -- name: explain_behind
 -- Of many, the earlier messages of the same chat and lane, up to :most: each is read.
 SELECT r.job_id, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.org_no = r.org_no AND j.phone_no = r.phone_no
-  AND j.chat_id = r.chat_id AND j.lane = r.lane AND j.state = 'queued' AND j.seq < r.seq AND j.seq >= (
-    SELECT l.head_seq FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.lane = r.lane)
+  AND j.chat_id = r.chat_id AND j.priority = r.priority AND j.state = 'queued' AND j.seq < r.seq AND j.seq >= (
+    SELECT l.head_seq FROM lanes l WHERE l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.chat_id = r.chat_id AND l.priority = r.priority)
   ORDER BY j.seq LIMIT :most) AS earlier) AS ahead
-FROM $rows(org_no bigint, phone_no bigint, chat_id text, lane int, seq bigint, job_id bigint)
+FROM $rows(org_no bigint, phone_no bigint, chat_id text, priority int, seq bigint, job_id bigint)
 
--- name: explain_class
+-- name: explain_new_chat
 -- Whether the phone has written to this chat, or heard from it.
 SELECT 1 AS known FROM chats WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
 
 -- name: explain_ahead_in_chat
 -- Earlier messages of the same chat and lane, up to :most: each is read.
 SELECT count(*) AS ahead FROM (SELECT 1 FROM jobs WHERE org_no = :org_no AND phone_no = :phone_no AND chat_id = :chat_id
-  AND lane = :lane AND state = 'queued' AND seq < :seq AND seq >= (SELECT l.head_seq FROM lanes l WHERE l.org_no = :org_no
-  AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.lane = :lane) ORDER BY seq LIMIT :most) AS earlier
+  AND priority = :priority AND state = 'queued' AND seq < :seq AND seq >= (SELECT l.head_seq FROM lanes l WHERE l.org_no = :org_no
+  AND l.phone_no = :phone_no AND l.chat_id = :chat_id AND l.priority = :priority) ORDER BY seq LIMIT :most) AS earlier
 
 -- name: explain_queue
 -- For each lane of the phone: what waits or is being sent, and the next place in the order. What is uncertain is active too,
 -- but nothing goes behind it, its own chat for a while aside: so not the active are counted, but the busy lanes.
-SELECT q.lane, CAST(sum(q.waiting) AS BIGINT) + (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
-  AND l.phone_no + 0 = :phone_no AND l.status = 'busy' AND l.lane = q.lane) AS open_now,
+SELECT q.priority, CAST(sum(q.waiting) AS BIGINT) + (SELECT count(*) FROM lanes l /*index lanes_busy*/ WHERE l.org_no = :org_no
+  AND l.phone_no + 0 = :phone_no AND l.status = 'busy' AND l.priority = q.priority) AS open_now,
   CAST(max(q.next_seq) AS BIGINT) AS next_seq
-FROM queues q WHERE q.org_no = :org_no AND q.phone_no = :phone_no GROUP BY q.lane
+FROM queue_counters q WHERE q.org_no = :org_no AND q.phone_no = :phone_no GROUP BY q.priority
 
 -- name: explain_uncertain_since
 -- When a message last became uncertain: of its few events.
@@ -135,16 +135,16 @@ SELECT owner FROM leases WHERE org_no = :org_no AND phone_no = :phone_no
 
 -- name: explain_new_ahead
 -- New chats of the lane that stand before a place in the order, up to a bound: a range of the index of ready lanes.
-SELECT count(*) AS ahead FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1
-  AND lane = :lane AND status = 'ready' AND head_seq < :seq LIMIT 3000) AS fresh
+SELECT count(*) AS ahead FROM (SELECT 1 FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND new_chat = 1
+  AND priority = :priority AND status = 'ready' AND head_seq < :seq LIMIT 3000) AS fresh
 
 -- name: explain_head
 -- The message that the phone's lanes would start next: two probes of the index of ready lanes.
 SELECT min(head_job) AS head_job FROM (
-  SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 0 AND lane = :lane
+  SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND new_chat = 0 AND priority = :priority
     AND status = 'ready' ORDER BY head_seq LIMIT 1) AS known
-  UNION ALL SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND class = 1
-    AND lane = :lane AND status = 'ready' ORDER BY head_seq LIMIT 1) AS fresh) AS heads
+  UNION ALL SELECT * FROM (SELECT head_job FROM lanes WHERE org_no = :org_no AND phone_no = :phone_no AND new_chat = 1
+    AND priority = :priority AND status = 'ready' ORDER BY head_seq LIMIT 1) AS fresh) AS heads
 
 -- name: explain_speed
 -- The phone's last sent messages among those made before a key: how long one takes.
