@@ -21,7 +21,7 @@ from heliograph.webhooks.signing import (
     rotate,
     signature_headers,
 )
-from tests.egress.world import MachineClock
+from tests.egress.setup import MachineClock
 from tests.webhooks.random_bodies import random_object
 
 PAYLOADS = 10_000

@@ -6,7 +6,7 @@ ordinary way through the gate, which checks it from the start; so each refusal i
 
 Promise: the same checks, the same answer and the same headers as the ordinary way; an answer of 200 is given only after
 the job is committed and synced.
-Known weakness: two ways to one end. tests/api/test_shortcut.py holds one against the other.
+Known weakness: two ways to one end. tests/api/messages/test_fast_path.py holds one against the other.
 """
 
 import asyncio
