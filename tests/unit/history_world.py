@@ -70,7 +70,7 @@ class World:
                 job_id=job_id,
                 phone_no=phone_no,
                 chat_id=chat_id,
-                lane=lane,
+                priority=lane,
                 seq=number,
                 state=state,
                 content=Content(type=Kind.TEXT, body=body),
