@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.contract.jobs import iso
 from heliograph.domain.messages.content import Content
+from heliograph.domain.timestamps import iso
 from heliograph.simulator.journal import SQL
 
 _decode = msgspec.json.Decoder(Content).decode

@@ -104,11 +104,11 @@ async def _drained(target: BenchTarget, count: int) -> None:
 
 def _arrivals(folder: Path) -> dict[str, int]:
     """unique_id → microseconds, from the simulated network's own file (over HTTP it tells milliseconds)."""
-    from heliograph.simulator.journal_queries import load_statements
+    from heliograph.simulator.journal import SQL
 
     (file,) = [*folder.glob("*simulator.db")] or [folder / "heliograph-simulator.db"]
     with sqlite3.connect(file) as journal:
-        rows = journal.execute(load_statements()["messages"], {"limit": 1_000_000, "devices": None}).fetchall()
+        rows = journal.execute(SQL["messages"], {"limit": 1_000_000, "devices": None}).fetchall()
     journal.close()
     return {row[0]: row[5] for row in rows}
 

@@ -8,18 +8,18 @@ all of its members have it, and 0 before.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from heliograph.domain.explain.describe import SUBMITTED, describe
+from heliograph.domain.explain.explanation import SUBMITTED, describe
 from heliograph.domain.jobs.ids import message_id
 from heliograph.domain.jobs.ids import queue_id as own_queue_id
 from heliograph.domain.jobs.ids import unique_id as own_unique_id
 from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
+from heliograph.domain.timestamps import iso
 
 HINT = "You can track message status using the fetch jobs api - /queue/jobs?queue_id="
 
@@ -116,20 +116,6 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     reason: str | None
     detail: str | None
     network_at: str | None = None
-
-
-def iso(at_us: int) -> str:
-    """`2026-04-01T14:23:21.279Z`
-
-    >>> iso(1_775_053_401_279_999)
-    '2026-04-01T14:23:21.279Z'
-    """
-    seconds, rest = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
-
-
-def iso_or_none(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)
 
 
 def bare_id(job: Job) -> str:

@@ -144,6 +144,11 @@ def explain(facts: ExplanationFacts) -> Explanation:
             return Explanation(f"Expired{when}, before it was sent.")
 
 
+def describe(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: int | None = None) -> str:
+    """Gives the state of a job in a sentence or two. `ahead`: jobs that go first, where that is known."""
+    return explain(ExplanationFacts(job=job, now_us=now_us, phone=phone, ahead=ahead)).sentence
+
+
 def _scheduled(facts: ExplanationFacts) -> Explanation:
     at_us = facts.job.not_before_us
     when = "" if at_us is None else f" Goes out at {clock_time(at_us, facts.now_us)}."
