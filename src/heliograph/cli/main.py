@@ -79,7 +79,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def exit_for_status(status: int) -> Exit:
-    """What an HTTP status means to a script."""
+    """Translates an HTTP status into an exit code."""
     if status in (400, 413, 415, 422):
         return Exit.USAGE
     return {

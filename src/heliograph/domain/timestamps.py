@@ -28,7 +28,7 @@ def parse_moment(text: object, field: str) -> int:
 
 
 def parse_future(text: object, field: str, now_us: int, *, grace_s: float = 0.0) -> int:
-    """As `parse_moment`, and not in the past (clocks that differ by `grace_s` aside)."""
+    """Parses as `parse_moment`, and refuses the past (clocks that differ by `grace_s` aside)."""
     at_us = parse_moment(text, field)
     if at_us < now_us - int(grace_s * 1e6):
         raise invalid(field, f"{field} lies in the past", text)

@@ -57,7 +57,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """These messages have reached `ack`; `owed` steps are left of them, the first after `next` microseconds."""
+    """Messages that have reached `ack`; `owed` steps are left of them, the first after `next` microseconds."""
 
     nos: list[int]
     owed: int
@@ -78,7 +78,7 @@ class _Call:
 
 
 class _Fold(msgspec.Struct, frozen=True):
-    """Nobody has written for a while: a part of the log becomes rows."""
+    """Request to fold a part of the log into the tables, made when nobody has written for a while."""
 
 
 _Item = _Arrivals | _Call | Settled | _Fold
@@ -128,7 +128,7 @@ class Journal:
         return answer
 
     def settle(self, settled: Settled) -> None:
-        """Not awaited: what is lost here is delivered again."""
+        """Hands in a progress that is not awaited: if it is lost, it is delivered again."""
         self._put(settled)
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -1,4 +1,4 @@
-"""What is measured: accept, drain, latency, and what a backlog costs. Each ends with a check that the work was done."""
+"""Measurements: accept, drain, latency, and the cost of a backlog. Each ends with a check that the work was done."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything; `small` is for a quick look and for tests."""
+    """Amounts of a measurement; `small` is for a quick look and for tests."""
 
     seconds: float = 5.0
     warm_up_s: float = 1.0
@@ -166,7 +166,7 @@ async def webhooks(folder: Path, server: str | None, size: Size) -> Figures:
 
 
 async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
-    """How late ten endpoints are told beside an eleventh that answers, and beside the same one while it hangs."""
+    """Measures the delay of ten endpoints beside an eleventh that answers, and beside the same one while it hangs."""
     return await beside.hanging(folder, server, size.seconds * 10)
 
 

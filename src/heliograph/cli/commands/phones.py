@@ -164,7 +164,7 @@ def update(phone: str, name: str | None, image: str | None, labels: str | None, 
 @click.argument("policy", required=False)
 @json_option
 def pacing(phone: str, policy: str | None, as_json: bool) -> int:
-    """How fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
+    """Show or set how fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
     gateway = connect(phone)
     if policy is None:
         answer = gateway.get("/phones")

@@ -1,4 +1,4 @@
-"""How a job reads on the wire: one internal state, rendered by path.
+"""JSON of a job: one internal state, rendered by path.
 
 Pure functions from a stored job (and its phone) to the shapes of the contract, sections 2.3, 3.1 and 3.2, with the
 vocabularies of interface, "Jobs on the wire". The API, the webhooks and the dashboard all speak through these.
@@ -183,7 +183,7 @@ def poll_part(content: Content) -> dict[str, Any] | None:
 
 
 def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> QueueJob:
-    """As the new list speaks: queued, sending, sent, failed, scheduled; a delivered message stays `sent`.
+    """Renders for the new list: queued, sending, sent, failed, scheduled; a delivered message stays `sent`.
 
     `said`: the sentence of `explain`, where more was looked up than the job and its phone.
     """
@@ -202,7 +202,7 @@ def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str
 
 
 def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> JobStatus:
-    """As the status path speaks: the whole ladder, with delivered, read and played."""
+    """Renders for the status path: every ack level, with delivered, read and played."""
     return JobStatus(
         queue_id=own_queue_id(job.job_id),
         unique_id=own_unique_id(job.job_id),
@@ -221,7 +221,7 @@ def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: st
 
 
 def legacy_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> LegacyJob:
-    """As the legacy list speaks: waiting, active, completed, failed, delayed."""
+    """Renders for the legacy list: waiting, active, completed, failed, delayed."""
     ended = job.settled_at_us if job.settled_at_us is not None else job.sent_at_us
     failed = _LEGACY.get(job.state) is None
     words = _listed_words(job, now_us, phone, said)

@@ -121,7 +121,7 @@ _RULES = {
 
 
 def explain(facts: ExplanationFacts) -> Explanation:
-    """What holds the message, the most decisive first; a sentence; and the expected moment."""
+    """Gives the blockers, the most decisive first, a sentence, and the expected moment."""
     job, now_us = facts.job, facts.now_us
     match job.state:
         case State.QUEUED:
@@ -277,7 +277,7 @@ def _eta(facts: ExplanationFacts, blockers: tuple[Blocker, ...]) -> int | None:
 
 
 def adds(detail: str, said: str) -> bool:
-    """Whether a provider's words tell more than our own, by the words in them that bear a meaning.
+    """Tells whether a provider's words add to our own, by the words in them that bear a meaning.
 
     >>> adds("The phone is offline.", "the phone is offline"), adds("no network", "the phone is offline")
     (False, True)

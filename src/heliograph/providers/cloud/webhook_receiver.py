@@ -78,7 +78,7 @@ class CloudWebhookReceiver:
 
 
 def _proven(phones: list[_Known], named: frozenset[str], raw: bytes, signature: str) -> list[_Known]:
-    """Of the phones that the webhook names, those whose own secret signed it."""
+    """Selects, of the phones that the webhook names, those whose own secret signed it."""
     meant = [known for known in phones if known.account.phone_number_id in named]
     secrets = {known.account.app_secret for known in meant}
     right = {secret for secret in secrets if signed(raw, signature, secret)}

@@ -13,7 +13,7 @@ _TEST = re.compile(r"447700900([0-9]{3})", re.ASCII)
 
 
 class Way(StrEnum):
-    """How the answer to a POST goes out."""
+    """Delivery of the answer to a POST."""
 
     NORMAL = "normal"
     LOST = "lost"  # taken, then the connection closes
@@ -96,5 +96,5 @@ def behaviour_of(number: str) -> NumberBehaviour:
 
 
 def ordinary_after(behaviour: NumberBehaviour) -> NumberBehaviour:
-    """What holds when `times` is used up."""
+    """Gives the behaviour after `times` is used up."""
     return replace(behaviour, way=Way.NORMAL, answer=None, failed=None, times=None)
