@@ -19,21 +19,22 @@ from heliograph.api.app import build_api
 from heliograph.api.asgi import ApiApp
 from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness
 from heliograph.api.system.key_usage import record_key_usage
-from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.api.webhooks.provider_callback import webhook_app
 from heliograph.app.database import fleet_wake, open_store
+from heliograph.app.providers import PROVIDERS
 from heliograph.app.sender import make_inbox, make_sender, open_providers
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewPhone
+from heliograph.domain.jobs.job import NewPhone, PhoneRow
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import keep_media_pruned
 from heliograph.media.source import MediaSource
 from heliograph.ports.wake import Wake
-from heliograph.providers.cloud import CloudProvider, CloudWebhookReceiver
+from heliograph.providers import simulator
 from heliograph.sender.sender import Sender
 from heliograph.sender.services.broadcasts import clean_up_broadcasts, enqueue_broadcasts
 from heliograph.sender.services.retention import prune_settled
@@ -52,8 +53,6 @@ from heliograph.vault import Vault
 from heliograph.webhooks.prune import keep_deliveries_pruned
 from heliograph.webhooks.signing_service import webhook_desk
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
-
-PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,8 +162,9 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 clock=clock,
                 job_ids=JobIds(clock.now_us),
                 provider=providers.get,
-                provider_names=providers.names,
-                setup=lambda name: providers.cloud if name == CloudProvider.name else None,
+                provider_names=tuple(spec.name for spec in PROVIDERS),
+                setup=providers.setup,
+                pairing_code=_pairing_code,
                 secrets=vault,
                 ready=ready,
                 metrics=meters.render,
@@ -180,10 +180,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 ),
                 mounts=(
                     *providers.mounts,
-                    Mount(
-                        CLOUD_WEBHOOK,
-                        cloud_webhook(CloudWebhookReceiver(store, stored_inbox, vault, clock), stored=told_inbox),
-                    ),
+                    *_provider_webhooks(store, stored_inbox, vault, clock, told_inbox),
                 ),
                 dashboard=dashboard,
                 version=version("heliograph"),
@@ -233,7 +230,29 @@ def _nobody(_phone_nos: Sequence[int]) -> None: ...
 
 
 def _preset(settings: Settings, provider: str) -> str:
-    return PRESET_OF.get(provider, "linked-new") if settings.pacing == "auto" else settings.pacing
+    if settings.pacing != "auto":
+        return settings.pacing
+    return next((spec.preset for spec in PROVIDERS if spec.name == provider), "linked-new")
+
+
+def _pairing_code(phone: PhoneRow) -> str | None:
+    code = next((spec.pairing_code for spec in PROVIDERS if spec.name == phone.provider), None)
+    return code(phone.phone_id) if code is not None else None
+
+
+def _provider_webhooks(
+    store: Store, inbox: StoredInbox, vault: Vault, clock: SystemClock, stored: Callable[[Sequence[int]], None]
+) -> list[Mount]:
+    hooks = [spec.webhook for spec in PROVIDERS if spec.webhook is not None]
+    return [
+        Mount(
+            hook.path,
+            webhook_app(
+                hook.receiver(store, inbox, vault, clock), stored=stored, signature_header=hook.signature_header
+            ),
+        )
+        for hook in hooks
+    ]
 
 
 async def _seed(settings: Settings, store: Store) -> str | None:
@@ -241,7 +260,8 @@ async def _seed(settings: Settings, store: Store) -> str | None:
     key = given_key(settings.api_key) if settings.api_key else new_key()
     phone = None
     if settings.simulator_phone:
-        pacing = _preset(settings, "simulator")
-        phone = NewPhone(0, new_phone_id(), settings.simulator_phone, "simulator", pacing=pacing)
+        name = simulator.SPEC.name
+        pacing = _preset(settings, name)
+        phone = NewPhone(0, new_phone_id(), settings.simulator_phone, name, pacing=pacing)
     made = await store.seed(key.digest, key.prefix, phone)
     return key.secret if made and not settings.api_key else None

@@ -32,11 +32,12 @@ from heliograph.api.messages.send_options import By, expiry_of, parse_priority, 
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import Idempotency, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import MAX_TEXT
 from heliograph.domain.messages.template import TemplateCheck, fill
 from heliograph.domain.timestamps import iso, parse_future
+from heliograph.ports.provider import Provider
 
 MAX_DELAY_S = 86_400.0
 CLOCKS_DIFFER_S = 60.0
@@ -135,7 +136,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
     content = content_of(_as_send(body))
-    wanted = await slowly(_recipients(body, phone), call.deps.clock)
+    wanted = await slowly(_recipients(body, call.deps.provider(phone.provider)), call.deps.clock)
     first = wanted.recipients[0]
     if body.dry_run:
         return await _dry_run(call, wanted, body, scheduled_us)
@@ -181,12 +182,12 @@ def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]
     return body, keyed
 
 
-def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
+def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]:
     """Checked, each once; every variable is there for every one of them."""
     check = TemplateCheck(body.message or "", most=MAX_TEXT)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
-        check_recipient(phone, chat_id)
+        check_recipient(provider, chat_id)
         check.see(chat_id, values)
 
     if body.csv is None:

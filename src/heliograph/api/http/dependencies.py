@@ -40,9 +40,9 @@ class Mount:
     provider: str | None = None
 
 
-def no_pairing_code(phone: PhoneRow) -> str | None:
-    """For gateways without linked devices: the simulator alone has something to show, so that the call can be tried."""
-    return f"heliograph-simulator:{phone.phone_id}" if phone.provider == "simulator" else None
+def no_pairing_code(_phone: PhoneRow) -> str | None:
+    """Default: no phone is paired by a code."""
+    return None
 
 
 def no_setup(_provider: str) -> Setup | None:

@@ -29,7 +29,6 @@ from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Provider
 
 SEND = "/v1/message/send"
-SIMULATOR = "simulator"
 
 
 class SendAnswer(msgspec.Struct, frozen=True):
@@ -116,8 +115,8 @@ def quick_job(desk: ApiState, phone: PhoneRow, idempotency_key: bytes | None, ra
     expires_at_us = None
     if body.ttl_seconds is not None or body.expires_at is not None:
         expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, deps.clock.now_us())
-    check_recipient(phone, chat_id)
     provider = deps.provider(phone.provider)
+    check_recipient(provider, chat_id)
     if provider is None:
         return None
     _check_kind(provider, content, chat_id)
@@ -136,8 +135,8 @@ def quick_job(desk: ApiState, phone: PhoneRow, idempotency_key: bytes | None, ra
 
 async def prepared(desk: ApiState, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
     """Checks what this phone's provider has to say, and stores the file: the last step before the queue."""
-    check_recipient(phone, chat_id)
     provider = desk.deps.provider(phone.provider)
+    check_recipient(provider, chat_id)
     if provider is None:
         raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
     _check_kind(provider, _weighed(content, media), chat_id)
@@ -156,8 +155,8 @@ def check_kind(desk: ApiState, phone: PhoneRow, content: Content, chat_id: str) 
         _check_kind(provider, content, chat_id)
 
 
-def check_recipient(phone: PhoneRow, chat_id: str) -> None:
-    if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
+def check_recipient(provider: Provider | None, chat_id: str) -> None:
+    if not (provider and provider.capabilities.test_recipients) and test_suffix(chat_id) is not None:
         raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)
 
 

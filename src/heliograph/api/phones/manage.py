@@ -84,7 +84,7 @@ async def phones(call: ApiRequest) -> list[ListedPhone]:
 )  # fmt: skip
 async def create(call: ApiRequest) -> RawResponse:
     body, deps = call.decoded(CreatePhoneBody), call.deps
-    provider = body.provider or "simulator"
+    provider = body.provider or deps.provider_names[0]
     if provider not in deps.provider_names:
         known = ", ".join(deps.provider_names)
         raise invalid("provider", f"provider must be one of: {known}", provider)

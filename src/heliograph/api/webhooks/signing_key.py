@@ -6,7 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
 from heliograph.api.webhooks.manage import TAG, webhook_service
-from heliograph.domain.contract.jobs import iso
+from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.webhook import SigningKeyRow
 
 
