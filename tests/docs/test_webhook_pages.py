@@ -8,8 +8,9 @@ from typing import Any
 
 from heliograph.domain.webhooks.events import event_table
 from heliograph.domain.webhooks.retry_policy import SCHEDULE_S
+from heliograph.domain.webhooks.webhook import new_signing_key
 from heliograph.webhooks.js_json import encode_body
-from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, new_signing_key, signature_headers
+from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, signature_headers
 from tests.egress.world import MachineClock
 from tests.webhooks.test_signing import node
 

@@ -149,7 +149,7 @@ def _phone_then(phone: PhoneRow, name: str, detail: str, at_us: int) -> object:
     return msgspec.to_builtins(phone_object(then))
 
 
-def sample_body(hook: WebhookRow, *, now_us: int) -> str:
+def sample_body(hook: WebhookRow, now_us: int) -> str:
     """What a test sends: the hook's own event, with sample data. `{delivery_id}` is filled in by the store."""
     data = {
         "test": True,

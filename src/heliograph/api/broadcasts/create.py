@@ -13,11 +13,11 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, recipients_in_body, slowly
-from heliograph.api.http.actor import steering_of
+from heliograph.api.http.actor import By, performer, steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
-from heliograph.api.messages.send import check_kind, check_recipient, prepared
+from heliograph.api.messages.send import check_content, check_recipient, prepared
 from heliograph.api.messages.send_body import (
     ExpiresAt,
     MediaBody,
@@ -28,7 +28,7 @@ from heliograph.api.messages.send_body import (
     TtlSeconds,
     content_of,
 )
-from heliograph.api.messages.send_options import By, expiry_of, parse_priority, performer
+from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
@@ -122,7 +122,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
 )  # fmt: skip
 async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
-    steering, phone = steering_of(call), call.the_phone
+    steering, phone = steering_of(call), call.required_phone
     # in a thread and by steps: a list of the largest size takes seconds, in which others are served
     body, keyed = await slowly(_opened(call), call.deps.clock)
     now_us = call.deps.clock.now_us()
@@ -140,9 +140,9 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     first = wanted.recipients[0]
     if body.dry_run:
         return await _dry_run(call, wanted, body, scheduled_us)
-    content = await prepared(call.desk, phone, content, body.media, first.chat_id)
+    content = await prepared(call.deps, phone, content, body.media, first.chat_id)
     if wanted.other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
-        check_kind(call.desk, phone, content, wanted.other)
+        check_content(call.deps, phone, content, None, wanted.other)
     new = NewBroadcast(
         broadcast_no=call.deps.job_ids.make(),
         org_no=phone.org_no,
@@ -178,7 +178,7 @@ def _as_send(body: BroadcastBody) -> SendBody:
 def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
     body = call.decoded(BroadcastBody)
     yield
-    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.the_phone.phone_id, body=call.body)
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.required_phone.phone_id, body=call.body)
     return body, keyed
 
 
@@ -201,7 +201,7 @@ def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]
 
 
 async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
-    phone = call.the_phone
+    phone = call.required_phone
     provider = call.deps.provider(phone.provider)
     forecast = await steering_of(call).forecast(
         phone.org_no,

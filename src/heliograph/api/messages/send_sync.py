@@ -70,7 +70,7 @@ async def send_message_sync(call: ApiRequest) -> RawResponse:
     check_encoding(call.head.content_type, call.head.content_encoding, call.body)
     body = decode(_decoder, call.body)
     limit_s = _sync_timeout(call, body)
-    enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
+    enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
     return RawResponse(
         msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())),

@@ -74,8 +74,8 @@ def holds(phone: str | None, as_json: bool) -> int:
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Newest first, so many.")
 @json_option
 def show_log(limit: int, as_json: bool) -> int:
-    """List who did what to queues, newest first."""
-    found = connect().get("/queue/acts", limit=limit)
+    """Show the audit log: who did what to queues, newest first."""
+    found = connect().get("/audit", limit=limit)
     if as_json:
         put(found)
         return Exit.OK
