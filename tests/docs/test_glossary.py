@@ -68,7 +68,7 @@ def test_the_glossary_has_each_word_once_with_a_meaning() -> None:
 def test_a_name_of_the_glossary_exists(word: Word) -> None:
     assert not exists("NoSuchThing") and not exists("heliograph nothing")
     assert [name for name in re.findall(r"`([^`]+)`", word.code) if not exists(name)] == []
-    assert {name for name in re.findall(r"table `(\w+)`", word.code)} <= TABLES
+    assert set(re.findall(r"table `(\w+)`", word.code)) <= TABLES
 
 
 def test_no_class_or_table_bears_a_rejected_word() -> None:
