@@ -15,6 +15,7 @@ import (
 
 	"heliograph/link/helper"
 	"heliograph/link/protocol"
+	"heliograph/link/session"
 )
 
 // patience is how long a test waits for something before it fails.
@@ -310,6 +311,6 @@ func (g *gateway) exitCode() int {
 func (g *gateway) open(file, url string) helper.Opened {
 	g.t.Helper()
 	var opened helper.Opened
-	g.call("open", helper.OpenArgs{Store: helper.StoreArgs{File: file}, LocalURL: url, ConfirmEvents: true}, &opened)
+	g.call("open", helper.OpenArgs{Store: session.Args{File: file}, LocalURL: url, ConfirmEvents: true}, &opened)
 	return opened
 }

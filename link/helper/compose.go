@@ -80,7 +80,7 @@ func (p *phone) context(ctx context.Context, args protocol.SendArgs) (*waE2E.Con
 
 // own is this phone's address without the device.
 func (p *phone) own() types.JID {
-	device := p.session.device
+	device := p.session.Device
 	if !device.LID.IsEmpty() {
 		return device.LID.ToNonAD()
 	}
@@ -92,10 +92,10 @@ func (p *phone) own() types.JID {
 
 // wireAddress is a person's LID when it is known, else what was given.
 func (p *phone) wireAddress(ctx context.Context, jid types.JID) types.JID {
-	if jid.Server != types.DefaultUserServer || p.session.device.LIDs == nil {
+	if jid.Server != types.DefaultUserServer || p.session.Device.LIDs == nil {
 		return jid
 	}
-	if lid, err := p.session.device.LIDs.GetLIDForPN(ctx, jid); err == nil && !lid.IsEmpty() {
+	if lid, err := p.session.Device.LIDs.GetLIDForPN(ctx, jid); err == nil && !lid.IsEmpty() {
 		return lid
 	}
 	return jid
@@ -113,7 +113,7 @@ func (p *phone) composePoll(poll *protocol.Poll, id string, info *waE2E.ContextI
 
 // secretOf gives the same secret whenever a message is sent again, so that votes on the first copy can be read.
 func (p *phone) secretOf(id string) []byte {
-	mac := hmac.New(sha256.New, p.session.device.IdentityKey.Priv[:])
+	mac := hmac.New(sha256.New, p.session.Device.IdentityKey.Priv[:])
 	mac.Write([]byte("heliograph message secret "))
 	mac.Write([]byte(id))
 	return mac.Sum(nil)

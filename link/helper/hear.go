@@ -8,6 +8,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
+	"heliograph/link/memory"
 	"heliograph/link/protocol"
 )
 
@@ -37,7 +38,7 @@ func (p *phone) hear(event any) bool {
 	case *events.Disconnected:
 		p.disconnected()
 	case *events.LoggedOut:
-		_ = p.session.forget(ctx)
+		_ = p.session.Forget(ctx)
 		p.end(loggedOutState(e), protocol.Fail(protocol.CodeLoggedOut, "WhatsApp logged this device out: %s", reasonText(e)))
 	case *events.StreamReplaced:
 		p.end(StateReplaced, protocol.Fail(protocol.CodeReplaced, "Another connection took this device's place"))
@@ -95,18 +96,18 @@ func reasonText(e *events.LoggedOut) string {
 
 func (p *phone) connected() {
 	p.qr.stop()
-	device := p.session.device
+	device := p.session.Device
 	if p.args.ExpectNumber != "" && number(device) != p.args.ExpectNumber {
 		p.end(StateOffline, protocol.Fail(protocol.CodeSessionOther, "The session belongs to another number"))
 		p.client.Disconnect()
 		return
 	}
 	p.setState(StateConnected, nil)
-	go freeMemory()
+	go memory.Settle()
 }
 
 func (p *phone) disconnected() {
-	if p.session.device.ID == nil {
+	if p.session.Device.ID == nil {
 		p.qr.stop()
 		p.setState(StateOffline, protocol.Fail(protocol.CodeNotPaired, "The codes ran out before one was scanned; connect again for new ones"))
 		return
@@ -173,7 +174,7 @@ func (a address) addLID(data map[string]any, name string) {
 // address writes a JID as `<number>@c.us`, `<lid>@lid` or `<digits>@g.us`; `other` is the person's second address.
 func (p *phone) address(ctx context.Context, jid, other types.JID) address {
 	jid, other = jid.ToNonAD(), other.ToNonAD()
-	lids := p.session.device.LIDs
+	lids := p.session.Device.LIDs
 	var person, lid types.JID
 	for _, one := range []types.JID{jid, other} {
 		switch one.Server {

@@ -179,8 +179,8 @@ func (p *phone) voteContent(ctx context.Context, e *events.Message) map[string]a
 
 // optionWords finds the options of a poll among the messages that are kept for retries.
 func (p *phone) optionWords(ctx context.Context, chat types.JID, id string) map[string]string {
-	other, _ := p.session.device.GetAltJID(ctx, chat)
-	_, body, err := p.session.device.EventBuffer.GetOutgoingEvent(ctx, chat, other, id)
+	other, _ := p.session.Device.GetAltJID(ctx, chat)
+	_, body, err := p.session.Device.EventBuffer.GetOutgoingEvent(ctx, chat, other, id)
 	if err != nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"go.mau.fi/whatsmeow/types/events"
 
 	"heliograph/link/protocol"
+	"heliograph/link/session"
 )
 
 // The first code of a connection lasts a minute, the others 20 seconds, as in WhatsApp Web.
@@ -105,7 +106,7 @@ type PairCodeArgs struct {
 var pairName = regexp.MustCompile(`^[A-Za-z]+ \([A-Za-z ]+\)$`)
 
 func (p *phone) pairCode(ctx context.Context, args PairCodeArgs) (any, *protocol.Error) {
-	if p.session.device.ID != nil {
+	if p.session.Device.ID != nil {
 		return nil, protocol.Fail(protocol.CodeAlreadyPaired, "A phone is linked already")
 	}
 	if _, shown := p.qr.now(); !shown {
@@ -141,8 +142,8 @@ func (p *phone) mayPair(jid types.JID, _, _ string) bool {
 
 func (p *phone) pairedAs(ctx context.Context, e *events.PairSuccess) {
 	p.qr.stop()
-	if err := p.session.paired(ctx, e.ID); err != nil {
-		p.say.event("store_failed", map[string]any{"error": storeFailure(err)})
+	if err := p.session.Paired(ctx, e.ID); err != nil {
+		p.say.event("store_failed", map[string]any{"error": session.Failure(err)})
 	}
 	p.say.event("paired", map[string]any{"phone": p.opened(), "platform": e.Platform, "business_name": e.BusinessName})
 	p.setState(StateConnecting, nil)
@@ -206,7 +207,7 @@ func (p *phone) logout(ctx context.Context) (any, *protocol.Error) {
 	if err := p.client.Logout(ctx); err != nil {
 		return nil, classify(err)
 	}
-	_ = p.session.forget(ctx)
+	_ = p.session.Forget(ctx)
 	p.end(StateLoggedOut, nil)
 	return map[string]any{"confirmed": true}, nil
 }

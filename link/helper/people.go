@@ -8,6 +8,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"heliograph/link/protocol"
+	"heliograph/link/session"
 )
 
 // maxNumbers is how many numbers one question may hold.
@@ -62,13 +63,13 @@ func (p *phone) resolve(ctx context.Context, args PeopleArgs) (any, *protocol.Er
 	if n := len(args.Numbers) + len(args.LIDs); n == 0 || n > maxNumbers {
 		return nil, protocol.Fail(protocol.CodeBadArgument, "resolve takes 1 to %d numbers and lids", maxNumbers)
 	}
-	lids := p.session.device.LIDs
+	lids := p.session.Device.LIDs
 	out := []map[string]any{}
 	for _, text := range args.LIDs {
 		lid := types.NewJID(strings.TrimSuffix(text, "@lid"), types.HiddenUserServer)
 		person, err := lids.GetPNForLID(ctx, lid)
 		if err != nil {
-			return nil, storeFailure(err)
+			return nil, session.Failure(err)
 		}
 		data := map[string]any{"lid": lid.User + "@lid"}
 		if !person.IsEmpty() {
@@ -85,7 +86,7 @@ func (p *phone) resolve(ctx context.Context, args PeopleArgs) (any, *protocol.Er
 		}
 		numbers = append(numbers, jid)
 		if lid, err := lids.GetLIDForPN(ctx, jid); err != nil {
-			return nil, storeFailure(err)
+			return nil, session.Failure(err)
 		} else if lid.IsEmpty() {
 			missing = append(missing, jid)
 		}

@@ -14,7 +14,9 @@ import (
 	"go.mau.fi/whatsmeow/store"
 	"google.golang.org/protobuf/proto"
 
+	"heliograph/link/memory"
 	"heliograph/link/protocol"
+	"heliograph/link/session"
 )
 
 const (
@@ -26,11 +28,11 @@ const (
 
 // OpenArgs are the arguments of the verb `open`.
 type OpenArgs struct {
-	Store         StoreArgs `json:"store"`
-	ExpectNumber  string    `json:"expect_number,omitempty"`
-	System        string    `json:"system,omitempty"`
-	LocalURL      string    `json:"local_url,omitempty"`
-	ConfirmEvents bool      `json:"confirm_events,omitempty"`
+	Store         session.Args `json:"store"`
+	ExpectNumber  string       `json:"expect_number,omitempty"`
+	System        string       `json:"system,omitempty"`
+	LocalURL      string       `json:"local_url,omitempty"`
+	ConfirmEvents bool         `json:"confirm_events,omitempty"`
 }
 
 // Opened is the answer to `open` and `state`.
@@ -60,7 +62,7 @@ const (
 // phone is one open session.
 type phone struct {
 	args    OpenArgs
-	session *session
+	session *session.Session
 	client  *whatsmeow.Client
 	say     *speaker
 	qr      qrCodes
@@ -68,6 +70,7 @@ type phone struct {
 	state    atomic.Value // string
 	ended    atomic.Value // string: a state that connecting cannot leave
 	clockS   atomic.Int64
+	busyAt   atomic.Int64 // when something was last sent or received
 	dialling sync.Mutex
 	lane     chan struct{} // one message in flight
 	flight   flight
@@ -75,20 +78,20 @@ type phone struct {
 
 // openPhone opens the session and makes the client. It does not connect.
 func openPhone(ctx context.Context, args OpenArgs, say *speaker, level Level) (*phone, *protocol.Error) {
-	session, fail := openSession(ctx, args.Store)
+	opened, fail := session.Open(ctx, args.Store)
 	if fail != nil {
 		return nil, fail
 	}
-	if known := number(session.device); known != "" && args.ExpectNumber != "" && known != args.ExpectNumber {
-		session.close()
+	if known := number(opened.Device); known != "" && args.ExpectNumber != "" && known != args.ExpectNumber {
+		opened.Close()
 		return nil, protocol.Fail(protocol.CodeSessionOther,
 			"The session belongs to another number than %s", args.ExpectNumber)
 	}
-	p := &phone{args: args, session: session, say: say, lane: make(chan struct{}, 1)}
+	p := &phone{args: args, session: opened, say: say, lane: make(chan struct{}, 1)}
 	p.state.Store(StateOffline)
 	p.ended.Store("")
 	describeDevice(args.System)
-	p.client = whatsmeow.NewClient(session.device, &tap{module: "Client", wire: p, level: level})
+	p.client = whatsmeow.NewClient(opened.Device, &tap{module: "Client", wire: p, level: level})
 	p.client.SynchronousAck = true
 	p.client.EnableDecryptedEventBuffer = true
 	p.client.UseRetryMessageStore = true
@@ -97,9 +100,10 @@ func openPhone(ctx context.Context, args OpenArgs, say *speaker, level Level) (*
 	p.client.SetForceActiveDeliveryReceipts(true)
 	p.client.AddEventHandlerWithSuccessStatus(p.hear)
 	if fail := useNetwork(p.client, args.LocalURL); fail != nil {
-		session.close()
+		opened.Close()
 		return nil, fail
 	}
+	go p.trim()
 	return p, nil
 }
 
@@ -124,7 +128,7 @@ func describeDevice(system string) {
 func (p *phone) close() {
 	p.client.EnableAutoReconnect = false
 	p.client.Disconnect()
-	p.session.close()
+	p.session.Close()
 }
 
 // connect dials once. A failure is the caller's to repeat; after the first success the library reconnects.
@@ -190,7 +194,7 @@ func (p *phone) end(state string, reason *protocol.Error) {
 
 func (p *phone) opened() Opened {
 	state, _ := p.state.Load().(string)
-	device := p.session.device
+	device := p.session.Device
 	out := Opened{Paired: device.ID != nil, State: state, Connected: state == StateConnected}
 	if device.ID != nil {
 		out.Number, out.Device = device.ID.User, device.ID.Device
@@ -198,6 +202,9 @@ func (p *phone) opened() Opened {
 	}
 	return out
 }
+
+// busy is called for every stanza.
+func (p *phone) busy() { p.busyAt.Store(time.Now().UnixNano()) }
 
 // serverTime compares the clocks: a wrong clock breaks certificates and retries later on.
 func (p *phone) serverTime(unix int64) {
@@ -216,11 +223,40 @@ func (p *phone) ready() *protocol.Error {
 	if ended, _ := p.ended.Load().(string); ended != "" {
 		return protocol.Fail(endedCode(ended), "The phone is %s", ended)
 	}
-	if p.session.device.ID == nil {
+	if p.session.Device.ID == nil {
 		return protocol.Fail(protocol.CodeNotPaired, "No phone is linked yet")
 	}
 	if !p.client.IsConnected() || !p.client.IsLoggedIn() {
 		return protocol.Fail(protocol.CodeNotConnected, "There is no connection to WhatsApp now")
 	}
 	return nil
+}
+
+// number is the phone number of a device, empty before pairing.
+func number(device *store.Device) string {
+	if device.ID == nil {
+		return ""
+	}
+	return device.ID.User
+}
+
+// trimEvery is how long a helper must be idle before it gives memory back.
+const trimEvery = 10 * time.Second
+
+// trim gives memory back after bursts, once for each.
+func (p *phone) trim() {
+	ticker := time.NewTicker(trimEvery)
+	defer ticker.Stop()
+	var freed int64
+	for {
+		select {
+		case <-p.say.ended:
+			return
+		case <-ticker.C:
+		}
+		if last := p.busyAt.Load(); last != freed && time.Now().UnixNano()-last > int64(trimEvery) {
+			memory.Release()
+			freed = last
+		}
+	}
 }

@@ -18,6 +18,7 @@ type wire interface {
 	writing(messageID string)
 	acknowledged(messageID string, serverCode int, retryAfterS float64)
 	serverTime(unix int64)
+	busy()
 }
 
 // Level says which lines of the library go to standard error.
@@ -75,6 +76,7 @@ func (t *tap) print(at Level, text string, args []any) {
 
 func (t *tap) stanza(node *waBinary.Node) {
 	id, _ := node.Attrs["id"].(string)
+	t.wire.busy()
 	switch {
 	case t.module == "Send" && node.Tag == "message":
 		t.wire.writing(id)

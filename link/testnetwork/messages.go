@@ -3,7 +3,6 @@ package testnetwork
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"go.mau.fi/libsignal/signalerror"
@@ -313,60 +312,4 @@ func (c *client) openOne(ctx context.Context, who *person, copy sealed) (*waE2E.
 		return nil, err
 	}
 	return message, nil
-}
-
-// forward hands a copy to a linked device of the recipient, or to another one of the sender.
-func (n *Network) forward(ctx context.Context, c *client, a *arrival, who *person, copy sealed) error {
-	if who.number == c.number && copy.to.Device == c.device {
-		return nil
-	}
-	attrs := waBinary.Attrs{"id": a.id, "type": attr(a.node, "type"), "t": time.Now().Unix(), "from": c.lidJID()}
-	switch {
-	case a.group:
-		attrs["from"], attrs["participant"] = a.to, c.lidJID()
-		attrs["participant_pn"], attrs["addressing_mode"] = types.NewJID(c.number, types.DefaultUserServer), "lid"
-	case who.number == c.number:
-		attrs["recipient"] = a.to
-	default:
-		attrs["sender_pn"] = types.NewJID(c.number, types.DefaultUserServer)
-	}
-	if edit := attr(a.node, "edit"); edit != "" {
-		attrs["edit"] = edit
-	}
-	content := []waBinary.Node{copy.node}
-	if a.group {
-		content = append(content, a.node.GetChildrenByTag("enc")...)
-	}
-	if identity, ok := a.node.GetOptionalChildByTag("device-identity"); ok {
-		content = append(content, identity)
-	}
-	return n.post(ctx, who.number, copy.to.Device, waBinary.Node{Tag: "message", Attrs: attrs, Content: content})
-}
-
-// askAgain is a person's phone that could not decrypt: it asks for the message once more, with keys of its own.
-func (n *Network) askAgain(ctx context.Context, c *client, a *arrival, people []*person) error {
-	for _, who := range people {
-		address := c.lidJID().SignalAddress().String()
-		if err := who.keys.Sessions.DeleteSession(ctx, address); err != nil {
-			return err
-		}
-		bundle, err := who.bundle(ctx)
-		if err != nil {
-			return err
-		}
-		attrs := waBinary.Attrs{"id": a.id, "type": "retry", "from": who.lidJID(), "t": time.Now().Unix()}
-		if a.group {
-			attrs["from"], attrs["participant"] = a.to, who.lidJID()
-		}
-		keys := bundle.nodes()
-		err = n.post(ctx, c.number, c.device, waBinary.Node{Tag: "receipt", Attrs: attrs, Content: []waBinary.Node{
-			{Tag: "retry", Attrs: waBinary.Attrs{"count": 1, "id": a.id, "t": strconv.FormatInt(time.Now().Unix(), 10), "v": 1}},
-			keys[0],
-			{Tag: "keys", Content: keys[1:]},
-		}})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"heliograph/link/helper"
+	"heliograph/link/memory"
 	"heliograph/link/protocol"
 )
 
@@ -26,7 +27,7 @@ func main() {
 }
 
 func run() int {
-	helper.LimitMemory()
+	memory.Limit()
 	syscall.Umask(0o077)
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT) // the gateway says when to end
 	level, known := helper.ParseLevel(os.Getenv("HELIOGRAPH_LINK_LOG"))

@@ -1,4 +1,4 @@
-package helper
+package session
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func pqArray(values any) interface {
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,40}$`)
 
 // openPostgres opens one phone's session in a schema that many phones share. The lock ends with the connection.
-func openPostgres(ctx context.Context, args StoreArgs) (*session, *protocol.Error) {
+func openPostgres(ctx context.Context, args Args) (*Session, *protocol.Error) {
 	schema := args.Schema
 	if schema == "" {
 		schema = DefaultSchema
@@ -75,15 +75,15 @@ func openPostgres(ctx context.Context, args StoreArgs) (*session, *protocol.Erro
 	return session, fail
 }
 
-func loadPostgres(ctx context.Context, db *sql.DB, schema, phoneID string) (*session, *protocol.Error) {
+func loadPostgres(ctx context.Context, db *sql.DB, schema, phoneID string) (*Session, *protocol.Error) {
 	guard, err := db.Conn(ctx)
 	if err != nil {
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	var mine bool
 	if err = guard.QueryRowContext(ctx, tryLockSession, lockSpace, schema+"/"+phoneID).Scan(&mine); err != nil {
 		_ = guard.Close()
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	if !mine {
 		_ = guard.Close()
@@ -92,13 +92,13 @@ func loadPostgres(ctx context.Context, db *sql.DB, schema, phoneID string) (*ses
 	session, err := loadLocked(ctx, db, schema, phoneID)
 	if err != nil {
 		_ = guard.Close()
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	session.release = func() { _ = guard.Close() }
 	return session, nil
 }
 
-func loadLocked(ctx context.Context, db *sql.DB, schema, phoneID string) (*session, error) {
+func loadLocked(ctx context.Context, db *sql.DB, schema, phoneID string) (*Session, error) {
 	container := sqlstore.NewWithDB(db, "postgres", nil)
 	if err := prepareSchema(ctx, db, container, schema); err != nil {
 		return nil, err
@@ -122,13 +122,13 @@ func loadLocked(ctx context.Context, db *sql.DB, schema, phoneID string) (*sessi
 	case !errors.Is(err, sql.ErrNoRows):
 		return nil, err
 	}
-	return &session{
-		db: db, container: container, device: device,
-		paired: func(ctx context.Context, jid types.JID) error {
+	return &Session{
+		db: db, container: container, Device: device,
+		Paired: func(ctx context.Context, jid types.JID) error {
 			_, err := db.ExecContext(ctx, rememberPhone, phoneID, jid.String())
 			return err
 		},
-		forget: func(ctx context.Context) error {
+		Forget: func(ctx context.Context) error {
 			_, err := db.ExecContext(ctx, forgetPhone, phoneID)
 			return err
 		},

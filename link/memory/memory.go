@@ -1,4 +1,5 @@
-package helper
+// Package memory keeps the helper small: one process for each phone.
+package memory
 
 import (
 	"os"
@@ -14,8 +15,8 @@ const (
 	settleTime  = 3 * time.Second
 )
 
-// LimitMemory makes the collector prefer a small process to a fast one, unless the environment says otherwise.
-func LimitMemory() {
+// Limit makes the collector prefer a small process to a fast one, unless the environment says otherwise.
+func Limit() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
@@ -24,15 +25,20 @@ func LimitMemory() {
 	}
 }
 
-// freeMemory gives back what starting and logging in took.
-func freeMemory() {
-	debug.FreeOSMemory()
+// Settle gives back what starting and logging in took.
+func Settle() {
 	time.Sleep(settleTime)
-	debug.FreeOSMemory()
+	Release()
 }
 
-// memory is the resident size in bytes, and what the collector holds of it.
-func memory() map[string]any {
+// Release gives unused memory back to the machine: heap, and pages of the program that are not in use.
+func Release() {
+	debug.FreeOSMemory()
+	dropProgram()
+}
+
+// Figures are the resident size in bytes, and what the collector holds of it.
+func Figures() map[string]any {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	data := map[string]any{"heap_bytes": stats.HeapAlloc, "goroutines": runtime.NumGoroutine()}

@@ -1,10 +1,10 @@
-package helper
+// Package session is where the keys of a linked device lie: a private file, or PostgreSQL. One helper has it.
+package session
 
 import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,31 +18,32 @@ import (
 	"heliograph/link/protocol"
 )
 
-// StoreArgs say where the session lies: in a file, or in PostgreSQL.
-type StoreArgs struct {
+// Args say where the session lies: in a file, or in PostgreSQL.
+type Args struct {
 	File     string `json:"file,omitempty"`
 	Postgres string `json:"postgres,omitempty"`
 	Schema   string `json:"schema,omitempty"`
 	PhoneID  string `json:"phone_id,omitempty"`
 }
 
-// session is the open store of one phone. The lock is held until close.
-type session struct {
+// Session is the open store of one phone. The lock is held until close.
+type Session struct {
 	db        *sql.DB
 	container *sqlstore.Container
-	device    *store.Device
-	paired    func(ctx context.Context, jid types.JID) error
-	forget    func(ctx context.Context) error
+	Device    *store.Device
+	Paired    func(ctx context.Context, jid types.JID) error
+	Forget    func(ctx context.Context) error
 	release   func()
 }
 
-func (s *session) close() {
+// Close ends the session and gives up its lock.
+func (s *Session) Close() {
 	_ = s.db.Close()
 	s.release()
 }
 
-// openSession opens and locks the store. One helper at a time has it.
-func openSession(ctx context.Context, args StoreArgs) (*session, *protocol.Error) {
+// Open opens and locks the store. One helper at a time has it.
+func Open(ctx context.Context, args Args) (*Session, *protocol.Error) {
 	switch {
 	case args.File != "" && args.Postgres == "":
 		return openFile(ctx, args.File)
@@ -53,7 +54,7 @@ func openSession(ctx context.Context, args StoreArgs) (*session, *protocol.Error
 	}
 }
 
-func openFile(ctx context.Context, path string) (*session, *protocol.Error) {
+func openFile(ctx context.Context, path string) (*Session, *protocol.Error) {
 	if !filepath.IsAbs(path) {
 		return nil, protocol.Fail(protocol.CodeBadArgument, "The session file needs an absolute path")
 	}
@@ -61,13 +62,13 @@ func openFile(ctx context.Context, path string) (*session, *protocol.Error) {
 	if fail != nil {
 		return nil, fail
 	}
-	session, fail := openLockedFile(ctx, path)
+	opened, fail := openLockedFile(ctx, path)
 	if fail != nil {
 		_ = lock.Close()
 		return nil, fail
 	}
-	session.release = func() { _ = lock.Close() }
-	return session, nil
+	opened.release = func() { _ = lock.Close() }
+	return opened, nil
 }
 
 // lockFile takes the lock that a helper holds for its lifetime; the kernel drops it with the process.
@@ -86,7 +87,7 @@ func lockFile(path string) (*os.File, *protocol.Error) {
 	return lock, nil
 }
 
-func openLockedFile(ctx context.Context, path string) (*session, *protocol.Error) {
+func openLockedFile(ctx context.Context, path string) (*Session, *protocol.Error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, protocol.Fail(protocol.CodeStoreUnavailable, "The session file cannot be opened: %v", err)
@@ -111,35 +112,35 @@ func openLockedFile(ctx context.Context, path string) (*session, *protocol.Error
 	return session, fail
 }
 
-func loadFile(ctx context.Context, db *sql.DB) (*session, *protocol.Error) {
+func loadFile(ctx context.Context, db *sql.DB) (*Session, *protocol.Error) {
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	if verdict != "ok" {
 		return nil, protocol.Fail(protocol.CodeSessionDamaged, "The session file is damaged: %s", verdict)
 	}
 	container := sqlstore.NewWithDB(db, "sqlite", nil)
 	if err := container.Upgrade(ctx); err != nil {
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	devices, err := container.GetAllDevices(ctx)
 	if err != nil {
-		return nil, storeFailure(err)
+		return nil, Failure(err)
 	}
 	device := container.NewDevice()
 	if len(devices) > 0 {
 		device = devices[0]
 	}
-	return &session{
-		db: db, container: container, device: device,
-		paired: func(context.Context, types.JID) error { return nil },
-		forget: func(context.Context) error { return nil },
+	return &Session{
+		db: db, container: container, Device: device,
+		Paired: func(context.Context, types.JID) error { return nil },
+		Forget: func(context.Context) error { return nil },
 	}, nil
 }
 
-// storeFailure tells a damaged store from one that cannot be reached.
-func storeFailure(err error) *protocol.Error {
+// Failure tells a damaged store from one that cannot be reached.
+func Failure(err error) *protocol.Error {
 	text := err.Error()
 	for _, sign := range []string{"malformed", "not a database", "file is encrypted", "invalid length", "failed to scan"} {
 		if strings.Contains(text, sign) {
@@ -152,13 +153,3 @@ func storeFailure(err error) *protocol.Error {
 func escapePath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
-
-// number is the phone number of a device, empty before pairing.
-func number(device *store.Device) string {
-	if device.ID == nil {
-		return ""
-	}
-	return device.ID.User
-}
-
-var errNoDevice = fmt.Errorf("the session has no device")
