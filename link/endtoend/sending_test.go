@@ -128,15 +128,21 @@ func TestAHelperKilledAfterWritingSendsTheSameIDAgainAndItIsShownOnce(t *testing
 func TestAHelperKilledBeforeWritingHasSentNothing(t *testing.T) {
 	w := newWorld(t)
 	g, file := w.linked(phoneNumber)
-	id := newID()
-	g.begin("send", text(id, "not a chat", "x"))
+	message := text(newID(), friend, "")
+	message.Content = protocol.Content{Type: protocol.KindDocument, Media: &protocol.Media{Mimetype: "text/plain", Filename: "long"}}
+	call, _ := g.begin("send", message, fileWith(t, make([]byte, 40<<20))) // the upload takes a while
 	g.kill()
+	for _, f := range g.frames {
+		if f.Progress == "writing" && f.Call == call {
+			t.Fatal("the message was written before the kill")
+		}
+	}
 	g = w.again(file)
 	if rows := w.messages(""); len(rows) != 0 {
 		t.Fatalf("the journal: %+v", rows)
 	}
-	g.call("send", text(id, friend, "now"), nil)
-	if seen := w.message(id); seen.Transmissions != 1 {
+	g.call("send", text(message.MessageID, friend, "now"), nil)
+	if seen := w.message(message.MessageID); seen.Transmissions != 1 || seen.Body != "now" {
 		t.Fatalf("the recipient saw %+v", seen)
 	}
 }

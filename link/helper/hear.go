@@ -38,7 +38,7 @@ func (p *phone) hear(event any) bool {
 	case *events.Disconnected:
 		p.disconnected()
 	case *events.LoggedOut:
-		_ = p.session.Forget(ctx)
+		p.forgotten(ctx)
 		p.end(loggedOutState(e), protocol.Fail(protocol.CodeLoggedOut, "WhatsApp logged this device out: %s", reasonText(e)))
 	case *events.StreamReplaced:
 		p.end(StateReplaced, protocol.Fail(protocol.CodeReplaced, "Another connection took this device's place"))
@@ -78,6 +78,17 @@ func (p *phone) hear(event any) bool {
 		p.say.event("identity", map[string]any{"chat": p.address(ctx, e.JID, types.EmptyJID).text})
 	}
 	return true
+}
+
+// forgotten waits until the library has dropped the device: who restarts the helper then finds an empty session.
+func (p *phone) forgotten(ctx context.Context) {
+	for range 100 {
+		if known, err := p.session.Known(ctx); err == nil && !known {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = p.session.Forget(ctx)
 }
 
 func loggedOutState(e *events.LoggedOut) string {

@@ -191,3 +191,11 @@ func CloseFiles(files []*os.File) {
 		}
 	}
 }
+
+// WriteRaw sends bytes as they are: tests of what a broken peer does use it.
+func (c *Conn) WriteRaw(data []byte) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	_, err := c.socket.Write(data)
+	return err
+}

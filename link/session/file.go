@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"heliograph/link/protocol"
+	_ "heliograph/link/silence"
 )
 
 // Args say where the session lies: in a file, or in PostgreSQL.
@@ -31,6 +32,7 @@ type Session struct {
 	db        *sql.DB
 	container *sqlstore.Container
 	Device    *store.Device
+	Known     func(ctx context.Context) (bool, error) // whether the store still holds a device
 	Paired    func(ctx context.Context, jid types.JID) error
 	Forget    func(ctx context.Context) error
 	release   func()
@@ -134,6 +136,10 @@ func loadFile(ctx context.Context, db *sql.DB) (*Session, *protocol.Error) {
 	}
 	return &Session{
 		db: db, container: container, Device: device,
+		Known: func(ctx context.Context) (bool, error) {
+			devices, err := container.GetAllDevices(ctx)
+			return len(devices) > 0, err
+		},
 		Paired: func(context.Context, types.JID) error { return nil },
 		Forget: func(context.Context) error { return nil },
 	}, nil

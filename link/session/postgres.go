@@ -24,6 +24,7 @@ const (
 	postgresWait   = 10 * time.Second
 	phonesTable    = "CREATE TABLE IF NOT EXISTS heliograph_phones (phone_id TEXT PRIMARY KEY, jid TEXT NOT NULL)"
 	findPhone      = "SELECT jid FROM heliograph_phones WHERE phone_id = $1"
+	knownPhone     = "SELECT EXISTS (SELECT 1 FROM heliograph_phones p JOIN whatsmeow_device d ON d.jid = p.jid WHERE p.phone_id = $1)"
 	rememberPhone  = "INSERT INTO heliograph_phones (phone_id, jid) VALUES ($1, $2) ON CONFLICT (phone_id) DO UPDATE SET jid = excluded.jid"
 	forgetPhone    = "DELETE FROM heliograph_phones WHERE phone_id = $1"
 	tryLockSession = "SELECT pg_try_advisory_lock($1::int, hashtext($2))"
@@ -124,6 +125,11 @@ func loadLocked(ctx context.Context, db *sql.DB, schema, phoneID string) (*Sessi
 	}
 	return &Session{
 		db: db, container: container, Device: device,
+		Known: func(ctx context.Context) (bool, error) {
+			var known bool
+			err := db.QueryRowContext(ctx, knownPhone, phoneID).Scan(&known)
+			return known, err
+		},
 		Paired: func(ctx context.Context, jid types.JID) error {
 			_, err := db.ExecContext(ctx, rememberPhone, phoneID, jid.String())
 			return err

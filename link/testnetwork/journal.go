@@ -15,6 +15,8 @@ import (
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	_ "heliograph/link/silence"
 )
 
 //go:embed journal.sql
