@@ -70,9 +70,7 @@ _TABLE: dict[str, NumberBehaviour] = {
     "034": NumberBehaviour(answer=fault(131048)),
     "035": NumberBehaviour(answer=fault(133010)),
     "040": NumberBehaviour(failed=fault(131026)),
-    "041": NumberBehaviour(
-        failed=fault(131047, "More than 24 hours have passed since the recipient last replied.")
-    ),
+    "041": NumberBehaviour(failed=fault(131047, "More than 24 hours have passed since the recipient last replied.")),
     "042": NumberBehaviour(failed=fault(131049)),
     "043": NumberBehaviour(answer=fault(131030)),
     "044": NumberBehaviour(failed=fault(131050)),
