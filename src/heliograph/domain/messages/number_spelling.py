@@ -51,6 +51,15 @@ def canonical(digits: str) -> str:
     return digits
 
 
+def other_spelling(written: str, chat_id: str) -> str | None:
+    """The digits as they were written, where they are the other spelling of the chat's number; else None."""
+    if not chat_id.startswith(("52", "54", "55")) or not chat_id.endswith("@c.us"):
+        return None
+    number = chat_id.removesuffix("@c.us")
+    digits = re.sub(r"[^0-9]", "", _visible(written.partition("@")[0]))
+    return digits if digits != number and canonical(digits) == number else None
+
+
 def _visible(text: str) -> str:
     """The text without invisible marks, with plain blanks, dashes and digits."""
     plain = []
