@@ -30,6 +30,7 @@ from heliograph.api.messages.send_body import (
 )
 from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import Use
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.jobs.job import Idempotency
@@ -84,6 +85,7 @@ class BroadcastBody(msgspec.Struct):
         float,
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
+    allow_blank: Annotated[bool, Meta(description="Send although a variable of the text is blank for somebody")] = False
     variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
     priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
@@ -98,11 +100,13 @@ class PreviewRow(msgspec.Struct, frozen=True):
 
 
 class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`repeated`: recipients left out because they came twice. The last three: of a dry run."""
+    """`repeated`: recipients left out because they came twice. `respelled`: those of them whose number came in two
+    spellings, ten at most. The last three: of a dry run."""
 
     broadcast_id: str | None
     total_chats: int
     repeated: int = 0
+    respelled: tuple[str, ...] = ()
     dry_run: bool = False
     new_chats: int | None = None
     finishes_at: str | None = None
@@ -159,7 +163,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     made, replayed = await steering.broadcast(new, wanted.recipients)
     await slowly(let_go(wanted.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
-    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
+    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated, wanted.respelled)
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(answer), headers=headers)
 
@@ -184,18 +188,18 @@ def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]
 
 def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]:
     """Checked, each once; every variable is there for every one of them."""
-    check = TemplateCheck(body.message or "", most=MAX_TEXT)
+    check = TemplateCheck(body.message or "", most=MAX_TEXT, allow_blank=body.allow_blank)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
         check_recipient(provider, chat_id)
         check.see(chat_id, values)
 
     if body.csv is None:
-        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see)
+        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see, check)
     elif not (is_null(body.chat_ids) and is_null(body.variables)):
         raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
-        wanted = yield from from_csv(body.csv, see)
+        wanted = yield from from_csv(body.csv, Use(check.names, body.allow_blank, see))
     check.end()
     return wanted
 
@@ -213,7 +217,9 @@ async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, schedu
     begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
     ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
     shown = [PreviewRow(one.chat_id, fill(body.message or "", one.values)) for one in wanted.recipients[:3]]
-    return BroadcastAnswer(None, len(wanted.recipients), wanted.repeated, True, forecast.new_chats, ends, shown)
+    return BroadcastAnswer(
+        None, len(wanted.recipients), wanted.repeated, wanted.respelled, True, forecast.new_chats, ends, shown
+    )
 
 
 def routes() -> list[HTTPRouteHandler]:
