@@ -260,7 +260,7 @@ async def test_other_organisations_never_see_a_broadcast(world: World) -> None:
 
 
 async def test_a_broadcast_may_go_out_in_another_lane(world: World) -> None:
-    await world.steering.broadcast(new(world, lane=Priority.URGENT), recipients(2))
+    await world.steering.broadcast(new(world, priority=Priority.URGENT), recipients(2))
     await world.send("911111111111@c.us")
     await world.steering.feed()
     assert [job.priority for job in await world.step(3)] == [Priority.URGENT, Priority.URGENT, Priority.NORMAL]

@@ -140,7 +140,7 @@ async def test_only_wished_lanes_and_numbers_are_started(desk: Desk) -> None:
     assert only.job.priority is Priority.URGENT
     started = await desk.start(2)
     assert [one.job.chat_id for one in started] == ["a@c.us", "b@c.us"]
-    assert await desk.start(5, lanes=(Priority.BULK,)) == []
+    assert await desk.start(5, priorities=(Priority.BULK,)) == []
 
 
 async def test_new_chats_may_wait_while_known_ones_go_on(desk: Desk) -> None:
