@@ -121,7 +121,7 @@ async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gatew
     )  # fmt: skip
     for act in ("pause", "resume", "cancel", "retry"):
         assert (await gateway.http.post(f"{base}/{act}")).status_code == 409
-    acts = (await gateway.http.get("/v1/queue/acts")).json()
+    acts = (await gateway.http.get("/v1/audit")).json()
     assert [(act["act"], act["by"], act["what"]) for act in acts] == [
         ("cancel", "api", f"broadcast:{name}"),
         ("resume", "Bo", f"broadcast:{name}"),

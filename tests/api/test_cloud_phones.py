@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from heliograph.domain.messages.content import Kind
-from heliograph.providers.cloud import CloudProvider
+from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.vault import Vault
 from tests.api.world import World, world
 from tests.graph.world import MachineClock, graph_world

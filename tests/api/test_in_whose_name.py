@@ -70,7 +70,7 @@ async def test_acts_name_the_phone_that_they_were_done_to(gateway: World) -> Non
     await gateway.http.delete("/v1/phones/delete", headers={"x-phone": other.phone_id})
     await gateway.http.post("/v1/suppressions", json={"chat_id": "919537851844"})
     await gateway.http.delete("/v1/suppressions/919537851844", headers={"x-phone": gateway.phone.phone_id})
-    acts = (await gateway.http.get("/v1/queue/acts")).json()
+    acts = (await gateway.http.get("/v1/audit")).json()
     assert [(act["act"], act["what"], act["number"], act["phone_id"]) for act in acts] == [
         ("unsuppress", "chat:919537851844@c.us", None, None),
         ("pause", "phone", "447700900123", other.phone_id),

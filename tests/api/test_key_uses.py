@@ -1,12 +1,14 @@
 """When a key was last used: written by a service, a while later, and when it ends."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from heliograph.api.system.key_usage import INTERVAL_S, record_key_usage
+from heliograph.app.services import run_every
 from heliograph.store.database.postgresql import PostgresDatabase
 from tests.api.world import World
 
+INTERVAL_S = 60.0
 # nobody has opened it
 AWAY = PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
 
@@ -44,7 +46,8 @@ async def last_use(gateway: World) -> int | None:
 
 
 async def started(gateway: World, clock: Turned, log: Any) -> "asyncio.Task[None]":
-    service = asyncio.create_task(record_key_usage(gateway.store, clock, log))
+    write, failed = gateway.store.write_key_uses, partial(log, "key_uses_not_written")
+    service = asyncio.create_task(run_every(clock, INTERVAL_S, write, failed, last_s=1.0))
     async with asyncio.timeout(10):
         while not clock.asleep:
             await asyncio.to_thread(int)

@@ -25,7 +25,7 @@ async def offer(
     given = {"authorization": f"Bearer {secret}", "content-type": "application/json", "x-phone": NUMBER} | headers
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     listed = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
-    if not gateway.app.shortcut.take(listed, raw, lambda *said: answer.set_result(said)):
+    if not gateway.app.fast_path.take(listed, raw, lambda *said: answer.set_result(said)):
         return None
     status, lines, text = await asyncio.wait_for(answer, 5)
     assert lines.endswith(b"\r\n")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from heliograph.api.http.dependencies import WebhookDeps
 from heliograph.clock import SystemClock
 from heliograph.domain.webhooks.events import EVENT_NAMES
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
-from heliograph.webhooks.signing_service import webhook_desk
+from heliograph.webhooks.envelope import sample_body
 from tests.api.world import World, world
 
 URL = "https://93.184.216.34/hook"
@@ -36,7 +37,7 @@ class Desk:
 async def gateway(tmp_path: Path) -> AsyncIterator[World]:
     desk = Desk()
     fetch = GuardedFetch(clock=SystemClock())
-    webhooks = webhook_desk(desk, Vault("a secret of this test's own"), desk.wake)
+    webhooks = WebhookDeps(desk, Vault("a secret of this test's own"), sample_body, desk.wake)
     async with world(tmp_path, fetch=fetch, webhooks=webhooks) as made:
         desk.store = WebhookStore(made.store.shell, made.clock)
         yield made

@@ -129,7 +129,7 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     await shell.open()
     store = Store(shell, clock, ids)
     media = MediaFolder(folder / "media")
-    everything = Capabilities(frozenset(Kind), media_max_bytes={Kind.IMAGE: 5000})
+    everything = Capabilities(frozenset(Kind), media_max_bytes={Kind.IMAGE: 5000}, test_recipients=True)
     carriers = {"simulator": Carrier("simulator", everything), "cloud": Carrier("cloud", TEXT_ONLY)}
 
     async def ready() -> Readiness:
@@ -148,6 +148,7 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
         "job_ids": ids,
         "provider": carriers.get,
         "provider_names": ("simulator",),
+        "pairing_code": lambda phone: f"pair:{phone.phone_id}" if phone.provider == "simulator" else None,
         "ready": ready,
         "metrics": metrics,
         "pacing_for": lambda _: "none",

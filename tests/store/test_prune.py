@@ -5,7 +5,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.ports.sender_store import PrunePlace
-from heliograph.sender.services.retention import prune_once
+from heliograph.sender.services.retention import prune_jobs
 from heliograph.store.database.unit import query, query_batch
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
@@ -30,7 +30,7 @@ async def test_settled_messages_go_after_their_time_with_all_that_hangs_on_them(
     made = await _of_each_kind(desk)
     desk.clock.turn(31 * 86_400)
     fresh = await desk.put("fresh")
-    gone = await prune_once(desk.store, desk.clock, days=DAYS)
+    gone = await prune_jobs(desk.store, desk.clock, days=DAYS)
     left = {row["job_id"] for row in await desk.look("SELECT job_id FROM jobs")}
     assert left == {made["uncertain"], made["retry"], made["waiting"], fresh}
     assert gone == len(made) + 1 - len(left)
@@ -45,7 +45,7 @@ async def test_what_was_settled_lately_stays_however_old_it_is(desk: Desk) -> No
     job_id = await desk.put("a")
     desk.clock.turn(31 * 86_400)
     await desk.send()
-    assert await prune_once(desk.store, desk.clock, days=DAYS) == 0
+    assert await prune_jobs(desk.store, desk.clock, days=DAYS) == 0
     assert (await desk.get(job_id)).state is State.SENT
 
 
@@ -55,9 +55,9 @@ async def test_nothing_goes_before_it_was_told(desk: Desk) -> None:
     await desk.send()
     await desk.change("UPDATE events SET fanned_out = 1 WHERE n < 3")
     desk.clock.turn(31 * 86_400)
-    assert await prune_once(desk.store, desk.clock, days=DAYS) == 0
+    assert await prune_jobs(desk.store, desk.clock, days=DAYS) == 0
     await desk.change("UPDATE events SET fanned_out = 1")
-    assert await prune_once(desk.store, desk.clock, days=DAYS) == 1
+    assert await prune_jobs(desk.store, desk.clock, days=DAYS) == 1
 
 
 async def _walk(desk: Desk, before_us: int) -> list[tuple[int, PrunePlace | None]]:
@@ -82,11 +82,11 @@ async def test_receipts_that_nobody_claimed_and_old_inbound_messages_go(desk: De
     heard = [Inbound("M1", "a@c.us", "a@c.us", desk.clock.now_us(), "chat", "hello")]
     await desk.store.inbound(desk.phone_no, desk.org_no, heard)
     desk.clock.turn(25 * 3600)
-    await prune_once(desk.store, desk.clock, days=DAYS)
+    await prune_jobs(desk.store, desk.clock, days=DAYS)
     assert await desk.look("SELECT 1 FROM unmatched_receipts") == []
     assert len(await desk.look("SELECT 1 FROM inbound")) == 1
     desk.clock.turn(30 * 86_400)
-    await prune_once(desk.store, desk.clock, days=DAYS)
+    await prune_jobs(desk.store, desk.clock, days=DAYS)
     assert await desk.look("SELECT 1 FROM inbound") == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,10 +10,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from heliograph.app.services import run_every
 from heliograph.domain.errors import Unavailable
 from heliograph.store.database import sqlite as sqlite_shell
 from heliograph.store.database.sqlite import connect
-from heliograph.store.database.write_probe import feel_pulse, probe_writes
+from heliograph.store.database.write_probe import probe_refused_writes, probe_write
 from tests.store.world import Desk, HandClock, look, open_desk
 
 
@@ -87,7 +89,7 @@ async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_throu
     assert "cannot" in str(shell.write_error)
     for _ in range(3):
         with pytest.raises(Unavailable):
-            await feel_pulse(shell, desk.clock.now_us())
+            await probe_write(shell, desk.clock.now_us())
         assert in_trouble(desk)
     await desk.store.orgs()
     assert in_trouble(desk)  # that it can be read says nothing of writes
@@ -110,7 +112,9 @@ async def until(done: Callable[[], bool], desk: Desk) -> None:
             self.turn(seconds)
 
     with pytest.raises(Ended):
-        await asyncio.wait_for(probe_writes(desk.store.shell, Turning()), 20)
+        clock = Turning()
+        probe = partial(probe_refused_writes, desk.store.shell, clock)
+        await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
 
 
 async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:

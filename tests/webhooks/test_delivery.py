@@ -305,7 +305,7 @@ async def test_a_test_delivery_reaches_the_hook(gateway: World) -> None:
 
     async with receiving() as receiver, working(gateway) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.sent")
-        made = await gateway.hooks.add_test(hook, sample_body(hook, now_us=1))
+        made = await gateway.hooks.add_test(hook, sample_body(hook, 1))
         worker.wake()
         await until(lambda: len(receiver.got) == 1)
     body = receiver.got[0].body

@@ -15,7 +15,7 @@ from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone, OrgRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.jobs.verdict import Limits, judge
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.domain.webhooks.webhook import NewHook, WebhookRow
+from heliograph.domain.webhooks.webhook import NewHook, WebhookRow, new_signing_key
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.meter import NoMetrics
@@ -26,7 +26,6 @@ from heliograph.store.delivery_store import OutboxStore
 from heliograph.store.job_store import Store
 from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
-from heliograph.webhooks.signing import new_signing_key
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 
 ALL = (

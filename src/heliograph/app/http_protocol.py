@@ -1,6 +1,6 @@
 """A connection as uvicorn speaks it, with the short way for sends beside it.
 
-A send whose body is whole is offered to `api.shortcut`; if it is taken, no task is made for it and its answer goes out
+A send whose body is whole is offered to `api.fast_path`; if it is taken, no task is made for it and its answer goes out
 in one write. Everything else goes on as uvicorn does it: pipelined requests, `Expect: 100-continue`, large bodies,
 clients that do not read, and whatever the short way does not take.
 
@@ -23,17 +23,17 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Takes(Protocol):
-    """`api.shortcut.Shortcut`."""
+    """`api.fast_path.Shortcut`."""
 
     def take(self, headers: Headers, body: bytes | bytearray, answer: Any) -> bool: ...
 
 
 class Connection(HttpToolsProtocol):
-    """`shortcut` takes POSTs to `paths` of at most `most_bytes`."""
+    """`fast_path` takes POSTs to `paths` of at most `most_bytes`."""
 
-    def __init__(self, *, shortcut: Takes, paths: frozenset[str], most_bytes: int, **given: Any) -> None:
+    def __init__(self, *, fast_path: Takes, paths: frozenset[str], most_bytes: int, **given: Any) -> None:
         super().__init__(**given)
-        self._shortcut = shortcut
+        self._fast_path = fast_path
         self._paths = paths
         self._most_bytes = most_bytes
         self._held: RequestResponseCycle | None = None  # its body is not whole yet
@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
         if held is None or held is not self.cycle:
             return
         self._held = None
-        if not self._shortcut.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
+        if not self._fast_path.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
             super()._start_asgi_task(held, self.app)
 
     def send_400_response(self, msg: str) -> None:

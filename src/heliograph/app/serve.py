@@ -18,8 +18,8 @@ from typing import Any, cast
 import structlog
 import uvicorn
 
-from heliograph.api.asgi import SENDS, ApiApp
-from heliograph.api.messages.fast_path import MAX_BYTES
+from heliograph.api.asgi import ApiApp
+from heliograph.api.messages.fast_path import MAX_BYTES, SENDS
 from heliograph.app.gateway import Gateway, open_gateway
 from heliograph.app.http_protocol import Connection
 from heliograph.clock import SystemClock
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: stopping is ours."""
 
     def __init__(self, app: ApiApp) -> None:
-        speaks = functools.partial(Connection, shortcut=app.shortcut, paths=SENDS, most_bytes=MAX_BYTES)
+        speaks = functools.partial(Connection, fast_path=app.fast_path, paths=SENDS, most_bytes=MAX_BYTES)
         super().__init__(
             uvicorn.Config(
                 app,

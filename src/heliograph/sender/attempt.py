@@ -64,7 +64,7 @@ class SendAttempt:
 
 
 class LoggedAttempt:
-    """As `Attempt`, with a line in the log before and after each: for those who ask for all (debug)."""
+    """Attempt with a debug log line before and after it."""
 
     def __init__(self, attempt: SendAttempt, debug: Callable[..., None]) -> None:
         self._attempt = attempt

@@ -19,7 +19,7 @@ class OrgRate:
     _empty_at: dict[int, float] = field(default_factory=dict)  # org_no → when its bucket would be full again
 
     def room(self, org_no: int, now: float) -> int:
-        """How many may start now."""
+        """Counts the messages that may start now."""
         if not self.per_second:
             return 1_000_000_000
         part = self.per_second / self.senders
@@ -32,7 +32,7 @@ class OrgRate:
             self._empty_at[org_no] = max(self._empty_at.get(org_no, now), now) + count / part
 
     def next_at(self, org_no: int, now: float) -> float:
-        """When at least one may start."""
+        """Gives the moment at which at least one message may start."""
         part = self.per_second / self.senders
         least_s = 0.0 if part * BURST_S < 1 else BURST_S - 1 / part
         return max(self._empty_at.get(org_no, now) - least_s, now)

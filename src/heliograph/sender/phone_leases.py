@@ -1,4 +1,4 @@
-"""Whose phones are ours: heartbeats, taking over, giving up.
+"""Leases of phones: heartbeats, take-over and release.
 
 Promise: nothing is started, and no session opened, once our lease may have ended, by our own monotonic clock; what a
 former owner left in the middle is settled before the phone starts anything; a phone is given up only after what is in
@@ -249,7 +249,7 @@ class PhoneLeases:
         await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
 
     async def history(self, row: PhoneRow, policy: Policy) -> StartHistory:
-        """What the phone sent lately, so that a new owner goes on at the same pace."""
+        """Loads the phone's recent starts, so that a new owner keeps the same pace."""
         if policy.free:
             return StartHistory(policy)
         now, now_us = self._deps.clock.monotonic(), self._deps.clock.now_us()

@@ -1,4 +1,4 @@
-"""What the network tells: receipts in batches, inbound messages, session states. Implements ports.provider.Sink.
+"""Receipts in batches, inbound messages and session states from providers. Implements ports.provider.Sink.
 
 Promise: `receipts` returns only after they are stored; if it raises or never returns, the network tells them again.
 Receipts for a message whose attempt is still under way wait for its settlement, so that events keep their order.

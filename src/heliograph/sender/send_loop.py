@@ -165,7 +165,7 @@ class SendLoop:
             self._doubtful.discard(phone_no)
 
     async def _round(self) -> bool:
-        """Whether there was anything to write."""
+        """Runs one transaction; tells whether there was anything to write."""
         if self._doubtful:
             await self._resolve_doubt()
         now = self._clock.monotonic()

@@ -84,7 +84,7 @@ class Sender:
 
     @property
     def ready(self) -> bool:
-        """It has joined the fleet and its lease is good."""
+        """True when this process has joined the fleet and its lease is valid."""
         return self._own.joined and self._deps.clock.monotonic() < self._own.good_until
 
     # -- its life
@@ -200,7 +200,7 @@ class Sender:
         await self._deps.hold(row.org_no, row.phone_no, why)
 
     def _pause(self, owned: OwnedPhone, why: str) -> None:
-        """Nothing more starts from this moment; the store and people learn of it right after."""
+        """Stops all starts of a phone at once, then writes the pause."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
         self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
         self._own.spawn(self._hold(owned, why))

@@ -12,9 +12,9 @@ from aiohttp import web
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
 from heliograph.ports.provider_inbox import NewInboxItem
-from heliograph.providers.cloud import CloudProvider, read_delivery
 from heliograph.providers.cloud.graph_client import Timeouts
-from heliograph.providers.cloud.webhook_payload import signed
+from heliograph.providers.cloud.provider import CloudProvider
+from heliograph.providers.cloud.webhook_payload import read_delivery, signed
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
 from heliograph.store.database.sqlite import SqliteDatabase

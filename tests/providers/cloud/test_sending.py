@@ -18,8 +18,8 @@ from heliograph.domain.jobs.outcome import (
 )
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import SessionState
-from heliograph.providers.cloud import CloudProvider
 from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.simulator.graph import Rules
 from heliograph.simulator.graph.errors import fault
 from heliograph.simulator.graph.test_numbers import NumberBehaviour, Way

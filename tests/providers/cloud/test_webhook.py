@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.provider import Phone
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ReceiveStatus
-from heliograph.providers.cloud import CloudWebhookReceiver, read_delivery
+from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
+from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 from heliograph.vault import Vault
 from tests.providers.cloud.webhooks import (
     PERSON,

@@ -10,8 +10,9 @@ import aiohttp
 from heliograph.domain.jobs.ids import JobIds, unique_id
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
-from heliograph.providers.cloud import CloudProvider, read_delivery
 from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.providers.cloud.provider import CloudProvider
+from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.simulator.graph import Rules
 from tests.graph.world import MachineClock, World, graph_world, until
 

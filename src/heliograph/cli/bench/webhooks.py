@@ -1,4 +1,4 @@
-"""What is measured of webhooks: deliveries a second, each message's in order."""
+"""Measurement of webhooks: deliveries a second, in order for each message."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class Sinks:
     switch: int  # port of the one that can hang
 
     async def told(self, word: str = "") -> tuple[int, list[float]]:
-        """What came since the last time; a word turns the switch."""
+        """Reads the arrivals since the last call; a word turns the switch."""
         async with self.http.get(f"http://127.0.0.1:{self.ports[0]}/{word}") as answer:
             found = await answer.json(content_type=None)
         return found["count"], found["late_ms"]

@@ -20,7 +20,7 @@ _WORDS = {
 @phone_option
 @json_option
 def health(phone: str | None, as_json: bool) -> int:
-    """How many jobs wait, run, are done and have failed: of a phone, or of the whole organisation."""
+    """Count waiting, running, completed and failed jobs of a phone, or of the whole organisation."""
     counts = connect(phone).get("/message/queues/health")
     if as_json:
         put(counts)

@@ -132,7 +132,7 @@ def _reason(job: dict[str, Any]) -> str:
 
 
 def summary(job: dict[str, Any]) -> str:
-    """What the message says, in a few words."""
+    """Shortens the message to a few words."""
     message = job.get("message") or {}
     kind, body = message.get("type", "chat"), str(message.get("body", ""))
     name = (message.get("media") or {}).get("filename", "")

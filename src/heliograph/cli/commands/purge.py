@@ -48,7 +48,7 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
 
 
 def _tell_of_others(gateway: ApiClient, names: list[str]) -> None:
-    """Those that were not cancelled: they are past it, or there are none such."""
+    """Reports the jobs that were not cancelled: started already, or unknown."""
     past = 0
     for name in names[:_LOOKED_AT]:
         past += gateway.get(f"/message/{segment(name)}/status")["timeline"].get("cancelled_at") is None

@@ -60,7 +60,7 @@ def _steer(act: str, chat: str | None, body: dict[str, str], phone: str | None, 
 @phone_option
 @json_option
 def holds(phone: str | None, as_json: bool) -> int:
-    """What is paused on a phone, by whom since when."""
+    """List the pauses of a phone, with person and time."""
     found = connect(phone).get("/queue/holds")
     if as_json:
         put(found)
@@ -70,12 +70,12 @@ def holds(phone: str | None, as_json: bool) -> int:
     return Exit.OK
 
 
-@queue.command()
+@queue.command("log")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Newest first, so many.")
 @json_option
 def show_log(limit: int, as_json: bool) -> int:
-    """Who did what to queues, newest first."""
-    found = connect().get("/queue/acts", limit=limit)
+    """Show the audit log: who did what to queues, newest first."""
+    found = connect().get("/audit", limit=limit)
     if as_json:
         put(found)
         return Exit.OK

@@ -81,7 +81,7 @@ def add(
 @click.option("--limit", type=click.IntRange(1, 2000), default=100, show_default=True, help="Newest first, so many.")
 @json_option
 def list_(phone: str | None, limit: int, as_json: bool) -> int:
-    """What is scheduled, newest first."""
+    """List scheduled messages, newest first."""
     found = connect(phone).get("/message/scheduled", limit=limit)["scheduled_messages"]
     if as_json:
         put(found)
@@ -112,7 +112,7 @@ def list_(phone: str | None, limit: int, as_json: bool) -> int:
 @click.argument("scheduled_id")
 @json_option
 def runs(scheduled_id: str, as_json: bool) -> int:
-    """What came of its runs, newest first."""
+    """List the results of its runs, newest first."""
     found = connect().get(f"/message/scheduled/{segment(scheduled_id)}/occurrences", limit=100)["occurrences"]
     if as_json:
         put(found)

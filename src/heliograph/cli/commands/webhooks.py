@@ -18,7 +18,7 @@ _DELIVERY = {"delivered": "green", "pending": "cyan", "dead": "red", "cancelled"
 
 @click.group()
 def webhooks() -> None:
-    """Who is told of what. A WEBHOOK is its id, or the beginning of one."""
+    """Manage webhooks. A WEBHOOK is its id, or the beginning of one."""
 
 
 @webhooks.command("list")
@@ -130,7 +130,7 @@ def test(webhook: str, as_json: bool) -> int:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @json_option
 def deliveries(webhook: str, delivery: str | None, state: str | None, limit: int, as_json: bool) -> int:
-    """What it was told, newest first; of one DELIVERY every try and the body."""
+    """List its deliveries, newest first; of one DELIVERY every try and the body."""
     gateway = connect()
     hook_id = _found(gateway, webhook)
     if delivery is not None:

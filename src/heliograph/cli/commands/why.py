@@ -104,7 +104,7 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
 
 
 def _blockers(explained: dict[str, Any] | None) -> list[str]:
-    """What holds it back, the most decisive first, what a person can do, and when it will go."""
+    """Lists the blockers, the most decisive first, the advice for a person, and the expected time."""
     lines = []
     for at, one in enumerate((explained or {}).get("blockers") or (), 1):
         ends = clock_time(one.get("until"))

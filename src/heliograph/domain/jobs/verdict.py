@@ -1,4 +1,4 @@
-"""What an attempt's outcome means for its job: a pure decision, written by the store in one transaction.
+"""Verdict of an attempt's outcome for its job: a pure decision, written by the store in one transaction.
 
 Source: architecture, "State"; interface, "Jobs on the wire" (4 attempts; a throttle or a session down is none).
 """

@@ -1,4 +1,4 @@
-"""When may this phone start its next message? A pure function of its policy and of what it did lately.
+"""Next start of a phone: a pure function of its policy and its recent starts.
 
 Promise: a start that happens no earlier than `next_start` said breaks no limit of the policy, over any window; and no
 start is put off longer than the limits need. Each decision costs a fixed number of look-ups; memory is bounded by the
@@ -108,7 +108,7 @@ class _Recent:
 
 
 class StartHistory:
-    """What a phone did lately, in monotonic seconds. `connected_at`: when it first connected (negative: before start).
+    """Recent starts of a phone, in monotonic seconds. `connected_at`: its first connection (negative: before start).
 
     In flight = started and not settled. A new owner begins with none: it settles what it found in `sending` first.
     """
@@ -184,7 +184,7 @@ def next_start(
 def starts_allowed(
     policy: Policy, history: StartHistory, now: float, *, new_chat: bool = False, most: int = 1_000
 ) -> int:
-    """How many messages may start at this very moment (chats aside: `history.chat_at`), at most `most`.
+    """Counts the messages that may start at this moment (chats aside: `history.chat_at`), at most `most`.
 
     With a gap that is one at most, since the gap runs from a settle.
     """

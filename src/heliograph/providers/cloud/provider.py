@@ -35,6 +35,7 @@ from heliograph.providers.cloud.message_payload import message_body
 from heliograph.providers.cloud.phone_check import check_phone, read_phone
 from heliograph.providers.cloud.responses import outcome_of
 from heliograph.providers.cloud.session import CloudSession
+from heliograph.providers.cloud.spec import SPEC
 
 _PROBE_FIRST_S = 5.0
 _PROBE_MAX_S = 60.0
@@ -45,7 +46,7 @@ _UNAUTHORIZED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.
 class CloudProvider:
     """`session` is shared by all phones and stays its maker's to close. `allowed_base_urls`: see accept_account."""
 
-    name = "cloud"
+    name = SPEC.name
     capabilities = CAPABILITIES
 
     def __init__(
