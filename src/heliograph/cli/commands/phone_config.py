@@ -68,7 +68,7 @@ def show_next_steps(spec: ProviderSpec, row: dict[str, Any], config: dict[str, s
 @click.command()
 @click.argument("phone")
 @config_options
-def credentials(phone: str, credentials: str | None, **settings: str | None) -> int:
+def credentials(phone: str, credentials: str | None, **settings: str | None) -> None:
     """Replace a phone's credentials or settings. What is not given stays."""
     config = read_config(credentials, settings)
     if not config and sys.stdin.isatty():
@@ -77,7 +77,6 @@ def credentials(phone: str, credentials: str | None, **settings: str | None) -> 
         raise click.UsageError("Nothing to change: give --credentials FILE or one of the settings.")
     connect(phone).call("PATCH", "/phones/update", body={"config": config})
     note("Stored. The phone's session is opened anew; see: heliograph phones check " + phone)
-    return Exit.OK
 
 
 @click.command()
