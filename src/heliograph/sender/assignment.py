@@ -12,7 +12,7 @@ from heliograph.ports.sender_store import Fleet, LeaseRow
 
 @dataclass(slots=True)
 class HeartbeatWatch:
-    """Since when each sender's beat has not changed, by our own monotonic clock: clocks of machines need not agree."""
+    """Age of each sender's heartbeat by our own monotonic clock, so that clocks of machines need not agree."""
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
 

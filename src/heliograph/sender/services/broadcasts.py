@@ -1,4 +1,4 @@
-"""Feeds broadcasts: makes jobs of their next recipients, a few hundred ahead of what is sent.
+"""Enqueues the next recipients of broadcasts, a few hundred ahead of the messages sent.
 
 Promise: any number of these may run, in any process (see `store/broadcasts/enqueue_recipients.py`). A failed step is
 repeated.
