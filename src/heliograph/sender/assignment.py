@@ -55,8 +55,4 @@ def assign_phones(fleet: Fleet, me: str, watch: HeartbeatWatch, *, now: float, t
     lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
     place = alive.index(me)
     begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
-    return Assignment(
-        take=free[begin : begin + max(lack, 0)],
-        release=mine[lack:] if lack < 0 else [],
-        dead=dead,
-    )
+    return Assignment(take=free[begin : begin + max(lack, 0)], release=mine[lack:] if lack < 0 else [], dead=dead)

@@ -19,8 +19,8 @@ FOREVER = float("inf")
 
 @dataclass(slots=True, eq=False)
 class OwnedPhone:
-    """One owned phone. Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
-    down; its own word that it is up comes first. `due_at`: next lane that waits."""
+    """One owned phone. Times are monotonic seconds. `hold_until`: end of the network's throttle. `down_until`: until
+    then its session counts as down, unless it reports that it is up. `due_at`: time of the next waiting lane."""
 
     row: PhoneRow
     token: int

@@ -1,7 +1,7 @@
 """Send loop of some of the phones: settles ended attempts and starts the next messages, one transaction a round.
 
 Attempts that end during a transaction are settled by the next one, together with the starts that they make room for.
-Promise: an attempt is made only after `settle_and_start` returned it, and only while our lease is valid by our own clock.
+Promise: an attempt is made only after `settle_and_start` returned it, while our lease is valid by our own clock.
 Known weakness: a defect in a provider ends as an unknown outcome and shows only in the log.
 """
 

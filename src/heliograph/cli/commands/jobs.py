@@ -165,10 +165,7 @@ def _watch_table(gateway: ApiClient, wish: dict[str, Any], state: str | None) ->
         form = Form(console().width)
         health = gateway.get("/message/queues/health")
         said = "  ".join(f"{health.get(name, 0):,} {name}" for name in ("waiting", "active", "completed", "failed"))
-        return Group(
-            Text(said, "bold"),
-            form.table(_refined(gateway, found)),
-        )
+        return Group(Text(said, "bold"), form.table(_refined(gateway, found)))
 
     with Live(frame(), console=console(), screen=False, auto_refresh=False) as live:
         while True:

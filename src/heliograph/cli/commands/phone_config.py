@@ -25,9 +25,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--credentials` and the options of all providers' settings."""
     fields = {field.name: field for spec in PROVIDERS for field in spec.config if field.metavar}
     command = click.option(
-        "--credentials",
-        metavar="FILE",
-        help="JSON with the provider's secrets and settings; - reads standard input.",
+        "--credentials", metavar="FILE", help="JSON with the provider's secrets and settings; - reads standard input."
     )(command)
     for field in reversed(fields.values()):
         command = click.option(field.option, field.name, metavar=field.metavar, help=field.help)(command)
