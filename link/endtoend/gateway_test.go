@@ -13,9 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"heliograph/link/helper"
 	"heliograph/link/protocol"
-	"heliograph/link/session"
 )
 
 // patience is how long a test waits for something before it fails.
@@ -322,11 +320,4 @@ func (g *gateway) exitCode() int {
 		g.t.Fatal("the helper does not end")
 		return -1
 	}
-}
-
-func (g *gateway) open(file, url string) helper.Opened {
-	g.t.Helper()
-	var opened helper.Opened
-	g.call("open", helper.OpenArgs{Store: session.Args{File: file}, LocalURL: url, ConfirmEvents: true}, &opened)
-	return opened
 }

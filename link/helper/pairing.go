@@ -82,7 +82,9 @@ func (p *phone) showNext() {
 	if len(q.left) == 0 {
 		q.current = ""
 		q.lock.Unlock()
-		return // the server closes the connection soon
+		p.client.Disconnect() // which says nothing by itself
+		p.disconnected()
+		return
 	}
 	lasts := nextCode
 	if len(q.left) >= firstCodeCount {

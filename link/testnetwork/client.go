@@ -15,7 +15,10 @@ import (
 	"heliograph/link/testnetwork/noise"
 )
 
-const refCount = 6
+const (
+	refCount = 6
+	refsLast = 165 * time.Second // a little longer than the codes of one connection are shown
+)
 
 // client is one connection: of a linked device, or of one that wants to be linked.
 type client struct {
@@ -48,6 +51,8 @@ func (c *client) run(ctx context.Context, result *noise.Result) error {
 			return err
 		}
 		defer c.forgetRefs()
+		timer := time.AfterFunc(refsLast, c.stream.Close)
+		defer timer.Stop()
 	} else {
 		admitted, err := c.login(ctx, result.Payload)
 		if err != nil || !admitted {

@@ -43,6 +43,7 @@ func (n *Network) linkedRoutes(mux *http.ServeMux) {
 		}
 		return map[string]any{"number": wish.Number, "confirmed": true}, n.forgetPasskey(r.Context(), wish.Number)
 	}))
+	mux.HandleFunc("POST /linked/history", answering(n.postHistory))
 	mux.HandleFunc("GET /linked/devices", answering(n.getDevices))
 	mux.HandleFunc("GET /linked/seen", answering(func(*http.Request) (any, error) {
 		n.lock.Lock()
@@ -151,6 +152,9 @@ func (n *Network) postInbound(r *http.Request) (any, error) {
 	said.ChatID = chat
 	if said.To, err = n.receiver(ctx, said); err != nil {
 		return nil, err
+	}
+	if said.FromMe { // the person with the phone in hand writes: its linked devices get a copy
+		said.Author = said.To
 	}
 	author, err := n.author(ctx, said)
 	if err != nil {
