@@ -86,9 +86,9 @@ func startTaped(t testing.TB, recording *tape) *gateway {
 	process := exec.Command(builtHelper)
 	process.ExtraFiles = []*os.File{theirs}
 	process.Stderr = os.Stderr
-	process.Env = append(os.Environ(), "HELIOGRAPH_LINK_LOG="+os.Getenv("HELIOGRAPH_TEST_LINK_LOG"))
+	process.Env = append(os.Environ(), "LINK_LOG="+os.Getenv("HELIOGRAPH_TEST_LINK_LOG"))
 	if os.Getenv("HELIOGRAPH_TEST_LINK_LOG") == "" {
-		process.Env = append(process.Env, "HELIOGRAPH_LINK_LOG=off")
+		process.Env = append(process.Env, "LINK_LOG=off")
 	}
 	if err = process.Start(); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func (w *world) program(t *testing.T, binary string, port string) *exec.Cmd {
 
 func TestTheJournalAndTheKeysOutliveAKillOfTheLocalWhatsApp(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "heliograph-local-whatsapp")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/heliograph-local-whatsapp")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../cmd/heliograph-local-whatsapp")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, output)

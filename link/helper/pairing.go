@@ -17,10 +17,11 @@ import (
 )
 
 // The first code of a connection lasts a minute, the others 20 seconds, as in WhatsApp Web.
-const (
-	firstCode      = 60 * time.Second
-	nextCode       = 20 * time.Second
-	firstCodeCount = 6
+const firstCodeCount = 6
+
+var (
+	firstCode = 60 * time.Second
+	nextCode  = 20 * time.Second
 )
 
 // qrCodes shows the codes of one connection, one after the other.

@@ -5,6 +5,7 @@ package helper
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,7 +145,8 @@ func (p *phone) connect(ctx context.Context) *protocol.Error {
 		return nil
 	}
 	p.setState(StateConnecting, nil)
-	if err := p.client.ConnectContext(context.WithoutCancel(ctx)); err != nil {
+	err := p.client.ConnectContext(context.WithoutCancel(ctx))
+	if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) { // the library may have been quicker
 		fail := connectFailure(err)
 		p.setState(StateOffline, fail)
 		return fail

@@ -22,16 +22,15 @@ const (
 
 // client is one connection: of a linked device, or of one that wants to be linked.
 type client struct {
-	network  *Network
-	stream   *noise.Stream
-	number   string
-	device   uint16
-	key      [32]byte // the client's Noise key
-	wish     *waWa6.ClientPayload_DevicePairingRegistrationData
-	refs     []string
-	pairing  *pairing
-	active   bool
-	flushing bool
+	network *Network
+	stream  *noise.Stream
+	number  string
+	device  uint16
+	key     [32]byte // the client's Noise key
+	wish    *waWa6.ClientPayload_DevicePairingRegistrationData
+	refs    []string
+	pairing *pairing
+	active  bool
 }
 
 func (c *client) jid() types.JID {

@@ -30,9 +30,9 @@ func run() int {
 	memory.Limit()
 	syscall.Umask(0o077)
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT) // the gateway says when to end
-	level, known := helper.ParseLevel(os.Getenv("HELIOGRAPH_LINK_LOG"))
+	level, known := helper.ParseLevel(os.Getenv("LINK_LOG"))
 	if !known {
-		fmt.Fprintln(os.Stderr, "heliograph-link: HELIOGRAPH_LINK_LOG must be off, error, warn or debug")
+		fmt.Fprintln(os.Stderr, "heliograph-link: LINK_LOG must be off, error, warn or debug")
 		return helper.ExitUsage
 	}
 	conn, err := protocol.FromDescriptor(socketDescriptor)
