@@ -78,13 +78,19 @@ func start(t testing.TB) *gateway {
 
 func startTaped(t testing.TB, recording *tape) *gateway {
 	t.Helper()
+	return startWith(t, recording)
+}
+
+// startWith puts other files before the socket.
+func startWith(t testing.TB, recording *tape, before ...*os.File) *gateway {
+	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
 	process := exec.Command(builtHelper)
-	process.ExtraFiles = []*os.File{theirs}
+	process.ExtraFiles = append(before, theirs)
 	process.Stderr = os.Stderr
 	process.Env = append(os.Environ(), "LINK_LOG="+os.Getenv("HELIOGRAPH_TEST_LINK_LOG"))
 	if os.Getenv("HELIOGRAPH_TEST_LINK_LOG") == "" {
