@@ -64,6 +64,16 @@ func (n *Network) linkedRoutes(mux *http.ServeMux) {
 		}
 		return map[string]any{"number": wish.Number, "closed": n.each(wish.Number, func(c *client) { c.stream.Close() })}, nil
 	}))
+	mux.HandleFunc("POST /linked/garbage", answering(func(r *http.Request) (any, error) {
+		wish, err := n.wish(r)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"number": wish.Number, "told": n.each(wish.Number, func(c *client) {
+			_ = c.stream.WritePlain([]byte{0, 0xf8, 0xff, 1, 2, 3}) // not a stanza
+			_ = c.stream.WritePlain([]byte{2, 0, 0})                // not what it says it is: compressed
+		})}, nil
+	}))
 	mux.HandleFunc("POST /linked/forget-sessions", answering(func(r *http.Request) (any, error) {
 		wish, err := n.wish(r)
 		if err != nil {
