@@ -146,7 +146,7 @@ class World:
             lease_s=lease_s,
             owner=name,
             sole=False,
-            shards=1,
+            loops=1,
             provider=lambda _name: member.watched,
             policy=lambda row: PRESETS[row.pacing],
             config=lambda _row: {},

@@ -97,7 +97,7 @@ async def test_receipts_that_come_right_after_a_crash_are_not_lost(world: World)
 
     await world.clock.until(connected)
     telling = asyncio.ensure_future(
-        second.sender.inflow.receipts(
+        second.sender.events.receipts(
             world.phone.phone_no, [Receipt(3, world.clock.now_us(), unique_id=unique_id(job_id))]
         )
     )

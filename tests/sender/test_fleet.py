@@ -252,7 +252,7 @@ async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
     fleet: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "PHONES_PER_LOOP", 3)
-    first = await fleet.join("a", changes={"shards": 2})
+    first = await fleet.join("a", changes={"loops": 2})
     await _shares(fleet, 4)
 
     async def loops() -> list[int]:

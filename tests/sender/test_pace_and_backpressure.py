@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 from heliograph.domain.jobs.job import PhonePatch
-from heliograph.sender.send_loop import BACKPRESSURE_FACTOR, MAX_GIVE_WAY_S
-from tests.sender.setup import World
+from heliograph.sender.send_loop import BACKPRESSURE_FACTOR, MAX_BACKPRESSURE_PAUSE_S
+from tests.sender.world import World
 
 
 async def test_a_pace_is_obeyed_by_the_first_message_after_it_was_set(world: World) -> None:
@@ -29,7 +29,7 @@ async def test_sending_leaves_callers_twice_the_time_that_a_round_took(world: Wo
     member = await world.join(changes={"has_backpressure": lambda: pressed})
     (shard,) = member.sender._loops
     assert shard._rest_s(0.010) == 0.010 * BACKPRESSURE_FACTOR
-    assert shard._rest_s(5.0) == MAX_GIVE_WAY_S
+    assert shard._rest_s(5.0) == MAX_BACKPRESSURE_PAUSE_S
     for n in range(20):
         await world.put(f"{n:02d}" if n < 4 else f"9198111{n:05d}")
     await world.until_settled()

@@ -136,7 +136,7 @@ async def test_a_phone_that_nobody_owns_keeps_its_webhooks_until_somebody_does(t
 async def test_a_restart_applies_what_was_under_way_again(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.keep("slow")
-        await until(lambda: bool(here.service._under_way))
+        await until(lambda: bool(here.service._in_flight))
     async with world(tmp_path) as again:
         again.sink.gate.set()
         await again.empty()

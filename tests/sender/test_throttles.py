@@ -105,7 +105,7 @@ async def test_a_session_that_comes_back_does_not_end_a_wait_that_the_network_as
     began = world.clock.monotonic()
     for state in (SessionState.OFFLINE, SessionState.CONNECTED):
         await world.clock.forward(2)
-        await member.sender.inflow.session(world.phone.phone_no, state)
+        await member.sender.events.session(world.phone.phone_no, state)
     await world.until_state(asked, State.SENT, limit_s=60)
     assert await _sent_after(world, member, asked) - began >= 29
 
@@ -122,7 +122,7 @@ async def test_a_session_that_was_down_goes_on_as_soon_as_it_is_up(world: World)
 
     await world.clock.until(told)
     began = world.clock.monotonic()
-    await member.sender.inflow.session(world.phone.phone_no, SessionState.CONNECTED)
+    await member.sender.events.session(world.phone.phone_no, SessionState.CONNECTED)
     await world.until_state(asked, State.SENT, limit_s=2)
     assert world.clock.monotonic() - began < 1
     assert (await world.get(asked)).attempts == 1

@@ -122,7 +122,7 @@ def make_sender(
         lease_s=settings.lease_seconds,
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
-        shards=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
+        loops=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
         has_backpressure=store.has_backpressure,
         org_per_second=settings.org_messages_per_second,
         provider=providers.get,
@@ -152,7 +152,7 @@ def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any
     def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
         return readers[phone.provider](phone, payload, received_at_us)
 
-    return InboxService(stored, sender.inflow, read, owned=owned, clock=clock, log=log.warning)
+    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log.warning)
 
 
 def policy_of(row: PhoneRow) -> Policy:

@@ -189,7 +189,7 @@ async def gateway(
                 lease_s=30.0,
                 owner="test",
                 sole=True,
-                shards=1,
+                loops=1,
                 provider=lambda name: provider if name == "cloud" else None,
                 policy=lambda row: PRESETS[row.pacing],
                 config=config,
@@ -202,7 +202,7 @@ async def gateway(
         )
         service = InboxService(
             inbox,
-            sender.inflow,
+            sender.events,
             read_delivery,
             owned=lambda: [(owned.row.org_no, owned.phone) for owned in sender.owned.values()],
             clock=CLOCK,
