@@ -17,7 +17,7 @@ from heliograph.sender.owned_phone import OwnedPhone
 
 GATHER_S = 0.02
 GIVE_WAY_S = 0.2  # the same while callers wait for their message to be stored
-MOST = 2000  # receipts in one transaction
+MAX_RECEIPTS = 2000  # receipts in one transaction
 
 
 class LostPhone(Exception):
@@ -94,7 +94,7 @@ class ProviderEventSink:
                 self._wake.set()
 
     async def _store_some(self) -> None:
-        now = [one for one in self._waiting if not self._is_under_way(one[1])][:MOST]
+        now = [one for one in self._waiting if not self._is_under_way(one[1])][:MAX_RECEIPTS]
         if not now:
             return
         by_phone: dict[int, list[Receipt]] = {}
