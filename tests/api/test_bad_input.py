@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_send import PNG
-from tests.api.world import BODY_LIMIT, World
+from tests.api.messages.test_send import PNG
+from tests.api.setup import BODY_LIMIT, World
 
 CHAT = {"chat_id": "919537851844"}
 
