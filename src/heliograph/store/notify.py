@@ -26,7 +26,7 @@ from heliograph.store.webhooks.fan_out import fan_out_due
 
 CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
-MOST = 500  # phones in one hint: a payload holds 8,000 bytes
+MAX_PHONES = 500  # phones in one hint: a payload holds 8,000 bytes
 RETRY_S = 2.0
 CHECK_S = 30.0  # a connection whose other end is gone without a word is found out after so long
 ANSWER_S = 5.0
@@ -85,7 +85,7 @@ class PostgresWake:
         while True:
             await self._some.wait()
             self._some.clear()
-            hinted = [self._waiting.pop() for _ in range(min(MOST, len(self._waiting)))]
+            hinted = [self._waiting.pop() for _ in range(min(MAX_PHONES, len(self._waiting)))]
             try:
                 payload = ",".join(map(str, hinted))
                 await self._shell.write(lambda: query("notify", channel=CHANNEL, payload=payload))  # noqa: B023

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 _SAFE = 2**53 - 1
-_SMALLEST = 1e-5  # below it JavaScript and this encoder choose different exponents
+_MIN_PLAIN = 1e-5  # below it JavaScript and this encoder choose different exponents
 _INDEX_END = 2**32 - 1
 
 _encoder = msgspec.json.Encoder()
@@ -52,7 +52,7 @@ def _number(value: float) -> int | float | str | None:
         return None
     if value.is_integer():
         return int(value) if abs(value) <= _SAFE else str(int(value))
-    return value if _SMALLEST <= abs(value) < _SAFE else repr(value)
+    return value if _MIN_PLAIN <= abs(value) < _SAFE else repr(value)
 
 
 def _is_index(key: str) -> bool:

@@ -28,7 +28,7 @@ SEND_SYNC = "/v1/message/send-sync"
 SYNC_TIMEOUT_S = 20.0
 MAX_SYNC_S = 120.0
 FIRST_LOOK_S = 0.02
-SLOWEST_LOOK_S = 0.25
+MAX_LOOK_S = 0.25
 
 
 class SyncBody(SendBody):
@@ -97,7 +97,7 @@ async def _ended(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | 
         if job is None or job.state not in (State.QUEUED, State.SENDING) or left_s <= 0 or deps.closing():
             return job
         await deps.clock.sleep(min(wait_s, left_s))
-        wait_s = min(wait_s * 1.5, SLOWEST_LOOK_S)
+        wait_s = min(wait_s * 1.5, MAX_LOOK_S)
 
 
 def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow, now_us: int) -> SyncAnswer:

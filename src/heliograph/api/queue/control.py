@@ -22,7 +22,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.chat import parse_chat_id
 from heliograph.domain.timestamps import iso, parse_moment
 
-MOST = 2_000
+MAX_QUEUE_IDS = 2_000
 
 
 class Steered(msgspec.Struct, frozen=True):
@@ -166,8 +166,8 @@ async def retry_failed(call: ApiRequest) -> Retried:
     if (body.queue_ids is None) == (body.since is None):
         raise invalid("queue_ids", "Give either queue_ids or since")
     if body.queue_ids is not None:
-        if len(body.queue_ids) > MOST:
-            raise invalid("queue_ids", f"queue_ids may name at most {MOST} messages")
+        if len(body.queue_ids) > MAX_QUEUE_IDS:
+            raise invalid("queue_ids", f"queue_ids may name at most {MAX_QUEUE_IDS} messages")
         wanted = [job_id for name in dict.fromkeys(body.queue_ids) if (job_id := parse_job_id(name)) is not None]
         refused_ones = await steering.retry_now(call.org_no, wanted, actor)
         moved = len(set(wanted)) - len(refused_ones)

@@ -12,7 +12,7 @@ from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
 
-MOST = 1000
+MAX_LISTED = 1000
 STATES = ("pending", "delivered", "dead", "cancelled")
 
 
@@ -70,7 +70,7 @@ _ONE = _HOOK + "/deliveries/{delivery_id:str}"
        errors=(404,), query=(
     QueryParameter("state", "pending, delivered, dead or cancelled"), QueryParameter("before",
     "Only those before this delivery's id"),
-    QueryParameter("limit", "At most so many (100)", "integer", 1, MOST),
+    QueryParameter("limit", "At most so many (100)", "integer", 1, MAX_LISTED),
 ))  # fmt: skip
 async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
     state = call.text("state")
@@ -78,8 +78,8 @@ async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
         raise invalid("state", f"state must be one of: {', '.join(STATES)}", state)
     limit = call.number("limit", int)
     limit = 100 if limit is None else limit
-    if not 1 <= limit <= MOST:
-        raise invalid("limit", f"limit must be 1 to {MOST}", limit if abs(limit) < 2**53 else None)
+    if not 1 <= limit <= MAX_LISTED:
+        raise invalid("limit", f"limit must be 1 to {MAX_LISTED}", limit if abs(limit) < 2**53 else None)
     hook = await require_webhook(call)
     below = None
     if (before := call.text("before")) is not None:

@@ -18,8 +18,8 @@ from heliograph.cli.client import ApiClient, segment
 from heliograph.cli.commands.why import recorder
 from heliograph.cli.demo.picture import HEIGHT, WIDTH, sunrise
 from heliograph.cli.demo.receiver import Receiver, listening
+from heliograph.cli.demo.screen import DemoScreen
 from heliograph.cli.demo.server import Server, running_server
-from heliograph.cli.demo.stage import DemoScreen
 from heliograph.cli.display.follow import StatusProgress, follow
 from heliograph.cli.exit_codes import Exit, Failed
 from heliograph.domain.explain.status_style import shown_number

@@ -29,7 +29,7 @@ MAX_BROADCASTS_A_STEP = 20  # broadcasts
 FULL_US = 100_000  # looked at again after so long, when enough is fed
 END_US = 1_000_000  # when all is fed and not all settled
 LONG_US = 60_000_000  # what waits longer does not start soon
-MOST = MAX_ENQUEUED_AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
+MAX_WAITING = MAX_ENQUEUED_AHEAD + 2_000  # so many, at most, wait as jobs: a cancel has to look at each
 
 
 async def feed(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
@@ -71,7 +71,7 @@ def feed_one(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[bool]:
     room = _room(open_now, delay_us)
     if room <= 0:
         waiting, soon = yield from _soon(row, now_us)
-        room = min(_room(soon, delay_us), MOST - waiting)
+        room = min(_room(soon, delay_us), MAX_WAITING - waiting)
         if room <= 0:  # many are not looked at often
             again_us = END_US if row["blocked"] and waiting > CHUNK else FULL_US
             yield from _look_again(row, now_us + again_us, now_us, blocked=1)
@@ -103,7 +103,7 @@ def _soon(row: Any, now_us: int) -> Unit[tuple[int, int]]:
         org_no=row["org_no"],
         broadcast_no=row["broadcast_no"],
         after=now_us + LONG_US,
-        limit=MOST,
+        limit=MAX_WAITING,
     )
     waiting, soon, fresh = found["waiting"], found["soon"], found["fresh"]
     if fresh and _room(soon, row["delay_us"]) <= 0:
