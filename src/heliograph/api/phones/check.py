@@ -1,4 +1,4 @@
-"""GET /v1/phones/{phone}/check: what the provider says of a phone, without sending anything."""
+"""GET /v1/phones/{phone}/check: the provider's checks of a phone, without sending anything."""
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -11,7 +11,7 @@ from heliograph.ports.provider import SessionState
 
 
 class CheckObject(msgspec.Struct, frozen=True):
-    """`advice`: what to do if it is not ok."""
+    """One check. `advice`: the remedy if it is not ok."""
 
     name: str
     ok: bool
@@ -20,7 +20,7 @@ class CheckObject(msgspec.Struct, frozen=True):
 
 
 class CheckAnswer(msgspec.Struct, frozen=True):
-    """`ok`: all of them are."""
+    """All checks of a phone. `ok`: all of them passed."""
 
     phone_id: str
     provider: str
@@ -41,11 +41,11 @@ async def check(call: ApiRequest) -> CheckAnswer:
     setup = deps.setup(row.provider)
     if setup is None:
         up = row.state == SessionState.CONNECTED.value
-        found = [CheckObject("session", up, row.state_detail or row.state, "" if up else "Restart the phone.")]
+        checks = [CheckObject("session", up, row.state_detail or row.state, "" if up else "Restart the phone.")]
     else:
-        checks = await setup.check(to_check(deps, row))
-        found = [CheckObject(one.name, one.ok, one.detail, one.advice) for one in checks]
-    return CheckAnswer(row.phone_id, row.provider, all(one.ok for one in found), found)
+        results = await setup.check(to_check(deps, row))
+        checks = [CheckObject(result.name, result.ok, result.detail, result.advice) for result in results]
+    return CheckAnswer(row.phone_id, row.provider, all(check.ok for check in checks), checks)
 
 
 def routes() -> list[HTTPRouteHandler]:

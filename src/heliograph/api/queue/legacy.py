@@ -1,6 +1,6 @@
-"""The queue as the legacy family shows it, in BullMQ's words: what the published Node client calls.
+"""The queue under the legacy paths, in BullMQ's words, as the published Node client calls it.
 
-Source: contract 2.3 and 6.1–6.3. Same jobs, same scope as `queues`.
+Jobs and scope are those of `jobs`. Source: contract 2.3 and 6.1–6.3.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The key that deliveries are signed with, one for an organisation: shown, and changed with an overlap."""
+"""The signing key of an organisation's deliveries: shown, and rotated with an overlap."""
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -11,7 +11,7 @@ from heliograph.domain.webhooks.webhook import OVERLAP_US, SigningKeyRow
 
 
 class SigningKey(msgspec.Struct, omit_defaults=True):
-    """`previous_signing_key` is valid until then, beside the current one."""
+    """`previous_signing_key` is valid until `previous_valid_until`, besides the current one."""
 
     signing_key: str
     previous_signing_key: str | None = None
