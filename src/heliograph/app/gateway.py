@@ -150,7 +150,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             version=version("heliograph"),
             secret_key=settings.secret_key,
             public_url=settings.url,
-            said=steering.described,
+            explain_jobs=steering.described,
         )
 
         async def ready() -> Readiness:
