@@ -2,8 +2,7 @@
 
 import pytest
 
-from heliograph.domain.explain.describe import describe
-from heliograph.domain.explain.explanation import ExplanationFacts, Hold, Wait, explain
+from heliograph.domain.explain.explanation import ExplanationFacts, Hold, Wait, describe, explain
 from heliograph.domain.jobs.ids import JobId, queue_id
 from heliograph.domain.jobs.job import Job, PhoneRow
 from heliograph.domain.jobs.states import Priority, State

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.pacing.safety import Breaker, FailureWatch, start_word, stop_word
+from heliograph.domain.messages.opt_out import start_word, stop_word
+from heliograph.domain.pacing.failure_breaker import Breaker, FailureWatch
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from heliograph.api.messages.send_body import SendBody
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.contract.messages import MessageObject, message_object
 from heliograph.domain.errors import invalid
-from heliograph.domain.explain.describe import describe
+from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import queue_id, unique_id
 from heliograph.domain.jobs.job import Enqueued, Job, PhoneRow
 from heliograph.domain.jobs.states import State, shown_status

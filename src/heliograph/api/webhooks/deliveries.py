@@ -8,8 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
 from heliograph.api.webhooks.manage import TAG, require_webhook, webhooks_of
-from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.errors import Conflict, NotFound, invalid
+from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
 
 MAX_LISTED = 1000

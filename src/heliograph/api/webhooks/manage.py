@@ -13,9 +13,9 @@ from heliograph.api.http.dependencies import WebhookDeps
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, RawResponse, route
-from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.errors import Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_uuid
+from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.events import EVENT_NAMES
 from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, NewHook, WebhookRow, new_signing_key
 from heliograph.ports.webhook_store import about_keys

@@ -6,7 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
 from heliograph.api.webhooks.manage import TAG, opened_key, sealed_new_key, webhooks_of
-from heliograph.domain.contract.jobs import iso
+from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.webhook import OVERLAP_US, SigningKeyRow
 
 

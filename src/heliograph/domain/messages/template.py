@@ -31,7 +31,7 @@ def variables(text: str, field: str = "message") -> tuple[str, ...]:
 
 
 def missing(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """Those of `names` that have no value. An empty text is a value."""
+    """Lists the `names` that have no value. An empty text is a value."""
     return [name for name in names if name not in values]
 
 

@@ -84,7 +84,7 @@ class SigningKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class InboundRow:
-    """What a person wrote to a phone."""
+    """Inbound message as it is stored."""
 
     message_id: str
     chat_id: str
@@ -97,7 +97,7 @@ class InboundRow:
 
 @dataclass(frozen=True, slots=True)
 class OrgEvent:
-    """What happened to a phone or a hook."""
+    """Organisation event: a change of a phone, a queue or a webhook."""
 
     name: str
     at_us: int
@@ -137,7 +137,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """What a delivery tells of; one of the groups is set. None at all: what it spoke of is gone."""
+    """Source of a delivery; one of the groups is set. None at all: the source is gone."""
 
     job: Job | None = None
     change: Event | None = None

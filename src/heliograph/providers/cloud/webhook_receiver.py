@@ -16,12 +16,7 @@ from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, 
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
 from heliograph.providers.cloud.spec import SPEC
-from heliograph.providers.cloud.webhook_payload import (
-    challenge_answer,
-    phone_number_ids,
-    read_payload,
-    signed,
-)
+from heliograph.providers.cloud.webhook_payload import challenge_answer, phone_number_ids, read_payload, signed
 from heliograph.providers.spec import PhoneSource
 
 _FRESH_S = 60.0
@@ -78,7 +73,7 @@ class CloudWebhookReceiver:
 
 
 def _proven(phones: list[_Known], named: frozenset[str], raw: bytes, signature: str) -> list[_Known]:
-    """Of the phones that the webhook names, those whose own secret signed it."""
+    """Selects, of the phones that the webhook names, those whose own secret signed it."""
     meant = [known for known in phones if known.account.phone_number_id in named]
     secrets = {known.account.app_secret for known in meant}
     right = {secret for secret in secrets if signed(raw, signature, secret)}

@@ -52,7 +52,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class GraphReply:
-    """How the server answers: `way` first, then the fault or the wamid. `late_s`: before the answer."""
+    """Reply of the server: `way` first, then the fault or the wamid. `late_s`: before the answer."""
 
     way: Way
     fault: GraphError | None = None

@@ -13,7 +13,7 @@ _TEST = re.compile(r"447700900([0-9]{3})", re.ASCII)
 
 
 class Way(StrEnum):
-    """How the answer to a POST goes out."""
+    """Delivery of the answer to a POST."""
 
     NORMAL = "normal"
     LOST = "lost"  # taken, then the connection closes
@@ -70,9 +70,7 @@ _TABLE: dict[str, NumberBehaviour] = {
     "034": NumberBehaviour(answer=fault(131048)),
     "035": NumberBehaviour(answer=fault(133010)),
     "040": NumberBehaviour(failed=fault(131026)),
-    "041": NumberBehaviour(
-        failed=fault(131047, "More than 24 hours have passed since the recipient last replied.")
-    ),
+    "041": NumberBehaviour(failed=fault(131047, "More than 24 hours have passed since the recipient last replied.")),
     "042": NumberBehaviour(failed=fault(131049)),
     "043": NumberBehaviour(answer=fault(131030)),
     "044": NumberBehaviour(failed=fault(131050)),
@@ -98,5 +96,5 @@ def behaviour_of(number: str) -> NumberBehaviour:
 
 
 def ordinary_after(behaviour: NumberBehaviour) -> NumberBehaviour:
-    """What holds when `times` is used up."""
+    """Gives the behaviour after `times` is used up."""
     return replace(behaviour, way=Way.NORMAL, answer=None, failed=None, times=None)

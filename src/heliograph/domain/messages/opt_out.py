@@ -1,15 +1,10 @@
-"""Keeping a number in good standing: when to stop by itself, and who asked not to be written to.
+"""Recognition of a person's request not to be written to, and of its withdrawal.
 
-Two pure parts. A circuit breaker watches the share of failures among the last messages of a phone and says when to
-pause; it never resumes by itself, a person does. And `stop_word` tells whether what a person wrote is a plain request
-to stop: only when the whole message is such a word, so that "please don't stop" is not one.
+Only a message that consists of such a word counts, so that "please don't stop" is not a request.
 """
 
 import re
 import unicodedata
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 # the whole message, without case, accents and punctuation
 STOP_WORDS = frozenset(
@@ -40,7 +35,7 @@ _NOT_WORD = re.compile(r"[^\w\s\u0900-\u097f\u0980-\u09ff\u0e00-\u0e7f]+")
 
 
 def _plain(text: str) -> str:
-    """Lower case, single spaces, no punctuation and no accents of Latin letters."""
+    """Converts to lower case with single spaces, without punctuation and accents of Latin letters."""
     folded = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(c for c in folded if not "\u0300" <= c <= "\u036f")
     return " ".join(_NOT_WORD.sub(" ", unicodedata.normalize("NFC", bare)).split())
@@ -51,7 +46,7 @@ _LONGEST = max(map(len, _STOP)) + 20
 
 
 def stop_word(text: str) -> bool:
-    """Whether the message is a request not to be written to any more.
+    """Tells whether the message asks not to be written to any more.
 
     >>> stop_word(" Stop! "), stop_word("stop it, I like this")
     (True, False)
@@ -60,39 +55,5 @@ def stop_word(text: str) -> bool:
 
 
 def start_word(text: str) -> bool:
-    """Whether the message takes such a request back."""
+    """Tells whether the message takes such a request back."""
     return len(text) <= _LONGEST and _plain(text) in START_WORDS
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """Trips when at least `failures` of the last `window` messages failed for good, none older than `within_s`."""
-
-    window: int = 20
-    failures: int = 10
-    within_s: float = 3_600.0
-
-
-class FailureWatch:
-    """The last outcomes of one phone. Bounded by the breaker's window."""
-
-    __slots__ = ("_breaker", "_last")
-
-    def __init__(self, breaker: Breaker) -> None:
-        self._breaker = breaker
-        self._last: deque[tuple[float, bool]] = deque(maxlen=breaker.window)
-
-    def note(self, now: float, failed: bool) -> bool:
-        """Counts an outcome; True: the phone should be paused now. After it trips, counting begins anew."""
-        self._last.append((now, failed))
-        while self._last and now - self._last[0][0] > self._breaker.within_s:
-            self._last.popleft()
-        if not failed or sum(bad for _, bad in self._last) < self._breaker.failures:
-            return False
-        self._last.clear()
-        return True
-
-    def replay(self, outcomes: Iterable[tuple[float, bool]]) -> None:
-        """What a former owner saw, oldest first."""
-        for at, failed in outcomes:
-            self._last.append((at, failed))
