@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.recipients import (
@@ -222,7 +221,3 @@ async def _dry_run(
     ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
     preview = [PreviewRow(row.chat_id, fill(body.message or "", row.values)) for row in listed.recipients[:3]]
     return BroadcastAnswer(None, len(listed.recipients), listed.repeated, True, forecast.new_chats, ends, preview)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [broadcast]

@@ -1,9 +1,9 @@
 """Progress of broadcasts, and pause, resume, cancel and retry. Source: contract 2.3 and 3.3."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, steering_of
 from heliograph.api.http.pagination import page_of
@@ -53,6 +53,7 @@ async def list_broadcasts(call: ApiRequest) -> BroadcastList:
     return BroadcastList(broadcasts, len(broadcasts))
 
 
+_Verb = Callable[[int, JobId, str], Awaitable[BroadcastRow | WrongState | None]]
 _ACTION: dict[str, Any] = {
     "tag": "Broadcasts", "body": ByBody, "answer": BroadcastObject, "errors": (404, 409)
 }  # fmt: skip
@@ -63,16 +64,12 @@ _ACTION: dict[str, Any] = {
     description="Nothing of it is started after the answer; what is being sent ends.",
 )  # fmt: skip
 async def pause(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _changed(call, await steering_of(call).pause_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).pause_broadcast)
 
 
 @route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACTION)
 async def resume(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _changed(call, await steering_of(call).resume_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).resume_broadcast)
 
 
 @route(
@@ -80,9 +77,7 @@ async def resume(call: ApiRequest) -> BroadcastObject:
     description="What has not started is not sent.",
 )  # fmt: skip
 async def cancel(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _changed(call, await steering_of(call).cancel_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).cancel_broadcast)
 
 
 @route(
@@ -104,7 +99,9 @@ async def retry(call: ApiRequest) -> Retried:
     return Retried(moved or 0)
 
 
-async def _changed(call: ApiRequest, changed: BroadcastRow | WrongState | None) -> BroadcastObject:
+async def _change(call: ApiRequest, verb: _Verb) -> BroadcastObject:
+    actor = actor_of(call.decoded(ByBody))
+    changed = await verb(call.org_no, _number(call.path["broadcast_id"]), actor)
     if changed is None:
         raise unknown_broadcast()
     if isinstance(changed, WrongState):
@@ -136,7 +133,3 @@ async def _broadcast_object(call: ApiRequest, row: BroadcastRow) -> BroadcastObj
     if phone is None:
         raise unknown_broadcast()
     return broadcast_object(row, phone, call.deps.clock.now_us())
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [status, get_broadcast, list_broadcasts, pause, resume, cancel, retry]

@@ -4,8 +4,6 @@ A message is found by queue_id, unique_id or message_id for its whole life, whic
 Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
 """
 
-from litestar.handlers import HTTPRouteHandler
-
 from heliograph.api.http.request import ApiRequest, unknown_message
 from heliograph.api.http.route import PhoneHeader, route
 from heliograph.domain.contract.jobs import HistoryEvent, JobStatus, history_events, job_status
@@ -55,7 +53,3 @@ async def _job_and_phone(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
     if phone is None:
         raise unknown_message()
     return job, phone
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [message, status, history]

@@ -9,7 +9,6 @@ was deleted, the chat is suppressed, or the key was used by a concurrent request
 from collections.abc import Mapping
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import performer
 from heliograph.api.http.auth import Caller
@@ -176,7 +175,3 @@ async def send_message(call: ApiRequest) -> RawResponse:
     body = decode(send_decoder, call.body)
     enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND)
     return RawResponse(answer_of(enqueued), headers=headers_if(enqueued.replayed))
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [send_message]

@@ -7,7 +7,6 @@ the message stays in the queue. Known weakness: a replay waits again and returns
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.body import check_encoding, decode
@@ -114,7 +113,3 @@ def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow, now_us: i
         hint=HINT + name,
         status_description=describe(job, now_us=now_us, phone=phone) if job is not None and ended else None,
     )
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [send_message_sync]

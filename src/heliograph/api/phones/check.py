@@ -1,7 +1,6 @@
 """GET /v1/phones/{phone}/check: the provider's checks of a phone, without sending anything."""
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
@@ -46,7 +45,3 @@ async def check(call: ApiRequest) -> CheckAnswer:
         results = await setup.check(to_check(deps, row))
         checks = [CheckObject(result.name, result.ok, result.detail, result.advice) for result in results]
     return CheckAnswer(row.phone_id, row.provider, all(check.ok for check in checks), checks)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [check]

@@ -4,7 +4,6 @@ import secrets
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.idempotency import headers_if, idempotency
@@ -219,7 +218,3 @@ def phone_with_code(call: ApiRequest, row: PhoneRow) -> PhoneObject:
 
 def _code(call: ApiRequest, row: PhoneRow) -> str | None:
     return None if row.state == "connected" else call.deps.pairing_code(row)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [phone, phones, create, update, restart, reset, resync, delete]

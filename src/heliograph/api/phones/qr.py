@@ -8,7 +8,6 @@ import io
 from typing import Literal
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import JSON, PhoneHeader, QueryParameter, RawResponse, route
@@ -62,7 +61,3 @@ def _format(call: ApiRequest) -> str:
     if b"image/" in accept:
         return "png"
     return "json" if call.head.client_version is not None or b"json" in accept else "png"
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [qr]

@@ -7,7 +7,6 @@ nothing is changed.
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, reason_of, steering_of
@@ -202,7 +201,3 @@ async def _wrong_state(call: ApiRequest, job: Job) -> Exception:
         return Conflict(message, fields={"state": {"message": message, "value": job.state.value}})
     now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
     return conflict_for_state("message", WrongState(now.state.value))
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [pause_phone, resume_phone, pause_chat, resume_chat, holds, cancel, retry, resolve, retry_failed]

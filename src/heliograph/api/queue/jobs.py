@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Meta, UnsetType
 
 from heliograph.api.http.actor import By, performer
@@ -186,7 +185,3 @@ async def health(call: ApiRequest) -> HealthCounts:
 )  # fmt: skip
 async def purge_jobs(call: ApiRequest) -> Purged:
     return await purge(call)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [jobs, jobs_by_query, health, purge_jobs]

@@ -5,8 +5,6 @@ Jobs and scope are those of `jobs`. Source: contract 2.3 and 6.1–6.3.
 
 from typing import Any
 
-from litestar.handlers import HTTPRouteHandler
-
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.queue.jobs import LIST_QUERY, JobFilter, PurgeBody, list_jobs, purge
@@ -41,7 +39,3 @@ async def status(call: ApiRequest) -> LegacyHealth:
 )  # fmt: skip
 async def purge_jobs(call: ApiRequest) -> None:
     await purge(call)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [jobs, status, purge_jobs]

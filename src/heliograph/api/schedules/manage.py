@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
@@ -239,7 +238,3 @@ async def _phone(call: ApiRequest, schedule: Schedule) -> PhoneRow:
     if phone is None:
         raise unknown_schedule()
     return phone
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [create, list_schedules, get_schedule, change, delete, occurrences]

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
@@ -183,7 +182,3 @@ def _delivery_object(row: Delivery) -> DeliveryObject:
         next_try_at=iso_or_none(row.not_before_us) if row.state == "pending" else None,
         finished_at=iso_or_none(row.finished_at_us),
     )
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [deliveries, delivery, replay_many, replay_one, test]

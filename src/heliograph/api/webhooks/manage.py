@@ -6,7 +6,6 @@ Source: contract 2.6, 3.5, 6.14; interface, "Webhooks".
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.dependencies import WebhookDeps
@@ -273,7 +272,3 @@ def _metadata(given: dict[str, Any] | None) -> dict[str, Any]:
     if len(msgspec.json.encode(given)) > MAX_METADATA:
         raise invalid("integrationMetadata", f"integrationMetadata may have at most {MAX_METADATA} bytes as JSON")
     return dict(given or {})
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [webhooks, create, webhook, update, delete]
