@@ -11,7 +11,7 @@ from heliograph.domain.webhooks.retry_policy import SCHEDULE_S
 from heliograph.domain.webhooks.webhook import new_signing_key
 from heliograph.webhooks.js_json import encode_body
 from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, signature_headers
-from tests.egress.world import MachineClock
+from tests.egress.setup import MachineClock
 from tests.webhooks.test_signing import node
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,8 +11,8 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SessionState
 from heliograph.sender import sender
-from tests.sender.world import Member, World
-from tests.store.world import look
+from tests.kit.store import look
+from tests.sender.setup import Member, World
 
 
 async def _shares(world: World, *wanted: int) -> None:

@@ -14,7 +14,7 @@ from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
 from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryResult
 from heliograph.store.delivery_store import OutboxStore
-from tests.webhooks.world import Got, World, receiving, until, working
+from tests.webhooks.setup import Got, World, receiving, until, working
 
 
 async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> None:

@@ -5,7 +5,7 @@ from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.webhooks.prune import prune_deliveries
-from tests.webhooks.world import SetClock, World, receiving, until, working
+from tests.webhooks.setup import SetClock, World, receiving, until, working
 
 BEFORE_US = 3_000_000_000_000_000  # the retention is over
 

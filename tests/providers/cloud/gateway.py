@@ -33,8 +33,8 @@ from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
-from tests.graph.world import MachineClock, until
-from tests.providers.cloud.world import text
+from tests.providers.cloud.setup import text
+from tests.simulator.graph.setup import MachineClock, until
 
 CLOCK = MachineClock()
 FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)

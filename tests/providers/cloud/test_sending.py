@@ -23,8 +23,8 @@ from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.simulator.graph import Rules
 from heliograph.simulator.graph.errors import fault
 from heliograph.simulator.graph.test_numbers import NumberBehaviour, Way
-from tests.graph.world import MachineClock, graph_world, until
-from tests.providers.cloud.world import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
+from tests.providers.cloud.setup import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
+from tests.simulator.graph.setup import MachineClock, graph_world, until
 
 PERSON = "447700900000"
 

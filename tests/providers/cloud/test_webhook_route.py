@@ -10,9 +10,9 @@ from heliograph.domain.errors import Unavailable
 from heliograph.ports.provider_inbox import ReceiveResult
 from heliograph.providers.cloud.spec import WEBHOOK_PATH
 from heliograph.vault import Vault
+from tests.providers.cloud.setup import cloud_phone
 from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
 from tests.providers.cloud.webhooks import SHAPES, raw, signed
-from tests.providers.cloud.world import cloud_phone
 
 OURS = cloud_phone("http://127.0.0.1:1")
 

@@ -37,6 +37,7 @@ from heliograph.api.messages.send_body import (
 )
 from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import Use
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.jobs.job import Idempotency
@@ -89,6 +90,7 @@ class BroadcastBody(msgspec.Struct):
         float,
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
+    allow_blank: Annotated[bool, Meta(description="Send although a variable of the text is blank for somebody")] = False
     variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_null)
     priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
@@ -103,11 +105,14 @@ class PreviewRow(msgspec.Struct, frozen=True):
 
 
 class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`repeated`: recipients left out because they came twice. The last three are those of a dry run."""
+    """`repeated`: recipients left out because they came twice. `respelled`: at most ten of them that came in two
+    spellings. The last three are those of a dry run.
+    """
 
     broadcast_id: str | None
     total_chats: int
     repeated: int = 0
+    respelled: tuple[str, ...] = ()
     dry_run: bool = False
     new_chats: int | None = None
     finishes_at: str | None = None
@@ -164,7 +169,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     broadcast_no, replayed = await steering.broadcast(new, listed.recipients)
     await slowly(release(listed.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
-    answer = BroadcastAnswer(queue_id(broadcast_no), total, listed.repeated)
+    answer = BroadcastAnswer(queue_id(broadcast_no), total, listed.repeated, listed.respelled)
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(answer), headers=headers)
 
@@ -189,18 +194,18 @@ def _decoded(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]
 
 def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[RecipientList]:
     """Checks the recipients: each once, and with a value for every variable. Raises Invalid."""
-    check = TemplateCheck(body.message or "", most=MAX_TEXT)
+    check = TemplateCheck(body.message or "", most=MAX_TEXT, allow_blank=body.allow_blank)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
         check_recipient(provider, chat_id)
         check.see(chat_id, values)
 
     if body.csv is None:
-        listed = yield from recipients_in_body(body.chat_ids, body.variables, see)
+        listed = yield from recipients_in_body(body.chat_ids, body.variables, see, check)
     elif not (is_null(body.chat_ids) and is_null(body.variables)):
         raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
-        listed = yield from from_csv(body.csv, see)
+        listed = yield from from_csv(body.csv, Use(check.names, body.allow_blank, see))
     check.end()
     return listed
 
@@ -220,4 +225,6 @@ async def _dry_run(
     begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
     ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
     preview = [PreviewRow(row.chat_id, fill(body.message or "", row.values)) for row in listed.recipients[:3]]
-    return BroadcastAnswer(None, len(listed.recipients), listed.repeated, True, forecast.new_chats, ends, preview)
+    return BroadcastAnswer(
+        None, len(listed.recipients), listed.repeated, listed.respelled, True, forecast.new_chats, ends, preview
+    )
