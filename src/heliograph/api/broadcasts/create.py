@@ -30,7 +30,6 @@ from heliograph.api.messages.send_body import (
     MediaBody,
     PollBody,
     PriorityName,
-    SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
@@ -145,7 +144,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
-    content = content_of(_as_send(body))
+    content = content_of(body)
     listed = await slowly(_recipients(body, call.deps.provider(phone.provider)), call.deps.clock)
     first = listed.recipients[0]
     if body.dry_run:
@@ -172,17 +171,6 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     answer = BroadcastAnswer(queue_id(broadcast_no), total, listed.repeated, listed.respelled)
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(answer), headers=headers)
-
-
-def _as_send(body: BroadcastBody) -> SendBody:
-    return SendBody(
-        chat_id="",
-        message=body.message,
-        media=body.media,
-        poll=body.poll,
-        reply_to=body.reply_to,
-        options=body.options,
-    )
 
 
 def _decoded(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:

@@ -5,7 +5,7 @@ Source: contract 2.1 and 6.17; the seeds.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -110,6 +110,16 @@ class SendBody(msgspec.Struct):
     by: By = None
 
 
+class MessageFields(Protocol):
+    """The fields of every body that holds a message."""
+
+    message: str | None
+    media: MediaBody | None
+    poll: PollBody | None
+    reply_to: str | None
+    options: SendOptions | None
+
+
 EXTENSIONS: dict[str, Callable[[Any], Content]] = {
     "location": extensions.location,
     "contacts": extensions.contacts,
@@ -119,12 +129,12 @@ EXTENSIONS: dict[str, Callable[[Any], Content]] = {
 }
 
 
-def content_of(body: SendBody) -> Content:
+def content_of(body: MessageFields) -> Content:
     """Returns the message without the bytes of its file, which `base64_media.store_file` stores. Raises Invalid."""
     text = body.message or ""
     if len(text) > MAX_TEXT:
         raise invalid("message", f"message may have at most {MAX_TEXT} characters, this one has {len(text)}")
-    if given := [name for name in EXTENSIONS if getattr(body, name) is not None]:
+    if given := [name for name in EXTENSIONS if getattr(body, name, None) is not None]:
         return _extension(body, given)
     kind = Kind.TEXT
     media: Media | None = None
@@ -147,7 +157,7 @@ def content_of(body: SendBody) -> Content:
     )
 
 
-def _extension(body: SendBody, given: list[str]) -> Content:
+def _extension(body: MessageFields, given: list[str]) -> Content:
     """Reads an extension, which stands alone: no text, file, poll or other extension beside it."""
     first = given[0]
     content = EXTENSIONS[first](getattr(body, first))

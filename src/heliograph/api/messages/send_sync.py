@@ -26,8 +26,8 @@ from heliograph.domain.jobs.states import State, shown_status
 SEND_SYNC = "/v1/message/send-sync"
 SYNC_TIMEOUT_S = 20.0
 MAX_SYNC_S = 120.0
-FIRST_POLL_S = 0.02
-SLOWEST_POLL_S = 0.25
+MIN_POLL_S = 0.02
+MAX_POLL_S = 0.25
 
 
 class SyncBody(SendBody):
@@ -89,7 +89,7 @@ def _sync_timeout(call: ApiRequest, body: SyncBody) -> float:
 
 async def _wait_for_end(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | None:
     """Waits for the job to be sent or to end, and returns its state at the end of the time at the latest."""
-    deps, wait_s = call.deps, FIRST_POLL_S
+    deps, wait_s = call.deps, MIN_POLL_S
     until = deps.clock.monotonic() + limit_s
     while True:
         job = await deps.intake.job(call.org_no, queue_id(enqueued.job_id))
@@ -97,7 +97,7 @@ async def _wait_for_end(call: ApiRequest, enqueued: Enqueued, limit_s: float) ->
         if job is None or job.state not in (State.QUEUED, State.SENDING) or left_s <= 0 or deps.closing():
             return job
         await deps.clock.sleep(min(wait_s, left_s))
-        wait_s = min(wait_s * 1.5, SLOWEST_POLL_S)
+        wait_s = min(wait_s * 1.5, MAX_POLL_S)
 
 
 def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow, now_us: int) -> SyncAnswer:

@@ -16,7 +16,6 @@ from heliograph.api.messages.send_body import (
     MediaBody,
     PollBody,
     PriorityName,
-    SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
@@ -101,17 +100,7 @@ async def create(call: ApiRequest) -> RawResponse:
     missed, priority = missed_of(body.missed_policy, Missed.LATE), parse_priority(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
     by = performer(body.by)
-    content = content_of(
-        SendBody(
-            chat_id=chat_id,
-            message=body.message,
-            media=body.media,
-            poll=body.poll,
-            reply_to=body.reply_to,
-            options=body.options,
-        )
-    )
-    content = await prepared(call.deps, phone, content, body.media, chat_id)
+    content = await prepared(call.deps, phone, content_of(body), body.media, chat_id)
     schedule = Schedule(
         org_no=phone.org_no,
         schedule_no=call.deps.job_ids.make(),
