@@ -15,7 +15,7 @@ STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "stati
 
 
 async def look(store: Store) -> Snapshot:
-    return await Watcher(store, store, FrozenClock()).look(1)  # type: ignore[arg-type]  # only what the page asks for
+    return await Watcher(store, store, FrozenClock()).snapshot(1)  # type: ignore[arg-type]  # only what the page asks for
 
 
 @pytest.fixture
@@ -79,12 +79,12 @@ async def test_an_empty_gateway_says_how_to_begin() -> None:
 async def test_those_who_look_at_the_same_time_share_one_reading() -> None:
     store, clock = Store(), FrozenClock()
     watcher = Watcher(store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
-    await watcher.look(1)
+    await watcher.snapshot(1)
     once = store.asked
-    await watcher.look(1)
+    await watcher.snapshot(1)
     assert store.asked == once
     clock.us += 600_000
-    await watcher.look(1)
+    await watcher.snapshot(1)
     assert store.asked == 2 * once
 
 

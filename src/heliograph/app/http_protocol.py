@@ -1,12 +1,12 @@
-"""A connection as uvicorn speaks it, with the short way for sends beside it.
+"""HTTP connection of uvicorn with the fast path for sends.
 
-A send whose body is whole is offered to `api.fast_path`; if it is taken, no task is made for it and its answer goes out
-in one write. Everything else goes on as uvicorn does it: pipelined requests, `Expect: 100-continue`, large bodies,
-clients that do not read, and whatever the short way does not take.
+A send with a complete body is offered to the fast path. If it is accepted, it needs no task and its answer is one
+write. uvicorn handles everything else: pipelined requests, `Expect: 100-continue`, large bodies, clients that do not
+read, and whatever the fast path does not accept.
 
-Promise: one answer a request, in order, and a stopping server lets what is under way be answered: uvicorn's own request
-cycle stands for a request on either way, so its rules for both are the same.
-Known weakness: this leans on uvicorn's httptools protocol from the inside; tests/acceptance/test_connections.py shows
+Promise: one answer a request, in order, and a stopping server answers the requests in progress. Both ways use uvicorn's
+own request cycle, so its rules hold for both.
+Known weakness: this relies on internals of uvicorn's httptools protocol; tests/acceptance/test_connections.py shows
 that a new version still fits.
 """
 
@@ -18,27 +18,27 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from heliograph.api.http.errors import error_body
 from heliograph.domain.errors import BadRequest
 
-MAX_DIGITS = 5  # of a length that may come the short way: up to 99,999
+MAX_DIGITS = 5  # of a Content-Length on the fast path: up to 99,999
 Headers = list[tuple[bytes, bytes]]
 
 
-class Takes(Protocol):
-    """`api.fast_path.Shortcut`."""
+class SendPath(Protocol):
+    """The part of `api.messages.fast_path.FastPath` that a connection uses."""
 
     def take(self, headers: Headers, body: bytes | bytearray, answer: Any) -> bool: ...
 
 
 class Connection(HttpToolsProtocol):
-    """`fast_path` takes POSTs to `paths` of at most `most_bytes`."""
+    """A connection. `fast_path` is offered POSTs to `paths` of at most `max_bytes`."""
 
-    def __init__(self, *, fast_path: Takes, paths: frozenset[str], most_bytes: int, **given: Any) -> None:
+    def __init__(self, *, fast_path: SendPath, paths: frozenset[str], max_bytes: int, **given: Any) -> None:
         super().__init__(**given)
         self._fast_path = fast_path
         self._paths = paths
-        self._most_bytes = most_bytes
-        self._held: RequestResponseCycle | None = None  # its body is not whole yet
-        self._standing: Headers | None = None  # uvicorn's headers of every answer, renewed each second
-        self._standing_lines = b""
+        self._max_bytes = max_bytes
+        self._held: RequestResponseCycle | None = None  # a send whose body is not complete yet
+        self._default_headers: Headers | None = None  # uvicorn's own headers, renewed each second
+        self._default_lines = b""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope = cycle.scope
@@ -58,7 +58,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         held = self._held
-        if held is not None and held is self.cycle and len(held.body) > self._most_bytes:
+        if held is not None and held is self.cycle and len(held.body) > self._max_bytes:
             self._held = None
             super()._start_asgi_task(held, self.app)
 
@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
             super()._start_asgi_task(held, self.app)
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is refused as everything is: in JSON."""
+        """Refuses a request that is no HTTP in JSON too."""
         body = error_body(BadRequest(msg))
         lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         end = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
@@ -80,14 +80,14 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def reply(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
-        """The whole answer in one write."""
+        """Writes the whole answer at once."""
         if cycle.disconnected:
             return
-        if self._standing is not self.server_state.default_headers:
-            self._standing = self.server_state.default_headers
-            self._standing_lines = b"".join(b"%b: %b\r\n" % header for header in self._standing)
+        if self._default_headers is not self.server_state.default_headers:
+            self._default_headers = self.server_state.default_headers
+            self._default_lines = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
         end = b"content-length: %d\r\n\r\n" if cycle.keep_alive else b"connection: close\r\ncontent-length: %d\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], self._standing_lines, lines, end % len(body), body)))
+        self.transport.write(b"".join((STATUS_LINE[status], self._default_lines, lines, end % len(body), body)))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
 
 
 def _is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
+    """True if the announced length is too large for the fast path; its refusal need not wait for the body."""
     return any(name == b"content-length" and len(value) > MAX_DIGITS for name, value in headers)
 
 

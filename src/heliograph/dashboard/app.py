@@ -1,7 +1,7 @@
-"""The ASGI app behind `/`: login, the page, its live part, and three files.
+"""The ASGI app at `/`: login, the page, its live part, and three files.
 
-Promise: without a session every path but the login and the files answers with the login page, and nothing is stored by
-looking. The CSP allows no inline code at all.
+Promise: without a session every path but the login and the files answers with the login page. Viewing stores nothing.
+The CSP allows no inline code at all.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Dashboard:
-    """`public_url`: what people call this server by; None = what they typed. `said`: see snapshot.py."""
+    """The dashboard. `public_url`: its public address; None = the Host header. `explain_jobs`: see snapshot.py."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class Dashboard:
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
-        said: Explainer | None = None,
+        explain_jobs: Explainer | None = None,
     ) -> None:
-        self._watcher = Watcher(intake, accounts, clock, said)
+        self._watcher = Watcher(intake, accounts, clock, explain_jobs)
         self._accounts = accounts
         self._sessions = Sessions(clock, secret_key)
         self._version = version
@@ -63,7 +63,7 @@ class Dashboard:
         self._files = {f"/static/{name}": ((folder / name).read_bytes(), kind) for name, kind in _FILES.items()}
 
     def login_path(self, org_no: int) -> str:
-        """The path of a link that lets one person in, once, within 15 minutes."""
+        """Returns the path of a login link, good for one use within 15 minutes."""
         return f"/login?token={self._sessions.link_token(org_no)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,16 +85,16 @@ class Dashboard:
         elif call.path == "/logout" and call.method == "POST":
             await call.go("/login", cookie=_cookie("", 0, secure=call.secure) if call.same_origin else None)
         elif call.path in ("/", "/live") and call.reads:
-            await self._look(call)
+            await self._show(call)
         else:
             await call.answer(404, b"Not found. The page is at /.\n", kind="text/plain; charset=utf-8")
 
-    async def _look(self, call: "_Call") -> None:
+    async def _show(self, call: "_Call") -> None:
         org_no = self._sessions.org_no(call.cookie)
         if org_no is None:
             await call.answer(401, login_page() if call.path == "/" else b"", headers=[])
             return
-        snapshot = await self._watcher.look(org_no)
+        snapshot = await self._watcher.snapshot(org_no)
         if call.path == "/":
             await call.answer(200, page(snapshot, version=self._version, address=call.address))
             return
@@ -113,8 +113,10 @@ class Dashboard:
             return
         cookie = self._sessions.redeem(token)
         if cookie is None:
-            said = "This link was used already, or is older than 15 minutes. `heliograph login-link` makes a new one."
-            await call.answer(401, login_page(said))
+            message = (
+                "This link was used already, or is older than 15 minutes. `heliograph login-link` makes a new one."
+            )
+            await call.answer(401, login_page(message))
             return
         set_cookie = (b"set-cookie", _cookie(cookie, COOKIE_S, secure=call.secure))
         await call.answer(200, welcome_page(), headers=[set_cookie])
@@ -131,7 +133,7 @@ class Dashboard:
         await call.go("/", cookie=_cookie(self._sessions.cookie(org_no), COOKIE_S, secure=call.secure))
 
     async def _new_link(self, call: "_Call") -> None:
-        """For programs: the holder of a key gets the path of a link for a person."""
+        """Answers the holder of an API key with the path of a login link."""
         org_no = await self._org_of_key(call.header(b"authorization").decode("latin-1"))
         if org_no is None:
             error = {"code": "UNAUTHORIZED_ERROR", "name": "Unauthorized Error", "status": 401, "fields": {}}
@@ -168,7 +170,7 @@ class _Call:
 
     @property
     def secure(self) -> bool:
-        """What people type begins with https; a proxy in front may have taken the TLS off."""
+        """True if the public address begins with https, also behind a proxy that ends TLS."""
         return self.address.startswith("https://")
 
     @property
@@ -181,7 +183,7 @@ class _Call:
 
     @property
     def same_origin(self) -> bool:
-        """A form of our own page sent it, not another site's."""
+        """True if a form of this page sent the request, not that of another site."""
         origin = self.header(b"origin").decode("latin-1")
         site = self.header(b"sec-fetch-site")
         own = {urlsplit(address).netloc for address in (self.address, self._typed)}
@@ -199,7 +201,7 @@ class _Call:
         return self._headers.get(name, b"")
 
     async def body(self, most: int) -> bytes | None:
-        """None if it is longer than `most`, or the other side went away."""
+        """Reads the body. None if it is longer than `most`, or the client is gone."""
         found = b""
         while True:
             event = await self._receive()

@@ -1,9 +1,9 @@
-"""Who may look: a link that works once, and the cookie it is exchanged for.
+"""Access: a link that works once, and the cookie it is exchanged for.
 
-Promise: without a valid cookie nothing of a message is shown. Both are signed with a key of this process (or one made
-from HELIOGRAPH_SECRET_KEY), so they need no table; a link is good for 15 minutes and one use, a cookie for 12 hours.
-Known weakness: "one use" is remembered by the process that took it, and a cookie cannot be ended before its time but by
-a restart (without a secret key) or a new secret key.
+Promise: without a valid cookie no message is shown. Both are signed with a key of this process (or one derived from
+HELIOGRAPH_SECRET_KEY), so they need no table. A link is good for 15 minutes and one use, a cookie for 12 hours.
+Known weakness: only the process that redeemed a link knows of it. A cookie ends early only by a restart (without a
+secret key) or a new secret key.
 """
 
 import base64
@@ -29,7 +29,7 @@ class Sessions:
         return self._signed("link", org_no, LINK_S)
 
     def redeem(self, token: str) -> str | None:
-        """The cookie's value for a link's token; None if it is wrong, too old, or was used."""
+        """Returns the cookie's value for a link's token, None if the token is wrong, too old, or used."""
         org_no = self._open("link", token)
         now_s = self._now_s()
         self._used = {used: until for used, until in self._used.items() if until > now_s}
@@ -57,7 +57,7 @@ class Sessions:
 
     def _mac(self, use: str, text: str) -> str:
         made = hmac.digest(self._key, f"{use}:{text}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(made[:18]).decode()  # 144 bits: out of reach, and a link one can read
+        return base64.urlsafe_b64encode(made[:18]).decode()  # 144 bits cannot be guessed, and the link stays short
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

@@ -1,8 +1,8 @@
-"""JSON exactly as JavaScript's JSON.stringify would spell the parsed body again.
+"""JSON with the spelling of JavaScript's JSON.stringify.
 
-Promise: `JSON.stringify(JSON.parse(body)) === body`, so that a receiver may hash either. For that, keys that JavaScript
-would move (array indices) stand first in rising order, numbers that it would spell otherwise are made integers or
-strings, and lone surrogates become U+FFFD.
+Promise: `JSON.stringify(JSON.parse(body)) === body`, so that a receiver may hash either. Therefore keys that are array
+indices come first in rising order, numbers that JavaScript spells differently become integers or strings, and lone
+surrogates become U+FFFD.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_body(value: object) -> bytes:
-    """Compact UTF-8. `value`: dict, list, tuple, str, int, float, bool, None; other types raise TypeError."""
+    """Encodes dict, list, tuple, str, int, float, bool and None as compact UTF-8. Raises TypeError for others."""
     return _encoder.encode(_plain(value))
 
 

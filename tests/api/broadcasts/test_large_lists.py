@@ -38,7 +38,7 @@ def elements(array: Any, decoder: Any, end: bytes, begin: bytes) -> list[Any]:
 @given(texts=st.lists(_TRICKY, max_size=40), size=st.integers(1, 60))
 def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE", size)
+        patch.setattr(recipients, "PIECE_BYTES", size)
         assert elements(texts, recipients._chats, b'"', b'"') == texts
 
 
@@ -46,7 +46,7 @@ def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -
 def test_objects_come_out_of_pieces_as_they_went_in(texts: list[str], size: int, indent: int | None) -> None:
     given_ones = [{"chat_id": text, "values": {"name": text, text: "x"}} for text in texts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE", size)
+        patch.setattr(recipients, "PIECE_BYTES", size)
         found = elements(json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{")
     assert [(one.chat_id, one.values) for one in found] == [(one["chat_id"], one["values"]) for one in given_ones]
 
@@ -96,7 +96,7 @@ def test_a_list_that_is_not_utf8_is_refused() -> None:
         read(recipients.recipients_in_body(raw(b'["\xff"]'), raw(b"null"), lambda _chat, _values: None))
 
 
-def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_let_go_in_steps() -> None:
+def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_release_in_steps() -> None:
     chats = [f"9195{n:08d}" for n in range(100_000)]
     values = [{"chat_id": chat, "values": {"name": f"N{n}"}} for n, chat in enumerate(chats)]
     seen = []
@@ -116,4 +116,4 @@ def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_let_go_in_ste
     assert taken > 100 and len(seen) == 99_993
     assert wanted.recipients[99_992] == Recipient("919500099992@c.us", '{"name":"N99992"}')
     assert wanted.repeated == 7 and wanted.other is None
-    assert len(list(recipients.let_go(wanted.recipients))) == 250 and wanted.recipients == []
+    assert len(list(recipients.release(wanted.recipients))) == 250 and wanted.recipients == []

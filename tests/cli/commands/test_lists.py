@@ -215,7 +215,7 @@ def test_a_new_phone_is_not_called_ready_while_it_is_connecting(server: Script, 
     assert "is ready to send" in heliograph("phones", "add").err
 
 
-def test_the_audit_log_names_the_phone_of_each_entry(server: Script, heliograph: Run) -> None:
+def test_acts_name_their_phone(server: Script, heliograph: Run) -> None:
     act = {"at": "2026-04-01T14:23:22Z", "by": "Asha", "act": "pause", "what": "phone", "detail": "", "phone_id": "p"}
     server.on("GET /v1/audit", [act | {"number": "12025550121"}, act | {"number": None, "what": "chat:1@c.us"}])
     _, first, second = heliograph("queue", "log").out.splitlines()
