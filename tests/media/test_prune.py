@@ -16,7 +16,8 @@ from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
 from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.media_file_store import FileStore
-from tests.kit.store import REFUSED, Desk, HandClock, open_desk
+from tests.kit.clocks import ManualClock
+from tests.kit.phone_queue import REFUSED, PhoneQueue, open_phone_queue
 
 NOW_US = 1_790_000_000_000_000
 
@@ -67,67 +68,68 @@ async def test_a_file_past_its_time_goes_unless_a_message_that_waits_may_need_it
 
 
 @asynccontextmanager
-async def desk_of(tmp_path: Path, *, days_ago: int) -> AsyncIterator[Desk]:
+async def queue_of(tmp_path: Path, *, days_ago: int) -> AsyncIterator[PhoneQueue]:
     """A store whose clock stands so far back."""
-    clock = HandClock()
+    clock = ManualClock()
     clock.us = NOW_US - days_ago * DAY_US
-    desk = await open_desk(tmp_path / "h.db", clock)
-    yield desk
-    await desk.store.shell.close()
+    queue = await open_phone_queue(tmp_path / "h.db", clock)
+    yield queue
+    await queue.store.shell.close()
 
 
 async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_ones(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
-    async with desk_of(tmp_path, days_ago=29) as desk:
+    async with queue_of(tmp_path, days_ago=29) as queue:
         file = keep(folder, b"put back", days_old=29)
-        old = await desk.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 8, file)))
-        await desk.send(REFUSED)
-        desk.clock.us = NOW_US
-        await desk.put()
+        old = await queue.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 8, file)))
+        await queue.send_next(REFUSED)
+        queue.clock.us = NOW_US
+        await queue.put()
         assert (
-            await ControlStoreUnits(desk.store.shell, desk.clock, desk.ids).retry_now(desk.org_no, [old], "Asha") == {}
+            await ControlStoreUnits(queue.store.shell, queue.clock, queue.ids).retry_now(queue.org_no, [old], "Asha")
+            == {}
         )
-        needed = FileStore(desk.store.shell).needed
+        needed = FileStore(queue.store.shell).needed
         assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 0
-        await desk.send()
-        assert await desk.send() == old
+        await queue.send_next()
+        assert await queue.send_next() == old
         assert await prune_media(folder, needed, Fixed(NOW_US + 3 * DAY_US), days=30) == 1
 
 
 async def test_what_nobody_can_settle_any_more_keeps_its_own_file_and_no_other(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
-    async with desk_of(tmp_path, days_ago=400) as desk:
+    async with queue_of(tmp_path, days_ago=400) as queue:
         own, other = keep(folder, b"own", days_old=400), keep(folder, b"other", days_old=390)
-        await desk.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 3, own)))
-        await desk.start()
-        await desk.store.delete_phone(desk.org_no, desk.phone_no, "Asha")
-        assert await prune_media(folder, FileStore(desk.store.shell).needed, Fixed(), days=30) == 1
+        await queue.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 3, own)))
+        await queue.start()
+        await queue.store.delete_phone(queue.org_no, queue.phone_no, "Asha")
+        assert await prune_media(folder, FileStore(queue.store.shell).needed, Fixed(), days=30) == 1
         assert [folder.path(name).exists() for name in (own, other)] == [True, False]
 
 
 async def test_the_file_of_a_schedule_that_ran_for_the_last_time_stays_for_its_message(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
-    async with desk_of(tmp_path, days_ago=60) as desk:
+    async with queue_of(tmp_path, days_ago=60) as queue:
         file = keep(folder, b"later", days_old=60)
-        steering = ControlStoreUnits(desk.store.shell, desk.clock, desk.ids)
+        steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
         content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file))
         at_us = NOW_US - DAY_US
-        await steering.schedule(Schedule(desk.org_no, desk.ids.make(), desk.phone_no, "a@c.us", content, at_us))
-        desk.clock.us = at_us
+        await steering.schedule(Schedule(queue.org_no, queue.ids.make(), queue.phone_no, "a@c.us", content, at_us))
+        queue.clock.us = at_us
         await steering.run_schedules()
-        needed = FileStore(desk.store.shell).needed
+        needed = FileStore(queue.store.shell).needed
         assert await prune_media(folder, needed, Fixed(), days=30) == 0
-        await desk.send()
+        await queue.send_next()
         assert await prune_media(folder, needed, Fixed(NOW_US + 32 * DAY_US), days=30) == 1
 
 
 async def test_a_message_that_cannot_be_read_keeps_no_file_and_does_not_end_the_pruning(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
-    async with desk_of(tmp_path, days_ago=60) as desk:
+    async with queue_of(tmp_path, days_ago=60) as queue:
         files = [keep(folder, text, days_old=60) for text in (b"torn", b"whole")]
         for file in files:
-            await desk.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file)))
+            await queue.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file)))
         first = "(SELECT min(job_id) FROM jobs)"
-        await desk.change(f"UPDATE jobs SET content = substr(content, 1, length(content) - 1) WHERE job_id = {first}")
-        assert await prune_media(folder, FileStore(desk.store.shell).needed, Fixed(), days=30) == 1
+        await queue.execute(f"UPDATE jobs SET content = substr(content, 1, length(content) - 1) WHERE job_id = {first}")
+        assert await prune_media(folder, FileStore(queue.store.shell).needed, Fixed(), days=30) == 1
         assert [folder.path(file).exists() for file in files] == [False, True]

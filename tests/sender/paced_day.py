@@ -27,7 +27,7 @@ from heliograph.store.database.database import Database
 from heliograph.store.database.sqlite import SqliteDatabase, _commit, _migrate, _settle, _Work, connect
 from heliograph.store.database.unit import Unit
 from tests.domain.pacing.phone_simulation import Sent, check
-from tests.kit.virtual_clock import VirtualClock
+from tests.kit.clocks import VirtualClock
 from tests.sender.setup import World, sending
 
 S = 1_000_000

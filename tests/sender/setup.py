@@ -26,8 +26,8 @@ from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.database.unit import Unit
 from heliograph.store.job_store import Store
-from tests.kit.store import faults_of
-from tests.kit.virtual_clock import VirtualClock
+from tests.kit.audit import find_faults
+from tests.kit.clocks import VirtualClock
 
 T = TypeVar("T")
 LEASE_S = 10.0
@@ -277,4 +277,4 @@ async def sending(
                 await member.provider.shutdown()
                 await member.shell.close()
             await shell.close()
-    assert await faults_of(where) == []
+    assert await find_faults(where) == []

@@ -11,7 +11,7 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SessionState
 from heliograph.sender import sender
-from tests.kit.store import look
+from tests.kit.database import fetch_rows
 from tests.sender.setup import Member, World
 
 
@@ -166,7 +166,7 @@ async def _stand_still(until: asyncio.Event) -> None:
 
 
 async def _tokens_never_go_down(world: World) -> None:
-    events = await look(
+    events = await fetch_rows(
         world.where,
         "SELECT j.phone_no, e.at, e.token FROM events e JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id "
         "WHERE e.actor = 'engine' ORDER BY j.phone_no, e.at, e.token",

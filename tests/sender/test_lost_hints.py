@@ -4,7 +4,7 @@ from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy
-from tests.kit.store import change
+from tests.kit.database import execute_sql
 from tests.sender.setup import World
 
 
@@ -13,7 +13,7 @@ async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(w
     await world.clock.forward(3)
     job = await world.put("chat1")
     due_us = world.clock.now_us() + 1_500_000
-    await change(world.where, f"UPDATE lanes SET status = 'delayed', not_before = {due_us}")
+    await execute_sql(world.where, f"UPDATE lanes SET status = 'delayed', not_before = {due_us}")
     await world.until_state(job, State.SENT, limit_s=5)
 
 
@@ -29,7 +29,7 @@ async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_fr
 
     await fleet.join(changes={"policy": policy})
     await fleet.clock.forward(3)
-    await change(
+    await execute_sql(
         fleet.where,
         f"UPDATE phones SET pacing = 'broken', updated_at = updated_at + 1 WHERE phone_no = {broken.phone_no}",
     )

@@ -9,7 +9,7 @@ import asyncpg
 
 from heliograph.store.database.postgresql import BEGIN, execute
 from heliograph.store.database.unit import Statement, Unit
-from tests.kit.store import Desk, open_desk
+from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 T = TypeVar("T")
 _PATIENT = (
@@ -104,9 +104,9 @@ _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_dat
 
 
 @asynccontextmanager
-async def meeting_desk(url: str) -> AsyncIterator[Desk]:
+async def interleaved_queue(url: str) -> AsyncIterator[PhoneQueue]:
     """For transactions that meet on PostgreSQL. Ends with the books in order, and no deadlock on the way."""
-    opened = await open_desk(url)
+    opened = await open_phone_queue(url)
     yield opened
     await opened.store.shell.close()
     assert await deadlocks(url) == 0
