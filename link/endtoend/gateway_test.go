@@ -68,11 +68,17 @@ type gateway struct {
 	frames  []frame // progress and events, in order
 	changed chan struct{}
 	mute    bool // confirm no events
+	tape    *tape
 	exited  chan struct{}
 	code    int
 }
 
 func start(t testing.TB) *gateway {
+	t.Helper()
+	return startTaped(t, nil)
+}
+
+func startTaped(t testing.TB, recording *tape) *gateway {
 	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -96,7 +102,7 @@ func start(t testing.TB) *gateway {
 	}
 	_ = ours.Close()
 	g := &gateway{t: t, conn: protocol.NewConn(conn.(*net.UnixConn)), process: process,
-		waiting: map[uint64]chan frame{}, changed: make(chan struct{}, 1), exited: make(chan struct{})}
+		tape: recording, waiting: map[uint64]chan frame{}, changed: make(chan struct{}, 1), exited: make(chan struct{})}
 	go g.read()
 	go func() {
 		_ = process.Wait()
@@ -136,6 +142,7 @@ func (g *gateway) read() {
 			g.tell()
 			return
 		}
+		g.tape.add("helper", body, 0)
 		var f frame
 		if err = json.Unmarshal(body, &f); err != nil {
 			g.t.Errorf("the helper wrote %q", body)
@@ -160,7 +167,7 @@ func (g *gateway) take(f frame) {
 	mute := g.mute
 	g.lock.Unlock()
 	if f.No != 0 && !mute {
-		_ = g.conn.Write(protocol.Request{V: protocol.Version, Confirm: f.No})
+		_ = g.write(protocol.Request{V: protocol.Version, Confirm: f.No})
 	}
 	g.tell()
 }
@@ -173,6 +180,15 @@ func (g *gateway) tell() {
 }
 
 var errGone = errors.New("the helper is gone")
+
+func (g *gateway) write(request protocol.Request, files ...*os.File) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	g.tape.add("gateway", body, len(files))
+	return g.conn.WriteBody(body, files...)
+}
 
 // begin calls a verb and gives where its answer will be.
 func (g *gateway) begin(verb string, args any, files ...*os.File) (uint64, <-chan frame) {
@@ -187,7 +203,7 @@ func (g *gateway) begin(verb string, args any, files ...*os.File) (uint64, <-cha
 	call := g.calls
 	g.waiting[call] = answer
 	g.lock.Unlock()
-	if err = g.conn.Write(protocol.Request{V: protocol.Version, Call: call, Verb: verb, Args: raw}, files...); err != nil {
+	if err = g.write(protocol.Request{V: protocol.Version, Call: call, Verb: verb, Args: raw}, files...); err != nil {
 		g.t.Logf("writing %s: %v", verb, err)
 	}
 	return call, answer

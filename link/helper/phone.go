@@ -198,7 +198,9 @@ func (p *phone) opened() Opened {
 	out := Opened{Paired: device.ID != nil, State: state, Connected: state == StateConnected}
 	if device.ID != nil {
 		out.Number, out.Device = device.ID.User, device.ID.Device
-		out.LID = device.LID.User
+		if !device.LID.IsEmpty() {
+			out.LID = device.LID.User + "@lid"
+		}
 	}
 	return out
 }

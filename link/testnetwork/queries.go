@@ -271,11 +271,11 @@ func (n *Network) contactAnswer(ctx context.Context, user *waBinary.Node) (waBin
 	if err != nil {
 		return waBinary.Node{}, err
 	}
-	word := "in"
+	word, attrs := "in", waBinary.Attrs{"jid": owner.lidJID(), "pn_jid": owner.pn()}
 	if n.recipient(owner.chatID()).Absent {
-		word = "out"
+		word, attrs = "out", waBinary.Attrs{"jid": owner.pn()}
 	}
-	return waBinary.Node{Tag: "user", Attrs: waBinary.Attrs{"jid": owner.lidJID(), "pn_jid": owner.pn()}, Content: []waBinary.Node{
+	return waBinary.Node{Tag: "user", Attrs: attrs, Content: []waBinary.Node{
 		{Tag: "contact", Attrs: waBinary.Attrs{"type": word}, Content: []byte(text)},
 	}}, nil
 }

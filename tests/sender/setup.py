@@ -18,7 +18,8 @@ from heliograph.domain.pacing.next_start import PRESETS
 from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Provider, SendRequest
 from heliograph.providers.simulator.provider import SimulatorProvider
-from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.sender.deps import SenderDeps
+from heliograph.sender.sender import Sender
 from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.store.database.database import Database
@@ -165,7 +166,7 @@ class World:
         """The process is gone from one moment to the next: nothing of it is written or sent any more."""
         member.shell.frozen = True
         member.task.cancel()
-        for shard in member.sender._shards:
+        for shard in member.sender._loops:
             for task in list(shard._tasks):
                 task.cancel()
         for phone in self.phones:

@@ -256,7 +256,7 @@ async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
     await _shares(fleet, 4)
 
     async def loops() -> list[int]:
-        return [len(shard.phones) for shard in first.sender._shards]
+        return [len(shard.phones) for shard in first.sender._loops]
 
     async def spread() -> bool:
         return await loops() == [3, 1]

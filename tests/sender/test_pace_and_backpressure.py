@@ -27,7 +27,7 @@ async def test_a_pace_is_obeyed_by_the_first_message_after_it_was_set(world: Wor
 async def test_sending_leaves_callers_twice_the_time_that_a_round_took(world: World) -> None:
     pressed = True
     member = await world.join(changes={"has_backpressure": lambda: pressed})
-    (shard,) = member.sender._shards
+    (shard,) = member.sender._loops
     assert shard._rest_s(0.010) == 0.010 * BACKPRESSURE_FACTOR
     assert shard._rest_s(5.0) == MAX_GIVE_WAY_S
     for n in range(20):

@@ -139,7 +139,7 @@ async def test_the_reference_page_lists_exactly_what_is_shown() -> None:
     shown = {f"{one.name}{'_total' if one.type == 'counter' else ''}" for one in families if "heliograph" in one.name}
     page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     assert set(re.findall(r"^\| `(heliograph_\w+)", page, re.MULTILINE)) >= shown
-    listed = page[: page.index("## What to be woken for")]
+    listed = page[: page.index("## Alerts")]
     assert set(re.findall(r"^\| `(heliograph_\w+)", listed, re.MULTILINE)) == shown
 
 

@@ -27,8 +27,9 @@ from heliograph.providers import simulator
 from heliograph.providers.simulator.provider import Nowhere
 from heliograph.providers.simulator.remote_network import open_remote_network
 from heliograph.providers.spec import OpenProvider, ProviderContext
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.sender.sender import Sender
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network

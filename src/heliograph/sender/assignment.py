@@ -12,7 +12,7 @@ from heliograph.ports.sender_store import Fleet, LeaseRow
 
 @dataclass(slots=True)
 class HeartbeatWatch:
-    """Since when each sender's beat has not changed, by our own monotonic clock: clocks of machines need not agree."""
+    """Age of each sender's heartbeat by our own monotonic clock, so that clocks of machines need not agree."""
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
 
@@ -55,8 +55,4 @@ def assign_phones(fleet: Fleet, me: str, watch: HeartbeatWatch, *, now: float, t
     lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
     place = alive.index(me)
     begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
-    return Assignment(
-        take=free[begin : begin + max(lack, 0)],
-        release=mine[lack:] if lack < 0 else [],
-        dead=dead,
-    )
+    return Assignment(take=free[begin : begin + max(lack, 0)], release=mine[lack:] if lack < 0 else [], dead=dead)

@@ -1,4 +1,4 @@
-"""The sending rate of an organisation over all its phones: what is over it waits.
+"""Sending rate of an organisation over all its phones; messages beyond it wait.
 
 Each sender keeps an equal part of the rate, so the sum holds whatever the phones do.
 Known weakness: a part is not used up by others while one sender has nothing to send, and starts afresh with the
@@ -12,7 +12,7 @@ BURST_S = 1.0
 
 @dataclass(slots=True)
 class OrgRate:
-    """`per_second` 0 = off. `senders`: how many share the rate."""
+    """Rate of each organisation. `per_second` 0 = off. `senders`: the processes that share it."""
 
     per_second: float
     senders: int = 1

@@ -1,6 +1,6 @@
-"""A phone that this process owns: what its loop keeps in mind between two transactions.
+"""State of a phone that this process owns, kept by its send loop between two transactions.
 
-Everything here can be lost: it is read again by the next owner.
+After a crash the next owner reads it again from the store.
 """
 
 import math
@@ -19,8 +19,8 @@ FOREVER = float("inf")
 
 @dataclass(slots=True, eq=False)
 class OwnedPhone:
-    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
-    down; its own word that it is up comes first. `due_at`: next lane that waits."""
+    """One owned phone. Times are monotonic seconds. `hold_until`: end of the network's throttle. `down_until`: until
+    then its session counts as down, unless it reports that it is up. `due_at`: time of the next waiting lane."""
 
     row: PhoneRow
     token: int
@@ -58,7 +58,7 @@ class OwnedPhone:
     def has_room(self) -> bool:
         return self.in_flight < self.provider.capabilities.in_flight
 
-    def wish(self, now: float, settling: int) -> StartRequest | None:
+    def start_request(self, now: float, settling: int) -> StartRequest | None:
         """Requests the starts that are possible now, if `settling` attempts are settled in the same transaction;
         None: no start.
         """

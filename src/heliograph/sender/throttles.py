@@ -1,6 +1,6 @@
 """Throttles of whole phones: the network asked to wait, or to open no new chats for a time.
 
-It holds at once in this process, and is written down so that people see why, and a next owner goes on with it.
+A throttle holds at once in this process. It is stored, so that people see the reason and the next owner keeps it.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class PhoneThrottles:
     def apply_outcome(
         self, owned: OwnedPhone, outcome: Outcome | None, *, now: float, others: Iterable[OwnedPhone]
     ) -> None:
-        """Before the next wishes are made. `others`: phones that may share the account at the provider."""
+        """Applies an outcome before the next starts. `others`: phones that may share the account at the provider."""
         match outcome:
             case Throttled(scope=Scope.PHONE, retry_after_s=wait_s, detail=why):
                 self._hold(owned, now + wait_s, now, why)

@@ -25,8 +25,9 @@ from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.spec import WEBHOOK_PATH
 from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.sender.sender import Sender
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
 from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store

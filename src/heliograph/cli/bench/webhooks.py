@@ -51,10 +51,7 @@ async def webhooks(folder: Path, server: str | None, jobs: int) -> dict[str, flo
     """Deliveries a second of one process to 50 endpoints that want everything, each message's in order."""
     messages = max(jobs // 200, 10)
     wanted = messages * NAMES_A_MESSAGE * ENDPOINTS
-    async with (
-        sinks(ENDPOINTS, timed=False) as out,
-        gateway(folder, server, ROLES="api,sender", **LOOPBACK) as target,
-    ):
+    async with sinks(ENDPOINTS, timed=False) as out, gateway(folder, server, ROLES="api,sender", **LOOPBACK) as target:
         for port in out.ports:
             await add_hook(target, port, EVENTS)
         phones = await target.phones(1)

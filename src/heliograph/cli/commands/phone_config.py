@@ -25,9 +25,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--credentials` and the options of all providers' settings."""
     fields = {field.name: field for spec in PROVIDERS for field in spec.config if field.metavar}
     command = click.option(
-        "--credentials",
-        metavar="FILE",
-        help="JSON with the provider's secrets and settings; - reads standard input.",
+        "--credentials", metavar="FILE", help="JSON with the provider's secrets and settings; - reads standard input."
     )(command)
     for field in reversed(fields.values()):
         command = click.option(field.option, field.name, metavar=field.metavar, help=field.help)(command)
@@ -68,7 +66,7 @@ def show_next_steps(spec: ProviderSpec, row: dict[str, Any], config: dict[str, s
 @click.command()
 @click.argument("phone")
 @config_options
-def credentials(phone: str, credentials: str | None, **settings: str | None) -> int:
+def credentials(phone: str, credentials: str | None, **settings: str | None) -> None:
     """Replace a phone's credentials or settings. What is not given stays."""
     config = read_config(credentials, settings)
     if not config and sys.stdin.isatty():
@@ -77,7 +75,6 @@ def credentials(phone: str, credentials: str | None, **settings: str | None) -> 
         raise click.UsageError("Nothing to change: give --credentials FILE or one of the settings.")
     connect(phone).call("PATCH", "/phones/update", body={"config": config})
     note("Stored. The phone's session is opened anew; see: heliograph phones check " + phone)
-    return Exit.OK
 
 
 @click.command()

@@ -35,12 +35,11 @@ phones.add_command(credentials)
 
 @phones.command("list")
 @json_option
-def list_phones(as_json: bool) -> int:
+def list_phones(as_json: bool) -> None:
     """All phones of the organisation, with their states."""
     found = connect().get("/phones/all")
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     table(
         ("Phone", "Number", "State", "Provider", "Waiting", "phone_id"),
         [_row(one) for one in found],
@@ -48,7 +47,6 @@ def list_phones(as_json: bool) -> int:
         free={"Phone": 60},
         spare=("Provider", "phone_id", "Phone"),
     )
-    return Exit.OK
 
 
 def _row(phone: dict[str, Any]) -> list[str]:
@@ -87,7 +85,7 @@ def add(
     credentials: str | None,
     as_json: bool,
     **settings: str | None,
-) -> int:
+) -> None:
     """Add a phone. A provider that needs settings asks for those that are not given."""
     spec = next((spec for spec in PROVIDERS if spec.name == provider), None)
     config = read_config(credentials, settings)
@@ -99,8 +97,7 @@ def add(
     body = {"provider": provider, "number": number, "phone_name": name, "config": config}
     row = connect().post("/phones/create", {key: value for key, value in body.items() if value})
     if as_json:
-        put(row | generated)
-        return Exit.OK
+        return put(row | generated)
     click.echo(row["phone_id"])
     if spec is not None and spec.next_steps:
         show_next_steps(spec, row, config, generated)
@@ -108,18 +105,16 @@ def add(
         ready = phone_state(row) == "connected"
         state = "is ready to send" if ready else "is being connected, and takes messages already"
         note(f"{shown_number(str(row['org_phone']))} {state}: heliograph send TO TEXT --phone {row['phone_id']}")
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
 @json_option
-def show(phone: str, as_json: bool) -> int:
+def show(phone: str, as_json: bool) -> None:
     """One phone."""
     row = connect(phone).get("/phones")
     if as_json:
-        put(row)
-        return Exit.OK
+        return put(row)
     shown = phone_look(phone_state(row))
     for label, text in (
         ("number", shown_number(str(row.get("org_phone", "")))),
@@ -129,16 +124,14 @@ def show(phone: str, as_json: bool) -> int:
         ("since", str(row.get("first_connected_at") or "–")),
     ):
         click.echo(f"{label:<9} {text}")
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
-def restart(phone: str) -> int:
+def restart(phone: str) -> None:
     """Drop the phone's connection and make it anew."""
     connect(phone).post("/phones/restart")
     note("Restarting. See: heliograph phones list")
-    return Exit.OK
 
 
 @phones.command()
@@ -147,7 +140,7 @@ def restart(phone: str) -> int:
 @click.option("--image", metavar="URL", help="Its picture.")
 @click.option("--labels", metavar="A,B", help="Its labels; replaces them.")
 @json_option
-def update(phone: str, name: str | None, image: str | None, labels: str | None, as_json: bool) -> int:
+def update(phone: str, name: str | None, image: str | None, labels: str | None, as_json: bool) -> None:
     """Change a phone's name, picture or labels."""
     wish = {"phone_name": name, "phone_image": image, "labels": labels}
     body = {key: value for key, value in wish.items() if value is not None}
@@ -156,14 +149,13 @@ def update(phone: str, name: str | None, image: str | None, labels: str | None, 
     row = connect(phone).call("PATCH", "/phones/update", body=body)
     if as_json:
         put(row)
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
 @click.argument("policy", required=False)
 @json_option
-def pacing(phone: str, policy: str | None, as_json: bool) -> int:
+def pacing(phone: str, policy: str | None, as_json: bool) -> None:
     """Show or set how fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
     gateway = connect(phone)
     if policy is None:
@@ -171,13 +163,12 @@ def pacing(phone: str, policy: str | None, as_json: bool) -> int:
     else:
         answer = gateway.call("PATCH", "/phones/update", body={"pacing": policy})
     put(answer) if as_json else click.echo(answer["pacing"])
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(phone: str, yes: bool) -> int:
+def delete(phone: str, yes: bool) -> None:
     """Remove a phone. Its waiting messages are cancelled."""
     gateway = connect(phone)
     if not yes:
@@ -192,4 +183,3 @@ def delete(phone: str, yes: bool) -> int:
         click.confirm(f"Delete the phone and cancel its {waiting:,} waiting messages?", abort=True, err=True)
     gateway.call("DELETE", "/phones/delete")
     note("Deleted.")
-    return Exit.OK

@@ -48,17 +48,15 @@ _MACHINERY = ("api", "engine", "sender", "network", "clock", "provider")
 @click.command()
 @click.argument("message")
 @json_option
-def why(message: str, as_json: bool) -> int:
+def why(message: str, as_json: bool) -> None:
     """Why a message is where it is. MESSAGE: its queue_id, unique_id or message_id."""
     gateway = connect()
     status = gateway.get(f"/message/{segment(message)}/status")
     events = _events(gateway.get(f"/message/{segment(message)}/history"))
     explained = _explained(gateway, message)
     if as_json:
-        put({"status": status, "history": events} | ({"explain": explained} if explained else {}))
-        return Exit.OK
+        return put({"status": status, "history": events} | ({"explain": explained} if explained else {}))
     _show(status, events, explained)
-    return Exit.OK
 
 
 def _events(answer: Any) -> list[dict[str, Any]]:

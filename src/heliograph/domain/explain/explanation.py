@@ -17,11 +17,7 @@ from heliograph.domain.jobs.states import Ack, State
 
 SUBMITTED = "Successfully submitted."
 PURGED = "Purged before it was sent."
-RUNGS = {
-    Ack.DELIVERED: "Delivered to recipient.",
-    Ack.READ: "Read by recipient.",
-    Ack.PLAYED: "Played by recipient.",
-}
+RUNGS = {Ack.DELIVERED: "Delivered to recipient.", Ack.READ: "Read by recipient.", Ack.PLAYED: "Played by recipient."}
 
 
 @dataclass(frozen=True, slots=True)

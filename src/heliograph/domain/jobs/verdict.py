@@ -8,16 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from heliograph.domain.jobs.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Scope,
-    SessionDown,
-    Throttled,
-    Unknown,
-)
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.domain.jobs.states import State
 
 POISON_STARTS = 4  # a message during which the process died this often in a row is parked

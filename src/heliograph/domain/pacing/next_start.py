@@ -22,16 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from heliograph.domain.pacing.policy import (
-    DAY_S,
-    HOUR_S,
-    MINUTE_S,
-    PRESETS,
-    Policy,
-    QuietHours,
-    WarmUp,
-    second_window,
-)
+from heliograph.domain.pacing.policy import DAY_S, HOUR_S, MINUTE_S, PRESETS, Policy, QuietHours, WarmUp, second_window
 from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 
 __all__ = [
@@ -267,12 +258,7 @@ def limit_now(policy: Policy, history: StartHistory, now: float, key: str) -> in
 
 
 def history_from_rows(
-    policy: Policy,
-    rows: Iterable[PaceRow],
-    *,
-    now: float,
-    now_us: int,
-    first_connected_at_us: int | None = None,
+    policy: Policy, rows: Iterable[PaceRow], *, now: float, now_us: int, first_connected_at_us: int | None = None
 ) -> StartHistory:
     """The history of a phone whose owner is new, from its rows in any order.
 

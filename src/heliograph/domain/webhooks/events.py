@@ -28,10 +28,7 @@ class WebhookEvent(StrEnum):
     MESSAGE_READ = "message.read", "the recipient reads the message (ack 4)"
     MESSAGE_FAILED = "message.failed", "a message fails, is cancelled or expires (ack -1), with `reason`"
     MESSAGE_EXPIRED = "message.expired", "a message expires before it is sent, after `message.failed`"
-    ACK_UPDATED = (
-        "message.ack.updated",
-        "the ack level changes: -1, or 1 to 5 (2: on WhatsApp's servers, 5: played)",
-    )
+    ACK_UPDATED = ("message.ack.updated", "the ack level changes: -1, or 1 to 5 (2: on WhatsApp's servers, 5: played)")
     REACTION_CREATED = "reaction.created", "a person reacts to a message, after a `message.created` of type `reaction`"
     PHONE_CREATED = "org.phone.created", "a phone is added"
     PHONE_UPDATED = "org.phone.updated", "a phone's name, picture, labels, pacing or settings change"

@@ -12,16 +12,7 @@ from typing import Any
 import aiohttp
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.jobs.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Scope,
-    SessionDown,
-    Throttled,
-    Unknown,
-)
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Phone, PhoneCheck, SendRequest, SessionState, Sink

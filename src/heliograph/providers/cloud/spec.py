@@ -6,14 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from heliograph.providers.spec import (
-    ConfigField,
-    OpenProvider,
-    PhoneSource,
-    ProviderContext,
-    ProviderSpec,
-    WebhookSpec,
-)
+from heliograph.providers.spec import ConfigField, OpenProvider, PhoneSource, ProviderContext, ProviderSpec, WebhookSpec
 
 if TYPE_CHECKING:
     from heliograph.ports.clock import Clock
@@ -68,9 +61,7 @@ SPEC = ProviderSpec(
             name="waba_id", metavar="ID", help="The WhatsApp Business account, so that `phones check` can look at it."
         ),
         ConfigField(
-            name="base_url",
-            metavar="URL",
-            help="Another Graph server, such as that of `heliograph simulator --graph`.",
+            name="base_url", metavar="URL", help="Another Graph server, such as that of `heliograph simulator --graph`."
         ),
         ConfigField(name="api_version", metavar="vN.N", help="Version of the Graph API."),
         ConfigField(name="token", prompt="Access token", secret=True),

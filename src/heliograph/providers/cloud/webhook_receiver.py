@@ -16,12 +16,7 @@ from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, 
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
 from heliograph.providers.cloud.spec import SPEC
-from heliograph.providers.cloud.webhook_payload import (
-    challenge_answer,
-    phone_number_ids,
-    read_payload,
-    signed,
-)
+from heliograph.providers.cloud.webhook_payload import challenge_answer, phone_number_ids, read_payload, signed
 from heliograph.providers.spec import PhoneSource
 
 _FRESH_S = 60.0
