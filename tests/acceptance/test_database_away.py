@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import Answer, Server, serving, until
+from tests.acceptance.serving import Answer, Server, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -60,11 +61,11 @@ def test_a_database_that_goes_away_is_a_503_within_5_s_and_is_used_again_within_
         assert server.call("GET", "/readyz").status == 503
         start()
         began = time.monotonic()
-        again = until(lambda: (answer := send(server, "while away")).status == 200 and answer, limit_s=10)
+        again = wait_for(lambda: (answer := send(server, "while away")).status == 200 and answer, limit_s=10)
         assert time.monotonic() - began <= 10
         for answer in (first, again):
             name = answer.json()["unique_id"]
-            until(
+            wait_for(
                 lambda name=name: server.call("GET", f"/v1/message/{name}/status").json()["status"] == "read",  # type: ignore[misc]
                 limit_s=40,
                 why="read after the return",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import Server, free_port, serving, until
+from tests.acceptance.serving import Server, free_port, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 CHAT = "12025550110"  # a transient failure, then it works
@@ -27,7 +28,7 @@ def use(server: Server) -> str:
     assert server.call("POST", "/v1/message/send", {"chat_id": "nobody", "message": MEANT}).status == 422
     assert server.call("GET", f"/v1/message/{CHAT}@c.us/status", key="not_a_key_of_ours_1").status == 401
     queue_id: str = sent.json()["queue_id"]
-    until(lambda: server.call("GET", f"/v1/message/{queue_id}/status").json()["status"] == "read")
+    wait_for(lambda: server.call("GET", f"/v1/message/{queue_id}/status").json()["status"] == "read")
     return queue_id
 
 
@@ -43,7 +44,7 @@ def test_debug_tells_of_attempts_refusals_and_webhooks_without_numbers_or_bodies
         assert [(line["method"], line["status"], line["code"]) for line in lines(server, "refused")] == [
             ("POST", 422, "VALIDATION_ERROR"), ("GET", 401, "UNAUTHORIZED_ERROR"),
         ]  # fmt: skip
-        tried = until(lambda: lines(server, "webhook_tried"))
+        tried = wait_for(lambda: lines(server, "webhook_tried"))
         assert (tried[0]["about"], tried[0]["outcome"], tried[0]["attempt"]) == (
             "message.sent", "connection_refused", 1,
         )  # fmt: skip

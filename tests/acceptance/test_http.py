@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import KEY, Server, serving, until
+from tests.acceptance.serving import KEY, Server, serving
+from tests.kit.until import wait_for
 
 CHAT = "12025550100"
 LIMIT = 300_000
@@ -92,7 +93,7 @@ def test_a_server_that_is_told_to_stop_lets_waiting_calls_go(server: Server) -> 
 
     caller = threading.Thread(target=wait)
     caller.start()
-    until(lambda: waiting(server) == 1, why="accepted")
+    wait_for(lambda: waiting(server) == 1, why="accepted")
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     caller.join(15)

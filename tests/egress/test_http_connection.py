@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.fetch import Fetched, FetchResponse, NoAnswer
-from tests.egress.setup import MachineClock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -66,7 +66,7 @@ async def serving(answer: Callable[[int], bytes], then: bytes = b"") -> AsyncIte
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[GuardedFetch]:
-    made = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.0/8"))
+    made = GuardedFetch(clock=SystemClock(), allowed=parse_networks("127.0.0.0/8"))
     yield made
     await made.close()
 

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from heliograph.cli.prove.processes import Program, free_port
-from tests.webhooks.setup import ALL, Got, Receiver, receiving
+from tests.webhooks.gateway import ALL, Receiver, Request, receiving
 
 KILLS = int(os.environ.get("HELIOGRAPH_TEST_WEBHOOK_KILLS", "5"))
 KEY = "hg_live_webhook_kills_0123456789"
@@ -74,7 +74,7 @@ class Load:
 async def test_kills_during_delivery_lose_no_event_and_repeat_only_under_the_same_id(tmp_path: Path) -> None:
     chance = random.Random(KILLS)
 
-    def answer(got: Got) -> int:
+    def answer(got: Request) -> int:
         return 503 if chance.random() < 0.03 else 200
 
     port = free_port()
@@ -152,9 +152,9 @@ def check(receiver: Receiver, accepted: dict[str, str]) -> None:
 
 
 def test_the_check_catches_what_is_lost_or_told_under_another_id() -> None:
-    def got(id_: str, event: str, ack: str, sequence: int) -> Got:
+    def got(id_: str, event: str, ack: str, sequence: int) -> Request:
         raw = f'{{"id":"{id_}","event":"{event}","queue_id":"q","sequence":{sequence},"data":{{"ack":"{ack}"}}}}'
-        return Got({"webhook-id": id_}, raw.encode())
+        return Request({"webhook-id": id_}, raw.encode())
 
     whole = [got(secrets.token_hex(4), event, ack, n) for n, (event, ack) in enumerate(expected("read"))]
     check(Receiver(got=[*whole, whole[0]]), {"q": "read"})
@@ -163,7 +163,7 @@ def test_the_check_catches_what_is_lost_or_told_under_another_id() -> None:
         [*whole, got("another", "message.sent", "1", 1)],
         [
             *whole,
-            Got(whole[0].headers, whole[1].raw.replace(whole[1].body["id"].encode(), whole[0].body["id"].encode())),
+            Request(whole[0].headers, whole[1].raw.replace(whole[1].body["id"].encode(), whole[0].body["id"].encode())),
         ],
         list(reversed(whole)),
     ):

@@ -3,27 +3,25 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any
 
-T = TypeVar("T")
 POLL_S = 0.005
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], *, limit_s: float = 20.0, why: str = "") -> T:
-    """Polls until the condition gives something true, and returns it; fails after `limit_s`."""
+async def until(condition: Callable[[], Any], *, limit_s: float = 20.0, why: str = "") -> None:
+    """Polls until the condition, or what it can be awaited for, is true; fails after `limit_s`."""
     end = time.monotonic() + limit_s
     while True:
-        found = condition()
-        value: T = await found if inspect.isawaitable(found) else found
-        if value:
-            return value
+        held = condition()
+        if await held if inspect.isawaitable(held) else held:
+            return
         assert time.monotonic() < end, f"not within {limit_s:g} s: {why or condition}"
         await asyncio.sleep(POLL_S)
 
 
-def wait_for(condition: Callable[[], T], *, limit_s: float = 20.0, why: str = "") -> T:
-    """Polls like `until`, for tests of other processes."""
+def wait_for(condition: Callable[[], Any], *, limit_s: float = 20.0, why: str = "") -> Any:
+    """Polls until the condition gives something true, and returns it; fails after `limit_s`."""
     end = time.monotonic() + limit_s
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {limit_s:g} s: {why or condition}"

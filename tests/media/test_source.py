@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
@@ -15,7 +16,7 @@ from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.source import MediaSource
-from tests.egress.setup import MachineClock, answering
+from tests.egress.servers import answering
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
 MOST = 100_000
@@ -43,7 +44,7 @@ class Fixed:
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[GuardedFetch]:
-    made = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.2/32"))
+    made = GuardedFetch(clock=SystemClock(), allowed=parse_networks("127.0.0.2/32"))
     yield made
     await made.close()
 

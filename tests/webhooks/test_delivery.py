@@ -14,11 +14,12 @@ from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
 from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryResult
 from heliograph.store.delivery_store import OutboxStore
-from tests.webhooks.setup import Got, World, receiving, until, working
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, Request, delivering, receiving
 
 
-async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_an_ordinary_send_fires_its_events_in_order(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url)
         job_id = await gateway.enqueue()
         await gateway.whole_way(job_id)
@@ -45,9 +46,9 @@ async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> Non
     assert bodies[0]["event"] == bodies[0]["event_type"] == "message.created"
 
 
-async def test_every_event_of_a_message_to_a_group_has_the_id_that_names_its_author(gateway: World) -> None:
+async def test_every_event_of_a_message_to_a_group_has_the_id_that_names_its_author(gateway: Gateway) -> None:
     group, own = "120363000000000100@g.us", f"{gateway.lease.phone.number}@c.us"
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created", "message.read", "reaction.created")
         job_id = await gateway.enqueue(group)
         await gateway.whole_way(job_id)
@@ -62,8 +63,8 @@ async def test_every_event_of_a_message_to_a_group_has_the_id_that_names_its_aut
     assert len(shown) == 3 and {data["author"] for data in shown if "author" in data} == {own}
 
 
-async def test_a_delivery_verifies_with_the_organisations_key(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_a_delivery_verifies_with_the_organisations_key(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue(text="Grüße 😀")
         worker.wake()
@@ -76,8 +77,8 @@ async def test_a_delivery_verifies_with_the_organisations_key(gateway: World) ->
     assert len(got.headers["x-periskope-signature"]) == 64
 
 
-async def test_only_the_names_a_hook_subscribed_to_are_delivered(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_only_the_names_a_hook_subscribed_to_are_delivered(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.read", "message.sent")
         job_id = await gateway.enqueue()
         await gateway.whole_way(job_id)
@@ -86,8 +87,8 @@ async def test_only_the_names_a_hook_subscribed_to_are_delivered(gateway: World)
     assert receiver.names() == ["message.sent", "message.read"]
 
 
-async def test_a_failed_message_says_why(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_a_failed_message_says_why(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url)
         await gateway.enqueue()
         await gateway.settle_all(Rejected("not_on_whatsapp", "This number is not on WhatsApp."))
@@ -99,8 +100,8 @@ async def test_a_failed_message_says_why(gateway: World) -> None:
     assert failed["data"]["ack"] == "-1"
 
 
-async def test_a_purged_message_fires_failed_with_its_reason(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_a_purged_message_fires_failed_with_its_reason(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.failed")
         await gateway.enqueue()
         await gateway.store.purge(gateway.org.org_no, None)
@@ -109,8 +110,8 @@ async def test_a_purged_message_fires_failed_with_its_reason(gateway: World) -> 
     assert receiver.got[0].body["reason"] == "purged"
 
 
-async def test_a_refusal_after_acceptance_fires_failed(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_a_refusal_after_acceptance_fires_failed(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.sent", "message.failed", "message.ack.updated")
         job_id = await gateway.enqueue()
         await gateway.settle_all()
@@ -121,8 +122,8 @@ async def test_a_refusal_after_acceptance_fires_failed(gateway: World) -> None:
     assert receiver.got[3].body["previous_attributes"]["ack"] in ("0", "1")
 
 
-async def test_what_a_person_writes_fires_created(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_what_a_person_writes_fires_created(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")
         await gateway.inbound("Where is my parcel?")
         worker.wake()
@@ -132,9 +133,9 @@ async def test_what_a_person_writes_fires_created(gateway: World) -> None:
     assert data["message_id"].startswith("false_919537851844@c.us_")
 
 
-async def test_a_reaction_is_told_as_what_it_is(gateway: World) -> None:
+async def test_a_reaction_is_told_as_what_it_is(gateway: Gateway) -> None:
     phone = gateway.lease.phone
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created", "reaction.created")
         job_id = await gateway.enqueue()
         target = unique_id(job_id)
@@ -159,9 +160,9 @@ async def test_a_reaction_is_told_as_what_it_is(gateway: World) -> None:
     assert len({got.body["id"] for got in receiver.got}) == 7
 
 
-async def test_a_phone_that_is_added_and_changed_is_told(gateway: World) -> None:
+async def test_a_phone_that_is_added_and_changed_is_told(gateway: Gateway) -> None:
     org_no = gateway.org.org_no
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.created", "org.phone.updated")
         made = await gateway.store.create_phone(NewPhone(org_no, new_phone_id(), "919876500001", "simulator"))
         assert isinstance(made, tuple)
@@ -172,9 +173,9 @@ async def test_a_phone_that_is_added_and_changed_is_told(gateway: World) -> None
     assert {got.body["data"]["org_phone"] for got in receiver.got} == {"919876500001@c.us"}
 
 
-async def test_a_phone_that_comes_and_goes_is_told(gateway: World) -> None:
+async def test_a_phone_that_comes_and_goes_is_told(gateway: Gateway) -> None:
     phone = gateway.lease.phone
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.connected", "org.phone.disconnected")
         for state in ("connected", "connected", "offline", "connecting", "connected"):
             await gateway.store.phone_state(
@@ -186,9 +187,9 @@ async def test_a_phone_that_comes_and_goes_is_told(gateway: World) -> None:
     assert [got.body["data"]["wa_state"] for got in receiver.got] == ["CONNECTED", "DISCONNECTED", "CONNECTED"]
 
 
-async def test_a_failed_try_comes_again_with_the_same_id_and_bytes(gateway: World) -> None:
+async def test_a_failed_try_comes_again_with_the_same_id_and_bytes(gateway: Gateway) -> None:
     tries = iter([500, 503, 200])
-    async with receiving(lambda got: next(tries)) as receiver, working(gateway) as worker:
+    async with receiving(lambda got: next(tries)) as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         worker.wake()
@@ -197,9 +198,9 @@ async def test_a_failed_try_comes_again_with_the_same_id_and_bytes(gateway: Worl
     assert len({got.raw for got in receiver.got}) == 1
 
 
-async def test_order_holds_while_the_first_of_a_chat_is_retried(gateway: World) -> None:
+async def test_order_holds_while_the_first_of_a_chat_is_retried(gateway: Gateway) -> None:
     failures = iter([500, 500])
-    async with receiving(lambda got: next(failures, 200)) as receiver, working(gateway) as worker:
+    async with receiving(lambda got: next(failures, 200)) as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created", "message.sent")
         job_id = await gateway.enqueue()
         await gateway.whole_way(job_id)
@@ -208,12 +209,12 @@ async def test_order_holds_while_the_first_of_a_chat_is_retried(gateway: World) 
     assert receiver.names() == ["message.created"] * 3 + ["message.sent"]
 
 
-async def test_a_delivery_is_parked_after_its_third_failed_try_and_its_stream_goes_on(gateway: World) -> None:
-    def answer(got: Got) -> int:
+async def test_a_delivery_is_parked_after_its_third_failed_try_and_its_stream_goes_on(gateway: Gateway) -> None:
+    def answer(got: Request) -> int:
         return 500 if got.name == "message.created" else 200
 
     schedule = (0.05, 0.05, 0.3, 0.05)
-    async with receiving(answer) as receiver, working(gateway, schedule=schedule) as worker:
+    async with receiving(answer) as receiver, delivering(gateway, schedule=schedule) as worker:
         hook, _ = await gateway.hook(receiver.url, "message.created", "message.sent")
         job_id = await gateway.enqueue()
         await gateway.whole_way(job_id)
@@ -242,8 +243,8 @@ async def test_a_delivery_is_parked_after_its_third_failed_try_and_its_stream_go
         assert receiver.got[6].raw == receiver.got[0].raw
 
 
-async def test_all_failed_since_and_a_range_are_replayed(gateway: World) -> None:
-    async with receiving(lambda got: 400) as receiver, working(gateway, schedule=(0.05,)) as worker:
+async def test_all_failed_since_and_a_range_are_replayed(gateway: Gateway) -> None:
+    async with receiving(lambda got: 400) as receiver, delivering(gateway, schedule=(0.05,)) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         for n in range(4):
             await gateway.enqueue(chat=f"91953785184{n}")
@@ -269,8 +270,8 @@ async def test_all_failed_since_and_a_range_are_replayed(gateway: World) -> None
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 4
 
 
-async def test_410_disables_the_endpoint_and_other_hooks_hear_of_it(gateway: World) -> None:
-    async with receiving(lambda got: 410) as gone, receiving() as other, working(gateway) as worker:
+async def test_410_disables_the_endpoint_and_other_hooks_hear_of_it(gateway: Gateway) -> None:
+    async with receiving(lambda got: 410) as gone, receiving() as other, delivering(gateway) as worker:
         (hook,) = await gateway.hook(gone.url, "message.created")
         await gateway.hook(other.url, "webhook.disabled")
         await gateway.enqueue()
@@ -286,8 +287,11 @@ async def test_410_disables_the_endpoint_and_other_hooks_hear_of_it(gateway: Wor
         assert len(gone.got) == seen <= 2
 
 
-async def test_a_dead_endpoint_gets_one_probe_and_all_of_it_when_it_is_back(gateway: World) -> None:
-    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=(0.3, 0.3, 0.3, 5, 5, 5)) as worker:
+async def test_a_dead_endpoint_gets_one_probe_and_all_of_it_when_it_is_back(gateway: Gateway) -> None:
+    async with (
+        receiving(lambda got: 500) as receiver,
+        delivering(gateway, schedule=(0.3, 0.3, 0.3, 5, 5, 5)) as worker,
+    ):
         await gateway.hook(receiver.url, "message.created")
         for n in range(60):
             await gateway.enqueue(chat=f"9195378518{n:02d}")
@@ -300,10 +304,10 @@ async def test_a_dead_endpoint_gets_one_probe_and_all_of_it_when_it_is_back(gate
         await until(lambda: len({g.headers["webhook-id"] for g in receiver.got[before:]}) == 60)
 
 
-async def test_a_test_delivery_reaches_the_hook(gateway: World) -> None:
+async def test_a_test_delivery_reaches_the_hook(gateway: Gateway) -> None:
     from heliograph.webhooks.envelope import sample_body
 
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.sent")
         made = await gateway.hooks.add_test(hook, sample_body(hook, 1))
         worker.wake()
@@ -312,21 +316,21 @@ async def test_a_test_delivery_reaches_the_hook(gateway: World) -> None:
     assert body["test"] is True and body["id"] == made.delivery_id == receiver.got[0].headers["webhook-id"]
 
 
-async def test_a_deleted_hook_is_told_nothing_more(gateway: World) -> None:
+async def test_a_deleted_hook_is_told_nothing_more(gateway: Gateway) -> None:
     async with receiving() as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         (other,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         await gateway.outbox.fan_out(100)
         assert await gateway.hooks.delete_hook(gateway.org.org_no, hook.hook_id)
-        async with working(gateway) as worker:
+        async with delivering(gateway) as worker:
             worker.wake()
             await until(lambda: len(receiver.got) == 1)
             await asyncio.sleep(0.1)
         assert [got.body["hook_id"] for got in receiver.got] == [other.hook_id]
 
 
-async def test_without_hooks_nothing_is_kept_to_be_told(gateway: World) -> None:
+async def test_without_hooks_nothing_is_kept_to_be_told(gateway: Gateway) -> None:
     await gateway.enqueue()
     assert await gateway.outbox.fan_out(100) == []
     async with receiving() as receiver:
@@ -339,33 +343,33 @@ async def test_without_hooks_nothing_is_kept_to_be_told(gateway: World) -> None:
         assert await gateway.outbox.fan_out(100) == []
 
 
-async def test_a_worker_that_ends_gives_its_claims_to_the_next(gateway: World) -> None:
+async def test_a_worker_that_ends_gives_its_claims_to_the_next(gateway: Gateway) -> None:
     hanging = asyncio.Event()
 
-    async def hang(got: Got) -> int:
+    async def hang(got: Request) -> int:
         await hanging.wait()
         return 200
 
     async with receiving(hang) as receiver:
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        async with working(gateway, name="first") as worker:
+        async with delivering(gateway, name="first") as worker:
             worker.wake()
             await until(lambda: len(receiver.got) == 1)
         hanging.set()
-        async with working(gateway, name="second"):
+        async with delivering(gateway, name="second"):
             await until(lambda: len(receiver.got) == 2)
     assert receiver.got[0].headers["webhook-id"] == receiver.got[1].headers["webhook-id"]
 
 
-async def test_an_endpoint_that_hangs_holds_only_its_own_slots(gateway: World) -> None:
+async def test_an_endpoint_that_hangs_holds_only_its_own_slots(gateway: Gateway) -> None:
     released = asyncio.Event()
 
-    async def hang(_: Got) -> int:
+    async def hang(_: Request) -> int:
         await released.wait()
         return 200
 
-    async with receiving(hang) as hanging, receiving() as other, working(gateway) as worker:
+    async with receiving(hang) as hanging, receiving() as other, delivering(gateway) as worker:
         await gateway.hook(hanging.url, "message.created")
         await gateway.hook(other.url, "message.created")
         for n in range(100):
@@ -377,12 +381,12 @@ async def test_an_endpoint_that_hangs_holds_only_its_own_slots(gateway: World) -
         await until(lambda: len(hanging.got) == 100)
 
 
-async def test_a_message_is_told_as_it_was_however_late(gateway: World) -> None:
+async def test_a_message_is_told_as_it_was_however_late(gateway: Gateway) -> None:
     async with receiving() as receiver:
         await gateway.hook(receiver.url)
         job_id = await gateway.enqueue()
         await gateway.whole_way(job_id)
-        async with working(gateway) as worker:
+        async with delivering(gateway) as worker:
             worker.wake()
             await until(lambda: len(receiver.got) == 8)
     shown = {got.body["event"]: got.body["data"] for got in receiver.got}
@@ -393,8 +397,8 @@ async def test_a_message_is_told_as_it_was_however_late(gateway: World) -> None:
     assert created["message_id"].startswith("true_") and created["sent_message_id"] == created["queue_id"]
 
 
-async def test_old_deliveries_go_with_their_attempts(gateway: World) -> None:
-    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=(0.05,)) as worker:
+async def test_old_deliveries_go_with_their_attempts(gateway: Gateway) -> None:
+    async with receiving(lambda got: 500) as receiver, delivering(gateway, schedule=(0.05,)) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         worker.wake()
@@ -410,13 +414,16 @@ async def test_old_deliveries_go_with_their_attempts(gateway: World) -> None:
         assert await gateway.outbox.prune_deliveries(2**62, 100) == (0, None)
 
 
-async def test_what_waits_for_a_deleted_hook_does_not_hold_up_the_others_of_a_dead_endpoint(gateway: World) -> None:
+async def test_what_waits_for_a_deleted_hook_does_not_hold_up_the_others_of_a_dead_endpoint(gateway: Gateway) -> None:
     first_id = ""
 
-    def dead_for_the_first(got: Got) -> int:
+    def dead_for_the_first(got: Request) -> int:
         return 500 if got.body["hook_id"] == first_id else 200
 
-    async with receiving(dead_for_the_first) as receiver, working(gateway, schedule=(0.2, 0.2, 0.2, 5, 5)) as worker:
+    async with (
+        receiving(dead_for_the_first) as receiver,
+        delivering(gateway, schedule=(0.2, 0.2, 0.2, 5, 5)) as worker,
+    ):
         (first,) = await gateway.hook(receiver.url, "message.created")
         first_id = first.hook_id
         for n in range(40):
@@ -427,12 +434,12 @@ async def test_what_waits_for_a_deleted_hook_does_not_hold_up_the_others_of_a_de
         await gateway.hooks.delete_hook(gateway.org.org_no, first_id)
         await gateway.enqueue(chat="919537859999")
         worker.wake()
-        await until(lambda: second.hook_id in {got.body["hook_id"] for got in receiver.got}, within_s=15)
+        await until(lambda: second.hook_id in {got.body["hook_id"] for got in receiver.got}, limit_s=15)
         states = {each.state for each in await gateway.hooks.deliveries(first, limit=100)}
         assert states <= {"cancelled", "pending"}
 
 
-async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway: World) -> None:
+async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway: Gateway) -> None:
     (hook,) = await gateway.hook("http://127.0.0.1:9/", "message.created")
     org_no = gateway.org.org_no
     for n in range(6):
@@ -453,8 +460,8 @@ async def test_a_right_to_probe_that_found_nothing_to_send_is_given_back(gateway
     assert [run.probing for run in probe.runs] == [True]
 
 
-async def test_a_message_of_a_broadcast_names_it(gateway: World) -> None:
-    async with receiving() as receiver, working(gateway) as worker:
+async def test_a_message_of_a_broadcast_names_it(gateway: Gateway) -> None:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")
         broadcast_no = gateway.ids.make()
         phone = gateway.lease.phone
@@ -469,8 +476,8 @@ async def test_a_message_of_a_broadcast_names_it(gateway: World) -> None:
     assert data["broadcast"] is True and data["broadcast_id"] == queue_id(broadcast_no)
 
 
-async def test_an_answer_of_strange_bytes_is_kept_as_text(gateway: World) -> None:
-    async with receiving(lambda got: 302) as receiver, working(gateway, schedule=(0.05,)) as worker:
+async def test_an_answer_of_strange_bytes_is_kept_as_text(gateway: Gateway) -> None:
+    async with receiving(lambda got: 302) as receiver, delivering(gateway, schedule=(0.05,)) as worker:
         receiver.headers = "Location: /\xff\u20ac\udc80x\r\n"
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
@@ -486,7 +493,7 @@ async def test_an_answer_of_strange_bytes_is_kept_as_text(gateway: World) -> Non
 
 
 async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
-    gateway: World, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle = OutboxStore.move
 
@@ -498,7 +505,7 @@ async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
         return await settle(self, worker, finished, *args, **more)
 
     monkeypatch.setattr(OutboxStore, "move", failing)
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         for n in range(9997, 10_006):
             await gateway.enqueue(chat=f"91953785{n}")
@@ -511,7 +518,7 @@ async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
         assert len(await gateway.hooks.deliveries(hook, state="pending")) == 1
 
 
-async def test_hooks_made_and_deleted_at_the_same_time_leave_a_true_count(gateway: World) -> None:
+async def test_hooks_made_and_deleted_at_the_same_time_leave_a_true_count(gateway: Gateway) -> None:
     (kept,) = await gateway.hook("http://127.0.0.1:9/", "message.created")
     for _ in range(10):
         made, _ = await asyncio.gather(

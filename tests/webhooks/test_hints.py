@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.notify import CHANNEL, EVENTS, PostgresWake
 from heliograph.webhooks import worker as workers
-from tests.webhooks.conftest import opened, unheard
-from tests.webhooks.setup import World, receiving, until, working, world
+from tests.kit.database import make_database, open_database
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, delivering, open_gateway, receiving
 
 
 class Teller:
@@ -21,8 +21,8 @@ class Teller:
     def __init__(self, url: str) -> None:
         self.hints: PostgresWake | None = None
         clock = SystemClock()
-        self.shell = PostgresDatabase(url, self._committed, clock.monotonic)
-        self.wake = PostgresWake(url, self.shell, clock)
+        self.database = make_database(url, clock, committed=self._committed)
+        self.wake = PostgresWake(url, self.database, clock)
 
     def _committed(self, _seconds: float, _units: int) -> None:
         if self.hints is not None:
@@ -42,13 +42,15 @@ async def _running(wake: PostgresWake) -> AsyncIterator[None]:
 @pytest.fixture
 async def teller(postgres_url: str) -> AsyncIterator[Teller]:
     made = Teller(postgres_url)
-    async with opened(made.shell), _running(made.wake):
+    await made.database.open()
+    async with _running(made.wake):
         yield made
+    await made.database.close()
 
 
 @pytest.fixture
-async def gateway(teller: Teller) -> AsyncIterator[World]:
-    async with world(teller.shell) as made:
+async def gateway(teller: Teller) -> AsyncIterator[Gateway]:
+    async with open_gateway(teller.database) as made:
         yield made
 
 
@@ -60,14 +62,13 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_a_hint_reaches_a_worker_in_another_process(
-    gateway: World, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    listening = PostgresWake(postgres_url, shell, SystemClock())
-    async with receiving() as receiver, opened(shell):
+    async with receiving() as receiver, open_database(postgres_url, SystemClock()) as database:
+        listening = PostgresWake(postgres_url, database, SystemClock())
         await gateway.hook(receiver.url, "message.created")
         with _without_sweeps(monkeypatch):
-            async with working(gateway, alone=False, shell=shell) as worker:
+            async with delivering(gateway, alone=False, database=database) as worker:
                 listening.serve_events(worker.wake)
                 async with _running(listening):
                     teller.hints = teller.wake
@@ -80,16 +81,19 @@ async def test_a_hint_reaches_a_worker_in_another_process(
                     await until(told)
 
 
-async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: World, postgres_url: str) -> None:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    async with receiving() as receiver, opened(shell), working(gateway, alone=False, shell=shell):
+async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: Gateway, postgres_url: str) -> None:
+    async with (
+        receiving() as receiver,
+        open_database(postgres_url, SystemClock()) as database,
+        delivering(gateway, alone=False, database=database),
+    ):
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         await until(lambda: len(receiver.got) == 1)
 
 
 async def test_only_what_webhooks_want_is_hinted_and_no_hint_calls_for_another(
-    gateway: World, teller: Teller, postgres_url: str
+    gateway: Gateway, teller: Teller, postgres_url: str
 ) -> None:
     heard: list[object] = []
     connection = await asyncpg.connect(postgres_url)

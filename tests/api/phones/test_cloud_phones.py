@@ -9,23 +9,24 @@ from typing import Any
 import aiohttp
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.messages.content import Kind
 from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.vault import Vault
-from tests.api.setup import World, world
-from tests.providers.cloud.setup import Uploads
-from tests.simulator.graph.setup import MachineClock, graph_world
+from tests.api.gateway import Gateway, open_gateway
+from tests.providers.cloud.session import Uploads
+from tests.simulator.graph.graph_client import graph_client
 
 SECRETS = {"token": "graph-test-token", "app_secret": "graph-test-app-secret", "verify_token": "graph-verify"}
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 32).decode()
 
 
 @asynccontextmanager
-async def cloud(folder: Path) -> AsyncIterator[tuple[World, dict[str, Any], Vault]]:
+async def cloud(folder: Path) -> AsyncIterator[tuple[Gateway, dict[str, Any], Vault]]:
     """An API that knows the Cloud API, and the body that makes a phone on a local Graph server."""
-    async with graph_world() as graph, aiohttp.ClientSession() as session:
+    async with graph_client() as graph, aiohttp.ClientSession() as session:
         base_url = graph.server.base_url
-        provider = CloudProvider(session, clock=MachineClock(), uploads=Uploads(), allowed_base_urls=[base_url])
+        provider = CloudProvider(session, clock=SystemClock(), uploads=Uploads(), allowed_base_urls=[base_url])
         vault = Vault("a key of the test, long enough")
         wiring = {
             "provider": lambda name: provider if name == "cloud" else None,
@@ -34,7 +35,7 @@ async def cloud(folder: Path) -> AsyncIterator[tuple[World, dict[str, Any], Vaul
             "secrets": vault,
         }
         config = {"phone_number_id": "100000000000001", "waba_id": "200000000000001", "base_url": base_url, **SECRETS}
-        async with world(folder, **wiring) as gateway:
+        async with open_gateway(folder, **wiring) as gateway:
             yield gateway, {"provider": "cloud", "number": "447700900000", "config": config}, vault
         await provider.shutdown()
 

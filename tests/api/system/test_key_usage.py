@@ -6,7 +6,7 @@ from typing import Any
 
 from heliograph.app.services import run_every
 from heliograph.store.database.postgresql import PostgresDatabase
-from tests.api.setup import World
+from tests.api.gateway import Gateway
 
 INTERVAL_S = 60.0
 # nobody has opened it
@@ -40,12 +40,12 @@ class Turned:
                 await asyncio.to_thread(int)
 
 
-async def last_use(gateway: World) -> int | None:
+async def last_use(gateway: Gateway) -> int | None:
     [key] = await gateway.store.keys(gateway.org.org_no)
     return key.last_used_at_us
 
 
-async def started(gateway: World, clock: Turned, log: Any) -> "asyncio.Task[None]":
+async def started(gateway: Gateway, clock: Turned, log: Any) -> "asyncio.Task[None]":
     write, failed = gateway.store.write_key_uses, partial(log, "key_uses_not_written")
     service = asyncio.create_task(run_every(clock, INTERVAL_S, write, failed, last_s=1.0))
     async with asyncio.timeout(10):
@@ -60,7 +60,7 @@ async def ended(service: "asyncio.Task[None]") -> None:
     assert service.cancelled()
 
 
-async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: World) -> None:
+async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: Gateway) -> None:
     clock = Turned()
     service = await started(gateway, clock, lambda *_, **__: None)
     first = gateway.clock.now_us()
@@ -68,14 +68,14 @@ async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway
     assert await last_use(gateway) is None
     await clock.turn()
     assert (await last_use(gateway), clock.asleep) == (first, [INTERVAL_S, INTERVAL_S])
-    gateway.clock.now_s += 30
+    gateway.clock.advance(30)
     assert (await gateway.http.get("/v1/phones")).status_code == 200
     assert await last_use(gateway) == first
     await ended(service)
     assert await last_use(gateway) == gateway.clock.now_us()
 
 
-async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: World) -> None:
+async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: Gateway) -> None:
     clock, said = Turned(), list[str]()
     service = await started(gateway, clock, lambda event, **_: said.append(event))
     await gateway.send()
@@ -86,7 +86,7 @@ async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gate
     gateway.store.shell = there
     await clock.turn()
     assert await last_use(gateway) == used
-    gateway.clock.now_s += 30
+    gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
     gateway.store.shell = AWAY
     await ended(service)

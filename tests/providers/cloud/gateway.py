@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from heliograph.api.webhooks.provider_callback import webhook_app
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
 from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
@@ -29,14 +30,14 @@ from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.sender.sender import Sender
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import text
-from tests.simulator.graph.setup import MachineClock, until
+from tests.kit.database import make_database
+from tests.kit.until import until
+from tests.providers.cloud.session import text
 
-CLOCK = MachineClock()
+CLOCK = SystemClock()
 FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)
 QUICK = Rules(sent_after_s=0.02, delivered_after_s=0.04, read_after_s=0.08, throughput_per_s=0, pair_interval_s=0)
 
@@ -107,7 +108,7 @@ class Gateway:
                 (owned := self.sender.owned.get(p.phone_no)) is not None and owned.session.value == "connected"
                 for p in phones
             ),
-            seconds=30,  # a phone that missed a beat is taken at the next, after a third of the lease
+            limit_s=30,  # a phone that missed a beat is taken at the next, after a third of the lease
         )
 
     async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
@@ -159,7 +160,7 @@ async def gateway(
         if graph is None:
             graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
         ids = JobIds(CLOCK.now_us)
-        shell = SqliteDatabase(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
+        shell = make_database(folder / "gateway.db", CLOCK)
         await shell.open()
         stack.push_async_callback(shell.close)
         store, vault = Store(shell, CLOCK, ids), Vault("a key for the test of the gateway")

@@ -16,10 +16,10 @@ from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.simulator.graph.webhooks import sign
+from tests.kit.until import until
 from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
-from tests.providers.cloud.setup import text
+from tests.providers.cloud.session import text
 from tests.providers.cloud.webhooks import change, raw, status
-from tests.simulator.graph.setup import until
 
 PHONE = "100000000000001"
 NUMBER = "447700900000"
@@ -200,7 +200,7 @@ async def test_one_phone_keeps_each_chats_order_under_load(tmp_path: Path) -> No
         phone = await gate.add_phone(PHONE, NUMBER)
         await gate.connected(phone)
         jobs = [await gate.send(phone, f"447911{n % 40:06d}", text(f"{n // 40}")) for n in range(400)]
-        await until(lambda: len(gate.graph.network.journal(limit=1_000)) == 400, seconds=60)
+        await until(lambda: len(gate.graph.network.journal(limit=1_000)) == 400, limit_s=60)
         rows = gate.graph.network.journal(limit=1_000)
         for to in {row["to"] for row in rows}:
             told = [int(row["body"]["text"]["body"]) for row in rows if row["to"] == to]

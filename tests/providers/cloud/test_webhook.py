@@ -17,7 +17,7 @@ from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
 from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import CLOCK, cloud_phone
+from tests.providers.cloud.session import CLOCK, cloud_phone
 from tests.providers.cloud.webhooks import (
     PERSON,
     PHONE,

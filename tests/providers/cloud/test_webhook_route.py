@@ -10,7 +10,7 @@ from heliograph.domain.errors import Unavailable
 from heliograph.ports.provider_inbox import ReceiveResult
 from heliograph.providers.cloud.spec import WEBHOOK_PATH
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import cloud_phone
+from tests.providers.cloud.session import cloud_phone
 from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
 from tests.providers.cloud.webhooks import SHAPES, raw, signed
 
