@@ -12,20 +12,6 @@ NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"
 
 
-class FrozenClock:
-    def __init__(self) -> None:
-        self.us = NOW_US
-
-    def now_us(self) -> int:
-        return self.us
-
-    def monotonic(self) -> float:
-        return self.us / 1e6
-
-    async def sleep(self, seconds: float) -> None:
-        self.us += int(seconds * 1e6)
-
-
 def phone(no: int, number: str, name: str, state: str = "connected", **more: Any) -> PhoneRow:
     known: dict[str, Any] = dict.fromkeys(PhoneRow.__dataclass_fields__)
     known |= {

@@ -9,13 +9,14 @@ from heliograph.dashboard.html import el
 from heliograph.dashboard.page import broken_page, live, login_page, page
 from heliograph.dashboard.snapshot import Snapshot, Watcher
 from heliograph.domain.jobs.job import QueueCounts
-from tests.dashboard.sample import FrozenClock, Store
+from tests.dashboard.sample import NOW_US, Store
+from tests.kit.clocks import ManualClock
 
 STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "static"
 
 
 async def look(store: Store) -> Snapshot:
-    return await Watcher(store, store, FrozenClock()).look(1)  # type: ignore[arg-type]  # only what the page asks for
+    return await Watcher(store, store, ManualClock(NOW_US)).look(1)  # type: ignore[arg-type]  # only what the page asks for
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_an_empty_gateway_says_how_to_begin() -> None:
 
 
 async def test_those_who_look_at_the_same_time_share_one_reading() -> None:
-    store, clock = Store(), FrozenClock()
+    store, clock = Store(), ManualClock(NOW_US)
     watcher = Watcher(store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
     await watcher.look(1)
     once = store.asked

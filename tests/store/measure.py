@@ -22,12 +22,13 @@ from typing import Any
 import aiohttp
 
 from heliograph.cli.prove.processes import Program, free_port
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.jobs.enqueue import enqueue
+from tests.kit.database import make_database
 
 KEY = "measure-key-0123456789abcdef"
 
@@ -289,7 +290,7 @@ async def backlog(count: int = 1_000_000) -> None:
 
 async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    shell = SqliteDatabase(path, lambda _s, _n: None, time.monotonic)
+    shell = make_database(path, SystemClock())
     await shell.open()
     store = Store(shell, _Now(), ids)
     (phone,) = await store.phones(None)

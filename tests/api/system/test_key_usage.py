@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 from heliograph.app.services import run_every
-from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.clock import SystemClock
 from tests.api.gateway import Gateway
+from tests.kit.database import make_database
 
 INTERVAL_S = 60.0
 # nobody has opened it
-AWAY = PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+AWAY = make_database("postgresql://127.0.0.1/none", SystemClock())
 
 
 class Turned:

@@ -19,8 +19,8 @@ URL = "https://93.184.216.34/hook"
 OTHER = "bb_live_0123456789abcdef0123456789abcdef"
 
 
-class Desk:
-    """The webhooks' store under a desk, joined to the world after its shell is open."""
+class LateStore:
+    """A webhook store that is set after its database is open; counts the wakes of the worker."""
 
     def __init__(self) -> None:
         self.woken = 0
@@ -35,11 +35,11 @@ class Desk:
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    desk = Desk()
+    late = LateStore()
     fetch = GuardedFetch(clock=SystemClock())
-    webhooks = WebhookDeps(desk, Vault("a secret of this test's own"), sample_body, desk.wake)
+    webhooks = WebhookDeps(late, Vault("a secret of this test's own"), sample_body, late.wake)
     async with open_gateway(tmp_path, fetch=fetch, webhooks=webhooks) as made:
-        desk.store = WebhookStore(made.store.shell, made.clock)
+        late.store = WebhookStore(made.store.shell, made.clock)
         yield made
     await fetch.close()
 

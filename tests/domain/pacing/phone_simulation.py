@@ -34,8 +34,8 @@ class Sent:
 
 
 @dataclass
-class World:
-    """`connected`: when the phone first connected. `kills`: at these moments the owner changes and reads its rows."""
+class PhoneSimulation:
+    """A phone under a policy. `connected`: when it first connected. `kills`: how often a new owner reads its rows."""
 
     policy: Policy
     seed: int
@@ -185,9 +185,10 @@ def main() -> None:
     worst = 0.0
     for n in range(given.phones):
         rate = (20.0, 60.0, 120.0, 400.0)[n % 4]
-        world = World(policy, n, given.days, connected=-DAY * (n % 15), arrivals_per_hour=rate, kills=n % 5)
-        broken, lost = check(policy, world.run(), world.connected)
-        total += len(world.sent)
+        connected = -DAY * (n % 15)
+        simulation = PhoneSimulation(policy, n, given.days, connected, arrivals_per_hour=rate, kills=n % 5)
+        broken, lost = check(policy, simulation.run(), simulation.connected)
+        total += len(simulation.sent)
         violations += len(broken)
         worst = max(worst, lost)
     spent = time.process_time() - begun

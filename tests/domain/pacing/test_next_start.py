@@ -16,7 +16,7 @@ from heliograph.domain.pacing.next_start import (
     next_start,
     starts_allowed,
 )
-from tests.domain.pacing.phone_simulation import DAY, World, check
+from tests.domain.pacing.phone_simulation import DAY, PhoneSimulation, check
 
 US = 10**15
 
@@ -228,17 +228,17 @@ def test_a_month_of_mixed_load_breaks_no_rule_and_wastes_no_pace(preset: str) ->
     policy = PRESETS[preset]
     days, rate = (1.0, 4_000.0) if preset == "cloud-default" else (15.0, 150.0)
     for seed, kills in ((1, 0), (2, 5)):
-        world = World(policy, seed, days, connected=-DAY * seed, arrivals_per_hour=rate, kills=kills)
-        broken, lost = check(policy, world.run(), world.connected)
+        simulation = PhoneSimulation(policy, seed, days, connected=-DAY * seed, arrivals_per_hour=rate, kills=kills)
+        broken, lost = check(policy, simulation.run(), simulation.connected)
         assert broken == []
         assert lost < 0.02
-        assert len(world.sent) > 1_000
+        assert len(simulation.sent) > 1_000
 
 
 def test_the_checker_sees_a_phone_that_is_too_fast() -> None:
     policy = PRESETS["linked-warm"]
-    world = World(policy, 1, 1.0, arrivals_per_hour=300.0)
-    sent = world.run()
+    simulation = PhoneSimulation(policy, 1, 1.0, arrivals_per_hour=300.0)
+    sent = simulation.run()
     for s in sent:
         s.at *= 0.95
         s.settled *= 0.95
@@ -249,7 +249,7 @@ def test_the_checker_sees_a_phone_that_is_too_fast() -> None:
 
 def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
     policy = PRESETS["linked-warm"]
-    sent = World(policy, 1, 1.0, arrivals_per_hour=300.0).run()
+    sent = PhoneSimulation(policy, 1, 1.0, arrivals_per_hour=300.0).run()
     for n, s in enumerate(sent):
         s.at += n * 2.0
         s.settled += n * 2.0

@@ -17,6 +17,7 @@ from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
 from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 from heliograph.vault import Vault
+from tests.kit.clocks import ManualClock
 from tests.providers.cloud.session import CLOCK, cloud_phone
 from tests.providers.cloud.webhooks import (
     PERSON,
@@ -240,24 +241,8 @@ async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() ->
     assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
 
 
-class HandClock:
-    """Stands where it is put."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def now_us(self) -> int:
-        return int(self.now_s * 1e6)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_reads_the_phones_once() -> None:
-    clock, kept = HandClock(), Kept()
+    clock, kept = ManualClock(), Kept()
     phones = Phones()
     reads = 0
 
@@ -273,9 +258,9 @@ async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_
         assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert reads == 1
     phones.rows.append(row(OURS, VAULT))
-    clock.now_s += 1.1
+    clock.advance(1.1)
     assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
     phones.rows[0] = row(OURS, VAULT, app_secret="another-app-secret")
-    clock.now_s += 1.1
+    clock.advance(1.1)
     assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
     assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import Enqueued, KeyReused, NewPhone
+from heliograph.domain.jobs.job import Enqueued, KeyReused
+from tests.kit.factories import create_phone
 from tests.kit.phone_queue import PhoneQueue
 
 
@@ -44,7 +44,7 @@ async def test_two_bodies_under_one_key_that_arrive_together_are_one_message(que
 
 async def test_a_key_is_its_organisations_own(queue: PhoneQueue) -> None:
     org = await queue.store.create_org("another")
-    phone, _ = await queue.store.create_phone(NewPhone(org.org_no, new_phone_id(), "918888888888", "simulator"))
+    phone = await create_phone(queue.store, org.org_no, "918888888888")
     await queue.put("a", key="k", body="hello")
     made = await queue.store.enqueue(
         queue.new_job("a", key="k", body="bye", org_no=org.org_no, phone_no=phone.phone_no)

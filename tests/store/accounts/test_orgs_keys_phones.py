@@ -5,12 +5,15 @@ import hashlib
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
 from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
 from heliograph.ports.provider import Inbound
-from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.database.database import Database
 from heliograph.store.job_store import Store
+from tests.kit.database import make_database
+from tests.kit.factories import create_phone
 from tests.kit.phone_queue import PhoneQueue
 
 
@@ -39,9 +42,9 @@ async def test_an_organisation_revokes_only_its_own_keys(queue: PhoneQueue) -> N
     assert await queue.store.keys(queue.org_no) == []
 
 
-def _away() -> PostgresDatabase:
+def _away() -> Database:
     """A database that cannot be reached: nobody has opened it."""
-    return PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+    return make_database("postgresql://127.0.0.1/none", SystemClock())
 
 
 async def _last_use(queue: PhoneQueue) -> int | None:
@@ -96,7 +99,7 @@ async def test_a_number_belongs_to_one_phone_of_an_organisation(queue: PhoneQueu
     with pytest.raises(Conflict):
         await queue.store.create_phone(again)
     other = await queue.store.create_org("another")
-    made, _ = await queue.store.create_phone(NewPhone(other.org_no, new_phone_id(), queue.phone.number, "simulator"))
+    made = await create_phone(queue.store, other.org_no, queue.phone.number)
     assert made.org_no == other.org_no
     await queue.store.delete_phone(queue.org_no, queue.phone_no, "api")
     fresh, _ = await queue.store.create_phone(again)
@@ -150,7 +153,7 @@ async def test_who_shares_a_network_is_told_its_own_devices_and_whether_others_h
         return found.devices, found.alone
 
     async def add(org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
-        return (await queue.store.create_phone(NewPhone(org_no, new_phone_id(), number, provider)))[0]
+        return await create_phone(queue.store, org_no, number, provider)
 
     other = await queue.store.create_org("another")
     assert await share(queue.org_no) == (None, True)  # the whole network

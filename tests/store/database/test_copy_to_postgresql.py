@@ -7,18 +7,19 @@ import pytest
 
 from heliograph.app.database import move_store, open_store
 from heliograph.domain.errors import CannotStart
-from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import Enqueued, NewJob
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.settings import Settings
 from heliograph.store.database.copy_to_postgresql import TableCopied
+from tests.kit.factories import create_phone
 
 
 async def _fill(path: Path, jobs: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
     async with open_store(Settings(database_url=f"sqlite:///{path}")) as store:
         org = await store.create_org("moving")
-        phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
+        phone = await create_phone(store, org.org_no, "919876543210")
         for n in range(jobs):
             content = Content(Kind.TEXT, f"parcel {n} — «ü» 🚚")
             made = await store.enqueue(

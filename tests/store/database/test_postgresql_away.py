@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import Enqueued, NewPhone
-from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.job_store import Store
 from tests.kit.audit import find_faults
+from tests.kit.database import make_database
 from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 REFUSED_WITHIN_S = 5.5
@@ -93,7 +94,7 @@ async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     await relay.open()
     user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, time.monotonic)
+    shell = make_database(url, SystemClock())
     await shell.open()
     yield Wired(queue, Store(shell, queue.clock, JobIds(queue.clock.now_us)), relay)
     await shell.close()

@@ -7,14 +7,15 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
-from heliograph.store.database.postgresql import PostgresDatabase
+from tests.kit.database import make_database
 
 
 async def said(url: str, *, migrate: bool = True) -> str:
     """What stands against it; empty: nothing."""
     try:
-        shell = PostgresDatabase(url, lambda _seconds, _units: None, lambda: 0.0)
+        shell = make_database(url, SystemClock())
         await shell.open(migrate=migrate)
     except CannotStart as problem:
         assert "\n" not in str(problem)

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
 from heliograph.store.database import sqlite as sqlite_shell
-from heliograph.store.database.sqlite import SqliteDatabase, connect
+from heliograph.store.database.sqlite import connect
 from tests.kit.audit import find_faults
 from tests.kit.database import fetch_rows, make_database
 from tests.kit.phone_queue import SENT, PhoneQueue, open_phone_queue, retry, uncertain
@@ -53,7 +54,7 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
         return opening(*args, **more, factory=_Deaf)
 
     monkeypatch.setattr("heliograph.store.database.sqlite.sqlite3.connect", deaf)
-    shell = SqliteDatabase(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, lambda: 0.0)
+    shell = make_database(tmp_path / "heliograph.db", SystemClock())
     with pytest.raises(CannotStart, match="synchronous=FULL"):
         await shell.open()
 
@@ -81,7 +82,7 @@ async def test_a_file_of_two_names_is_not_opened_because_the_log_lies_beside_one
     second = tmp_path / "second.db"
     os.link(queue.location, second)
     with pytest.raises(CannotStart, match="has 2 names"):
-        await SqliteDatabase(str(second), lambda _seconds, _units: None, lambda: 0.0, lock=lock).open()
+        await make_database(second, SystemClock(), lock=lock).open()
     assert not list(tmp_path.glob("second.db?*"))
 
 

@@ -96,25 +96,25 @@ async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_throu
     await queue.store.orgs()
     assert in_trouble(queue)  # that it can be read says nothing of writes
     await lock.allow()
-    await until(lambda: not in_trouble(queue), queue)
+    await probe_until(lambda: not in_trouble(queue), queue)
     await queue.put("a")
     assert not in_trouble(queue)
     await shell.close()
 
 
-async def until(done: Callable[[], bool], queue: PhoneQueue) -> None:
-    """Turns the clock on, a pulse at a time."""
+async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
+    """Runs the write probe under a manual clock until it is done."""
 
     class Ended(Exception): ...
 
-    class Turning(ManualClock):
+    class StoppingClock(ManualClock):
         async def sleep(self, seconds: float) -> None:
             if done():
                 raise Ended
             self.advance(seconds)
 
     with pytest.raises(Ended):
-        clock = Turning()
+        clock = StoppingClock()
         probe = partial(probe_refused_writes, queue.store.shell, clock)
         await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
 
@@ -127,5 +127,5 @@ async def test_nothing_is_written_while_all_is_well(queue: PhoneQueue) -> None:
         beats += 1
         return beats > 3
 
-    await until(enough, queue)
+    await probe_until(enough, queue)
     assert await fetch_rows(queue.location, "SELECT * FROM write_probe") == []
