@@ -1,4 +1,4 @@
-"""A real `heliograph serve` in a process of its own, on a fresh SQLite file, with the simulated network inside."""
+"""A real `heliograph serve` in its own process, on a fresh SQLite file, with the simulated network inside."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The way of docs/how-to/cloud-api.md with real processes: local Graph server, gateway, phone, message, and a kill."""
+"""Tests of docs/how-to/cloud-api.md with real processes: local Graph server, gateway, phone, message, and a kill."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def status(server: Server, queue_id: str) -> dict[str, Any]:
 
 
 def unsettled(server: Server, url: str, queue_ids: list[str]) -> set[tuple[str, str]]:
-    """What is not as it should be: read if WhatsApp took it, otherwise said to be uncertain (pending)."""
+    """Lists messages in a wrong state: those that WhatsApp took must be read, the others uncertain (pending)."""
     shown = {row["tracker"] for row in asked(f"{url}/_graph/messages?limit=1000")}
     words = {(one, str(status(server, one)["status"])) for one in queue_ids}
     return words - {(one, "read" if one in shown else "pending") for one in queue_ids}

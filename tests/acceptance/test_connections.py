@@ -1,4 +1,4 @@
-"""Sends over one connection in every way of HTTP/1.1: each gets its answer, in order, whichever way it took inside."""
+"""Tests of sends over one HTTP/1.1 connection: pipelined or in pieces, each gets its response in order."""
 
 import json
 import signal

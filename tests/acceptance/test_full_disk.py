@@ -1,4 +1,4 @@
-"""A disk that fills while the server runs: it shows where operators look, and all goes on when there is room."""
+"""Tests of a disk that fills while the server runs: metrics show it, and sending resumes when there is room."""
 
 import json
 import re

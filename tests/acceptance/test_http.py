@@ -1,4 +1,4 @@
-"""What only a real server on a real socket can show: bodies beyond the limit, waiting calls, and stopping meanwhile."""
+"""Tests that need a real server on a real socket: bodies beyond the limit, waiting calls, and a stop during both."""
 
 import http.client
 import json

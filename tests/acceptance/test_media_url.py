@@ -1,4 +1,4 @@
-"""Media by url on a real server: fetched by the guarded way out before the first attempt; refused when private."""
+"""Tests of media by URL on a real server: fetched through the egress guard, refused when private."""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""The published Node client, unmodified, drives the message, queue and phone calls of a real server on port 8080."""
+"""Tests with the published Node client, unmodified: message, queue and phone calls to a real server on port 8080."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Two organisations on one real server, made by the command line, never see each other."""
+"""Tests of two organisations on one real server, made by the command line: neither sees or changes the other."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def new_org(server: Server) -> str:
-    """A second organisation's first key."""
+    """Creates a second organisation, and returns its first key."""
     key: str = json.loads(server.command("orgs", "add", "Second", "--json"))["key"]
     return key
 

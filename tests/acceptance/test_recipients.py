@@ -1,4 +1,4 @@
-"""Each test recipient through the whole of a real server: what the caller sees, and what the network saw."""
+"""Tests of each test recipient through a real server: the state for the caller, and the journal of the network."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +65,7 @@ def status(server: Server, name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def names(server: Server) -> dict[str, tuple[str, str]]:
-    """Two messages to each, all at once: the second shows that the chat goes on."""
+    """Sends two messages to each recipient at once; the second shows that the chat goes on."""
     return {suffix: (send(server, suffix, "first"), send(server, suffix, "second")) for suffix in [*RESTS, "64"]}
 
 

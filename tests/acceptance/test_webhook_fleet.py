@@ -1,4 +1,4 @@
-"""Webhook workers as processes of their own on one PostgreSQL: killed in the middle, everything is told, in order."""
+"""Tests of several webhook processes on one PostgreSQL: after a kill every event is still delivered, in order."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Webhooks end to end: set up and looked at on the command line, told by a real process, verified by a real library."""
+"""Tests of webhooks end to end: made on the command line, delivered by a real process, verified by a real library."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001
 
 
 class Outside:
-    """A server of somebody else: keeps what is posted, serves a file, fails while `failing`."""
+    """An outside server: it keeps posted bodies, serves a file, and fails while `failing` is set."""
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []

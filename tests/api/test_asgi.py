@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer is JSON with the contract's headers; what is mounted is behind the key or not."""
+"""Tests of the ASGI application: errors are JSON with the contract's headers, and mounted applications are guarded."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bad input gets a clear refusal in the contract's shape, never a 5xx, and nothing is stored."""
+"""Tests of bad input: it gets a clear refusal in the contract's shape, never a 5xx, and nothing is stored."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Commands against a real server and a real database, in the order of a first day."""
+"""Tests of commands against a real server and database, in the order of a first day."""
 
 import contextlib
 import json

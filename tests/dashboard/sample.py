@@ -1,4 +1,4 @@
-"""A gateway in the middle of its day, as the ports would tell it. Only what the page asks for."""
+"""A sample gateway for the dashboard: rows and counters as the ports would give them."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ JOBS = [
 
 
 class Store:
-    """Answers the page's questions."""
+    """The parts of the store that the page reads."""
 
     def __init__(self, phones: list[PhoneRow] = PHONES, jobs: list[Job] = JOBS) -> None:
         self.phone_rows = phones

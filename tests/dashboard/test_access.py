@@ -1,4 +1,4 @@
-"""Nobody sees a number or a message without having been let in."""
+"""Tests of access to the dashboard: nothing is shown without a login."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: it fits, it stays silent on the console, and it follows what happens by itself."""
+"""Tests of the page in a real Chromium: it fits, logs no error, and follows changes by itself."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The page as markup: it says it in a sentence, it escapes everything, and it carries no code."""
+"""Tests of the page's markup: one sentence says the state, everything is escaped, and there is no script."""
 
 import re
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_every_word_can_be_read_on_every_surface_in_both_schemes(scheme: int) ->
 
 
 def contrast(one: str, other: str) -> float:
-    """As WCAG 2 defines it."""
+    """Computes the contrast as WCAG 2 defines it."""
 
     def light(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]

@@ -124,7 +124,7 @@ def healthy(draw: st.DrawFn, fates: Sequence[str] = tuple(FATES), min_size: int 
 
 
 def one(fate: str = "read", times: int = 2) -> Record:
-    """The same fate for a few messages of one chat."""
+    """Makes a few messages of one chat with the same fate."""
     builder = HistoryBuilder()
     for _ in range(times):
         builder.message(fate, phone_no=1, chat=1, lane=Priority.NORMAL, token=5)

@@ -1,4 +1,4 @@
-"""The history checker: silent on healthy histories, and never on a broken one."""
+"""Tests of the history checker: it accepts every healthy history, and no broken one."""
 
 from itertools import pairwise
 from typing import Any

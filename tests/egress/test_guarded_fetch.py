@@ -1,4 +1,4 @@
-"""Whatever URL comes, no connection reaches an address that may not be reached."""
+"""Tests of the guarded fetch: no URL leads to a connection with a forbidden address."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""The gateway is killed again and again while it delivers: no event is lost, and a repeat has the id of its first.
+"""Tests of a gateway that is killed repeatedly while it delivers: no event is lost, and a repeat keeps its id.
 
 HELIOGRAPH_TEST_WEBHOOK_KILLS=100 kills more often than the few of an ordinary run.
 """
@@ -123,7 +123,7 @@ async def _add_hook(http: aiohttp.ClientSession, url: str, receiver: Receiver) -
 
 
 async def _quiet(receivers: list[Receiver], load: Load) -> None:
-    """Until each receiver has heard everything, or nothing comes any more."""
+    """Waits until each receiver has all events, or no more come."""
     wanted = sum(len(expected(ends)) for ends in load.accepted.values())
     limit = time.monotonic() + QUIET_S
     while time.monotonic() < limit:

@@ -1,4 +1,4 @@
-"""The media folder: each file once, whole, under the name of its bytes."""
+"""Tests of the media folder: each file is stored once, whole, under the hash of its bytes."""
 
 import hashlib
 import os

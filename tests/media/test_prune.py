@@ -1,4 +1,4 @@
-"""Old files go; those that a message to come still needs stay."""
+"""Tests of media retention: old files are removed, except those that a waiting message needs."""
 
 import os
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def test_a_file_past_its_time_goes_unless_a_message_that_waits_may_need_it
 
 @asynccontextmanager
 async def queue_of(tmp_path: Path, *, days_ago: int) -> AsyncIterator[PhoneQueue]:
-    """A store whose clock stands so far back."""
+    """Opens a queue whose clock is that many days back."""
     queue = await open_phone_queue(tmp_path / "h.db", ManualClock(NOW_US - days_ago * DAY_US))
     yield queue
     await queue.store.shell.close()

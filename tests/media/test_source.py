@@ -1,4 +1,4 @@
-"""A file by url: the same bytes for every attempt, and each way it can go wrong has its outcome."""
+"""Tests of files by URL: every attempt gets the same bytes, and each failure has its outcome."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> OutgoingJob:
 
 
 class Fixed:
-    """Keeps what was fixed on the job; refuses where another was first."""
+    """A callback that records the content fixed for the job, and refuses if another was first."""
 
     def __init__(self) -> None:
         self.contents: list[Content] = []

@@ -1,4 +1,4 @@
-"""The registry of the contract: each provider adds its case here, and is then held to test_contract.py."""
+"""The list of provider cases: each is held to test_contract.py."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""The contract that every provider keeps (ports/provider.py), whatever network is behind it."""
+"""Tests of the contract that every provider keeps (ports/provider.py), on each network."""
 
 import asyncio
 

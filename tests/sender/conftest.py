@@ -1,4 +1,4 @@
-"""`senders`: one phone on a SQLite file. `fleet`: four phones on PostgreSQL, for several senders."""
+"""Fixtures: `senders` for one phone on a SQLite file, `fleet` for four phones on PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

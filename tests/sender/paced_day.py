@@ -24,6 +24,8 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.sender import send_loop
 from heliograph.store.database.database import Database
+
+# private: the writer's own steps, which this clock runs without the writer's thread
 from heliograph.store.database.sqlite import SqliteDatabase, _commit, _migrate, _settle, _Work, connect
 from heliograph.store.database.unit import Unit
 from tests.domain.pacing.phone_simulation import Sent, check
@@ -36,7 +38,7 @@ GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so th
 
 
 class OneThread(SqliteDatabase):
-    """The SQLite shell without its threads: a unit runs where it is called, as a transaction of its own."""
+    """A SQLite driver without threads: each unit runs in its caller, as one transaction."""
 
     def __init__(self, path: str, monotonic: Callable[[], float]) -> None:
         super().__init__(path, lambda _seconds, _units: None, monotonic, lock=False)
@@ -59,7 +61,7 @@ class OneThread(SqliteDatabase):
 
 
 def policies() -> list[Policy]:
-    """One for each of five phones."""
+    """Returns one policy for each of five phones."""
     warm = replace(PRESETS["linked-warm"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
     fresh = replace(PRESETS["linked-new"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
     slow = replace(warm, per_hour=30, chat_gap_s=60.0)

@@ -1,4 +1,4 @@
-"""Who should own what: all senders that see the same fleet come to fair shares without talking."""
+"""Tests of the assignment of phones: all senders that see the same fleet reach fair shares without talking."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ TTL_S = 10.0
 
 
 def _watching(fleet: Fleet, now: float, still: set[str]) -> HeartbeatWatch:
-    """Has seen everybody's beat change just now, but for those who stood still for a whole lease."""
+    """A watch that saw each heartbeat rise just now, except those that stood still for a whole lease."""
     watch = HeartbeatWatch()
     before = {name: beat if name in still else beat - 1 for name, beat in fleet.beats.items()}
     watch.look(Fleet(alive=True, beats=before, leases=fleet.leases), now - TTL_S)
@@ -20,7 +20,7 @@ def _watching(fleet: Fleet, now: float, still: set[str]) -> HeartbeatWatch:
 
 
 def _round(owners: list[str | None], alive: list[str], dead: set[str]) -> list[str | None]:
-    """Everybody looks at the same fleet and acts; of two who take the same phone the first gets it (the token)."""
+    """All senders see the same fleet and act; of two that claim one phone the first gets it."""
     leases = [LeaseRow(1, n, owner, 7) for n, owner in enumerate(owners)]
     fleet = Fleet(alive=True, beats=dict.fromkeys({*alive, *dead}, 5), leases=leases)
     after = list(owners)

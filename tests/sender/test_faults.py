@@ -1,4 +1,4 @@
-"""Crashes, stalls, lost answers and an absent database: nothing is lost, shown twice, or left on its way for ever."""
+"""Tests of crashes, stalls, lost answers and database outages: no message is lost, shown twice, or left in flight."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -271,7 +271,7 @@ async def test_a_wait_that_was_asked_for_as_the_store_went_away_is_written_when_
         return Throttled("slow_down", "Wait.", 3600.0, Scope.PHONE)
 
     def goes_away(point: Point) -> None:
-        """After the transaction that settles it, before the wait is written."""
+        """Cuts the database off after the settling transaction, before the throttle is written."""
         if point == "send.after":
             arm(lambda point: setattr(member.database, "away", point == "settle.after" or member.database.away))
 

@@ -1,4 +1,4 @@
-"""Several senders over one PostgreSQL store: shares, hand-overs and take-overs, and no write of a former owner."""
+"""Tests of several senders on one PostgreSQL: shares, hand-overs, take-overs, and no write by a former owner."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -121,7 +121,7 @@ async def test_a_sender_that_stood_still_past_its_lease_finds_itself_replaced(fl
 
 @pytest.mark.timeout(300)
 async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: Senders) -> None:
-    """The one that is taken over from goes on for ever, sure that its lease is good: only the store refuses it."""
+    """The former owner works on in the belief that its lease is good; only the store refuses it."""
     members = [await fleet.join(name, lease_s=1.0) for name in ("a", "b")]
     await _shares(fleet, 2, 2)
     jobs = []
@@ -227,7 +227,7 @@ async def test_a_sender_that_froze_before_it_opened_a_phone_leaves_the_next_sess
 
 
 async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(fleet: Senders) -> None:
-    """The network lets the last one in: who froze on the threshold ends the owner's session without its knowing."""
+    """The network accepts the last connection, so a frozen sender ends the owner's session unnoticed."""
     before, after = await _frozen_while_opening(fleet, "open")
     assert all(after[name] is not session for name, session in before.items())
     jobs = [await fleet.put(f"chat{n}", phone=phone) for n in range(3) for phone in fleet.phones]
@@ -237,7 +237,7 @@ async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(
 
 
 async def test_a_session_of_which_no_word_came_is_opened_again(fleet: Senders) -> None:
-    """Its first word was cut off: who froze on the threshold came in between."""
+    """A frozen sender came in between, so the first session event was lost."""
     member = await fleet.join("a", lease_s=3.0)
     opened: list[int] = []
     inner = member.watched.open

@@ -1,4 +1,4 @@
-"""What nobody told a sender of is found by its look around: nothing waits for ever because a hint was lost."""
+"""Tests of lost wake-ups: the periodic sweep of a sender finds the work all the same."""
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import PhoneRow

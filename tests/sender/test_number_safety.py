@@ -1,4 +1,4 @@
-"""Pacing, quiet hours, the breaker, STOP and approval, on a real store under a clock of the test's own."""
+"""Tests of pacing, quiet hours, the failure breaker, opt-out and approval on a real store under a virtual clock."""
 
 from dataclasses import replace
 from typing import Any
@@ -149,7 +149,7 @@ async def test_after_a_long_absence_what_waits_is_held_for_approval(senders: Sen
 
 
 async def test_a_mixed_load_on_the_real_store_breaks_no_rule_and_wastes_no_pace(senders: Senders) -> None:
-    """Ten minutes here; the whole day on five phones is `python -m tests.sender.paced_day`."""
+    """Runs ten minutes; `python -m tests.sender.paced_day` runs a day on five phones."""
     policy = replace(PRESETS["linked-warm"], name="own", gap_min_s=3.0, gap_max_s=3.0)
     await join(senders, policy)
     for n in range(120):

@@ -1,4 +1,4 @@
-"""What must hold from one moment to the next: a pace that a person sets, the way that sending gives."""
+"""Tests of changes that apply at once: a new pacing policy, and longer pauses while callers wait."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Webhooks of a provider, stored and then applied: in the face of a store that is away, a lost phone, and slow ones."""
+"""Tests of stored provider webhooks: they are applied once, also with a failing store, a lost phone, or a slow one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ PHONE = Phone(7, "phone-a", "447700900000", "cloud")
 
 @dataclass
 class Sink:
-    """Keeps what came; `broken`: cannot store now; `gate`: what a receipt named slow waits for."""
+    """A sink that records. `broken`: it cannot store now. `gate`: the event that a receipt named slow waits for."""
 
     got: list[str] = field(default_factory=list)
     broken: bool = False

@@ -1,4 +1,4 @@
-"""What becomes of a message to each kind of test recipient, with the real store and a clock that jumps."""
+"""Tests of a message to each test recipient, with the real store and a virtual clock."""
 
 import pytest
 

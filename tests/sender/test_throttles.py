@@ -1,4 +1,4 @@
-"""How far a wait reaches that the network asks for: a chat, a phone, all phones of an account; and after a restart."""
+"""Tests of throttles by the network: for a chat, a phone, or all phones of an account, and after a restart."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ async def senders(tmp_path: Path) -> AsyncIterator[Senders]:
 
 
 def _asks_once(member: Member, outcome: object) -> None:
-    """The provider's next answer is this one."""
+    """Makes the provider's next outcome this one."""
     sending_on, left = member.provider.send, 1
 
     async def send(request: SendRequest) -> Any:

@@ -1,4 +1,4 @@
-"""Faults for every recipient."""
+"""Tests of faults that apply to every recipient."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the network remembers: over a kill, over a repeat, and how much of it in memory."""
+"""Tests of the network's journal: it survives a kill, handles repeats, and bounds its memory."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ ID = "3EB0AAAAAAAAAAAAAAAAAA"
 
 
 def copy_as_killed(path: Path, to: Path) -> Path:
-    """The files as a kill -9 of the process would leave them."""
+    """Copies the files as a kill -9 leaves them."""
     for suffix in ("", "-wal"):
         source = path.with_name(path.name + suffix)
         if source.exists():
@@ -227,7 +227,7 @@ async def test_a_journal_that_cannot_be_written_takes_nothing_until_it_can(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(client.network.journal, "_write_one", full)
+        broken.setattr(client.network.journal, "_write_one", full)  # private: a full disk is not to be had here
         assert isinstance(await client.send(ANYONE, unique_id=ID), NotSent)
     assert await client.send(ANYONE, unique_id=ID) == Accepted()
     assert [message["transmissions"] for message in await client.journal()] == [1]

@@ -1,4 +1,4 @@
-"""Each test recipient does what its line of the interface page says."""
+"""Tests of the test recipients: each behaves as the interface page says."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The paths of /simulator: what they answer, and how they refuse."""
+"""Tests of the paths below /simulator: responses and refusals."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The network as a process of its own: HTTP, and lines for several gateways that come and go."""
+"""Tests of the network in its own process: HTTP, and sockets of several gateways that come and go."""
 
 import asyncio
 import contextlib
@@ -139,7 +139,7 @@ async def test_a_killed_network_has_everything_it_answered_and_goes_on(tmp_path:
             sink = await open_phone(provider, phone(1))
 
             async def send_on() -> Outcome:
-                """Until the first message that was not accepted; gives what came of that one."""
+                """Sends until a message is not accepted, and returns that outcome."""
                 n = 0
                 while (outcome := await provider.send(request(phone(1), f"3EB0{n:04d}"))) == Accepted():
                     accepted.append(f"3EB0{n:04d}")

@@ -1,4 +1,4 @@
-"""Two organisations on one network: what each may do to it touches its own phones alone."""
+"""Tests of two organisations on one network: each changes only its own phones."""
 
 import json
 from typing import Any

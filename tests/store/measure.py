@@ -1,4 +1,4 @@
-"""The numbers of docs/performance.md on steering, on a real server: `python -m tests.store.measure [CASE …]`.
+"""Measurements of broadcasts, kills, forecasts and backlog on a real server: `python -m tests.store.measure [CASE …]`.
 
 Cases: broadcast, kills, eta, backlog. Each has a folder and a server of its own.
 """
@@ -39,7 +39,7 @@ class Server:
         self.http = http
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[Any, float]:
-        """The answer, and how long it took in ms."""
+        """Returns the response, and its time in ms."""
         began = time.perf_counter()
         async with self.http.request(
             method, self.program.url + path, json=body, headers={"Authorization": f"Bearer {KEY}"}
@@ -95,7 +95,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def broadcast(count: int = 100_000, rounds: int = 5) -> None:
-    """Accept, memory, single messages meanwhile, progress while it runs; each form so many times."""
+    """Measures accepting, memory, single messages and progress, each form so many times."""
     everyone = chats(count)
     forms: dict[str, dict[str, Any]] = {
         "no variables": {"chat_ids": everyone, "message": "Hello"},
@@ -201,7 +201,7 @@ async def kills(count: int = 12_000, times: int = 20) -> None:
 
 
 async def eta() -> None:
-    """What explain foresees for waiting messages against when they went."""
+    """Compares the forecasts of waiting messages with their start times."""
     await _eta("paced", 160, {"gap_min_s": 0.1, "gap_max_s": 0.3, "per_minute": 120})
     await _eta("not paced, 20 ms an attempt", 12_000, "none")
 
@@ -248,7 +248,7 @@ def _unix(text: str) -> float:
 
 
 async def backlog(count: int = 1_000_000) -> None:
-    """Steering and explain with a million waiting messages of one phone."""
+    """Measures operator actions and explain with a million waiting messages of one phone."""
     with tempfile.TemporaryDirectory() as folder:
         async with server(Path(folder)) as one:
             await one.call("POST", "/v1/phones/pause")

@@ -1,4 +1,4 @@
-"""What /metrics says of the backlog is what stands in the store."""
+"""Tests of the backlog in /metrics against the rows of the store."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Hints between processes: a listener that nobody answers any more listens anew, and says so where it cannot."""
+"""Tests of wake-ups between processes: a listener on a dead connection listens again, and warns where it cannot."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -19,7 +19,7 @@ from tests.store.database.test_postgresql_away import Relay
 
 @dataclass
 class Ears:
-    """A sender, as far as hints go."""
+    """A listener that records its wake-ups."""
 
     heard: set[int] = field(default_factory=set)
 

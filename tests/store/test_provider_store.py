@@ -1,4 +1,4 @@
-"""Webhooks on their way in, and files that are already up: on both databases."""
+"""Tests of the provider inbox and of stored uploads, on both databases."""
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider_inbox import NewInboxItem

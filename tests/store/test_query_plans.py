@@ -1,4 +1,4 @@
-"""No request and no claim may scan what waits: every hot query is an index search by organisation, on both databases.
+"""Tests of query plans: each hot query is an index search by organisation, on both databases.
 
 On PostgreSQL also with plans that were made while the tables were empty, which is what a connection keeps until the
 next ANALYZE; with plans made on full tables that were never analysed; and with fresh statistics. Under exactly the

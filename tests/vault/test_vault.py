@@ -1,4 +1,4 @@
-"""Credentials at rest: sealed for one row, unreadable without the key, and clear about what to do."""
+"""Tests of stored credentials: sealed for one row, unreadable without the key, with a clear error."""
 
 import pytest
 

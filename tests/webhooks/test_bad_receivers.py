@@ -1,4 +1,4 @@
-"""Each kind of bad receiver has one outcome, and the reference page says which."""
+"""Tests of bad receivers: each kind has one outcome, and the reference page names it."""
 
 import asyncio
 import re

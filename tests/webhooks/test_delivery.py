@@ -1,4 +1,4 @@
-"""Events become webhooks: signed, in order, retried, parked, replayed."""
+"""Tests of webhook deliveries: signed, in order, retried, dead-lettered and replayed."""
 
 import asyncio
 from collections.abc import Sequence

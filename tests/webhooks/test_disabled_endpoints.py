@@ -1,4 +1,4 @@
-"""When a receiver asks to wait, and when it is given up: on the real store, with a clock that is put ahead by hand."""
+"""Tests of endpoints that ask to wait or fail for days, on the real store with a shifted clock."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,7 +23,7 @@ async def _shown(gateway: Gateway, hook: WebhookRow) -> WebhookRow:
 async def _tried_again(
     gateway: Gateway, hook: WebhookRow, clock: ShiftedClock, seen: list[Request], *, days: float
 ) -> None:
-    """The clock goes on in steps of six hours; in each, one more try is made and written down."""
+    """Moves the clock on in steps of six hours, with one attempt in each."""
 
     async def written() -> bool:
         tries = [each.tries for each in await gateway.hooks.deliveries(hook)]

@@ -1,4 +1,4 @@
-"""Processes that only deliver hear from the others that there is something to tell; a lost hint costs a sweep."""
+"""Tests of processes that only deliver: other processes wake them, and a sweep makes up for a lost wake-up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +16,7 @@ from tests.webhooks.gateway import Gateway, delivering, open_gateway, receiving
 
 
 class Teller:
-    """What a process without the role has: its store tells the hints of each commit."""
+    """A process that does not deliver: its store sends a wake-up after each commit."""
 
     def __init__(self, url: str) -> None:
         self.hints: PostgresWake | None = None

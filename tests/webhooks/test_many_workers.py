@@ -1,4 +1,4 @@
-"""Any number of workers on one PostgreSQL: each event once, in order, and nothing lost with a worker that dies."""
+"""Tests of many workers on one PostgreSQL: each event is delivered once, in order, also when a worker dies."""
 
 import asyncio
 from collections.abc import AsyncIterator

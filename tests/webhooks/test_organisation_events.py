@@ -1,4 +1,4 @@
-"""Pauses, ends of broadcasts, missed runs and restrictions are told like everything else."""
+"""Tests of organisation events: pauses, ends of broadcasts, missed runs and restrictions are delivered like others."""
 
 from heliograph.clock import SystemClock
 from heliograph.domain.broadcasts.broadcast import NewBroadcast

@@ -1,4 +1,4 @@
-"""Retention and webhooks: what a delivery still has to tell of stays until it is told, and nothing waits for ever."""
+"""Tests of webhook retention: a delivery's content stays until it is delivered, and no delivery waits for ever."""
 
 from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.job import PhonePatch

@@ -1,4 +1,4 @@
-"""Deliveries are found by their keys: no statement reads the backlog, whatever the planner knows of the tables."""
+"""Tests of query plans: deliveries are found by their keys, with any planner statistics."""
 
 import json
 import re

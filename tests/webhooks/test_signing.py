@@ -1,4 +1,4 @@
-"""What we sign is verified by programs nobody here wrote."""
+"""Tests of signatures: independent programs verify them."""
 
 import base64
 import hashlib

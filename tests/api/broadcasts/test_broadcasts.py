@@ -1,4 +1,4 @@
-"""Broadcasts over HTTP: taken in whole, or refused whole and by name."""
+"""Tests of broadcasts over HTTP: a list is accepted whole, or refused whole with the field at fault."""
 
 from typing import Any
 

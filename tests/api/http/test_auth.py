@@ -1,4 +1,4 @@
-"""Who may call: keys, phones of the caller, and organisations that never see each other."""
+"""Tests of authentication: keys, the caller's phones, and organisations that never see each other."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The same Idempotency-Key and request is the same thing made once, with the same answer."""
+"""Tests of Idempotency-Key: the same key and request make one thing, and get the same response."""
 
 import asyncio
 import base64

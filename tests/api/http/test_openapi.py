@@ -1,4 +1,4 @@
-"""/openapi.json tells the truth: what routes exist, what they take, what they answer."""
+"""Tests of /openapi.json against the program: its routes, their bodies and their responses."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ async def test_every_reference_leads_somewhere(gateway: Gateway) -> None:
 
 
 async def check_answer(page: Any, method: str, path: str, status: int, body: Any) -> None:
-    """The answer is what the page says it is."""
+    """Checks a response against its description."""
     schema = page["paths"][path][method]["responses"][str(status)]["content"]["application/json"]["schema"]
     jsonschema_rs.validate(schema | {"components": page["components"]}, body)
 

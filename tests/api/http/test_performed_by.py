@@ -1,4 +1,4 @@
-"""Who does it is kept with what is made and done, where a body says so; otherwise it is `api`."""
+"""Tests of `performed_by`: the name in the body is stored with each message and action; otherwise it is `api`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""So many requests a second for each key, and what the headers say of it."""
+"""Tests of the rate limit per key, and of its response headers."""
 
 from pathlib import Path
 

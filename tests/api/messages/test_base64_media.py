@@ -1,4 +1,4 @@
-"""A file given as base64 is decoded a chunk at a time: the memory it takes does not grow with it."""
+"""Tests of base64 media: it is decoded in chunks, so memory does not grow with the file."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The short way of a send against the ordinary one: the same checks, answers and headers, or it leaves them alone."""
+"""Tests of the fast path of POST send against the ordinary path: the same checks, responses and headers."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ ANSWERS = ("content-type", "x-periskope-trace-id", "x-periskope-org-id", "x-peri
 async def offer(
     gateway: Gateway, body: Any = BODY, *, secret: str = SECRET, **headers: str
 ) -> tuple[int, dict[str, str], dict[str, Any]] | None:
-    """Status, headers and body of the short way; None if it did not take the request."""
+    """Status, headers and body from the fast path, or None if it left the request alone."""
     answer: asyncio.Future[tuple[int, bytes, bytes]] = asyncio.get_running_loop().create_future()
     given = {"authorization": f"Bearer {secret}", "content-type": "application/json", "x-phone": NUMBER} | headers
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -34,7 +34,7 @@ async def offer(
 
 
 async def remember(gateway: Gateway) -> None:
-    """One send the ordinary way: from now on the key and the phone are known."""
+    """Sends once by the ordinary path, so that the key and the phone are cached."""
     assert (await gateway.http.post("/v1/message/send", json=BODY, headers={"x-phone": NUMBER})).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Without x-phone: a message to a group goes by the one phone of the organisation that knows the group."""
+"""Tests of sends to a group without x-phone: they go through the one phone that knows the group."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ PATHS = ("/v1/message/send", "/v1/message/send-sync", "/v1/message/scheduled")
 
 
 async def hear(gateway: Gateway, phone_no: int, chat_id: str = GROUP) -> None:
-    """A person writes to the phone in that chat."""
+    """Stores a message from a person to the phone in that chat."""
     said = Inbound(f"3A{chat_id}", chat_id, "919537851844@c.us", gateway.clock.now_us(), "chat", "hello")
     await gateway.store.inbound(phone_no, gateway.org.org_no, [said])
 

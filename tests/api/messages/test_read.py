@@ -1,4 +1,4 @@
-"""A message can be followed by any of its ids, from the first moment."""
+"""Tests of reading a message: each of its ids finds it, from the first moment."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""What a message may answer or react to: what its own phone sent or received, shown by its message_id."""
+"""Tests of replies and reactions: they name, by its message_id, a message that the same phone sent or received."""
 
 import pytest
 
@@ -16,7 +16,7 @@ async def hear(gateway: Gateway, message_id: str, chat_id: str, author: str = PE
 
 
 async def quoted(gateway: Gateway, name: str) -> str | None:
-    """None: refused, by the name of the field."""
+    """Sends a reply, and returns the quoted message, or None if its field was refused."""
     answer = await gateway.http.post(
         "/v1/message/send",
         json={"chat_id": PERSON, "message": "Hi", "reply_to": name},

@@ -1,4 +1,4 @@
-"""POST /v1/message/send: what is accepted, and what is answered."""
+"""Tests of POST /v1/message/send: accepted bodies, and the response."""
 
 import base64
 import hashlib

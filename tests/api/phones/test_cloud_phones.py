@@ -1,4 +1,4 @@
-"""Cloud API phones over HTTP: made with credentials that are never shown again, checked, re-keyed, and sent through."""
+"""Tests of Cloud API phones over HTTP: credentials are sealed, never shown, checked and replaced."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Phones over HTTP: listed, made, named, restarted, deleted, and the code they are paired with."""
+"""Tests of phones over HTTP: list, create, name, restart, delete, and the pairing code."""
 
 import base64
 from typing import Any

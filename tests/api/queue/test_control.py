@@ -1,4 +1,4 @@
-"""Steering over HTTP: a phone, a chat, a message; and why a message is where it is."""
+"""Tests of pause, resume, cancel, retry and explain over HTTP, for a phone, a chat and a message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SENT = Verdict(State.SENT, "sent", ack=1)
 
 
 async def settle_next(gateway: Gateway, verdict: Verdict) -> None:
-    """As the phone's owner would."""
+    """Starts and settles the next message, as the phone's owner does."""
     fleet = await gateway.store.heartbeat("tester", first=True)
     token = next(seen.token for seen in fleet.leases if seen.phone_no == gateway.phone.phone_no)
     seen = LeaseRow(gateway.org.org_no, gateway.phone.phone_no, None, token)

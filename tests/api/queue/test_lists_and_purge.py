@@ -1,4 +1,4 @@
-"""The queue in both families of paths: lists, health, purge."""
+"""Tests of the queue in both families of paths: lists, health and purge."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scheduled messages over HTTP, as contract 2.4 has them."""
+"""Tests of scheduled messages over HTTP, as contract 2.4 describes them."""
 
 import asyncio
 from typing import Any

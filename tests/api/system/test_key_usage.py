@@ -1,4 +1,4 @@
-"""When a key was last used: written by a service, a while later, and when it ends."""
+"""Tests of the time of a key's last use: a service writes it a minute later, and when the service ends."""
 
 import asyncio
 from functools import partial
@@ -14,12 +14,12 @@ INTERVAL_S = 60.0
 AWAY = make_database("postgresql://127.0.0.1/none", SystemClock())
 
 
-class Turned:
-    """Stands still until `turn`; `asleep`: for how long somebody waits."""
+class SteppedClock:
+    """A clock whose sleeper wakes at each `step`. `asleep`: the length of each sleep."""
 
     def __init__(self) -> None:
         self.asleep: list[float] = []
-        self._turned = asyncio.Event()
+        self._woken = asyncio.Event()
 
     def now_us(self) -> int:
         return 0
@@ -29,13 +29,13 @@ class Turned:
 
     async def sleep(self, seconds: float) -> None:
         self.asleep.append(seconds)
-        await self._turned.wait()
-        self._turned.clear()
+        await self._woken.wait()
+        self._woken.clear()
 
-    async def turn(self) -> None:
-        """Until whoever waited waits again."""
+    async def step(self) -> None:
+        """Wakes the sleeper, and waits until it sleeps again."""
         before = len(self.asleep)
-        self._turned.set()
+        self._woken.set()
         async with asyncio.timeout(10):
             while len(self.asleep) == before:
                 await asyncio.to_thread(int)
@@ -46,7 +46,7 @@ async def last_use(gateway: Gateway) -> int | None:
     return key.last_used_at_us
 
 
-async def started(gateway: Gateway, clock: Turned, log: Any) -> "asyncio.Task[None]":
+async def started(gateway: Gateway, clock: SteppedClock, log: Any) -> "asyncio.Task[None]":
     write, failed = gateway.store.write_key_uses, partial(log, "key_uses_not_written")
     service = asyncio.create_task(run_every(clock, INTERVAL_S, write, failed, last_s=1.0))
     async with asyncio.timeout(10):
@@ -62,12 +62,12 @@ async def ended(service: "asyncio.Task[None]") -> None:
 
 
 async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: Gateway) -> None:
-    clock = Turned()
+    clock = SteppedClock()
     service = await started(gateway, clock, lambda *_, **__: None)
     first = gateway.clock.now_us()
     assert (await gateway.send()).status_code == 200
     assert await last_use(gateway) is None
-    await clock.turn()
+    await clock.step()
     assert (await last_use(gateway), clock.asleep) == (first, [INTERVAL_S, INTERVAL_S])
     gateway.clock.advance(30)
     assert (await gateway.http.get("/v1/phones")).status_code == 200
@@ -77,15 +77,15 @@ async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway
 
 
 async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: Gateway) -> None:
-    clock, said = Turned(), list[str]()
+    clock, said = SteppedClock(), list[str]()
     service = await started(gateway, clock, lambda event, **_: said.append(event))
     await gateway.send()
     used = gateway.clock.now_us()
     there, gateway.store.shell = gateway.store.shell, AWAY
-    await clock.turn()
+    await clock.step()
     assert said == ["key_uses_not_written"]
     gateway.store.shell = there
-    await clock.turn()
+    await clock.step()
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: arrays in, arrays out; nothing is made when one thing is wrong."""
+"""Tests of webhooks over HTTP: arrays in, arrays out; one wrong entry refuses all."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The statement about pairs: a median of ratios, and between which of them the true one lies with 95 %."""
+"""Tests of the comparison in pairs: the median of the ratios, and its 95 % interval."""
 
 from math import comb
 

@@ -1,4 +1,4 @@
-"""Commands that show what is there: tables for people, the API's own JSON for programs."""
+"""Tests of commands that list: tables for people, the API's own JSON for programs."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def listed(state: str, attempts: int = 1, **stamps: str) -> dict[str, Any]:
 
 
 def drawn(grid: Any, width: int) -> list[str]:
-    """As a terminal so wide would show it."""
+    """Renders the output for a terminal of this width."""
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=True, color_system=None).print(grid)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]

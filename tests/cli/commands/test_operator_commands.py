@@ -1,4 +1,4 @@
-"""Broadcasts, schedules and steering from the command line."""
+"""Tests of commands for broadcasts, schedules and the queue."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Cloud API phones from a terminal: secrets by file or standard input, never on the screen."""
+"""Tests of commands for Cloud API phones: secrets come from a file or standard input, and are never printed."""
 
 import json
 from collections.abc import Callable

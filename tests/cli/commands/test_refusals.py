@@ -1,4 +1,4 @@
-"""What the server refuses, as what a person at the command line can do about it."""
+"""Tests of refusals by the server: the command line says what the person can do."""
 
 import getpass
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`heliograph send`: what it asks of the server, and that its exit code tells the truth."""
+"""Tests of `heliograph send`: its requests, and its exit codes."""
 
 import base64
 import getpass

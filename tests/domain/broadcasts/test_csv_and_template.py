@@ -1,4 +1,4 @@
-"""Whom a broadcast goes to, and what each of them reads."""
+"""Tests of broadcast recipients: CSV files, and the text that each recipient gets."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Why a message is where it is: one answer, from one function."""
+"""Tests of `explain`: one function says why a message does not move."""
 
 import pytest
 

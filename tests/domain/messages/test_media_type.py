@@ -1,4 +1,4 @@
-"""Files are told by their first bytes, and must agree with what is said of them."""
+"""Tests of media types: the first bytes decide, and must agree with the declared type."""
 
 import base64
 import zlib

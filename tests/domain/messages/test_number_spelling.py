@@ -1,4 +1,4 @@
-"""Numbers as people and spreadsheets write them: the person meant, or a refusal with a reason."""
+"""Tests of phone numbers as people and spreadsheets write them: they are read, or refused with a reason."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A phone with a queue, run by the pacing function on a clock of its own; and a checker that knows only the results.
+"""A simulated phone that sends under a pacing policy, and a checker that sees only the results.
 
 Run by hand at full size: `python -m tests.domain.pacing.phone_simulation --phones 100 --days 30`.
 """
@@ -118,7 +118,7 @@ def limit_at(policy: Policy, key: str, age_s: float) -> int | None:
 
 
 def check(policy: Policy, sent: list[Sent], connected: float) -> tuple[list[str], float]:
-    """Every broken rule, and the share of time in which a message waited although every rule would have let it go."""
+    """Returns every broken rule, and the share of time in which a message waited although every rule allowed it."""
     broken: list[str] = []
     starts = [s.at for s in sent]
     new = [s.at for s in sent if s.new]

@@ -1,4 +1,4 @@
-"""Pacing: never faster than the policy, never slower than it must be."""
+"""Tests of pacing: never faster than the policy allows, never slower than it must be."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_the_policy_none_never_waits_and_keeps_nothing() -> None:
         assert next_start(policy, history, 5.0) == (5.0, None)
         history.start(5.0, US, f"{n}", True)
     assert policy.free
-    assert len(history.starts) == 0 and not history._chats
+    assert len(history.starts) == 0 and not history._chats  # private: memory that is kept shows nowhere else
 
 
 def test_the_gap_runs_from_settle_to_the_next_start() -> None:
@@ -158,7 +158,7 @@ def test_memory_is_bounded_by_the_policy_and_not_by_time() -> None:
     for n in range(20_000):
         history.start(float(n), US, f"chat{n}", True)
     assert len(history.starts) == 10
-    assert len(history._chats) <= 10
+    assert len(history._chats) <= 10  # private: as above
 
 
 _WINDOW = st.none() | st.integers(1, 6)

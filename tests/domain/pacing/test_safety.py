@@ -1,4 +1,4 @@
-"""A number in good standing: stops are heard, and failures stop the phone."""
+"""Tests of number safety: opt-out words are recognised, and repeated failures pause the phone."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What fires which webhook, when a delivery is tried again, and when an endpoint is given up: pure rules."""
+"""Tests of the webhook rules: the events of each change, the retry times, and the end of an endpoint."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A whole gateway around the Cloud API, without its HTTP API: store, sender, provider, webhook, inbox, Graph server."""
+"""A gateway around the Cloud API without its HTTP API: store, sender, provider, webhook, inbox and Graph server."""
 
 import asyncio
 import random
@@ -43,7 +43,7 @@ QUICK = Rules(sent_after_s=0.02, delivered_after_s=0.04, read_after_s=0.08, thro
 
 
 async def nobody(*_: object) -> None:
-    """Nobody else waits for phones, and none is paused here."""
+    """Does nothing: no other sender waits, and no phone is paused."""
 
 
 class Network(Protocol):
@@ -56,7 +56,7 @@ class Network(Protocol):
 
 
 class Local:
-    """A Graph server in this process, which tests may look into."""
+    """A Graph server in this process, which tests can inspect."""
 
     def __init__(self, server: GraphServer) -> None:
         self.base_url = server.base_url
@@ -132,7 +132,7 @@ class Gateway:
         return job
 
     async def ended(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
-        """Polls until each job has reached the rung (or failed)."""
+        """Polls until each job has this ack level, or has failed."""
         end = CLOCK.monotonic() + seconds
         while True:
             jobs = [await self.job(one) for one in job_ids]
@@ -155,7 +155,7 @@ async def gateway(
     limits: Limits | None = None,
     graph: Network | None = None,
 ) -> AsyncIterator[Gateway]:
-    """`graph`: one that runs elsewhere; otherwise a server in this process, with these rules."""
+    """Runs a gateway. `graph`: a server in another process; otherwise one starts here with these rules."""
     async with AsyncExitStack() as stack:
         if graph is None:
             graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
@@ -226,7 +226,7 @@ async def gateway(
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
-    """The app on a port of its own."""
+    """Serves the app on a free port."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,

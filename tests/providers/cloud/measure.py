@@ -1,4 +1,4 @@
-"""Figures of the Cloud API over the local Graph server, which runs in a process of its own.
+"""Measurements of the Cloud API over the local Graph server, which runs in its own process.
 
     python -m tests.providers.cloud.measure
 

@@ -37,7 +37,7 @@ _CHATS = {
 
 
 class _Opened(CloudProvider):
-    """Remembers whose sink is open, as the sender does."""
+    """A provider that keeps the sink of each open phone, as the sender does."""
 
     sinks: dict[int, tuple[Phone, Sink]]
 
@@ -51,7 +51,7 @@ class _Opened(CloudProvider):
 
 
 class _Switch:
-    """The inbox's sink: whoever has the phone open now; a phone that is closed takes nothing."""
+    """A sink that forwards to the sink that the phone is open with; a closed phone raises."""
 
     def __init__(self, provider: _Opened) -> None:
         self._provider = provider

@@ -1,4 +1,4 @@
-"""What a Cloud API phone needs, what it can never send, and what is never shown."""
+"""Tests of a Cloud API account: required settings, kinds that it cannot send, and secrets that are never shown."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files: by upload that is used again, by link, and what becomes of a link that lies."""
+"""Tests of media: reused uploads, links, and a link with a false type."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers of the Graph API as outcomes, without a network: every code, odd bodies, waits."""
+"""Tests of Graph API responses as outcomes, without a network: every error code, malformed bodies, and waits."""
 
 import json
 

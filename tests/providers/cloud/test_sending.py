@@ -1,4 +1,4 @@
-"""The provider over the local Graph server: every kind, every test number, and what the journal saw."""
+"""Tests of the provider over the local Graph server: every kind, every test number, and the server's journal."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""From the queue over the Cloud API and back by webhooks: nothing doubled, everything settled by its status."""
+"""Tests from the queue over the Cloud API and back by webhooks: nothing is sent twice, and every job is settled."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ async def test_what_people_write_is_kept_once_however_often_it_is_told(tmp_path:
 
 
 async def drained(gate: Gateway) -> None:
-    """Until no webhook waits in the inbox."""
+    """Waits until the inbox is empty."""
     end = CLOCK.monotonic() + 10
     phones = [(gate.org_no, phone_no) for phone_no in gate.sender.owned]
     while await gate.inbox.deliveries(phones, 1):

@@ -1,4 +1,4 @@
-"""What WhatsApp tells us: read in every published shape, believed only when signed, harmless when it is repeated."""
+"""Tests of incoming webhooks: every published shape is read, unsigned ones are refused, and repeats change nothing."""
 
 import dataclasses
 import json
@@ -123,7 +123,7 @@ def test_the_signature_is_that_of_the_raw_bytes() -> None:
 
 
 class Kept:
-    """What the door stored."""
+    """An inbox in memory."""
 
     def __init__(self) -> None:
         self.rows: list[NewInboxItem] = []

@@ -1,4 +1,4 @@
-"""GET and POST /providers/cloud/webhook over HTTP: what Meta's servers, and others, are told."""
+"""Tests of GET and POST /providers/cloud/webhook over HTTP."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The grounds of the simulator: the network in this process, and one reached over a socket."""
+"""The simulator's cases for the contract: the network in this process, and over a socket."""
 
 import random
 from collections.abc import AsyncIterator

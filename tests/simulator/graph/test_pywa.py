@@ -1,4 +1,4 @@
-"""pywa, a client that nobody here wrote, drives the local Graph server: its answers are what others expect."""
+"""Tests of the local Graph server with pywa, an independent client."""
 
 import warnings
 

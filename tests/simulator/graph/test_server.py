@@ -1,4 +1,4 @@
-"""The local Graph server: it takes every published shape, refuses what is wrong, and calls back as WhatsApp does."""
+"""Tests of the local Graph server: it accepts published shapes, refuses wrong ones, and calls back like WhatsApp."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The same key is the same message; another body is refused."""
+"""Tests of idempotency keys: the same key gives the same message; another body is refused."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Whose phone is whose: tokens rise, and no write of a former owner is accepted."""
+"""Tests of leases: tokens rise, and no write by a former owner is accepted."""
 
 import asyncio
 
@@ -126,7 +126,7 @@ async def test_what_a_former_owner_left_in_the_middle_is_found_with_its_token(qu
 
 
 async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_successor_looked(queue: PhoneQueue) -> None:
-    """The trap of an EXISTS for a fence: it must be a lock that the successor waits for."""
+    """An EXISTS is no fence: the fence must be a lock that the successor waits for."""
     if queue.is_sqlite:
         pytest.skip("one writer: its transactions never overlap")
     shell = make_database(queue.location, queue.clock)

@@ -1,4 +1,4 @@
-"""Organisations, keys and phones: each sees its own only, and secrets are never stored."""
+"""Tests of organisations, keys and phones: each organisation sees only its own, and secrets are never stored."""
 
 import asyncio
 import hashlib

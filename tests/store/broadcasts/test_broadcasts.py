@@ -1,4 +1,4 @@
-"""Broadcasts: every recipient exactly once, whatever happens on the way."""
+"""Tests of broadcasts: each recipient gets the message exactly once."""
 
 from itertools import pairwise
 

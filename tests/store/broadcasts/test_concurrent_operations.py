@@ -1,4 +1,4 @@
-"""Everybody at once: the owner, the feeder, people who steer, and senders of single messages."""
+"""Tests of concurrent work on a broadcast: its owner, the enqueuing service, operators and other senders."""
 
 import asyncio
 import random
@@ -96,7 +96,7 @@ async def _until_quiet(queue: PhoneQueue) -> None:
 
 
 async def _finish(queue: PhoneQueue) -> None:
-    """What failed is sent again until nothing is left; uncertain ones stay."""
+    """Retries failed messages until none is left; uncertain ones stay."""
     for _ in range(200):
         queue.clock.advance(1)
         await queue.control.retry_failed(queue.org_no, queue.phone_no, queue.clock.us - 7_200 * SECOND_US, "a")

@@ -1,4 +1,4 @@
-"""Loads and cancels that are cut off: nobody is written to twice, and nothing stands still."""
+"""Tests of broadcasts whose loading or cancelling is interrupted: no recipient gets two messages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -150,7 +150,7 @@ async def test_a_broadcast_that_is_swept_while_its_messages_are_put_back_stays(q
 
 
 async def met_while_paused(queue: PhoneQueue, made: JobId) -> Started:
-    """A fed message whose first answer was lost: it waits for its retry, and is put aside for the pause."""
+    """Starts a message whose first answer is lost: it waits for its retry, and is held by the pause."""
     await queue.control.feed()
     (one,) = await queue.start()
     await queue.settle(one, MAYBE)

@@ -1,4 +1,4 @@
-"""What of a broadcast cannot start keeps no other recipient from its turn."""
+"""Tests of delays between recipients: a recipient that must wait does not hold up the others."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""One row that cannot be read stops nothing but itself, and says so."""
+"""Tests of broadcasts and schedules that cannot be read: each stops alone, and says so."""
 
 import pytest
 

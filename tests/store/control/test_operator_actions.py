@@ -1,4 +1,4 @@
-"""What a person does to queues and messages, and what becomes of it."""
+"""Tests of operator actions on queues and messages: pause, retry, resolve, expire and suppress."""
 
 import pytest
 
@@ -155,7 +155,7 @@ async def test_an_uncertain_message_is_sent_again_before_what_came_later(
 
 
 async def doubtful(queue: PhoneQueue) -> Job:
-    """A message of which nobody knows whether it was sent, and for which its chat waits no longer."""
+    """Makes a message uncertain whose chat waits no longer."""
     job = await queue.put_text(A)
     await queue.run(1, UNCERTAIN)
     queue.clock.advance(700)
@@ -201,7 +201,7 @@ async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_a
 
 
 async def test_a_message_that_was_sent_while_somebody_put_it_back_leaves_its_chat_free(queue: PhoneQueue) -> None:
-    """On PostgreSQL two people may act at once: the second finds, under the lock, that it is not failed any more."""
+    """On PostgreSQL two operators may act at once: under the lock the second finds that it is no longer failed."""
     job = await queue.put_text(A)
     await queue.run(1)
 

@@ -1,4 +1,4 @@
-"""No act and no explanation may scan what waits: each query of steering is an index search by organisation."""
+"""Tests of query plans: each query of the control store is an index search by organisation."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""Moving an installation from SQLite to PostgreSQL: everything arrives, or nothing does."""
+"""Tests of copying an installation from SQLite to PostgreSQL: everything arrives, or nothing."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What both shells owe to every unit: all or nothing, alone or in a group, and plain words when they cannot start."""
+"""Tests of both drivers: a unit is all or nothing, alone or in a group, and a failed start has one clear line."""
 
 import asyncio
 from typing import Any
@@ -71,11 +71,9 @@ async def test_an_older_schema_is_left_alone_where_migrating_is_not_allowed(queu
 
 
 async def _open_again(queue: PhoneQueue, *, migrate: bool = True) -> None:
-    shell: Any = make_database(queue.location, ManualClock())
-    if queue.is_sqlite:
-        shell._lock = False  # beside the open one
-    await shell.open(migrate=migrate)
-    await shell.close()
+    beside = make_database(queue.location, ManualClock(), lock=False)
+    await beside.open(migrate=migrate)
+    await beside.close()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""PostgreSQL: what is due runs while callers queue messages, and while people put messages back."""
+"""Tests on PostgreSQL of due work beside callers and operators: they wait in one order."""
 
 from collections.abc import AsyncIterator
 

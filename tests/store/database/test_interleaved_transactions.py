@@ -1,4 +1,4 @@
-"""PostgreSQL: what one transaction does while another is on its way, and has seen less."""
+"""Tests on PostgreSQL of two interleaved transactions, of which one does not see the other's changes."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: whoever waits for whom, nobody waits in a circle."""
+"""Tests on PostgreSQL of the lock order: there is no deadlock."""
 
 import asyncio
 import random
@@ -45,7 +45,7 @@ async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(q
 
 
 async def test_chats_that_go_on_and_a_batch_of_callers_wait_in_one_order(queue: PhoneQueue) -> None:
-    """Two chats go on with what stands behind, and are told that they are known; a third, before them, ends."""
+    """Two chats start their next messages, and become known; a third, before them, ends."""
     for chat in "azz":
         await queue.put(chat)
     a, z = await queue.start(2)
@@ -98,7 +98,7 @@ async def test_deleting_a_phone_and_its_owners_word_wait_in_one_order(queue: Pho
 
 
 async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order(queue: PhoneQueue) -> None:
-    """A person asks that it is tried now; meanwhile it fell due by itself, was started and ends."""
+    """An operator asks for an attempt now; meanwhile it became due, was started, and ends."""
     await queue.put("a")
     (a,) = await queue.start()
     await queue.settle(a, retry(2.0))

@@ -1,5 +1,4 @@
-"""A server that cannot be reached, or that takes a call and never answers: refused within five seconds, and all goes on
-by itself when it is back. A relay between the store and a real server plays the wire that breaks."""
+"""Tests of a PostgreSQL that is unreachable or silent: refused within five seconds, and used again by itself."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that cannot be worked with is said so in one line, and nothing is made in it."""
+"""Tests of a PostgreSQL database that cannot be used: one line says why, and nothing is created in it."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.kit.database import make_database
 
 
 async def said(url: str, *, migrate: bool = True) -> str:
-    """What stands against it; empty: nothing."""
+    """Returns the reason why the database cannot be used, or an empty text."""
     try:
         shell = make_database(url, SystemClock())
         await shell.open(migrate=migrate)
@@ -46,7 +46,7 @@ async def tables(url: str) -> list[str]:
 
 @pytest.fixture
 async def visitor(postgres_url: str) -> AsyncIterator[str]:
-    """The URL of a role that owns nothing."""
+    """Creates a role that owns nothing, and returns its URL."""
     name = f"visitor_{secrets.token_hex(6)}"
     await run(postgres_url, f"CREATE ROLE {name} LOGIN PASSWORD 'x'", f"GRANT USAGE ON SCHEMA public TO {name}")
     parts = urlsplit(postgres_url)

@@ -1,4 +1,4 @@
-"""What only a file can suffer: a full disk, a torn log, a second writer; and that a commit is synced."""
+"""Tests of the SQLite file: a full disk, a torn log, a second writer, and synced commits."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def test_every_connection_syncs_each_commit(tmp_path: Path) -> None:
 
 
 class _Deaf(sqlite3.Connection):
-    """A SQLite that does not do as it is told."""
+    """A SQLite connection that ignores settings."""
 
     def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
         return super().execute("PRAGMA synchronous=NORMAL" if sql == "PRAGMA synchronous=FULL" else sql, *more)

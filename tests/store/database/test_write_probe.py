@@ -1,4 +1,4 @@
-"""A store that refuses writes says so, and stops saying so by itself."""
+"""Tests of a store that refuses writes: it reports them, and recovers by itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 
 class Locked:
-    """Keeps a database from taking writes."""
+    """A switch that makes a database refuse writes."""
 
     def __init__(self, where: str | Path, writer: Any) -> None:
         self._where = where

@@ -1,4 +1,4 @@
-"""What lists and pages say of a message is what `explain` says of it, word for word."""
+"""Tests of explanations in lists and pages: they equal those of `explain`."""
 
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
@@ -16,7 +16,7 @@ UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lan
 
 
 async def same(queue: PhoneQueue, broadcast_id: str | None = None) -> dict[JobId, str]:
-    """The sentences by job, after it was checked that they are those of `explain`."""
+    """Returns the sentences by job, after a check that they equal those of `explain`."""
     jobs: list[Job] = await queue.store.jobs(queue.org_no, None, limit=1_000)
     if broadcast_id is not None:
         jobs += [job async for chunk in queue.control.broadcast_jobs(queue.org_no, broadcast_id) for job in chunk]

@@ -1,4 +1,4 @@
-"""Everybody at once: callers, two phones' owners, receipts, purges, sweeps and people. Then the books must balance."""
+"""Tests of concurrent work on a queue: callers, owners, receipts, purges, sweeps and operators; then an audit."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""TX1: what is accepted has its place, its event and its counters, together or not at all."""
+"""Tests of accepting a message (TX1): its place, event and counters are stored together or not at all."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What waits beyond its time ends with an event instead of going out late; what may have been sent does not."""
+"""Tests of expiry: a waiting message ends with an event instead of going out late."""
 
 from heliograph.domain.jobs.states import State
 from heliograph.store.jobs.expire import expire_step, phones_expiring

@@ -1,4 +1,4 @@
-"""Order within a chat and lane; what waits holds its own chat only."""
+"""Tests of lanes: messages of a chat and priority stay in order, and a waiting lane holds only its own chat."""
 
 import asyncio
 import random

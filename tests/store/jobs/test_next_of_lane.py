@@ -1,4 +1,4 @@
-"""A lane goes on with its next message in the transaction that settles the one before, unless others come first."""
+"""Tests of the transaction that settles a message and starts the next one of its lane, unless others come first."""
 
 from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import Priority, State
@@ -145,7 +145,7 @@ async def test_what_ended_is_settled_though_its_phone_was_changed_meanwhile(queu
 
 
 async def _run_on(queue: PhoneQueue, messages: int) -> Started:
-    """Sends so many messages of one chat, each going on from the one before; gives the next, on its way."""
+    """Sends so many messages of one chat, each in the transaction of the one before; returns the next, in flight."""
     for n in range(messages + 2):
         await queue.put("a", body=f"m{n}")
     one = await begun(queue)

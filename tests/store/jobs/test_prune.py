@@ -1,4 +1,4 @@
-"""Retention: what is settled and told goes after its time, and the counters go with it."""
+"""Tests of retention: settled and delivered jobs are removed after their time, with their counters."""
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.states import State
@@ -61,7 +61,7 @@ async def test_nothing_goes_before_it_was_told(queue: PhoneQueue) -> None:
 
 
 async def _walk(queue: PhoneQueue, before_us: int) -> list[tuple[int, PrunePlace | None]]:
-    """What each step of a prune gives."""
+    """Returns the result of each prune step."""
     steps = [await queue.store.prune(before_us, 5)]
     while (place := steps[-1][1]) is not None:
         steps.append(await queue.store.prune(before_us, 5, place))

@@ -1,4 +1,4 @@
-"""What has not started can be cancelled; what may have been sent stays; a deleted phone leaves nothing waiting."""
+"""Tests of purging: messages that have not started are cancelled, and those that may have been sent stay."""
 
 import asyncio
 

@@ -1,5 +1,4 @@
-"""Whatever happens to a queue, in whatever order: counters tell the truth, no message is out of reach, no history has a
-hole, and in the end everything is settled."""
+"""Tests of random operations in random order: counters, lanes and histories stay right, and all jobs end."""
 
 from collections import Counter
 from itertools import count
@@ -54,7 +53,7 @@ _numbers = count(1)
 
 
 class _Operations:
-    """One phone, what was put into it, and what is on its way as its present owner knows it."""
+    """One phone, its messages, and those in flight as its present owner knows them."""
 
     def __init__(self, queue: PhoneQueue) -> None:
         self.queue = queue
@@ -108,7 +107,7 @@ class _Operations:
         await queue.store.shell.write(lambda: expire_step(queue.org_no, queue.phone_no, queue.clock.now_us()))
 
     async def _take_over(self) -> None:
-        """Another sender takes the phone and settles what was in the middle, as engines do."""
+        """Gives the phone to another sender, which settles the interrupted attempts."""
         queue = self.queue
         await queue.take_over(f"sender-{next(self.senders)}")
         found = await queue.store.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
@@ -152,7 +151,7 @@ class _Operations:
             await queue.store.shell.write(lambda: retry_and_resolve.resolve(queue.org_no, job_id, how, "ada", now_us))
 
     async def drain(self) -> None:
-        """Everything that can go goes, and then nothing is left waiting."""
+        """Sends every message that can be sent; then none is waiting."""
         for chat in "abc":
             await self._release(chat)
         for _ in range(3 * len(self.jobs) + 3):

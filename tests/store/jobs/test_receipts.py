@@ -1,4 +1,4 @@
-"""TX4: the ladder never goes down, each rung is told once, and a receipt settles what nobody knew."""
+"""Tests of receipts (TX4): the ack level never falls, each level is recorded once, and uncertain jobs are settled."""
 
 import itertools
 

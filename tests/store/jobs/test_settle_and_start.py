@@ -1,4 +1,4 @@
-"""TX2 + TX3: what is started is on disk before it is tried; what ended is settled once, by who started it."""
+"""Tests of settling and starting (TX2, TX3): a start is on disk before its attempt, and only its owner settles it."""
 
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict

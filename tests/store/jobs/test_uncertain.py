@@ -1,4 +1,4 @@
-"""What nobody knows of stands in nobody's way, and is counted for whoever must settle it."""
+"""Tests of uncertain messages: they hold up no other chat, and are counted for the operator."""
 
 from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import State
@@ -33,7 +33,7 @@ async def test_uncertain_messages_of_other_chats_are_not_what_a_message_waits_be
 
 
 async def test_a_chat_that_waits_for_an_answer_goes_on_when_it_says_so(queue: PhoneQueue) -> None:
-    """Although messages went out slowly before: their time apart is no measure for one that nothing stands before."""
+    """The pace of earlier messages does not count for one that has nothing before it."""
     await connected(queue)
     chat = "919537851844@c.us"
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""One row that cannot be read ends, is shown as it is, and stops nobody else."""
+"""Tests of jobs that cannot be read: they end, are shown as they are, and hold up no other."""
 
 import pytest
 

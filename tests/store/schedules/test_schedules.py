@@ -1,4 +1,4 @@
-"""Schedules: each run once, at its time or as the schedule says."""
+"""Tests of schedules: each run comes once, at its time."""
 
 from dataclasses import replace
 
