@@ -131,7 +131,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Ser
 
 
 @pytest.mark.parametrize("wrong", [b"HELLO\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n"])
-def test_what_is_no_http_is_refused_in_json(server: Server, wrong: bytes) -> None:
+def test_bytes_that_are_no_http_are_refused_in_json(server: Server, wrong: bytes) -> None:
     with open_database(server) as connection:
         connection.sendall(wrong)
         ((status, headers, body),) = answers(connection, 1)

@@ -32,7 +32,7 @@ def use(server: Server) -> str:
     return queue_id
 
 
-def test_debug_tells_of_attempts_refusals_and_webhooks_without_numbers_or_bodies(tmp_path: Path) -> None:
+def test_debug_logs_attempts_refusals_and_webhooks_without_numbers_or_bodies(tmp_path: Path) -> None:
     with serving(tmp_path, LOG_LEVEL="debug", RETRY_BASE_SECONDS="0.1", WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8") as server:
         queue_id = use(server)
         started, ended = lines(server, "attempt_started"), lines(server, "attempt_ended")

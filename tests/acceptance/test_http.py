@@ -83,7 +83,7 @@ def test_send_sync_of_a_message_that_fails_for_good_says_so_at_once(server: Serv
     assert (status["status"], status["ack"], status["attempts"]) == ("failed", -1, 1)
 
 
-def test_a_server_that_is_told_to_stop_lets_waiting_calls_go(server: Server) -> None:
+def test_a_server_that_is_asked_to_stop_answers_waiting_calls(server: Server) -> None:
     server.call("PUT", "/simulator/faults", {"offline": True})
     answers: list[Any] = []
 

@@ -70,7 +70,7 @@ def names(server: Server) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("suffix", RESTS)
-def test_both_messages_to_a_recipient_come_to_rest_as_its_behaviour_says(
+def test_both_messages_to_a_recipient_end_as_its_behaviour_says(
     server: Server, names: dict[str, tuple[str, str]], suffix: str
 ) -> None:
     expected, ack, attempts, shown = RESTS[suffix]
@@ -108,7 +108,7 @@ def test_a_recipient_that_stops_the_phone_leaves_its_message_queued_with_the_rea
 
 
 @pytest.mark.parametrize("suffix", ["80", "82"])
-def test_a_restart_brings_a_lost_phone_back_and_its_message_goes_out(server: Server, suffix: str) -> None:
+def test_a_restart_reconnects_a_lost_phone_and_its_message_is_sent(server: Server, suffix: str) -> None:
     number = f"4477009002{suffix}"
     assert server.call("POST", "/v1/phones/create", {"provider": "simulator", "number": number}).status == 200
     name = send(server, suffix, "later", number)

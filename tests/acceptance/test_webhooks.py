@@ -67,7 +67,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def test_the_whole_ladder_is_told_in_order_and_verifies(server: Server, outside: Outside) -> None:
+def test_every_ack_level_is_delivered_in_order_and_verifies(server: Server, outside: Outside) -> None:
     made = json.loads(server.command("webhooks", "add", f"{outside.url}/hook", "--json"))
     server.call("POST", "/v1/message/send", {"chat_id": "12025550100", "message": "Hello ✓"})
     wait_for(lambda: len(outside.got) >= 8)

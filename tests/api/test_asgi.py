@@ -74,7 +74,7 @@ async def _echo(scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_path: Path) -> None:
+async def test_a_mounted_application_sees_its_whole_path_and_may_require_the_key(tmp_path: Path) -> None:
     mounts = (Mount("/simulator", _echo, provider="simulator"), Mount("/socket.io", _echo))
     async with open_gateway(tmp_path, mounts=mounts, dashboard=_echo) as gateway, gateway.client(None) as http:
         assert (await http.get("/simulator/messages")).status_code == 401
@@ -88,7 +88,7 @@ async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_p
         assert (await http.get("/openapi.json")).json()["openapi"] == "3.1.0"
 
 
-async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) -> None:
+async def test_the_meter_counts_responses_and_accepted_jobs(tmp_path: Path) -> None:
     from heliograph.ports.meter import NoMetrics
 
     seen: list[Any] = []

@@ -182,7 +182,7 @@ async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Bro
     assert browser.text == ""
 
 
-async def test_a_database_that_is_away_is_said_so(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_database_is_named_as_the_cause(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(_self: Store, _org_no: int) -> dict[int, QueueCounts]:
         raise Unavailable("The disk is full.")
 

@@ -31,7 +31,7 @@ async def test_the_sentence_comes_first_and_names_what_needs_a_person(busy: str)
     )
 
 
-async def test_what_a_person_must_settle_is_not_said_to_be_on_its_way() -> None:
+async def test_a_message_that_an_operator_must_resolve_is_not_shown_as_in_flight() -> None:
     store = Store()
     store.counts = {1: QueueCounts(active=4, uncertain=4), 3: QueueCounts(active=2, uncertain=2)}
     markup = str(live(await look(store), "http://127.0.0.1:8080"))
@@ -77,7 +77,7 @@ async def test_an_empty_gateway_says_how_to_begin() -> None:
     assert "919876543210" in markup
 
 
-async def test_those_who_look_at_the_same_time_share_one_reading() -> None:
+async def test_concurrent_viewers_share_one_read() -> None:
     store, clock = Store(), ManualClock(NOW_US)
     watcher = Watcher(store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
     await watcher.look(1)

@@ -60,7 +60,7 @@ def test_the_node_receiver_verifies_the_raw_and_the_parsed_body_and_refuses(tmp_
     assert json.loads(ran.stdout) == [True, True, False, False, False]
 
 
-def test_the_pages_tell_the_schedule_that_is() -> None:
+def test_the_pages_show_the_real_retry_schedule() -> None:
     page = (DOCS / "explain/webhooks.md").read_text()
     words = [f"{s:g} s" if s < 60 else f"{s / 60:g} min" if s < 3600 else f"{s / 3600:g} h" for s in SCHEDULE_S]
     for text in (page, (DOCS / "reference/webhook-outcomes.md").read_text()):

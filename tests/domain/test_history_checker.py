@@ -67,7 +67,7 @@ def test_a_lost_message_is_flagged(record: Record, data: st.DataObject) -> None:
 
 
 @given(healthy(), st.data())
-def test_a_message_that_nobody_was_told_of_is_flagged(record: Record, data: st.DataObject) -> None:
+def test_a_message_that_was_never_accepted_is_flagged(record: Record, data: st.DataObject) -> None:
     assert "I1" in rules(replace(record, accepted=_without(record.accepted, _pick(data, record.accepted))))
 
 

@@ -38,7 +38,7 @@ def test_an_address_of_the_open_internet_is_reached(address: str) -> None:
     assert may_reach(address)
 
 
-def test_what_is_no_address_is_never_reached() -> None:
+def test_a_text_that_is_no_address_is_never_connected_to() -> None:
     allowed = parse_networks("0.0.0.0/0, ::/0")
     assert not any(may_reach(text, allowed) for text in ("", "localhost", "127.1", "2130706433", "fe80::1%1", "[::1]"))
 
@@ -65,7 +65,7 @@ async def test_no_hostile_url_makes_a_connection() -> None:
         assert listener.connections == 0
 
 
-async def test_a_hostile_url_is_refused_at_the_door_with_words() -> None:
+async def test_a_hostile_url_is_refused_at_accept_with_a_reason() -> None:
     async with guarded(hostile_names()) as fetch:
         for url in hostile_urls(8080):
             refused = await fetch.check(url)
@@ -145,7 +145,7 @@ async def test_good_urls_pass_and_are_reached_by_their_own_name() -> None:
         assert b"Host: hooks.example:" in seen[0]
 
 
-async def test_public_literals_pass_the_door_without_a_question_to_dns() -> None:
+async def test_public_literals_are_accepted_without_a_dns_query() -> None:
     names = FakeResolver()
     async with guarded(names) as fetch:
         for url in ("https://93.184.216.34/x", "http://8.8.8.8:8080", "https://[2606:4700::1111]/", "https://1.1.1.1"):

@@ -151,7 +151,7 @@ def check(receiver: Receiver, accepted: dict[str, str]) -> None:
     assert late <= len(accepted) // 100, f"{late} messages out of order"  # a delivery parked after three failed tries
 
 
-def test_the_check_catches_what_is_lost_or_told_under_another_id() -> None:
+def test_the_check_catches_lost_events_and_changed_ids() -> None:
     def got(id_: str, event: str, ack: str, sequence: int) -> Request:
         raw = f'{{"id":"{id_}","event":"{event}","queue_id":"q","sequence":{sequence},"data":{{"ack":"{ack}"}}}}'
         return Request({"webhook-id": id_}, raw.encode())

@@ -62,7 +62,7 @@ async def queue_of(tmp_path: Path, *, days_ago: int) -> AsyncIterator[PhoneQueue
     await queue.store.shell.close()
 
 
-async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_ones(tmp_path: Path) -> None:
+async def test_a_file_stays_for_an_old_message_that_is_retried_behind_younger_ones(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
     async with queue_of(tmp_path, days_ago=29) as queue:
         file = keep(folder, b"put back", days_old=29)
@@ -81,7 +81,7 @@ async def test_a_file_stays_for_an_old_message_that_was_put_back_behind_younger_
         assert await prune_media(folder, needed, ManualClock(NOW_US + 3 * DAY_US), days=30) == 1
 
 
-async def test_what_nobody_can_settle_any_more_keeps_its_own_file_and_no_other(tmp_path: Path) -> None:
+async def test_a_message_that_can_never_be_settled_keeps_only_its_own_file(tmp_path: Path) -> None:
     folder = MediaFolder(tmp_path / "media")
     async with queue_of(tmp_path, days_ago=400) as queue:
         own, other = keep(folder, b"own", days_old=400), keep(folder, b"other", days_old=390)

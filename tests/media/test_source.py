@@ -80,7 +80,7 @@ async def test_the_bytes_are_kept_and_named_on_the_job_before_the_attempt(
     assert isinstance(again, tuple) and again[1] == path
 
 
-async def test_a_type_that_nobody_declared_is_taken_from_the_answer_or_the_bytes(
+async def test_an_undeclared_type_is_taken_from_the_response_or_the_bytes(
     folder: MediaFolder, fetch: GuardedFetch
 ) -> None:
     answer = http(b"%PDF-1.7 x", headers="Content-Type: application/pdf; x=y\r\n")

@@ -32,7 +32,7 @@ async def test_what_the_network_does_comes_back_as_a_value(case: ProviderCase, k
         assert outcome.retry_after_s > 0
 
 
-async def test_what_was_not_taken_is_not_shown(case: ProviderCase) -> None:
+async def test_a_message_that_was_not_accepted_is_not_shown(case: ProviderCase) -> None:
     for kind in ("notsent", "rejected", "throttled"):
         request = case.request(await chat(case, kind))
         await case.provider.send(request)
@@ -90,7 +90,7 @@ async def test_after_closing_nothing_comes_and_closing_again_does_no_harm(case: 
     assert len(case.sink.got) == seen
 
 
-async def test_what_was_not_confirmed_comes_when_the_session_opens_again(case: ProviderCase) -> None:
+async def test_an_unconfirmed_event_comes_when_the_session_opens_again(case: ProviderCase) -> None:
     if not case.redelivers:
         pytest.skip("unsupported: this network does not hand over again")
     request = case.request(await chat(case, "accepted"))

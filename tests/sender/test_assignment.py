@@ -70,7 +70,7 @@ def test_no_two_senders_that_see_the_same_reach_for_one_phone(alive: list[str], 
     assert len(taken) == free or any(todo.release for todo in plans)
 
 
-def test_a_sender_is_dead_only_when_its_beat_stood_still_for_a_whole_lease() -> None:
+def test_a_sender_is_dead_only_when_its_heartbeat_did_not_change_for_a_whole_lease() -> None:
     lease = [LeaseRow(1, 1, "bob", 3)]
     watch = HeartbeatWatch()
     for now, beat, taken in ((0.0, 1, False), (9.9, 1, False), (10.1, 1, True), (10.2, 2, False), (20.1, 2, False)):
@@ -87,7 +87,7 @@ def test_a_phone_of_somebody_who_left_is_free_at_once() -> None:
     assert [one.phone_no for one in todo.take] == [1, 2]
 
 
-def test_a_sender_that_must_be_alone_takes_everything_at_once() -> None:
+def test_a_sole_sender_claims_every_phone_at_once() -> None:
     fleet = Fleet(
         alive=True, beats={"ada": 1, "earlier": 9}, leases=[LeaseRow(1, 1, "earlier", 3), LeaseRow(1, 2, "ada", 4)]
     )

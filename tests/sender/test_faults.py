@@ -71,7 +71,7 @@ async def test_a_crash_in_the_middle_of_an_attempt_whose_id_is_not_honoured_ends
     assert await senders.shown() == {unique_id(job_id): 1, unique_id(behind): 1}
 
 
-async def test_a_message_that_ends_its_process_four_times_is_parked_and_lets_others_go_on(senders: Senders) -> None:
+async def test_a_message_that_ends_its_process_four_times_fails_and_lets_others_continue(senders: Senders) -> None:
     poison, behind = await senders.put("14"), await senders.put("14")
     for n in range(4):
         member = await senders.join(f"sender-{n}")
@@ -164,7 +164,7 @@ async def test_a_start_that_is_answered_after_the_lease_ended_is_taken_back_when
     assert (await senders.shown())[unique_id(job_id)] == 1
 
 
-async def test_lost_answers_to_commits_leave_nothing_on_its_way_and_send_nothing_twice(senders: Senders) -> None:
+async def test_lost_answers_to_commits_leave_nothing_in_flight_and_send_nothing_twice(senders: Senders) -> None:
     member = await senders.join("a")
     jobs = []
     for n in range(40):
@@ -185,7 +185,7 @@ async def test_lost_answers_to_commits_leave_nothing_on_its_way_and_send_nothing
         assert by_chat[f"chat{n}@c.us"] == [unique_id(job) for job in jobs[n::9]]
 
 
-async def test_an_answer_that_is_lost_again_and_again_is_mended_when_it_comes_through(senders: Senders) -> None:
+async def test_an_answer_that_is_lost_repeatedly_is_settled_when_it_arrives(senders: Senders) -> None:
     member = await senders.join("a")
     await senders.until_state(await senders.put("00"), State.SENT)
     job_id = await senders.put("00")
@@ -246,7 +246,7 @@ async def test_a_session_that_cannot_be_opened_at_first_is_opened_later(senders:
     await senders.until_state(job_id, State.SENT, limit_s=30)
 
 
-async def test_a_provider_that_fails_is_an_unknown_outcome_and_the_phone_goes_on(senders: Senders) -> None:
+async def test_a_provider_that_fails_is_an_unknown_outcome_and_the_phone_continues(senders: Senders) -> None:
     member = await senders.join("a")
     sending, fails = member.provider.send, 1
 

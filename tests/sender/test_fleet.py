@@ -236,7 +236,7 @@ async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(
     assert set((await fleet.shown()).values()) == {1}
 
 
-async def test_a_session_of_which_no_word_came_is_opened_again(fleet: Senders) -> None:
+async def test_a_session_without_any_event_is_opened_again(fleet: Senders) -> None:
     """A frozen sender came in between, so the first session event was lost."""
     member = await fleet.join("a", lease_s=3.0)
     opened: list[int] = []

@@ -17,7 +17,7 @@ async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(s
     await senders.until_state(job, State.SENT, limit_s=5)
 
 
-async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_from_being_looked_at(
+async def test_a_phone_whose_settings_cannot_be_read_does_not_stop_the_sweep_of_others(
     fleet: Senders,
 ) -> None:
     broken, whole = fleet.phones[0], fleet.phones[1]

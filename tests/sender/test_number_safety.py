@@ -118,7 +118,7 @@ async def test_who_writes_stop_is_suppressed_from_then_on(senders: Senders) -> N
     assert (row.chat_id, row.reason) == ("12025550106@c.us", "STOP")
 
 
-async def test_new_chats_wait_for_their_limit_and_known_ones_go_on(senders: Senders) -> None:
+async def test_new_chats_wait_for_their_limit_and_known_ones_continue(senders: Senders) -> None:
     await join(senders, Policy(new_chats_per_day=2))
     first = [await senders.put(f"49151123450{n:02d}") for n in range(3)]
     for job in first[:2]:
@@ -148,7 +148,7 @@ async def test_after_a_long_absence_what_waits_is_held_for_approval(senders: Sen
     assert member.times_logged("phone_failed") == 0
 
 
-async def test_a_mixed_load_on_the_real_store_breaks_no_rule_and_wastes_no_pace(senders: Senders) -> None:
+async def test_a_mixed_load_on_the_real_store_keeps_every_rule_and_uses_its_pace(senders: Senders) -> None:
     """Runs ten minutes; `python -m tests.sender.paced_day` runs a day on five phones."""
     policy = replace(PRESETS["linked-warm"], name="own", gap_min_s=3.0, gap_max_s=3.0)
     await join(senders, policy)

@@ -7,7 +7,7 @@ from heliograph.sender.send_loop import BACKPRESSURE_FACTOR, MAX_GIVE_WAY_S
 from tests.sender.senders import Senders
 
 
-async def test_a_pace_is_obeyed_by_the_first_message_after_it_was_set(senders: Senders) -> None:
+async def test_a_new_pace_applies_to_the_first_message_after_it_was_set(senders: Senders) -> None:
     member = await senders.join()
     first = await senders.put("00")
     await senders.until_settled()
@@ -24,7 +24,7 @@ async def test_a_pace_is_obeyed_by_the_first_message_after_it_was_set(senders: S
     assert (await senders.get(first)).attempts == 1
 
 
-async def test_sending_leaves_callers_twice_the_time_that_a_round_took(senders: Senders) -> None:
+async def test_while_callers_wait_a_sender_pauses_twice_as_long_as_its_round_took(senders: Senders) -> None:
     pressed = True
     member = await senders.join(changes={"has_backpressure": lambda: pressed})
     (loop,) = member.sender._loops  # private: the pause after a round shows nowhere else but in real time

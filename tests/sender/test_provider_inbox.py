@@ -95,14 +95,14 @@ async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
         await shell.close()
 
 
-async def test_what_is_stored_is_applied_and_then_gone(tmp_path: Path) -> None:
+async def test_a_stored_webhook_is_applied_and_then_removed(tmp_path: Path) -> None:
     async with running_inbox(tmp_path) as inbox:
         await inbox.keep("a", "empty", "said-1", "b")
         await inbox.empty()
         assert sorted(inbox.sink.got) == ["a", "b", "said-1"]
 
 
-async def test_what_the_sink_cannot_store_stays_and_is_applied_later(tmp_path: Path) -> None:
+async def test_a_webhook_that_the_sink_cannot_store_stays_and_is_applied_later(tmp_path: Path) -> None:
     async with running_inbox(tmp_path) as inbox:
         inbox.sink.broken = True
         await inbox.keep("a")
@@ -122,7 +122,7 @@ async def test_a_receipt_that_waits_for_its_answer_holds_up_no_other(tmp_path: P
         assert inbox.sink.got == ["quick", "slow"]
 
 
-async def test_a_phone_that_nobody_owns_keeps_its_webhooks_until_somebody_does(tmp_path: Path) -> None:
+async def test_a_phone_without_an_owner_keeps_its_webhooks_until_it_has_one(tmp_path: Path) -> None:
     async with running_inbox(tmp_path) as inbox:
         inbox.owned.clear()
         await inbox.keep("a")
@@ -136,7 +136,7 @@ async def test_a_phone_that_nobody_owns_keeps_its_webhooks_until_somebody_does(t
         assert inbox.sink.got == ["b", "a"]
 
 
-async def test_a_restart_applies_what_was_under_way_again(tmp_path: Path) -> None:
+async def test_a_restart_applies_interrupted_webhooks_again(tmp_path: Path) -> None:
     async with running_inbox(tmp_path) as inbox:
         await inbox.keep("slow")
         await until(lambda: inbox.sink.slow_calls > 0)

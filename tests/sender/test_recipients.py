@@ -57,7 +57,7 @@ async def test_a_refusal_is_final_at_once(senders: Senders, chat: str) -> None:
     assert len(member.sends) == 1
 
 
-async def test_a_phone_that_may_open_no_new_chats_goes_on_with_known_ones(senders: Senders) -> None:
+async def test_a_phone_that_may_open_no_new_chats_continues_with_known_ones(senders: Senders) -> None:
     member = await senders.join()
     known = await senders.put("00")
     await senders.until_state(known, State.SENT)
@@ -151,7 +151,7 @@ async def test_receipts_in_disorder_and_twice_end_in_one_clean_history(senders: 
 
 
 @pytest.mark.parametrize("chat", ["80", "82"])
-async def test_a_phone_that_was_put_out_goes_on_after_a_restart(senders: Senders, chat: str) -> None:
+async def test_a_phone_that_was_logged_out_continues_after_a_restart(senders: Senders, chat: str) -> None:
     member = await senders.join()
     job_id = await senders.put(chat)
 
@@ -168,7 +168,7 @@ async def test_a_phone_that_was_put_out_goes_on_after_a_restart(senders: Senders
     assert job.attempts == 1
 
 
-async def test_a_phone_that_is_offline_uses_up_no_attempt_and_goes_on_by_itself(senders: Senders) -> None:
+async def test_a_phone_that_is_offline_uses_no_attempt_and_continues_by_itself(senders: Senders) -> None:
     member = await senders.join()
     job_id = await senders.put("81")
     job = await senders.until_state(job_id, State.SENT, ack=4, limit_s=60)

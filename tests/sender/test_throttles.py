@@ -110,7 +110,7 @@ async def test_a_session_that_comes_back_does_not_end_a_wait_that_the_network_as
     assert await _sent_after(senders, member, asked) - began >= 29
 
 
-async def test_a_session_that_was_down_goes_on_as_soon_as_it_is_up(senders: Senders) -> None:
+async def test_a_session_that_was_down_continues_as_soon_as_it_is_up(senders: Senders) -> None:
     member = await senders.join()
     await _ready(senders, member)
     _asks_once(member, SessionDown("offline", "Offline."))

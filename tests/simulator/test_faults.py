@@ -84,7 +84,7 @@ async def test_faults_outlive_a_restart_of_the_network(tmp_path: Path) -> None:
         assert again.network.faults == Faults(offline=True)
 
 
-def test_what_is_not_named_stays_and_an_empty_wish_is_back_to_normal() -> None:
+def test_unnamed_faults_stay_and_an_empty_body_resets_all() -> None:
     slow = changed(Faults(), {"latency_ms": 20, "seed": 3})
     assert changed(slow, {"offline": True}) == Faults(latency_ms=20, offline=True, seed=3)
     assert changed(slow, {}) == Faults()

@@ -63,7 +63,7 @@ async def test_receipts_that_were_still_to_come_are_not_early_after_a_kill(clien
         assert [round(at - at_kill, 1) for at in again.sink.times] == [0.3, 0.6]
 
 
-async def test_what_was_confirmed_does_not_come_again(client: Client, tmp_path: Path) -> None:
+async def test_a_confirmed_event_does_not_come_again(client: Client, tmp_path: Path) -> None:
     await client.send(ANYONE, unique_id=ID)
     await client.until(lambda: client.sink.acks(ID) == [3, 4])
     await client.journal()
@@ -183,7 +183,7 @@ async def test_memory_does_not_grow_with_the_number_of_messages(client: Client) 
     assert after - before < 200_000
 
 
-async def test_the_log_is_folded_when_nobody_writes(client: Client) -> None:
+async def test_the_log_is_compacted_when_no_write_comes(client: Client) -> None:
     await client.network.set_faults(Faults(receipts=False))
     await _burst(client, 0, 2 * FOLD_STEP + 1)
     async with asyncio.timeout(20):
@@ -220,7 +220,7 @@ def _frame(client: Client, unique_id: str) -> OutboundMessage:
     return OutboundMessage(client.phone.phone_id, client.phone.number, ANYONE, unique_id, Content(Kind.TEXT, "hello"))
 
 
-async def test_a_journal_that_cannot_be_written_takes_nothing_until_it_can(
+async def test_a_journal_that_cannot_be_written_accepts_nothing_until_it_can(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(item: object) -> None:

@@ -143,7 +143,7 @@ async def test_a_person_writes_to_the_phone(client: Client) -> None:
     assert second.type == "image" and second.raw["media"] == {"mimetype": "image/png"}
 
 
-async def test_what_a_person_writes_while_the_line_is_closed_comes_when_it_opens(client: Client) -> None:
+async def test_inbound_messages_while_the_session_is_closed_come_when_it_opens(client: Client) -> None:
     await client.provider.close(1)
     await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "are you there?"})
     await client.provider.open(client.phone, client.sink)

@@ -130,7 +130,7 @@ async def test_while_the_network_is_away_phones_are_offline_and_come_back_by_the
             await until(lambda: {(one.unique_id, one.ack) for one in sink.got} == {("3EB01", 3), ("3EB01", 4)})
 
 
-async def test_a_killed_network_has_everything_it_answered_and_goes_on(tmp_path: Path, free_port: int) -> None:
+async def test_a_killed_network_still_has_everything_it_answered(tmp_path: Path, free_port: int) -> None:
     journal = tmp_path / "network.db"
     url = f"http://127.0.0.1:{free_port}"
     accepted: list[str] = []
@@ -173,7 +173,7 @@ async def test_bad_input_over_http_is_refused_as_json(tmp_path: Path) -> None:
             assert 400 <= answer.status < 500
 
 
-async def test_a_gateway_that_speaks_nonsense_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
+async def test_a_gateway_that_sends_nonsense_is_disconnected_and_the_others_continue(tmp_path: Path) -> None:
     async with server(tmp_path) as url, gateway(url) as provider, aiohttp.ClientSession() as session:
         await open_phone(provider, phone(1))
         async with session.ws_connect(f"{url}{PATH}") as nonsense:
@@ -185,7 +185,7 @@ async def test_a_gateway_that_speaks_nonsense_is_cut_off_and_the_others_go_on(tm
         assert await provider.send(request(phone(1), "3EB01")) == Accepted()
 
 
-async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_gives_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -202,14 +202,14 @@ async def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_journal_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_journal_that_cannot_be_used_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "network.db").write_text("this is no database, and long enough to be read as one" * 100)
     with pytest.raises(CannotStart, match="cannot be used"):
         async with server(tmp_path):
             pass
 
 
-async def test_a_journal_that_another_process_uses_is_said_with_what_to_do(tmp_path: Path, free_port: int) -> None:
+async def test_a_journal_that_another_process_uses_gives_a_clear_error(tmp_path: Path, free_port: int) -> None:
     async with process(tmp_path / "network.db", free_port):
         with pytest.raises(CannotStart, match="HELIOGRAPH_SIMULATOR_URL"):
             async with server(tmp_path):

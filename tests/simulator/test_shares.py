@@ -55,7 +55,7 @@ async def test_a_receipt_for_a_message_of_another_organisation_is_a_404(
     await client.until(lambda: sinks["phone-one"].acks("3EB0MINE") == [3])
 
 
-async def test_nobody_writes_to_a_phone_of_another_organisation(
+async def test_a_phone_of_another_organisation_cannot_be_written_to(
     client: Client, sinks: dict[str, RecordingSink]
 ) -> None:
     stop = {"chat_id": CHAT, "body": "STOP"}
@@ -111,7 +111,7 @@ async def test_what_holds_for_all_phones_is_refused_while_another_organisation_h
     assert (await call(client, DeviceScope(ME.devices, alone=True), method, path, body))[0] == 200
 
 
-async def test_the_mounted_application_heeds_the_share_of_its_caller(
+async def test_the_mounted_application_shows_only_the_callers_phones(
     client: Client, sinks: dict[str, RecordingSink]
 ) -> None:
     sent: list[Any] = []

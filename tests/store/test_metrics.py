@@ -45,7 +45,9 @@ async def test_a_message_that_waits_for_its_retry_grows_old_too(queue: PhoneQueu
     assert (await read(queue)).oldest_waiting_s == 9.0
 
 
-async def test_a_database_that_is_away_is_said_so(queue: PhoneQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_database_is_named_as_the_cause(
+    queue: PhoneQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(_make: object) -> None:
         raise Unavailable("The database is away.")
 

@@ -25,7 +25,7 @@ async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_fo
     assert await inbox.deliveries([], 10) == [] and await inbox.deliveries([(2, 7)], 10) == []
 
 
-async def test_what_was_applied_is_gone_and_dropping_again_does_no_harm(queue: PhoneQueue) -> None:
+async def test_an_applied_webhook_is_removed_and_a_second_removal_does_no_harm(queue: PhoneQueue) -> None:
     inbox = inbox_of(queue)
     await inbox.keep_deliveries([NewInboxItem(1, 7, n, b"{}") for n in range(5)])
     found = await inbox.deliveries([(1, 7)], 10)

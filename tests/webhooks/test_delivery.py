@@ -122,7 +122,7 @@ async def test_a_refusal_after_acceptance_fires_failed(gateway: Gateway) -> None
     assert receiver.got[3].body["previous_attributes"]["ack"] in ("0", "1")
 
 
-async def test_what_a_person_writes_fires_created(gateway: Gateway) -> None:
+async def test_an_inbound_message_fires_created(gateway: Gateway) -> None:
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created")
         await gateway.inbound("Where is my parcel?")
@@ -133,7 +133,7 @@ async def test_what_a_person_writes_fires_created(gateway: Gateway) -> None:
     assert data["message_id"].startswith("false_919537851844@c.us_")
 
 
-async def test_a_reaction_is_told_as_what_it_is(gateway: Gateway) -> None:
+async def test_a_reaction_is_delivered_as_a_reaction(gateway: Gateway) -> None:
     phone = gateway.lease.phone
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.created", "reaction.created")
@@ -160,7 +160,7 @@ async def test_a_reaction_is_told_as_what_it_is(gateway: Gateway) -> None:
     assert len({got.body["id"] for got in receiver.got}) == 7
 
 
-async def test_a_phone_that_is_added_and_changed_is_told(gateway: Gateway) -> None:
+async def test_a_phone_that_is_added_and_changed_is_delivered(gateway: Gateway) -> None:
     org_no = gateway.org.org_no
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.created", "org.phone.updated")
@@ -173,7 +173,7 @@ async def test_a_phone_that_is_added_and_changed_is_told(gateway: Gateway) -> No
     assert {got.body["data"]["org_phone"] for got in receiver.got} == {"919876500001@c.us"}
 
 
-async def test_a_phone_that_comes_and_goes_is_told(gateway: Gateway) -> None:
+async def test_a_phone_that_connects_and_disconnects_is_delivered(gateway: Gateway) -> None:
     phone = gateway.lease.phone
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.connected", "org.phone.disconnected")
@@ -209,7 +209,9 @@ async def test_order_holds_while_the_first_of_a_chat_is_retried(gateway: Gateway
     assert receiver.names() == ["message.created"] * 3 + ["message.sent"]
 
 
-async def test_a_delivery_is_parked_after_its_third_failed_try_and_its_stream_goes_on(gateway: Gateway) -> None:
+async def test_a_delivery_is_a_dead_letter_after_three_failed_attempts_and_its_stream_continues(
+    gateway: Gateway,
+) -> None:
     def answer(got: Request) -> int:
         return 500 if got.name == "message.created" else 200
 
@@ -316,7 +318,7 @@ async def test_a_test_delivery_reaches_the_hook(gateway: Gateway) -> None:
     assert body["test"] is True and body["id"] == made.delivery_id == receiver.got[0].headers["webhook-id"]
 
 
-async def test_a_deleted_hook_is_told_nothing_more(gateway: Gateway) -> None:
+async def test_a_deleted_webhook_gets_no_more_deliveries(gateway: Gateway) -> None:
     async with receiving() as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         (other,) = await gateway.hook(receiver.url, "message.created")
@@ -330,7 +332,7 @@ async def test_a_deleted_hook_is_told_nothing_more(gateway: Gateway) -> None:
         assert [got.body["hook_id"] for got in receiver.got] == [other.hook_id]
 
 
-async def test_without_hooks_nothing_is_kept_to_be_told(gateway: Gateway) -> None:
+async def test_without_webhooks_no_delivery_is_stored(gateway: Gateway) -> None:
     await gateway.enqueue()
     assert await gateway.outbox.fan_out(100) == []
     async with receiving() as receiver:
@@ -381,7 +383,7 @@ async def test_an_endpoint_that_hangs_holds_only_its_own_slots(gateway: Gateway)
         await until(lambda: len(hanging.got) == 100)
 
 
-async def test_a_message_is_told_as_it_was_however_late(gateway: Gateway) -> None:
+async def test_a_late_delivery_shows_the_message_as_it_was(gateway: Gateway) -> None:
     async with receiving() as receiver:
         await gateway.hook(receiver.url)
         job_id = await gateway.enqueue()

@@ -93,7 +93,7 @@ async def test_one_delivery_within_the_five_days_begins_them_anew(gateway: Gatew
         assert row.is_subscribed and row.failures > 0
 
 
-async def test_a_gateway_that_was_away_for_a_week_gives_nobody_up_for_it(gateway: Gateway) -> None:
+async def test_a_gateway_that_was_down_for_a_week_disables_no_endpoint(gateway: Gateway) -> None:
     clock = ShiftedClock()
     async with receiving(lambda got: 500) as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")

@@ -61,7 +61,7 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-async def test_a_hint_reaches_a_worker_in_another_process(
+async def test_a_wake_reaches_a_worker_in_another_process(
     gateway: Gateway, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with receiving() as receiver, open_database(postgres_url, SystemClock()) as database:
@@ -81,7 +81,7 @@ async def test_a_hint_reaches_a_worker_in_another_process(
                     await until(told)
 
 
-async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: Gateway, postgres_url: str) -> None:
+async def test_a_lost_wake_costs_only_the_time_to_the_sweep(gateway: Gateway, postgres_url: str) -> None:
     async with (
         receiving() as receiver,
         open_database(postgres_url, SystemClock()) as database,
@@ -92,7 +92,7 @@ async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: Gateway, postgr
         await until(lambda: len(receiver.got) == 1)
 
 
-async def test_only_what_webhooks_want_is_hinted_and_no_hint_calls_for_another(
+async def test_only_events_with_webhooks_wake_workers_and_a_wake_causes_no_other(
     gateway: Gateway, teller: Teller, postgres_url: str
 ) -> None:
     heard: list[object] = []

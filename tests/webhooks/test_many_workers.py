@@ -46,7 +46,7 @@ async def test_three_workers_deliver_each_event_once_and_in_order(gateway: Gatew
         assert all(numbers == sorted(numbers) for numbers in chats.values())
 
 
-async def test_what_a_dead_worker_had_claimed_is_delivered_by_another(gateway: Gateway, postgres_url: str) -> None:
+async def test_claims_of_a_dead_worker_are_delivered_by_another(gateway: Gateway, postgres_url: str) -> None:
     hanging = asyncio.Event()
 
     async def hang(got: Request) -> int:

@@ -16,7 +16,7 @@ async def _states(gateway: Gateway, hook: WebhookRow) -> list[str]:
     return [each.state for each in await gateway.hooks.deliveries(hook)]
 
 
-async def test_what_a_receiver_that_was_down_has_not_heard_is_kept_until_it_has(gateway: Gateway) -> None:
+async def test_events_for_a_receiver_that_was_down_are_kept_until_delivered(gateway: Gateway) -> None:
     async with receiving() as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.hook(receiver.url, "org.phone.updated")
@@ -70,7 +70,7 @@ async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(
         assert (await gateway.store.prune(BEFORE_US, 100))[0] > 0
 
 
-async def test_deliveries_are_looked_at_once_in_a_prune_however_many_wait(gateway: Gateway) -> None:
+async def test_a_prune_reads_each_delivery_once_with_any_backlog(gateway: Gateway) -> None:
     async with receiving() as receiver:
         await gateway.hook(receiver.url, "message.created")
         for _ in range(5):

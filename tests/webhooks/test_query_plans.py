@@ -67,7 +67,7 @@ def test_no_hot_statement_scans_a_large_table_on_sqlite(sqlite_file: sqlite3.Con
         assert not (word and word[1] in large), f"{name}: {[step for *_, step in plan]}"
 
 
-async def test_every_search_names_the_organisation_but_plain_looks_over_all_which_take_no_locks(
+async def test_every_search_names_the_organisation_except_sweeps_without_locks(
     postgres_url: str,
 ) -> None:
     """A locking read over all shards does not work on a distributed PostgreSQL."""

@@ -26,7 +26,7 @@ async def test_a_broadcast_is_accepted_and_its_counts_are_shown(gateway: Gateway
     assert shown["message_payload"] == {"body": "Hi", "message_type": "chat", "performed_by": "api"}
 
 
-async def test_its_messages_are_listed_before_and_after_they_are_fed(gateway: Gateway) -> None:
+async def test_its_messages_are_listed_before_and_after_they_are_enqueued(gateway: Gateway) -> None:
     made = (await post(gateway, message="Hi {{n}}", variables=_values("n"))).json()
     listed = await gateway.http.post("/v1/message/queues", json={"broadcast_id": made["broadcast_id"]})
     names = [job["queue_id"] for job in listed.json()]
@@ -81,7 +81,7 @@ async def test_a_dry_run_shows_and_sends_nothing(gateway: Gateway) -> None:
         ({"reply_to": "nonsense"}, "reply_to"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_queued(gateway: Gateway, body: dict[str, Any], field: str) -> None:
+async def test_wrong_input_is_named_and_nothing_is_queued(gateway: Gateway, body: dict[str, Any], field: str) -> None:
     answer = await post(gateway, **body)
     assert answer.status_code == 422
     assert field in answer.json()["fields"]

@@ -55,9 +55,7 @@ async def test_a_revoked_key_stops_within_the_time_it_is_remembered(gateway: Gat
     assert (await gateway.http.get("/v1/phones")).status_code == 401
 
 
-async def test_requests_that_arrive_together_share_one_look_up(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_concurrent_requests_share_one_lookup(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     real = gateway.store.key_by_digest
 

@@ -92,7 +92,7 @@ async def test_answers_are_as_the_page_describes_them(gateway: Gateway, method: 
     await check_answer(page, method, path, answer.status_code, answer.json())
 
 
-async def test_what_is_told_of_a_message_is_as_the_page_describes_it(gateway: Gateway) -> None:
+async def test_webhook_bodies_match_their_description(gateway: Gateway) -> None:
     sent = (await gateway.send()).json()
     page = await document(gateway)
     for path, name in (

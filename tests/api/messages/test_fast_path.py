@@ -38,7 +38,7 @@ async def remember(gateway: Gateway) -> None:
     assert (await gateway.http.post("/v1/message/send", json=BODY, headers={"x-phone": NUMBER})).status_code == 200
 
 
-async def test_a_send_is_answered_as_on_the_ordinary_way(gateway: Gateway) -> None:
+async def test_a_send_gets_the_response_of_the_ordinary_path(gateway: Gateway) -> None:
     ordinary = await gateway.http.post("/v1/message/send", json=BODY, headers={"x-phone": NUMBER})
     short = await offer(gateway)
     assert short is not None
@@ -55,7 +55,7 @@ async def test_a_send_is_answered_as_on_the_ordinary_way(gateway: Gateway) -> No
     assert gateway.wake.phone_nos == [gateway.phone.phone_no] * 2
 
 
-async def test_nothing_is_taken_for_a_key_or_phone_that_is_not_remembered(gateway: Gateway) -> None:
+async def test_the_fast_path_takes_nothing_for_a_key_or_phone_that_is_not_cached(gateway: Gateway) -> None:
     assert await offer(gateway) is None
     await remember(gateway)
     assert await offer(gateway, secret="hg_live_ffffffffffffffffffffffffffffffff") is None
@@ -91,7 +91,7 @@ async def test_nothing_is_taken_for_a_key_or_phone_that_is_not_remembered(gatewa
         {"chat_id": "919537851844", "reaction": {"message_id": "nothing", "emoji": "x"}},
     ],
 )
-async def test_what_is_wrong_or_asks_for_more_is_left_to_the_ordinary_way(gateway: Gateway, body: Any) -> None:
+async def test_wrong_or_unusual_bodies_are_left_to_the_ordinary_path(gateway: Gateway, body: Any) -> None:
     await remember(gateway)
     assert await offer(gateway, body) is None
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -109,20 +109,20 @@ async def test_what_is_wrong_or_asks_for_more_is_left_to_the_ordinary_way(gatewa
         {"idempotency_key": "x" * 256},
     ],
 )
-async def test_odd_headers_are_left_to_the_ordinary_way(gateway: Gateway, headers: dict[str, str]) -> None:
+async def test_odd_headers_are_left_to_the_ordinary_path(gateway: Gateway, headers: dict[str, str]) -> None:
     await remember(gateway)
     assert await offer(gateway, **headers) is None
     assert len(await gateway.jobs()) == 1
 
 
-async def test_a_body_over_the_limit_is_left_to_the_ordinary_way(tmp_path: Path) -> None:
+async def test_a_body_over_the_limit_is_left_to_the_ordinary_path(tmp_path: Path) -> None:
     async with open_gateway(tmp_path, max_body_bytes=60) as gateway:
         await remember(gateway)
         assert await offer(gateway, BODY | {"message": "x" * 30}) is None
         assert await offer(gateway) is not None
 
 
-async def test_what_needs_nothing_more_is_taken(gateway: Gateway) -> None:
+async def test_the_fast_path_takes_plain_sends(gateway: Gateway) -> None:
     await remember(gateway)
     poll = {"pollName": "Lunch?", "pollOptions": ["Yes", "No"]}
     for body in (
@@ -136,7 +136,7 @@ async def test_what_needs_nothing_more_is_taken(gateway: Gateway) -> None:
     assert len(await gateway.jobs()) == 4
 
 
-async def test_a_replay_is_the_same_answer_on_either_way(gateway: Gateway) -> None:
+async def test_a_replay_gets_the_same_response_on_either_path(gateway: Gateway) -> None:
     await remember(gateway)
     first = await offer(gateway, idempotency_key="order-1")
     again = await offer(gateway, idempotency_key="order-1")
@@ -166,7 +166,7 @@ async def test_each_request_is_counted_once_against_the_limit(tmp_path: Path) ->
         assert len(await gateway.jobs()) == 4
 
 
-async def test_a_phone_that_was_deleted_meanwhile_is_a_404(gateway: Gateway) -> None:
+async def test_a_phone_that_was_deleted_in_between_is_a_404(gateway: Gateway) -> None:
     await remember(gateway)
     assert await gateway.store.delete_phone(gateway.org.org_no, gateway.phone.phone_no, "test")
     answer = await offer(gateway)
@@ -191,7 +191,9 @@ async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
     assert (defect[0], defect[2]["message"]) == (500, "Internal server error")
 
 
-async def test_one_request_asks_ahead_while_the_others_go_on(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_request_refreshes_the_cache_while_the_others_continue(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await remember(gateway)
     gateway.clock.advance(PHONE_TTL_S - AHEAD_S)  # the phone is to be asked for again soon
     asked, go_on = asyncio.Event(), asyncio.Event()

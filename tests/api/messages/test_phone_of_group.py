@@ -62,7 +62,7 @@ async def test_a_phone_that_was_deleted_is_not_chosen(gateway: Gateway) -> None:
     assert (await write(gateway, PATHS[0])).status_code == 422
 
 
-async def test_what_is_chosen_for_one_group_is_not_remembered_for_other_chats(gateway: Gateway) -> None:
+async def test_the_phone_chosen_for_one_group_is_not_used_for_other_chats(gateway: Gateway) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     await hear(gateway, second.phone_no)
     await hear(gateway, second.phone_no, "919537851844@c.us")

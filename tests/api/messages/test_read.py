@@ -43,7 +43,7 @@ async def test_a_message_to_a_group_has_one_id_wherever_it_is_shown(gateway: Gat
 
 
 @pytest.mark.parametrize("path", ["/v1/message/{}/status", "/v1/messages/{}/status"])
-async def test_the_status_path_says_the_whole_ladder_with_an_integer_ack(gateway: Gateway, path: str) -> None:
+async def test_the_status_path_shows_every_time_with_an_integer_ack(gateway: Gateway, path: str) -> None:
     sent = (await gateway.send()).json()
     status = (await gateway.http.get(path.format(sent["unique_id"]))).json()
     assert status["queue_id"] == sent["queue_id"]
@@ -142,7 +142,7 @@ async def test_a_sync_timeout_out_of_bounds_is_refused(gateway: Gateway, given: 
     assert await gateway.jobs() == []
 
 
-async def test_send_sync_is_told_at_once_of_a_message_that_ended(gateway: Gateway) -> None:
+async def test_send_sync_learns_at_once_of_a_message_that_ended(gateway: Gateway) -> None:
     body = {"chat_id": "919537851844", "message": "Hi"}
     headers = {"Idempotency-Key": "once"}
     first = (

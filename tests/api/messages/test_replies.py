@@ -29,7 +29,7 @@ async def quoted(gateway: Gateway, name: str) -> str | None:
     return str((await gateway.http.get(f"/v1/message/{answer.json()['queue_id']}")).json()["quoted_message_id"])
 
 
-async def test_what_a_person_wrote_is_quoted_by_its_message_id(gateway: Gateway) -> None:
+async def test_an_inbound_message_is_quoted_by_its_message_id(gateway: Gateway) -> None:
     await hear(gateway, "3A01", PERSON)
     await hear(gateway, "3A02", GROUP)
     for name in ("3A01", f"false_{PERSON}_3A01"):

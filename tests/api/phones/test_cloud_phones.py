@@ -55,7 +55,7 @@ async def test_a_cloud_phone_is_made_and_its_credentials_are_sealed_and_never_sh
             assert secret in vault.open(row.config, about=phone_id)
 
 
-async def test_a_check_says_of_each_thing_whether_it_is_well_and_what_to_do(tmp_path: Path) -> None:
+async def test_a_check_says_for_each_item_whether_it_works_and_what_to_do(tmp_path: Path) -> None:
     async with cloud(tmp_path) as (gateway, body, _):
         phone_id = (await gateway.http.post("/v1/phones/create", json=body)).json()["phone_id"]
         found = (await gateway.http.get(f"/v1/phones/{phone_id}/check")).json()
@@ -83,7 +83,7 @@ async def test_a_check_says_of_each_thing_whether_it_is_well_and_what_to_do(tmp_
         ({"provider": "pigeon"}, "provider"),
     ],
 )
-async def test_what_is_wrong_is_refused_by_its_name_and_no_phone_is_made(
+async def test_wrong_input_is_refused_by_field_and_no_phone_is_made(
     change: dict[str, Any], field: str, tmp_path: Path
 ) -> None:
     async with cloud(tmp_path) as (gateway, body, _):

@@ -79,7 +79,7 @@ async def test_a_failed_message_is_sent_again_and_a_sent_one_is_not(gateway: Gat
     assert refused.status_code == 409 and refused.json()["fields"]["state"]["value"] == "sent"
 
 
-async def test_a_message_that_waits_behind_another_cannot_go_at_once_and_says_why(gateway: Gateway) -> None:
+async def test_a_message_behind_another_cannot_be_hurried_and_says_why(gateway: Gateway) -> None:
     first, second = await send(gateway), await send(gateway)
     await settle_next(gateway, RETRY)
     refused = await gateway.http.post(f"/v1/message/{second}/retry")
@@ -101,7 +101,7 @@ async def test_an_uncertain_message_is_settled_by_hand(gateway: Gateway, outcome
     assert refused.status_code == 409
 
 
-async def test_what_failed_is_put_back_by_name_or_by_time(gateway: Gateway) -> None:
+async def test_failed_messages_are_retried_by_id_or_by_time(gateway: Gateway) -> None:
     names = [await send(gateway, chat_id=f"91953785180{n}") for n in range(4)]
     for _ in names:
         await settle_next(gateway, FAILED)
@@ -138,7 +138,7 @@ async def test_an_unknown_message_is_a_404(gateway: Gateway, act: str) -> None:
     assert answer.status_code == 404
 
 
-async def test_bad_words_of_who_and_why_are_refused(gateway: Gateway) -> None:
+async def test_a_bad_actor_or_reason_is_refused(gateway: Gateway) -> None:
     for wrong in ({"by": "x" * 101}, {"by": "a\nb"}, {"reason": "x" * 501}):
         answer = await gateway.http.post("/v1/phones/pause", json=wrong)
         assert answer.status_code == 422 and list(answer.json()["fields"]) == list(wrong)

@@ -152,7 +152,7 @@ async def test_without_a_filter_everything_that_waits_is_purged(gateway: Gateway
     assert (await gateway.http.post("/v1/message/queues/purge")).json()["queue_ids"] == []
 
 
-async def test_a_purge_of_jobs_that_are_not_there_takes_nothing_out(gateway: Gateway) -> None:
+async def test_a_purge_of_unknown_jobs_removes_nothing(gateway: Gateway) -> None:
     await put_in(gateway, 2)
     for body in ({"queue_ids": ["nonsense"]}, {"queue_id": "5df4cb6d-9f2b-46b6-936e-8e6f4b1a5400"}):
         answer = (await gateway.http.post("/v1/message/queues/purge", json=body)).json()
@@ -172,7 +172,7 @@ async def test_a_purge_of_jobs_that_are_not_there_takes_nothing_out(gateway: Gat
         ({"queue_ids": ["a"], "chat_id": "9195"}, "chat_id"), ({"queue_ids": ["a"], "queue_id": None}, "queue_id"),
     ],
 )  # fmt: skip
-async def test_a_filter_that_is_empty_or_unknown_takes_nothing_out(gateway: Gateway, body: Any, field: str) -> None:
+async def test_a_filter_that_is_empty_or_unknown_removes_nothing(gateway: Gateway, body: Any, field: str) -> None:
     await put_in(gateway, 1)
     for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
         answer = await gateway.http.request(method, path, json=body)
@@ -182,7 +182,7 @@ async def test_a_filter_that_is_empty_or_unknown_takes_nothing_out(gateway: Gate
 
 @pytest.mark.parametrize("name", ["queue_id", "queue_ids", "broadcast_id", "phone"])
 @pytest.mark.parametrize("value", ["5df4cb6d-9f2b-46b6-936e-8e6f4b1a5400", ""])
-async def test_a_filter_in_the_query_of_a_purge_takes_nothing_out(gateway: Gateway, name: str, value: str) -> None:
+async def test_a_filter_in_the_query_of_a_purge_removes_nothing(gateway: Gateway, name: str, value: str) -> None:
     await put_in(gateway, 1)
     for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
         answer = await gateway.http.request(method, path, params={name: value})
@@ -190,7 +190,7 @@ async def test_a_filter_in_the_query_of_a_purge_takes_nothing_out(gateway: Gatew
     assert (await gateway.http.get("/v1/queue")).json()["pending"] == 1
 
 
-async def test_a_purge_with_an_empty_phone_takes_nothing_out(gateway: Gateway) -> None:
+async def test_a_purge_with_an_empty_phone_removes_nothing(gateway: Gateway) -> None:
     await put_in(gateway, 1)
     answer = await gateway.http.post("/v1/message/queues/purge", headers={"x-phone": " "})
     assert (answer.status_code, list(answer.json()["fields"])) == (422, ["x-phone"])
@@ -198,7 +198,7 @@ async def test_a_purge_with_an_empty_phone_takes_nothing_out(gateway: Gateway) -
 
 
 @pytest.mark.parametrize("body", [[], "x", None])
-async def test_a_purge_whose_body_is_no_object_takes_nothing_out(gateway: Gateway, body: Any) -> None:
+async def test_a_purge_whose_body_is_no_object_removes_nothing(gateway: Gateway, body: Any) -> None:
     await put_in(gateway, 1)
     for method, path in (("POST", "/v1/message/queues/purge"), ("DELETE", "/v1/queue/purge")):
         answer = await gateway.http.request(method, path, content=json.dumps(body))

@@ -111,7 +111,7 @@ async def test_it_is_changed_paused_skipped_and_deleted(gateway: Gateway) -> Non
     assert (await gateway.http.delete(path)).status_code == 404
 
 
-async def test_runs_that_came_due_while_it_was_paused_are_not_made_up_for(gateway: Gateway) -> None:
+async def test_runs_that_became_due_while_it_was_paused_are_skipped(gateway: Gateway) -> None:
     made = (await post(gateway, is_repeat=True, repeat_config={"repeat_interval": "day"})).json()
     path = f"/v1/message/scheduled/{made['scheduled_id']}"
     await gateway.http.patch(path, json={"paused": True})
@@ -140,7 +140,7 @@ async def test_runs_that_came_due_while_it_was_paused_are_not_made_up_for(gatewa
         ({"priority": "now"}, "priority"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_made(gateway: Gateway, body: dict[str, Any], field: str) -> None:
+async def test_wrong_input_is_named_and_nothing_is_made(gateway: Gateway, body: dict[str, Any], field: str) -> None:
     answer = await post(gateway, **body)
     assert answer.status_code == 422 and field in answer.json()["fields"]
     assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 0

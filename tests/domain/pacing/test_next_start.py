@@ -80,7 +80,7 @@ def test_a_chat_may_save_up_a_burst_and_then_waits_alone() -> None:
     assert next_start(policy, history, 12.0, chat="a") == (12.0, None)
 
 
-def test_new_chats_have_a_limit_of_their_own_and_known_chats_go_on() -> None:
+def test_new_chats_have_their_own_limit_and_known_chats_continue() -> None:
     policy = Policy(new_chats_per_day=2)
     history = StartHistory(policy)
     for chat in "ab":
@@ -223,7 +223,7 @@ def test_next_start_is_the_earliest_moment_that_breaks_no_rule(
 
 
 @pytest.mark.parametrize("preset", ["linked-new", "linked-warm", "cloud-default"])
-def test_a_month_of_mixed_load_breaks_no_rule_and_wastes_no_pace(preset: str) -> None:
+def test_a_month_of_mixed_load_keeps_every_rule_and_uses_its_pace(preset: str) -> None:
     """docs/performance.md has the figures of 100 phones, by `python -m tests.domain.pacing.phone_simulation`."""
     policy = PRESETS[preset]
     days, rate = (1.0, 4_000.0) if preset == "cloud-default" else (15.0, 150.0)
@@ -257,7 +257,7 @@ def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
     assert lost > 0.02
 
 
-def test_a_gap_alone_lets_one_message_be_under_way_at_a_time() -> None:
+def test_a_gap_alone_allows_one_message_in_flight() -> None:
     policy = Policy(gap_min_s=3, gap_max_s=3)
     history = StartHistory(policy)
     assert starts_allowed(policy, history, 100.0) == 1

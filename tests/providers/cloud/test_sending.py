@@ -161,7 +161,7 @@ async def test_a_token_that_is_revoked_while_sending_stops_the_phone() -> None:
         assert cloud.sink.state(1) is SessionState.UNAUTHORIZED
 
 
-async def test_a_phone_whose_server_is_away_is_offline_and_nothing_counts_as_sent() -> None:
+async def test_a_phone_whose_server_is_unreachable_is_offline_and_nothing_counts_as_sent() -> None:
     async with cloud_session() as cloud:
         away = cloud_phone("http://127.0.0.1:1", phone_no=7)
         await cloud.provider.open(away, cloud.sink)
@@ -170,7 +170,7 @@ async def test_a_phone_whose_server_is_away_is_offline_and_nothing_counts_as_sen
         assert isinstance(outcome, SessionDown) and outcome.code == "offline" and outcome.retry_after_s
 
 
-async def test_after_close_nothing_is_sent_and_nothing_more_is_told() -> None:
+async def test_after_close_nothing_is_sent_and_no_event_comes() -> None:
     async with cloud_session() as cloud:
         told = len(cloud.sink.sessions)
         await cloud.provider.close(1)
@@ -247,7 +247,7 @@ async def test_an_answer_that_comes_after_the_phone_was_re_keyed_says_nothing_of
         assert len(cloud.sink.sessions) == told
 
 
-async def test_a_sink_that_fails_is_told_again_and_breaks_no_send() -> None:
+async def test_a_sink_that_fails_gets_the_event_again_and_breaks_no_send() -> None:
     class Failing(RecordingSink):
         failures = 1
 
@@ -272,7 +272,7 @@ async def test_a_sink_that_fails_is_told_again_and_breaks_no_send() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["030", "031", "053"])
-async def test_a_phone_comes_back_by_itself_when_the_trouble_is_over(trouble: str) -> None:
+async def test_a_phone_reconnects_by_itself_when_the_error_is_over(trouble: str) -> None:
     class Hasty(SystemClock):
         async def sleep(self, seconds: float) -> None:
             await asyncio.sleep(min(seconds, 0.05))

@@ -25,7 +25,7 @@ PHONE = "100000000000001"
 NUMBER = "447700900000"
 
 
-async def test_a_message_climbs_the_ladder_by_its_webhooks(tmp_path: Path) -> None:
+async def test_a_message_reaches_each_ack_level_by_its_webhooks(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gate:
         phone = await gate.add_phone(PHONE, NUMBER)
         await gate.connected(phone)
@@ -86,7 +86,7 @@ async def test_a_reply_to_a_message_of_ours_names_the_id_that_whatsapp_gave(tmp_
         assert row["body"]["context"] == {"message_id": job.provider_message_id}
 
 
-async def test_what_people_write_is_kept_once_however_often_it_is_told(tmp_path: Path) -> None:
+async def test_an_inbound_message_is_stored_once_with_any_number_of_webhooks(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gate:
         phone = await gate.add_phone(PHONE, NUMBER)
         await gate.connected(phone)
@@ -112,7 +112,7 @@ async def drained(gate: Gateway) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_webhooks_wait_in_the_inbox_while_nobody_owns_the_phone(tmp_path: Path) -> None:
+async def test_webhooks_wait_in_the_inbox_while_the_phone_has_no_owner(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gate:
         phone = await gate.add_phone(PHONE, NUMBER)
         await gate.connected(phone)

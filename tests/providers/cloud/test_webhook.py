@@ -52,14 +52,14 @@ def test_a_voice_note_is_told_from_a_plain_audio_file() -> None:
 
 
 @pytest.mark.parametrize(("name", "ack"), [("sent", 2), ("delivered", 3), ("read", 4), ("played", 5), ("failed", -1)])
-def test_statuses_become_rungs_without_contacts(name: str, ack: int) -> None:
+def test_statuses_become_ack_levels_without_contacts(name: str, ack: int) -> None:
     news = read_delivery(OURS, raw(change({"statuses": [status(name, biz_opaque_callback_data="q-1")]})), NOW)
     (receipt,) = news.receipts
     assert (receipt.ack, receipt.tracker, receipt.provider_message_id) == (ack, "q-1", "wamid.A")
     assert receipt.at_us == 1_763_000_000_999_999
 
 
-def test_a_stamp_is_the_end_of_its_second_but_not_after_it_was_heard_of() -> None:
+def test_a_time_is_the_end_of_its_second_but_not_after_its_arrival() -> None:
     body = raw(change({"statuses": [status("read", at=1_763_000_000)]}))
     stamps = [1_763_000_000_400_000, 1_763_000_000_999_999, 1_763_000_600_000_000, 1_762_999_000_000_000]
     told = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
@@ -92,12 +92,12 @@ _JSON = st.recursive(
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_whatever_raise(body: bytes) -> None:
+def test_no_bytes_raise_an_error(body: bytes) -> None:
     assert read_delivery(OURS, body, NOW).inbound == ()
 
 
 @given(_JSON, _JSON, _JSON)
-def test_no_oddity_inside_a_right_frame_raises(statuses: Any, messages: Any, metadata: Any) -> None:
+def test_no_odd_value_inside_a_right_frame_raises_an_error(statuses: Any, messages: Any, metadata: Any) -> None:
     inside = {"metadata": {"phone_number_id": PHONE}, "statuses": [statuses], "messages": [messages, statuses]}
     odd = {"metadata": metadata, "statuses": statuses, "messages": messages}
     body = json.dumps(payload({"value": inside, "field": "messages"}, {"value": odd})).encode()
@@ -211,14 +211,14 @@ async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothin
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"object":"page","entry":[]}', b'{"entry":1}', b"\xff\xfe", b"[" * 99_999]
 )
-async def test_a_malformed_webhook_is_refused_in_words(body: bytes) -> None:
+async def test_a_malformed_webhook_is_refused_with_a_reason(body: bytes) -> None:
     taker, kept = door(row(OURS, VAULT), vault=VAULT)
     verdict = await taker.receive(body, signed(body))
     assert verdict.answer is ReceiveStatus.MALFORMED and verdict.detail
     assert kept.rows == []
 
 
-async def test_a_webhook_for_a_phone_nobody_knows_is_refused() -> None:
+async def test_a_webhook_for_an_unknown_phone_is_refused() -> None:
     taker, kept = door(row(OURS, VAULT), vault=VAULT)
     body = raw(change({"statuses": [status("sent")]}, phone="999999999999999"))
     assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
@@ -234,7 +234,7 @@ async def test_the_handshake_echoes_only_for_one_of_our_tokens() -> None:
     assert await taker.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
 
 
-async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() -> None:
+async def test_a_phone_whose_credentials_do_not_open_does_not_stop_the_others() -> None:
     other = cloud_phone("http://127.0.0.1:1", phone_no=3, phone_number_id="300000000000003")
     taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])

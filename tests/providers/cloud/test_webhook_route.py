@@ -60,7 +60,7 @@ async def test_a_signed_webhook_is_stored_and_its_phone_is_woken() -> None:
         (b" " * (MAX_WEBHOOK_BYTES + 1), "", 413),
     ],
 )
-async def test_what_is_forged_malformed_or_too_large_is_refused_and_not_stored(
+async def test_forged_malformed_or_large_webhooks_are_refused_and_not_stored(
     body: bytes, signature: str, status: int
 ) -> None:
     woken: list[int] = []

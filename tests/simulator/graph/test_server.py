@@ -86,7 +86,7 @@ async def test_every_published_shape_is_taken() -> None:
         ({"recipient_type": "crowd"}, 100),
     ],
 )
-async def test_what_is_wrong_is_refused_with_its_code_and_not_taken(change: dict[str, Any], code: int) -> None:
+async def test_a_wrong_request_is_refused_with_its_code_and_not_accepted(change: dict[str, Any], code: int) -> None:
     async with graph_client(QUICK) as graph:
         status, answer = await graph.post({**body(), **change})
         assert status >= 400
@@ -206,7 +206,7 @@ async def test_free_text_outside_the_window_fails_later_and_a_template_does_not(
         assert [s["status"] for s in statuses(graph)][4:] == ["sent", "delivered", "read"]
 
 
-async def test_people_answer_and_their_words_come_with_contacts() -> None:
+async def test_people_answer_and_their_messages_come_with_contacts() -> None:
     async with graph_client(QUICK) as graph:
         await graph.post(body("ping", to="447700900005"))
         await graph.post(body("offer", to="447700900006"))

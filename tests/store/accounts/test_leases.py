@@ -25,7 +25,7 @@ async def test_a_lease_that_changed_since_it_was_seen_is_not_taken(queue: PhoneQ
     assert await queue.store.claim_leases("sender-c", [seen]) == []
 
 
-async def test_of_two_who_take_a_phone_at_once_one_gets_it(queue: PhoneQueue) -> None:
+async def test_of_two_concurrent_claims_of_a_phone_one_succeeds(queue: PhoneQueue) -> None:
     fleet = await queue.store.heartbeat("sender-b", first=True)
     taken = await asyncio.gather(*(queue.store.claim_leases(f"sender-{n}", fleet.leases) for n in range(8)))
     assert sorted(len(leases) for leases in taken) == [0] * 7 + [1]
@@ -46,14 +46,14 @@ async def test_only_its_owner_gives_a_phone_up(queue: PhoneQueue) -> None:
     assert [one.owner for one in fleet.leases] == ["sender-b"]
 
 
-async def test_a_sender_that_was_declared_dead_hears_of_it(queue: PhoneQueue) -> None:
+async def test_a_sender_that_was_declared_dead_learns_of_it(queue: PhoneQueue) -> None:
     assert (await queue.store.heartbeat(queue.owner)).alive
     await queue.store.forget(queue.owner)
     assert not (await queue.store.heartbeat(queue.owner)).alive
     assert (await queue.store.heartbeat(queue.owner, first=True)).alive
 
 
-async def test_each_beat_is_seen_by_all(queue: PhoneQueue) -> None:
+async def test_each_heartbeat_is_seen_by_all_senders(queue: PhoneQueue) -> None:
     before = (await queue.store.heartbeat("sender-b", first=True)).beats
     after = (await queue.store.heartbeat(queue.owner)).beats
     assert after[queue.owner] == before[queue.owner] + 1
@@ -80,7 +80,7 @@ async def test_a_former_owner_can_settle_nothing(queue: PhoneQueue) -> None:
     await queue.settle(one, retry())  # the new owner settles what the old one started
 
 
-async def test_a_former_owner_can_move_no_ladder(queue: PhoneQueue) -> None:
+async def test_a_former_owner_can_raise_no_ack_level(queue: PhoneQueue) -> None:
     await queue.put()
     job_id = await queue.send_next()
     old = queue.token
@@ -90,7 +90,7 @@ async def test_a_former_owner_can_move_no_ladder(queue: PhoneQueue) -> None:
     assert (await queue.get(job_id)).ack == 1
 
 
-async def test_a_former_owner_can_tell_no_state_and_hold_no_phone(queue: PhoneQueue) -> None:
+async def test_a_former_owner_can_set_no_state_and_hold_no_phone(queue: PhoneQueue) -> None:
     old = queue.token
     await queue.take_over()
     store, where = queue.store, (queue.org_no, queue.phone_no)
@@ -114,7 +114,7 @@ async def test_a_lost_phone_stops_no_other_in_the_same_transaction(queue: PhoneQ
     assert done.lost == frozenset({(queue.phone_no, old)})
 
 
-async def test_what_a_former_owner_left_in_the_middle_is_found_with_its_token(queue: PhoneQueue) -> None:
+async def test_interrupted_attempts_of_a_former_owner_are_found_with_their_token(queue: PhoneQueue) -> None:
     started = []
     for chat in "ab":
         await queue.put(chat)
@@ -125,7 +125,7 @@ async def test_what_a_former_owner_left_in_the_middle_is_found_with_its_token(qu
     assert await queue.store.interrupted_jobs(queue.org_no, queue.phone_no, 0) == []
 
 
-async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_successor_looked(queue: PhoneQueue) -> None:
+async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_successor_claimed(queue: PhoneQueue) -> None:
     """An EXISTS is no fence: the fence must be a lock that the successor waits for."""
     if queue.is_sqlite:
         pytest.skip("one writer: its transactions never overlap")

@@ -147,7 +147,7 @@ async def test_a_patch_changes_what_it_names_and_leaves_the_rest(queue: PhoneQue
     assert (row.name, row.labels, row.pacing, row.config) == ("Front queue", ("a", "ü"), "linked-new", "{}")
 
 
-async def test_who_shares_a_network_is_told_its_own_devices_and_whether_others_have_some(queue: PhoneQueue) -> None:
+async def test_an_organisation_sees_its_own_devices_and_whether_others_have_some(queue: PhoneQueue) -> None:
     async def share(org_no: int) -> tuple[tuple[str, ...] | None, bool]:
         found = await queue.store.share(org_no, "simulator")
         return found.devices, found.alone

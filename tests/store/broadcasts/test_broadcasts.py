@@ -37,7 +37,7 @@ async def row_of(queue: PhoneQueue, broadcast_no: JobId) -> BroadcastRow:
     return row
 
 
-async def test_every_recipient_gets_its_own_words_once_and_in_order(queue: PhoneQueue) -> None:
+async def test_every_recipient_gets_its_own_text_once_and_in_order(queue: PhoneQueue) -> None:
     made, replayed = await queue.control.broadcast(new(queue), recipients(950))
     assert not replayed
     await queue.drain()
@@ -98,7 +98,7 @@ async def test_a_group_has_the_same_message_id_before_and_after_it_is_enqueued(
     assert await ids() == [person, before]
 
 
-async def test_nothing_of_a_paused_broadcast_starts_and_resume_goes_on_where_it_stood(queue: PhoneQueue) -> None:
+async def test_nothing_of_a_paused_broadcast_starts_and_resume_continues_where_it_stopped(queue: PhoneQueue) -> None:
     made, _ = await queue.control.broadcast(new(queue), recipients(900))
     await queue.control.feed()
     await queue.run(10)
@@ -178,7 +178,7 @@ async def test_a_scheduled_broadcast_waits_for_its_time(queue: PhoneQueue) -> No
     assert len(queue.started) == 5
 
 
-async def test_the_delay_spaces_messages_also_after_the_phone_stood_still(queue: PhoneQueue) -> None:
+async def test_the_delay_spaces_messages_also_after_an_idle_time(queue: PhoneQueue) -> None:
     await queue.control.broadcast(new(queue, delay_s=2.0), recipients(10))
     starts = []
     for tick in range(300):
@@ -232,7 +232,7 @@ async def test_a_load_that_was_cut_off_is_never_sent_and_swept_away(location: Lo
         assert await queue.control.sweep_broadcasts(queue.clock.us - 86_400 * SECOND_US) == 0
 
 
-async def test_all_messages_are_listed_in_order_fed_or_not(queue: PhoneQueue) -> None:
+async def test_all_messages_are_listed_in_order_enqueued_or_not(queue: PhoneQueue) -> None:
     made, _ = await queue.control.broadcast(new(queue), recipients(1_200))
     await queue.control.feed()
     await queue.run(5)
@@ -263,7 +263,7 @@ async def test_other_organisations_never_see_a_broadcast(queue: PhoneQueue) -> N
     assert [c async for c in queue.control.broadcast_jobs(other.org_no, queue_id(made))] == []
 
 
-async def test_a_broadcast_may_go_out_in_another_lane(queue: PhoneQueue) -> None:
+async def test_a_broadcast_may_have_another_priority(queue: PhoneQueue) -> None:
     await queue.control.broadcast(new(queue, priority=Priority.URGENT), recipients(2))
     await queue.put_text("911111111111@c.us")
     await queue.control.feed()

@@ -82,7 +82,7 @@ async def begin_to_load(queue: PhoneQueue, made: NewBroadcast, count: int) -> No
     assert await queue.store.shell.write(lambda: lifecycle.load_broadcast(queue.org_no, made.broadcast_no, rows))
 
 
-async def test_the_key_of_a_load_that_was_cut_off_is_free_once_it_was_swept(location: Location) -> None:
+async def test_the_key_of_an_interrupted_load_is_free_after_its_cleanup(location: Location) -> None:
     key = Idempotency("k2", b"same")
     async with phone_queue(location) as queue:
         cut = new(queue, idempotency=key)
@@ -116,7 +116,7 @@ async def test_a_load_that_failed_leaves_nothing_behind(queue: PhoneQueue) -> No
     assert await queue.store.shell.read(lambda: query("recipients_of", n=0, limit=9, **where)) == []
 
 
-async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(queue: PhoneQueue) -> None:
+async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queue: PhoneQueue) -> None:
     slow = new(queue)
     await begin_to_load(queue, slow, 3)
     queue.clock.advance(601)
@@ -135,7 +135,7 @@ async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(queue: Ph
     assert (await row_of(queue, other)).sent == 3
 
 
-async def test_a_broadcast_that_is_swept_while_its_messages_are_put_back_stays(queue: PhoneQueue) -> None:
+async def test_a_broadcast_that_is_cleaned_up_while_its_messages_are_retried_stays(queue: PhoneQueue) -> None:
     made, _ = await queue.control.broadcast(new(queue), recipients(3))
     await queue.drain()
     queue.clock.advance(86_400)
@@ -160,7 +160,7 @@ async def met_while_paused(queue: PhoneQueue, made: JobId) -> Started:
     return one
 
 
-async def test_what_may_have_been_sent_of_a_cancelled_broadcast_goes_on_and_so_does_its_chat(queue: PhoneQueue) -> None:
+async def test_a_message_of_a_cancelled_broadcast_that_may_have_been_sent_continues(queue: PhoneQueue) -> None:
     made, _ = await queue.control.broadcast(new(queue), recipients(1))
     one = await met_while_paused(queue, made)
     await queue.control.cancel_broadcast(queue.org_no, made, "ada")
@@ -170,7 +170,9 @@ async def test_what_may_have_been_sent_of_a_cancelled_broadcast_goes_on_and_so_d
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_a_cancel_cut_off_by_a_crash_sends_nothing_more_and_is_finished(queue: PhoneQueue, paused: bool) -> None:
+async def test_a_cancel_that_a_crash_interrupts_sends_nothing_more_and_is_finished(
+    queue: PhoneQueue, paused: bool
+) -> None:
     made, _ = await queue.control.broadcast(new(queue), recipients(20))
     await queue.control.feed()
     if paused:

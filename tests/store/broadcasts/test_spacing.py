@@ -48,7 +48,7 @@ async def test_the_delay_is_kept_beside_an_uncertain_message(queue: PhoneQueue) 
     assert all(2 * SECOND_US <= after - before < 3 * SECOND_US for before, after in pairwise(starts))
 
 
-async def test_more_uncertain_messages_than_are_fed_ahead_do_not_stop_a_broadcast(queue: PhoneQueue) -> None:
+async def test_more_uncertain_messages_than_are_enqueued_ahead_do_not_stop_a_broadcast(queue: PhoneQueue) -> None:
     made, _ = await queue.control.broadcast(new(queue, 0.0), recipients(MAX_ENQUEUED_AHEAD + 50))
     for _ in range(40):
         await queue.control.feed()

@@ -31,7 +31,7 @@ async def counts(queue: PhoneQueue) -> tuple[int, int, int, int]:
     return health.waiting, health.active, health.completed, health.failed
 
 
-async def test_nothing_of_a_paused_chat_starts_and_others_go_on(queue: PhoneQueue) -> None:
+async def test_nothing_of_a_paused_chat_starts_and_others_continue(queue: PhoneQueue) -> None:
     held = await queue.put_text(A)
     urgent = await queue.put_text(A, priority=Priority.URGENT)
     free = await queue.put_text(B)
@@ -74,7 +74,7 @@ async def test_what_waits_on_a_paused_phone_is_counted_alike_for_the_phone_and_f
         assert (health.waiting, health.paused) == (3, 0)
 
 
-async def test_a_message_that_waits_for_its_retry_goes_at_once_when_asked(queue: PhoneQueue) -> None:
+async def test_a_message_that_waits_for_its_retry_can_be_hurried(queue: PhoneQueue) -> None:
     job = await queue.put_text(A)
     await queue.run(1, RETRY)
     assert await queue.run(1) == []
@@ -83,7 +83,7 @@ async def test_a_message_that_waits_for_its_retry_goes_at_once_when_asked(queue:
     assert await kinds(queue, job.job_id) == ["queued", "started", "retry", "moved", "started", "sent"]
 
 
-async def test_only_the_next_message_of_a_chat_that_is_not_paused_goes_at_once(queue: PhoneQueue) -> None:
+async def test_only_the_next_message_of_a_chat_that_is_not_paused_can_be_hurried(queue: PhoneQueue) -> None:
     first, second = await queue.put_text(A), await queue.put_text(A)
     assert await queue.control.retry_now(queue.org_no, [first.job_id], "Asha") == {}  # it goes anyway
     await queue.run(1, RETRY)
@@ -95,7 +95,7 @@ async def test_only_the_next_message_of_a_chat_that_is_not_paused_goes_at_once(q
     assert await queue.control.retry_now(queue.org_no, [first.job_id], "Asha") == {first.job_id: "queued"}
 
 
-async def test_a_failed_message_is_put_back_behind_the_others_with_its_ids(queue: PhoneQueue) -> None:
+async def test_a_failed_message_is_retried_behind_the_others_with_its_ids(queue: PhoneQueue) -> None:
     first = await queue.put_text(A)
     await queue.run(1, FAILED)
     second = await queue.put_text(A)
@@ -162,7 +162,7 @@ async def doubtful(queue: PhoneQueue) -> Job:
     return job
 
 
-async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way(queue: PhoneQueue) -> None:
+async def test_an_uncertain_message_is_sent_again_right_after_the_one_in_flight(queue: PhoneQueue) -> None:
     first = await doubtful(queue)
     second, third = await queue.put_text(A), await queue.put_text(A)
     (on_its_way,) = await queue.start(1)
@@ -176,7 +176,7 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_on_its_way
     assert [j.job_id for j in await queue.run(1)] == [third.job_id]
 
 
-async def test_two_uncertain_messages_are_sent_again_right_after_the_one_on_its_way(queue: PhoneQueue) -> None:
+async def test_two_uncertain_messages_are_sent_again_right_after_the_one_in_flight(queue: PhoneQueue) -> None:
     first = await doubtful(queue)
     second = await doubtful(queue)
     third, fourth = await queue.put_text(A), await queue.put_text(A)
@@ -200,7 +200,7 @@ async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_a
     assert [j.job_id for j in sent] == [second.job_id, first.job_id]
 
 
-async def test_a_message_that_was_sent_while_somebody_put_it_back_leaves_its_chat_free(queue: PhoneQueue) -> None:
+async def test_a_message_that_was_sent_while_it_was_retried_leaves_its_chat_free(queue: PhoneQueue) -> None:
     """On PostgreSQL two operators may act at once: under the lock the second finds that it is no longer failed."""
     job = await queue.put_text(A)
     await queue.run(1)
@@ -221,7 +221,7 @@ async def test_a_message_that_was_sent_while_somebody_put_it_back_leaves_its_cha
     assert [j.job_id for j in await queue.run(1)] == [later.job_id]
 
 
-async def test_what_failed_of_a_phone_is_put_back_in_its_order(queue: PhoneQueue) -> None:
+async def test_failed_messages_of_a_phone_are_retried_in_order(queue: PhoneQueue) -> None:
     jobs = [await queue.put_text(f"9111111{n:05d}@c.us") for n in range(450)]
     for _ in range(9):
         await queue.run(50, FAILED)

@@ -28,7 +28,7 @@ async def _fill(path: Path, jobs: int) -> None:
             assert isinstance(made, Enqueued)
 
 
-async def test_an_installation_moves_whole_and_goes_on_over_there(tmp_path: Path, postgres_url: str) -> None:
+async def test_an_installation_is_copied_whole_and_continues_there(tmp_path: Path, postgres_url: str) -> None:
     old = tmp_path / "old.db"
     await _fill(old, 25)
     told: list[TableCopied] = []

@@ -24,7 +24,7 @@ async def queue(postgres_url: str) -> AsyncIterator[PhoneQueue]:
         yield opened
 
 
-async def test_a_broadcast_does_not_end_while_its_failed_message_is_put_back(queue: PhoneQueue) -> None:
+async def test_a_broadcast_does_not_end_while_its_failed_message_is_retried(queue: PhoneQueue) -> None:
     steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, Content(Kind.TEXT, "hello"), delay_s=0.0)
     made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])

@@ -26,7 +26,7 @@ async def queue(postgres_url: str) -> AsyncIterator[PhoneQueue]:
         yield opened
 
 
-async def test_a_chat_that_is_resumed_while_its_lane_is_put_aside_goes_on(queue: PhoneQueue) -> None:
+async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     now_us = queue.clock.now_us()
     await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us))
@@ -41,7 +41,7 @@ async def test_a_chat_that_is_resumed_while_its_lane_is_put_aside_goes_on(queue:
     assert [one.job.job_id for one in await queue.start()] == [job_id]
 
 
-async def test_a_broadcast_that_is_resumed_while_its_lane_is_put_aside_goes_on(queue: PhoneQueue) -> None:
+async def test_a_broadcast_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
     steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
     content = Content(Kind.TEXT, "hello")
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, content, delay_s=0.0)
@@ -72,7 +72,7 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(queue: Ph
     assert isinstance(again, Enqueued) and again.replayed and again.job_id == made.job_id
 
 
-async def test_a_message_that_is_pruned_while_somebody_puts_it_back_is_unknown(queue: PhoneQueue) -> None:
+async def test_a_retry_of_a_message_that_is_being_pruned_finds_none(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     await queue.send_next(REFUSED)
     asked = retry_and_resolve.retry_now(queue.org_no, [job_id], "ada", queue.clock.now_us())

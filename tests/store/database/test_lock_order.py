@@ -44,7 +44,7 @@ async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(q
     await asyncio.gather(batch, owner)
 
 
-async def test_chats_that_go_on_and_a_batch_of_callers_wait_in_one_order(queue: PhoneQueue) -> None:
+async def test_next_starts_of_lanes_and_a_batch_of_callers_wait_in_one_order(queue: PhoneQueue) -> None:
     """Two chats start their next messages, and become known; a third, before them, ends."""
     for chat in "azz":
         await queue.put(chat)
@@ -87,7 +87,7 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
     await others.close()
 
 
-async def test_deleting_a_phone_and_its_owners_word_wait_in_one_order(queue: PhoneQueue) -> None:
+async def test_deleting_a_phone_and_its_owners_write_wait_in_one_order(queue: PhoneQueue) -> None:
     said = phones.phone_state(
         queue.org_no, queue.phone_no, queue.token, state="connected", detail="", now_us=queue.clock.now_us()
     )
@@ -97,7 +97,7 @@ async def test_deleting_a_phone_and_its_owners_word_wait_in_one_order(queue: Pho
     assert await gone
 
 
-async def test_a_message_that_is_to_go_at_once_and_its_own_end_wait_in_one_order(queue: PhoneQueue) -> None:
+async def test_a_hurried_message_and_its_own_end_wait_in_one_order(queue: PhoneQueue) -> None:
     """An operator asks for an attempt now; meanwhile it became due, was started, and ends."""
     await queue.put("a")
     (a,) = await queue.start()

@@ -120,7 +120,7 @@ async def _goes_on(wired: Wired) -> float:
             return time.monotonic() - began
 
 
-async def test_a_server_that_refuses_connections_is_told_soon_and_taken_up_again(wired: Wired) -> None:
+async def test_a_server_that_refuses_connections_is_reported_soon_and_used_again(wired: Wired) -> None:
     assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.refusing = True
     wired.relay.cut()
@@ -130,7 +130,7 @@ async def test_a_server_that_refuses_connections_is_told_soon_and_taken_up_again
     assert await _goes_on(wired) < BACK_WITHIN_S
 
 
-async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired: Wired) -> None:
+async def test_a_server_that_never_answers_is_reported_soon_and_used_again(wired: Wired) -> None:
     assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.flows.clear()
     for _ in range(2):
@@ -139,7 +139,7 @@ async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired
     assert await _goes_on(wired) < BACK_WITHIN_S
 
 
-async def test_callers_that_come_one_after_the_other_while_a_server_is_frozen_are_all_told_soon(wired: Wired) -> None:
+async def test_callers_in_a_row_of_a_frozen_server_are_all_refused_soon(wired: Wired) -> None:
     async def send() -> float:
         began = time.monotonic()
         with contextlib.suppress(Unavailable):
@@ -209,7 +209,7 @@ async def _direct(url: str, sql: str) -> None:
         await connection.close()
 
 
-async def test_many_callers_of_a_server_that_never_answers_are_all_told_soon(wired: Wired) -> None:
+async def test_many_callers_of_a_silent_server_are_all_refused_soon(wired: Wired) -> None:
     await wired.store.create_phone(NewPhone(wired.queue.org_no, new_phone_id(), "917777777777", "simulator"))
     wired.relay.flows.clear()
     began = time.monotonic()

@@ -86,7 +86,7 @@ async def test_a_file_of_two_names_is_not_opened_because_the_log_lies_beside_one
     assert not list(tmp_path.glob("second.db?*"))
 
 
-async def test_a_full_disk_refuses_and_all_goes_on_when_there_is_room(
+async def test_a_full_disk_refuses_writes_and_they_resume_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections: list[sqlite3.Connection] = []

@@ -79,7 +79,7 @@ async def until_refused(queue: PhoneQueue) -> None:
             await queue.put("a", body="x" * 2000)
 
 
-async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_through(
+async def test_a_refused_write_is_reported_until_a_write_succeeds(
     locked: tuple[PhoneQueue, Locked],
 ) -> None:
     queue, lock = locked

@@ -74,7 +74,7 @@ async def test_lists_tell_the_pace_of_a_phone_and_its_nights(queue: PhoneQueue) 
     assert "it is night where the recipient lives" in (await same(queue))[fresh.job_id]
 
 
-async def test_recipients_that_are_not_fed_are_described_as_they_explain_themselves(queue: PhoneQueue) -> None:
+async def test_recipients_that_are_not_enqueued_have_the_description_of_explain(queue: PhoneQueue) -> None:
     await connected(queue)
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, Content(Kind.TEXT, "Hello"), delay_s=1.0)
     await queue.control.broadcast(new, recipients(700))

@@ -85,7 +85,7 @@ class _Crowd:
                     await shell.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023
 
 
-async def test_everybody_at_once_leaves_queues_that_add_up(queue: PhoneQueue) -> None:
+async def test_concurrent_operations_leave_counters_that_add_up(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
     crowd = _Crowd([queue, other])
     async with asyncio.TaskGroup() as group:

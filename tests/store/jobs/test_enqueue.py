@@ -49,7 +49,7 @@ async def test_chats_keep_their_order_while_many_are_written_to_at_once(queue: P
     assert stored == accepted
 
 
-async def test_positions_given_out_at_once_are_all_different(queue: PhoneQueue) -> None:
+async def test_concurrent_positions_are_all_different(queue: PhoneQueue) -> None:
     made = await asyncio.gather(*(queue.store.enqueue(queue.new_job(f"chat{n % 7}")) for n in range(300)))
     assert sorted(one.position for one in made if isinstance(one, Enqueued)) == list(range(300))
 
@@ -156,7 +156,7 @@ async def test_callers_that_no_transaction_has_taken_yet_are_counted(queue: Phon
     assert not queue.store.has_backpressure()
 
 
-async def test_what_arrives_before_the_store_begins_shares_its_transaction(queue: PhoneQueue) -> None:
+async def test_requests_before_the_commit_begins_share_its_transaction(queue: PhoneQueue) -> None:
     made: list[int] = []
     write = queue.store.shell.write
 
@@ -177,7 +177,7 @@ async def test_what_arrives_before_the_store_begins_shares_its_transaction(queue
     assert max(made) == 200
 
 
-async def test_those_who_wait_for_a_store_that_ended_are_told(queue: PhoneQueue) -> None:
+async def test_callers_that_wait_for_a_closed_store_get_an_error(queue: PhoneQueue) -> None:
     waiting = [asyncio.ensure_future(queue.store.enqueue(queue.new_job(str(n)))) for n in range(300)]
     await queue.store.shell.close()
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)

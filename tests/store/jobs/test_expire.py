@@ -65,7 +65,7 @@ async def test_a_long_queue_expires_in_steps(queue: PhoneQueue) -> None:
     assert await queue.rows("SELECT 1 FROM lanes") == []
 
 
-async def test_what_may_have_been_sent_is_not_looked_at_again_and_again(queue: PhoneQueue) -> None:
+async def test_messages_that_may_have_been_sent_are_not_checked_repeatedly(queue: PhoneQueue) -> None:
     await queue.put("a", expires_at_us=queue.clock.now_us() + 5_000_000)
     (one,) = await queue.start()
     await queue.settle(one, retry(2.0, maybe_sent=True))

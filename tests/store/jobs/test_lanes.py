@@ -11,14 +11,14 @@ from heliograph.store.jobs import retry_and_resolve
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
 
-async def test_a_chat_has_one_message_on_its_way(queue: PhoneQueue) -> None:
+async def test_a_chat_has_one_message_in_flight(queue: PhoneQueue) -> None:
     first = await queue.put("a")
     await queue.put("a")
     assert [one.job.job_id for one in await queue.start(10)] == [first]
     assert await queue.start(10) == []
 
 
-async def test_a_chat_has_one_message_on_its_way_over_all_its_lanes(queue: PhoneQueue) -> None:
+async def test_a_chat_has_one_message_in_flight_over_all_its_lanes(queue: PhoneQueue) -> None:
     await queue.put("a")
     (normal,) = await queue.start(10)
     urgent = await queue.put("a", priority=Priority.URGENT)
@@ -94,7 +94,7 @@ async def test_a_chat_is_not_stuck_by_an_enqueue_at_the_moment_of_a_settle(queue
         assert ended == 3, f"round {round_no}: the chat stands still"
 
 
-async def test_a_lane_whose_head_is_no_waiting_message_mends_itself(queue: PhoneQueue) -> None:
+async def test_a_lane_whose_head_is_no_waiting_message_is_repaired(queue: PhoneQueue) -> None:
     await queue.put("a")
     sent = await queue.send_next()
     waiting = await queue.put("a")

@@ -23,7 +23,7 @@ def bodies(done: SettleAndStartResult) -> list[str]:
     return [one.job.content.body for one in done.started]
 
 
-async def test_a_chat_goes_on_message_by_message_to_its_end(queue: PhoneQueue) -> None:
+async def test_a_lane_starts_message_after_message_to_its_end(queue: PhoneQueue) -> None:
     for n in range(4):
         await queue.put("a", body=f"m{n}")
     one = await begun(queue)
@@ -66,7 +66,7 @@ async def test_an_older_message_of_another_chat_goes_before_the_next_of_this_one
     await queue.audit()
 
 
-async def test_many_phones_go_on_in_one_transaction(queue: PhoneQueue) -> None:
+async def test_lanes_of_many_phones_continue_in_one_transaction(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
     for each in (queue, other):
         await each.put("a", body="one")
@@ -80,7 +80,7 @@ async def test_many_phones_go_on_in_one_transaction(queue: PhoneQueue) -> None:
     await queue.audit()
 
 
-async def test_a_chat_that_was_paused_meanwhile_does_not_go_on(queue: PhoneQueue) -> None:
+async def test_a_chat_that_was_paused_in_between_starts_no_next_message(queue: PhoneQueue) -> None:
     await queue.put("a")
     second = await queue.put("a")
     one = await begun(queue)
@@ -95,7 +95,7 @@ async def test_a_chat_that_was_paused_meanwhile_does_not_go_on(queue: PhoneQueue
     await queue.audit()
 
 
-async def test_what_expired_meanwhile_is_passed_over(queue: PhoneQueue) -> None:
+async def test_a_message_that_expired_in_between_is_skipped(queue: PhoneQueue) -> None:
     await queue.put("a")
     late = await queue.put("a", expires_at_us=queue.clock.now_us() + 1_000_000)
     third = await queue.put("a")
@@ -109,7 +109,7 @@ async def test_what_expired_meanwhile_is_passed_over(queue: PhoneQueue) -> None:
     await queue.audit()
 
 
-async def test_a_message_that_waits_for_its_retry_holds_up_its_chat_and_says_until_when(queue: PhoneQueue) -> None:
+async def test_a_message_that_waits_for_its_retry_blocks_its_chat_until_that_time(queue: PhoneQueue) -> None:
     await queue.put("a")
     await queue.put("a")
     one = await begun(queue)
@@ -119,7 +119,7 @@ async def test_a_message_that_waits_for_its_retry_holds_up_its_chat_and_says_unt
     await queue.audit()
 
 
-async def test_nothing_starts_under_a_pace_that_was_changed_meanwhile(queue: PhoneQueue) -> None:
+async def test_nothing_starts_under_a_pace_that_was_changed_in_between(queue: PhoneQueue) -> None:
     await queue.put("a")
     known = await queue.store.phone_row(queue.org_no, queue.phone_no)
     assert known is not None
@@ -132,7 +132,7 @@ async def test_nothing_starts_under_a_pace_that_was_changed_meanwhile(queue: Pho
     assert done.changed == frozenset()
 
 
-async def test_what_ended_is_settled_though_its_phone_was_changed_meanwhile(queue: PhoneQueue) -> None:
+async def test_an_ended_attempt_is_settled_although_its_phone_was_changed_in_between(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     one = await begun(queue)
     known = await queue.store.phone_row(queue.org_no, queue.phone_no)
@@ -154,7 +154,7 @@ async def _run_on(queue: PhoneQueue, messages: int) -> Started:
     return one
 
 
-async def test_the_next_owner_finds_what_a_chat_that_went_on_for_long_has_on_its_way(queue: PhoneQueue) -> None:
+async def test_the_next_owner_finds_the_message_in_flight_of_a_long_lane(queue: PhoneQueue) -> None:
     one = await _run_on(queue, 40)
     await queue.audit()
     await queue.take_over()
@@ -162,7 +162,7 @@ async def test_the_next_owner_finds_what_a_chat_that_went_on_for_long_has_on_its
     assert (job.job_id, token) == (one.job.job_id, one.token)
 
 
-async def test_a_chat_that_went_on_for_long_tries_again_what_failed_at_last(queue: PhoneQueue) -> None:
+async def test_a_long_lane_retries_its_last_message(queue: PhoneQueue) -> None:
     one = await _run_on(queue, 40)
     await queue.settle(one, retry(2.0))
     await queue.audit()
@@ -170,7 +170,7 @@ async def test_a_chat_that_went_on_for_long_tries_again_what_failed_at_last(queu
     assert [started.job.job_id for started in await queue.start(5)] == [one.job.job_id]
 
 
-async def test_a_message_that_comes_as_its_chat_ends_is_not_left_behind(queue: PhoneQueue) -> None:
+async def test_a_message_that_is_accepted_as_its_lane_ends_is_started(queue: PhoneQueue) -> None:
     one = await _run_on(queue, 1)
     done = await go_on(queue, queue.settlement(one, SENT))
     last = done.started[0] if done.started else one

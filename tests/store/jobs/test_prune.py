@@ -41,7 +41,7 @@ async def test_settled_messages_go_after_their_time_with_all_that_hangs_on_them(
     assert len(await queue.store.jobs(queue.org_no, queue.phone_no)) == 4
 
 
-async def test_what_was_settled_lately_stays_however_old_it_is(queue: PhoneQueue) -> None:
+async def test_a_message_that_was_settled_recently_stays_at_any_age(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     queue.clock.advance(31 * 86_400)
     await queue.send_next()
@@ -49,7 +49,7 @@ async def test_what_was_settled_lately_stays_however_old_it_is(queue: PhoneQueue
     assert (await queue.get(job_id)).state is State.SENT
 
 
-async def test_nothing_goes_before_it_was_told(queue: PhoneQueue) -> None:
+async def test_nothing_is_removed_before_it_was_delivered(queue: PhoneQueue) -> None:
     await queue.execute("UPDATE orgs SET hooks = 1")  # somebody listens
     await queue.put("a")
     await queue.send_next()
@@ -77,7 +77,7 @@ async def test_prunes_go_in_steps(queue: PhoneQueue) -> None:
     assert [gone for gone, _ in await _walk(queue, before)] == [5, 5, 2, 0]
 
 
-async def test_receipts_that_nobody_claimed_and_old_inbound_messages_go(queue: PhoneQueue) -> None:
+async def test_unmatched_receipts_and_old_inbound_messages_are_removed(queue: PhoneQueue) -> None:
     await queue.receipts([Receipt(3, queue.clock.now_us(), provider_message_id="nobody's")])
     heard = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
     await queue.store.inbound(queue.phone_no, queue.org_no, heard)
@@ -90,7 +90,7 @@ async def test_receipts_that_nobody_claimed_and_old_inbound_messages_go(queue: P
     assert await queue.rows("SELECT 1 FROM inbound") == []
 
 
-async def test_a_message_put_back_while_it_was_being_pruned_stays(queue: PhoneQueue) -> None:
+async def test_a_message_that_is_retried_while_it_is_pruned_stays(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     await queue.send_next(REFUSED)
     waiting = await queue.put("b")

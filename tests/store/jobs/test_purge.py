@@ -63,7 +63,7 @@ async def test_a_purge_of_an_organisation_covers_its_phones(queue: PhoneQueue) -
     assert await queue.rows("SELECT 1 FROM lanes") == []
 
 
-async def test_a_chat_that_waits_for_an_uncertain_message_goes_on_waiting_after_a_purge(queue: PhoneQueue) -> None:
+async def test_a_chat_that_waits_for_an_uncertain_message_still_waits_after_a_purge(queue: PhoneQueue) -> None:
     await queue.put("a")
     await queue.send_next(uncertain(20.0))
     await queue.put("a")
@@ -81,7 +81,7 @@ async def test_a_long_queue_is_purged_in_steps(queue: PhoneQueue) -> None:
     assert (await queue.store.health(queue.org_no, None)).failed == 1200
 
 
-async def test_purges_and_starts_at_once_share_out_the_messages(queue: PhoneQueue) -> None:
+async def test_concurrent_purges_and_starts_never_take_the_same_message(queue: PhoneQueue) -> None:
     for n in range(60):
         await queue.put(f"chat{n % 20}")
     started: list[JobId] = []
@@ -119,7 +119,7 @@ async def test_deleting_a_phone_ends_what_waits_and_leaves_the_rest_uncertain(
     assert not await queue.store.delete_phone(queue.org_no, queue.phone_no, "ada")
 
 
-async def test_what_a_crash_left_of_a_deleted_phone_is_cleared_away(queue: PhoneQueue) -> None:
+async def test_rows_of_a_deleted_phone_are_removed_after_a_crash(queue: PhoneQueue) -> None:
     await queue.put("a")
     await queue.send_next(retry(2.0, maybe_sent=True))
     await queue.put("a")
@@ -135,7 +135,7 @@ async def test_what_a_crash_left_of_a_deleted_phone_is_cleared_away(queue: Phone
     assert await queue.rows("SELECT 1 FROM lanes") == []
 
 
-async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_on_its_way(queue: PhoneQueue) -> None:
+async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_in_flight(queue: PhoneQueue) -> None:
     await queue.put("a")
     (on_its_way,) = await queue.start(1)
     waiting = [await queue.put(chat) for _ in range(cancel.STEP) for chat in "ab"]
@@ -157,7 +157,7 @@ async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(queue: PhoneQu
     assert await queue.rows(left) == []
 
 
-async def test_what_a_crash_left_of_a_deleted_phone_is_forgotten_later(queue: PhoneQueue) -> None:
+async def test_rows_of_a_deleted_phone_are_pruned_after_a_crash(queue: PhoneQueue) -> None:
     await queue.execute(f"INSERT INTO pace_log VALUES ({queue.org_no}, {queue.phone_no}, 1, 'a', 1)")
     now_us = queue.clock.now_us()
     await queue.store.shell.write(lambda: phones.delete_phone(queue.org_no, queue.phone_no, now_us))

@@ -14,7 +14,7 @@ from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 GIVEN = Verdict(State.SENT, "sent", ack=1, provider_message_id="wamid.X1")
 
 
-async def test_receipts_climb_and_each_rung_has_one_event(queue: PhoneQueue) -> None:
+async def test_ack_levels_rise_and_each_has_one_event(queue: PhoneQueue) -> None:
     await queue.put()
     job_id = await queue.send_next()
     for ack in (2, 3, 4, 5):
@@ -44,7 +44,7 @@ async def test_every_order_of_receipts_in_one_batch_ends_alike(queue: PhoneQueue
         assert [event.ack for event in await queue.history(job_id)] == [0, 0, 1, 2, 3, 4]
 
 
-async def test_times_are_those_of_the_first_receipt_of_each_rung(queue: PhoneQueue) -> None:
+async def test_times_are_those_of_the_first_receipt_of_each_ack_level(queue: PhoneQueue) -> None:
     await queue.put()
     job_id = await queue.send_next()
     at = queue.clock.now_us()
@@ -54,7 +54,7 @@ async def test_times_are_those_of_the_first_receipt_of_each_rung(queue: PhoneQue
     assert (job.sent_at_us, job.delivered_at_us, job.read_at_us) == (at, at + 3_000_000, at + 4_000_000)
 
 
-async def test_a_receipt_settles_an_uncertain_message_and_lets_its_chat_go_on(queue: PhoneQueue) -> None:
+async def test_a_receipt_settles_an_uncertain_message_and_its_chat_continues(queue: PhoneQueue) -> None:
     job_id, behind = await queue.put("a"), await queue.put("a")
     await queue.send_next(uncertain(20.0))
     assert await queue.start() == []
@@ -80,7 +80,7 @@ async def test_a_receipt_for_a_message_that_was_surely_not_sent_changes_nothing(
     assert (await queue.get(job_id)).state is State.QUEUED
 
 
-async def test_a_receipt_for_an_attempt_under_way_is_given_back_to_be_told_again(queue: PhoneQueue) -> None:
+async def test_a_receipt_for_an_attempt_in_flight_is_returned_for_a_repeat(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     (one,) = await queue.start()
     receipt = Receipt(3, queue.clock.now_us(), unique_id=unique_id(job_id))
@@ -213,7 +213,7 @@ async def test_a_person_who_wrote_is_no_new_chat_even_to_what_waits_already(queu
     assert not started.new_chat
 
 
-async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_heard_from_it(queue: PhoneQueue) -> None:
+async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_received_from_it(queue: PhoneQueue) -> None:
     other = await queue.add_phone("447700900001")
     both = [queue.phone_no, other.phone_no]
     await queue.put("a")

@@ -6,7 +6,7 @@ from heliograph.ports.sender_store import Settlement
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
 
-async def test_a_started_message_is_on_its_way_and_its_attempt_counted(queue: PhoneQueue) -> None:
+async def test_a_started_message_is_in_flight_and_its_attempt_counted(queue: PhoneQueue) -> None:
     job_id = await queue.put()
     (started,) = await queue.start()
     job = await queue.get(job_id)
@@ -15,7 +15,7 @@ async def test_a_started_message_is_on_its_way_and_its_attempt_counted(queue: Ph
     assert [event.kind for event in await queue.history(job_id)] == ["queued", "started"]
 
 
-async def test_a_sent_message_is_settled_with_its_rung(queue: PhoneQueue) -> None:
+async def test_a_sent_message_is_settled_with_its_ack_level(queue: PhoneQueue) -> None:
     await queue.put()
     job_id = await queue.send_next()
     job = await queue.get(job_id)
@@ -41,7 +41,7 @@ async def test_an_attempt_is_settled_once(queue: PhoneQueue) -> None:
     assert (await queue.get(one.job.job_id)).state is State.SENT
 
 
-async def test_the_same_end_told_twice_in_one_batch_counts_once(queue: PhoneQueue) -> None:
+async def test_the_same_settlement_twice_in_one_batch_counts_once(queue: PhoneQueue) -> None:
     await queue.put()
     (one,) = await queue.start()
     ended = queue.settlement(one, NEVER_TRIED)
@@ -110,7 +110,7 @@ async def test_the_id_that_the_provider_gave_finds_the_message_for_good(queue: P
     assert (found.job_id, found.provider_message_id) == (job_id, "wamid.X1")
 
 
-async def test_nothing_is_started_for_a_phone_without_a_wish(queue: PhoneQueue) -> None:
+async def test_nothing_is_started_for_a_phone_without_a_request(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
     await queue.put("a")
     theirs = await other.put("a")
@@ -132,7 +132,7 @@ async def test_several_phones_advance_in_one_transaction(queue: PhoneQueue) -> N
     assert done.idle == {queue.phone_no: None, other.phone_no: None}
 
 
-async def test_only_wished_lanes_and_numbers_are_started(queue: PhoneQueue) -> None:
+async def test_only_requested_priorities_and_numbers_are_started(queue: PhoneQueue) -> None:
     for chat in "abcd":
         await queue.put(chat)
     await queue.put("e", priority=Priority.URGENT)
@@ -143,7 +143,7 @@ async def test_only_wished_lanes_and_numbers_are_started(queue: PhoneQueue) -> N
     assert await queue.start(5, priorities=(Priority.BULK,)) == []
 
 
-async def test_new_chats_may_wait_while_known_ones_go_on(queue: PhoneQueue) -> None:
+async def test_new_chats_may_wait_while_known_ones_continue(queue: PhoneQueue) -> None:
     await queue.put("known")
     await queue.send_next()
     await queue.put("new1")

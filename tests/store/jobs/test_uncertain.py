@@ -19,7 +19,7 @@ async def left_uncertain(queue: PhoneQueue, chats: int) -> list[Job]:
     return jobs
 
 
-async def test_uncertain_messages_of_other_chats_are_not_what_a_message_waits_behind(queue: PhoneQueue) -> None:
+async def test_uncertain_messages_of_other_chats_do_not_count_as_ahead(queue: PhoneQueue) -> None:
     await connected(queue)
     await left_uncertain(queue, 7)
     job = await queue.put_text("919599999999@c.us")
@@ -32,7 +32,7 @@ async def test_uncertain_messages_of_other_chats_are_not_what_a_message_waits_be
     await queue.settle(under_way)
 
 
-async def test_a_chat_that_waits_for_an_answer_goes_on_when_it_says_so(queue: PhoneQueue) -> None:
+async def test_a_chat_that_waits_for_an_answer_continues_at_the_time_it_gives(queue: PhoneQueue) -> None:
     """The pace of earlier messages does not count for one that has nothing before it."""
     await connected(queue)
     chat = "919537851844@c.us"
@@ -61,7 +61,7 @@ async def test_idle_time_between_messages_does_not_count_as_speed(queue: PhoneQu
     assert found.eta_us is not None and found.eta_us - queue.clock.us < 5 * SECOND_US
 
 
-async def test_an_uncertain_message_says_since_when_nobody_knows(queue: PhoneQueue) -> None:
+async def test_an_uncertain_message_says_since_when_it_is_uncertain(queue: PhoneQueue) -> None:
     await connected(queue)
     job = await queue.put_text()
     (started,) = await queue.start()
@@ -75,7 +75,7 @@ async def test_an_uncertain_message_says_since_when_nobody_knows(queue: PhoneQue
     assert found.blockers[0].text.endswith(since)
 
 
-async def test_the_counts_of_each_phone_tell_what_is_uncertain_from_what_is_on_its_way(queue: PhoneQueue) -> None:
+async def test_the_counts_of_each_phone_separate_uncertain_messages_from_those_in_flight(queue: PhoneQueue) -> None:
     assert (await queue.store.health_of_phones(queue.org_no)).get(queue.phone_no, QueueCounts()) == QueueCounts()
     uncertain = await left_uncertain(queue, 3)
     for n in range(4):

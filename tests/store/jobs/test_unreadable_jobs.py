@@ -30,7 +30,7 @@ async def test_a_message_that_cannot_be_read_fails_and_the_others_go(queue: Phon
     assert (health.waiting, health.active, health.failed) == (0, 2, 1)
 
 
-async def test_a_chat_goes_on_past_a_message_that_cannot_be_read(queue: PhoneQueue) -> None:
+async def test_a_chat_continues_after_a_message_that_cannot_be_read(queue: PhoneQueue) -> None:
     first, bad, last = [await queue.put("a") for _ in range(3)]
     await spoil(queue, bad)
     (one,) = await queue.start()
@@ -42,7 +42,7 @@ async def test_a_chat_goes_on_past_a_message_that_cannot_be_read(queue: PhoneQue
     assert [(await queue.get(job)).state for job in (first, bad)] == [State.SENT, State.FAILED]
 
 
-async def test_what_may_have_been_sent_before_it_could_not_be_read_is_uncertain(queue: PhoneQueue) -> None:
+async def test_an_unreadable_message_that_may_have_been_sent_is_uncertain(queue: PhoneQueue) -> None:
     bad = await queue.put("a")
     await queue.send_next(retry(2.0, maybe_sent=True))
     await spoil(queue, bad)

@@ -72,7 +72,7 @@ async def test_a_daily_run_comes_every_day_until_its_end(queue: PhoneQueue) -> N
     assert row is not None and row.state == "completed" and row.runs == 3
 
 
-async def test_what_was_missed_is_sent_late_once(queue: PhoneQueue) -> None:
+async def test_a_missed_run_is_sent_late_once(queue: PhoneQueue) -> None:
     made = await queue.control.schedule(new(queue, repeat=Repeat(Every.DAY)))
     queue.clock.us = made.first_at_us + 3 * DAY + HOUR
     await queue.control.run_schedules()
@@ -82,7 +82,7 @@ async def test_what_was_missed_is_sent_late_once(queue: PhoneQueue) -> None:
     assert row is not None and row.next_at_us == made.first_at_us + 4 * DAY
 
 
-async def test_what_was_missed_is_skipped_if_the_schedule_says_so(queue: PhoneQueue) -> None:
+async def test_a_missed_run_is_skipped_if_the_schedule_says_so(queue: PhoneQueue) -> None:
     made = await queue.control.schedule(new(queue, repeat=Repeat(Every.DAY), missed=Missed.SKIP))
     queue.clock.us = made.first_at_us + 3 * DAY + HOUR
     await queue.control.run_schedules()
@@ -154,7 +154,7 @@ async def test_other_organisations_never_see_a_schedule(queue: PhoneQueue) -> No
     assert await queue.control.change_schedule(other.org_no, made.schedule_no, lambda row: row) is None
 
 
-async def test_what_is_scheduled_is_counted_until_its_last_run(queue: PhoneQueue) -> None:
+async def test_a_schedule_is_counted_until_its_last_run(queue: PhoneQueue) -> None:
     made = await queue.control.schedule(new(queue))
     await queue.control.schedule(new(queue, repeat=Repeat(Every.DAY)))
     for phone_no in (queue.phone_no, None):
