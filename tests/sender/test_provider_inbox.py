@@ -79,9 +79,9 @@ class RunningInbox:
 
 @asynccontextmanager
 async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
-    shell = make_database(folder / "inbox.db", CLOCK)
-    await shell.open()
-    inbox, sink, owned = StoredInbox(shell, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
+    database = make_database(folder / "inbox.db", CLOCK)
+    await database.open()
+    inbox, sink, owned = StoredInbox(database, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
     logged: list[str] = []
     service = InboxService(
         inbox, sink, read, owned=lambda: owned, clock=CLOCK, log=lambda event, **more: logged.append(event)
@@ -92,7 +92,7 @@ async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await shell.close()
+        await database.close()
 
 
 async def test_a_stored_webhook_is_applied_and_then_removed(tmp_path: Path) -> None:

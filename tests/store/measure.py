@@ -290,9 +290,9 @@ async def backlog(count: int = 1_000_000) -> None:
 
 async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    shell = make_database(path, SystemClock())
-    await shell.open()
-    store = Store(shell, _Now(), ids)
+    database = make_database(path, SystemClock())
+    await database.open()
+    store = Store(database, _Now(), ids)
     (phone,) = await store.phones(None)
     content = Content(Kind.TEXT, "Hello")
     for first in range(0, count, 2_000):
@@ -301,8 +301,8 @@ async def _fill(path: str, count: int) -> None:
             for n in range(first, first + 2_000)
         ]
         now_us = time.time_ns() // 1000
-        await shell.write(lambda: enqueue(jobs, now_us))  # noqa: B023
-    await shell.close()
+        await database.write(lambda: enqueue(jobs, now_us))  # noqa: B023
+    await database.close()
 
 
 class _Now:

@@ -17,7 +17,7 @@ _PATIENT = (
 )
 
 
-class Stepwise(Generic[T]):
+class StepwiseUnit(Generic[T]):
     """A unit whose statements are sent one by one, on request."""
 
     def __init__(self, connection: Any, unit: Unit[T]) -> None:
@@ -27,14 +27,14 @@ class Stepwise(Generic[T]):
         self._value: T | None = None
 
     @classmethod
-    async def begin(cls, url: object, unit: Unit[T]) -> "Stepwise[T]":
+    async def begin(cls, url: object, unit: Unit[T]) -> "StepwiseUnit[T]":
         connection = await asyncpg.connect(str(url))
         await connection.execute(f"{BEGIN}; {_PATIENT}")
         this = cls(connection, unit)
         this._next = next(unit)
         return this
 
-    async def until(self, name: str) -> "Stepwise[T]":
+    async def until(self, name: str) -> "StepwiseUnit[T]":
         """Advances up to and including the statement `name`."""
         while self._next is not None:
             was = self._next.name

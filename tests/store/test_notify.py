@@ -18,7 +18,7 @@ from tests.store.database.test_postgresql_away import Relay
 
 
 @dataclass
-class Ears:
+class RecordingListener:
     """A listener that records its wake-ups."""
 
     heard: set[int] = field(default_factory=set)
@@ -30,7 +30,7 @@ class Ears:
 
 
 @pytest.fixture
-async def shell(postgres_url: str) -> AsyncIterator[Database]:
+async def database(postgres_url: str) -> AsyncIterator[Database]:
     opened = make_database(postgres_url, SystemClock())
     await opened.open()
     yield opened
@@ -38,7 +38,7 @@ async def shell(postgres_url: str) -> AsyncIterator[Database]:
 
 
 async def test_a_listener_whose_server_fell_silent_listens_again(
-    shell: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "CHECK_S", 0.3)
     monkeypatch.setattr(notify, "ANSWER_S", 1.0)
@@ -47,17 +47,17 @@ async def test_a_listener_whose_server_fell_silent_listens_again(
     folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
     relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))
     await relay.open()
-    ears = Ears()
+    listener = RecordingListener()
     url = f"postgresql://{parts.username or 'postgres'}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
-    there = PostgresWake(url, shell, SystemClock())
-    there.serve(ears, lambda _phone_no: False)
-    here = PostgresWake(postgres_url, shell, SystemClock())
+    there = PostgresWake(url, database, SystemClock())
+    there.serve(listener, lambda _phone_no: False)
+    here = PostgresWake(postgres_url, database, SystemClock())
     tasks = [asyncio.create_task(there.run()), asyncio.create_task(here.run())]
     try:
 
         def heard(phone_no: int) -> bool:
             here.phones([phone_no])
-            return phone_no in ears.heard
+            return phone_no in listener.heard
 
         await until(lambda: heard(7))
         relay.flows.clear()  # what comes from now on is held back for ever …
@@ -73,11 +73,11 @@ async def test_a_listener_whose_server_fell_silent_listens_again(
         await relay.close()
 
 
-async def test_a_listener_that_cannot_listen_says_so_once(shell: Database) -> None:
-    deaf = PostgresWake("postgresql://nobody@127.0.0.1:1/none", shell, SystemClock())
-    deaf.serve(Ears(), lambda _phone_no: False)
+async def test_a_listener_that_cannot_listen_says_so_once(database: Database) -> None:
+    unreachable = PostgresWake("postgresql://nobody@127.0.0.1:1/none", database, SystemClock())
+    unreachable.serve(RecordingListener(), lambda _phone_no: False)
     with structlog.testing.capture_logs() as said:
-        task = asyncio.create_task(deaf.run())
+        task = asyncio.create_task(unreachable.run())
         await until(lambda: bool(said))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

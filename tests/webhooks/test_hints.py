@@ -15,7 +15,7 @@ from tests.kit.until import until
 from tests.webhooks.gateway import Gateway, delivering, open_gateway, receiving
 
 
-class Teller:
+class Notifier:
     """A process that does not deliver: its store sends a wake-up after each commit."""
 
     def __init__(self, url: str) -> None:
@@ -40,8 +40,8 @@ async def _running(wake: PostgresWake) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def teller(postgres_url: str) -> AsyncIterator[Teller]:
-    made = Teller(postgres_url)
+async def notifier(postgres_url: str) -> AsyncIterator[Notifier]:
+    made = Notifier(postgres_url)
     await made.database.open()
     async with _running(made.wake):
         yield made
@@ -49,8 +49,8 @@ async def teller(postgres_url: str) -> AsyncIterator[Teller]:
 
 
 @pytest.fixture
-async def gateway(teller: Teller) -> AsyncIterator[Gateway]:
-    async with open_gateway(teller.database) as made:
+async def gateway(notifier: Notifier) -> AsyncIterator[Gateway]:
+    async with open_gateway(notifier.database) as made:
         yield made
 
 
@@ -62,7 +62,7 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_a_wake_reaches_a_worker_in_another_process(
-    gateway: Gateway, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, notifier: Notifier, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with receiving() as receiver, open_database(postgres_url, SystemClock()) as database:
         listening = PostgresWake(postgres_url, database, SystemClock())
@@ -71,7 +71,7 @@ async def test_a_wake_reaches_a_worker_in_another_process(
             async with delivering(gateway, alone=False, database=database) as worker:
                 listening.serve_events(worker.wake)
                 async with _running(listening):
-                    teller.hints = teller.wake
+                    notifier.hints = notifier.wake
                     await gateway.enqueue()
 
                     async def told() -> bool:
@@ -93,13 +93,13 @@ async def test_a_lost_wake_costs_only_the_time_to_the_sweep(gateway: Gateway, po
 
 
 async def test_only_events_with_webhooks_wake_workers_and_a_wake_causes_no_other(
-    gateway: Gateway, teller: Teller, postgres_url: str
+    gateway: Gateway, notifier: Notifier, postgres_url: str
 ) -> None:
     heard: list[object] = []
     connection = await asyncpg.connect(postgres_url)
     try:
         await connection.add_listener(CHANNEL, lambda *told: heard.append(told[3]))
-        teller.hints = teller.wake
+        notifier.hints = notifier.wake
         await gateway.enqueue()
         await asyncio.sleep(0.2)
         assert heard == []

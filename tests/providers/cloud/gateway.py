@@ -55,7 +55,7 @@ class Network(Protocol):
     async def call_back(self, url: str) -> None: ...
 
 
-class Local:
+class LocalGraph:
     """A Graph server in this process, which tests can inspect."""
 
     def __init__(self, server: GraphServer) -> None:
@@ -81,8 +81,8 @@ class Gateway:
     logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
-    def graph(self) -> Local:
-        assert isinstance(self.at, Local)
+    def graph(self) -> LocalGraph:
+        assert isinstance(self.at, LocalGraph)
         return self.at
 
     async def add_phone(self, phone_number_id: str, number: str, **config: str) -> PhoneRow:
@@ -123,7 +123,7 @@ class Gateway:
         assert found is not None
         return found
 
-    async def become(self, job_id: JobId, state: State, *, seconds: float = 10.0) -> Job:
+    async def until_state(self, job_id: JobId, state: State, *, seconds: float = 10.0) -> Job:
         """Polls until the job is in that state."""
         end = CLOCK.monotonic() + seconds
         while (job := await self.job(job_id)).state is not state:
@@ -131,7 +131,7 @@ class Gateway:
             await asyncio.sleep(0.005)
         return job
 
-    async def ended(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
+    async def until_ack(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
         """Polls until each job has this ack level, or has failed."""
         end = CLOCK.monotonic() + seconds
         while True:
@@ -147,7 +147,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(
+async def open_gateway(
     folder: Path,
     rules: Rules = QUICK,
     *,
@@ -158,19 +158,19 @@ async def gateway(
     """Runs a gateway. `graph`: a server in another process; otherwise one starts here with these rules."""
     async with AsyncExitStack() as stack:
         if graph is None:
-            graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
+            graph = LocalGraph(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
         ids = JobIds(CLOCK.now_us)
-        shell = make_database(folder / "gateway.db", CLOCK)
-        await shell.open()
-        stack.push_async_callback(shell.close)
-        store, vault = Store(shell, CLOCK, ids), Vault("a key for the test of the gateway")
-        inbox = StoredInbox(shell, ids)
+        database = make_database(folder / "gateway.db", CLOCK)
+        await database.open()
+        stack.push_async_callback(database.close)
+        store, vault = Store(database, CLOCK, ids), Vault("a key for the test of the gateway")
+        inbox = StoredInbox(database, ids)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15), cookie_jar=aiohttp.DummyCookieJar()
             )
         )
-        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(shell, CLOCK), timeouts=timeouts)
+        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(database, CLOCK), timeouts=timeouts)
         logged: list[tuple[str, dict[str, Any]]] = []
 
         def config(row: PhoneRow) -> dict[str, object]:
@@ -209,8 +209,8 @@ async def gateway(
             clock=CLOCK,
             log=lambda event, **more: logged.append((event, more)),
         )
-        door = CloudWebhookReceiver(store, inbox, vault, CLOCK)
-        url = await stack.enter_async_context(served(webhook_app(door, stored=service.wake)))
+        receiver = CloudWebhookReceiver(store, inbox, vault, CLOCK)
+        url = await stack.enter_async_context(served(webhook_app(receiver, stored=service.wake)))
         await graph.call_back(url + WEBHOOK_PATH)
         org = await store.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]

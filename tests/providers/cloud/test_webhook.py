@@ -122,7 +122,7 @@ def test_the_signature_is_that_of_the_raw_bytes() -> None:
     assert not is_signed(body, signed(body, ""), "")
 
 
-class Kept:
+class InMemoryInbox:
     """An inbox in memory."""
 
     def __init__(self) -> None:
@@ -132,13 +132,13 @@ class Kept:
         self.rows.extend(deliveries)
 
     async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
     async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
     async def prune_deliveries(self, before_us: int) -> None:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
 
 def row(phone: Phone, vault: Vault, **config: str) -> PhoneRow:
@@ -157,8 +157,8 @@ class Phones:
         return self.rows
 
 
-def door(*rows: PhoneRow, vault: Vault) -> tuple[CloudWebhookReceiver, Kept]:
-    kept = Kept()
+def webhook_receiver(*rows: PhoneRow, vault: Vault) -> tuple[CloudWebhookReceiver, InMemoryInbox]:
+    kept = InMemoryInbox()
     return CloudWebhookReceiver(Phones(*rows), kept, vault, CLOCK), kept
 
 
@@ -166,15 +166,15 @@ VAULT = Vault("a key of the test, long enough")
 
 
 async def test_a_signed_webhook_is_stored_as_it_came_before_it_is_confirmed() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
-    verdict = await taker.receive(body, signed(body))
+    verdict = await receiver.receive(body, signed(body))
     assert verdict.answer is ReceiveStatus.STORED and verdict.phone_nos == (1,)
     assert [(r.org_no, r.phone_no, r.payload) for r in kept.rows] == [(1, 1, body)]
 
 
 async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     dice = random.Random(6)
     body = raw(change({"statuses": [status("read", biz_opaque_callback_data="q-1")]}))
     good = signed(body)
@@ -193,7 +193,7 @@ async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
                 signature = good[: dice.randrange(len(good))]
             case _:  # another message under an old signature
                 altered = bytearray(raw(change({"statuses": [status("failed", wamid=f"wamid.{n}")]})))
-        answers.append((await taker.receive(bytes(altered), signature)).answer)
+        answers.append((await receiver.receive(bytes(altered), signature)).answer)
     assert ReceiveStatus.STORED not in answers
     assert kept.rows == []
     assert {ReceiveStatus.FORGED} <= set(answers) <= {ReceiveStatus.FORGED, ReceiveStatus.MALFORMED}
@@ -201,9 +201,11 @@ async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
 
 async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothing_for_ours() -> None:
     intruder = cloud_phone("http://127.0.0.1:1", phone_no=2)
-    taker, kept = door(row(OURS, VAULT), row(intruder, VAULT, app_secret="secret-of-the-intruder"), vault=VAULT)
+    receiver, kept = webhook_receiver(
+        row(OURS, VAULT), row(intruder, VAULT, app_secret="secret-of-the-intruder"), vault=VAULT
+    )
     body = raw(SHAPES["text"][0])
-    verdict = await taker.receive(body, signed(body, "secret-of-the-intruder"))
+    verdict = await receiver.receive(body, signed(body, "secret-of-the-intruder"))
     assert verdict.phone_nos == (2,)
     assert [r.phone_no for r in kept.rows] == [2]
 
@@ -212,37 +214,37 @@ async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothin
     "body", [b"", b"{", b"[]", b'{"object":"page","entry":[]}', b'{"entry":1}', b"\xff\xfe", b"[" * 99_999]
 )
 async def test_a_malformed_webhook_is_refused_with_a_reason(body: bytes) -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
-    verdict = await taker.receive(body, signed(body))
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
+    verdict = await receiver.receive(body, signed(body))
     assert verdict.answer is ReceiveStatus.MALFORMED and verdict.detail
     assert kept.rows == []
 
 
 async def test_a_webhook_for_an_unknown_phone_is_refused() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     body = raw(change({"statuses": [status("sent")]}, phone="999999999999999"))
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert kept.rows == []
 
 
 async def test_the_handshake_echoes_only_for_one_of_our_tokens() -> None:
-    taker, _ = door(row(OURS, VAULT), vault=VAULT)
-    assert await taker.challenge("subscribe", "graph-test-verify-token", "1158201444") == "1158201444"
-    assert await taker.challenge("subscribe", "another", "1158201444") is None
-    assert await taker.challenge("unsubscribe", "graph-test-verify-token", "1158201444") is None
-    assert await taker.challenge("subscribe", "", "1158201444") is None
-    assert await taker.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
+    receiver, _ = webhook_receiver(row(OURS, VAULT), vault=VAULT)
+    assert await receiver.challenge("subscribe", "graph-test-verify-token", "1158201444") == "1158201444"
+    assert await receiver.challenge("subscribe", "another", "1158201444") is None
+    assert await receiver.challenge("unsubscribe", "graph-test-verify-token", "1158201444") is None
+    assert await receiver.challenge("subscribe", "", "1158201444") is None
+    assert await receiver.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
 
 
 async def test_a_phone_whose_credentials_do_not_open_does_not_stop_the_others() -> None:
     other = cloud_phone("http://127.0.0.1:1", phone_no=3, phone_number_id="300000000000003")
-    taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
+    receiver, _ = webhook_receiver(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.STORED
 
 
 async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_reads_the_phones_once() -> None:
-    clock, kept = ManualClock(), Kept()
+    clock, kept = ManualClock(), InMemoryInbox()
     phones = Phones()
     reads = 0
 
@@ -252,15 +254,15 @@ async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_
             reads += 1
             return await phones.phones(org_no)
 
-    taker = CloudWebhookReceiver(Counted(), kept, VAULT, clock)
+    receiver = CloudWebhookReceiver(Counted(), kept, VAULT, clock)
     body = raw(SHAPES["text"][0])
     for _ in range(100):
-        assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+        assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert reads == 1
     phones.rows.append(row(OURS, VAULT))
     clock.advance(1.1)
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.STORED
     phones.rows[0] = row(OURS, VAULT, app_secret="another-app-secret")
     clock.advance(1.1)
-    assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+    assert (await receiver.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED

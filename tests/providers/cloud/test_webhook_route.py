@@ -11,19 +11,19 @@ from heliograph.ports.provider_inbox import ReceiveResult
 from heliograph.providers.cloud.spec import WEBHOOK_PATH
 from heliograph.vault import Vault
 from tests.providers.cloud.session import cloud_phone
-from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
+from tests.providers.cloud.test_webhook import VAULT, InMemoryInbox, row, webhook_receiver
 from tests.providers.cloud.webhooks import SHAPES, raw, signed
 
 OURS = cloud_phone("http://127.0.0.1:1")
 
 
-def client(woken: list[int], vault: Vault = VAULT) -> tuple[httpx.AsyncClient, Kept]:
-    taker, kept = door(row(OURS, vault), vault=vault)
+def client(woken: list[int], vault: Vault = VAULT) -> tuple[httpx.AsyncClient, InMemoryInbox]:
+    receiver, kept = webhook_receiver(row(OURS, vault), vault=vault)
 
     def stored(phone_nos: Sequence[int]) -> None:
         woken.extend(phone_nos)
 
-    transport = httpx.ASGITransport(webhook_app(taker, stored=stored))
+    transport = httpx.ASGITransport(webhook_app(receiver, stored=stored))
     return httpx.AsyncClient(transport=transport, base_url="http://gateway"), kept
 
 

@@ -129,9 +129,9 @@ async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_succes
     """An EXISTS is no fence: the fence must be a lock that the successor waits for."""
     if queue.is_sqlite:
         pytest.skip("one writer: its transactions never overlap")
-    shell = make_database(queue.location, queue.clock)
-    await shell.open()
-    rival = Store(shell, queue.clock, queue.ids)
+    database = make_database(queue.location, queue.clock)
+    await database.open()
+    rival = Store(database, queue.clock, queue.ids)
     try:
         for round_no in range(20):
             await queue.put(f"chat{round_no}")
@@ -148,7 +148,7 @@ async def test_an_owner_with_an_open_transaction_starts_nothing_after_its_succes
             sending = await queue.rows("SELECT job_id FROM jobs WHERE state = 'sending'")
             assert {row["job_id"] for row in sending} == left
     finally:
-        await shell.close()
+        await database.close()
 
 
 async def test_versions_show_what_a_person_changed_and_leave_deleted_phones_out(queue: PhoneQueue) -> None:

@@ -15,7 +15,7 @@ from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.jobs.enqueue import enqueue
 from heliograph.store.schedules import run_due
 from tests.kit.phone_queue import REFUSED, PhoneQueue
-from tests.store.stepwise_unit import Stepwise, interleaved_queue, waits
+from tests.store.stepwise_unit import StepwiseUnit, interleaved_queue, waits
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ async def test_a_broadcast_does_not_end_while_its_failed_message_is_retried(queu
     (one,) = await queue.start()
     await queue.settle(one, REFUSED)
     queue.clock.advance(2)
-    feeder = await Stepwise.begin(queue.location, enqueue_recipients.feed_one(queue.org_no, made, queue.clock.now_us()))
+    feeder = await StepwiseUnit.begin(
+        queue.location, enqueue_recipients.feed_one(queue.org_no, made, queue.clock.now_us())
+    )
     await feeder.until("broadcast_settled")
     back = await waits(queue.location, steering.retry_broadcast(queue.org_no, made, "ada"))
     await feeder.end()
@@ -53,7 +55,7 @@ async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(
     ]
     queue.clock.advance(10)
     now_us = queue.clock.now_us()
-    first = await Stepwise.begin(
+    first = await StepwiseUnit.begin(
         queue.location, run_due.run_one(queue.org_no, early.schedule_no, queue.ids.make, now_us)
     )
     await first.until("queue_reserve_and_count")

@@ -15,7 +15,7 @@ from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.jobs import prune, receipts, retry_and_resolve
 from heliograph.store.jobs.settle_and_start import settle_and_start
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue
-from tests.store.stepwise_unit import Stepwise, interleaved_queue, waits
+from tests.store.stepwise_unit import StepwiseUnit, interleaved_queue, waits
 
 DAY_US = 86_400_000_000
 
@@ -30,9 +30,9 @@ async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(que
     job_id = await queue.put("a")
     now_us = queue.clock.now_us()
     await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us))
-    owner = await (await Stepwise.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))).until(
-        "lanes_hold"
-    )
+    owner = await (
+        await StepwiseUnit.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))
+    ).until("lanes_hold")
     resumed = await waits(
         queue.location, queue.store.shell.write(lambda: holds.release_chat(queue.org_no, queue.phone_no, "a@c.us"))
     )
@@ -49,9 +49,9 @@ async def test_a_broadcast_that_is_resumed_while_its_lane_is_being_held_continue
     await steering.feed()
     await steering.pause_broadcast(queue.org_no, made, "ada")
     now_us = queue.clock.now_us()
-    owner = await (await Stepwise.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))).until(
-        "lanes_hold"
-    )
+    owner = await (
+        await StepwiseUnit.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))
+    ).until("lanes_hold")
     resumed = await waits(queue.location, steering.resume_broadcast(queue.org_no, made, "bob"))
     assert (await owner.end()).started == []
     await resumed
@@ -62,7 +62,7 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(queue: Ph
     await queue.put(key="k", body="x")
     queue.clock.advance(86_401)
     before_us = queue.clock.now_us() - DAY_US
-    slow = await Stepwise.begin(queue.location, prune.keys(before_us, 100))
+    slow = await StepwiseUnit.begin(queue.location, prune.keys(before_us, 100))
     await slow.until("idempotency_old")
     await queue.store.shell.write(lambda: prune.keys(before_us, 100))
     made = await queue.store.enqueue(queue.new_job(key="k", body="x"))
@@ -76,7 +76,7 @@ async def test_a_retry_of_a_message_that_is_being_pruned_finds_none(queue: Phone
     job_id = await queue.put("a")
     await queue.send_next(REFUSED)
     asked = retry_and_resolve.retry_now(queue.org_no, [job_id], "ada", queue.clock.now_us())
-    late = await (await Stepwise.begin(queue.location, asked)).until("jobs_for_operator")
+    late = await (await StepwiseUnit.begin(queue.location, asked)).until("jobs_for_operator")
     queue.clock.advance(1)
     assert (await queue.store.prune(queue.clock.now_us(), 10))[0] == 1
     assert await late.end() == {job_id: "unknown"}
@@ -90,7 +90,7 @@ async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a
     await queue.put("a")
     (a,) = await queue.start()
     ended = settle_and_start([queue.settlement(a, SENT)], [], queue.clock.now_us())
-    settle = await (await Stepwise.begin(queue.location, ended)).until("lanes_drop")
+    settle = await (await StepwiseUnit.begin(queue.location, ended)).until("lanes_drop")
     second = await waits(queue.location, queue.put("a"))
     await settle.end()
     assert [one.job.job_id for one in await queue.start(new_limit=0)] == [await second]
@@ -100,10 +100,10 @@ async def test_a_person_who_writes_while_the_first_message_to_them_is_settled_wa
     await queue.put("a")
     (a,) = await queue.start()
     ended = settle_and_start([queue.settlement(a, SENT)], [], queue.clock.now_us())
-    settle = await (await Stepwise.begin(queue.location, ended)).until("jobs_sent")
+    settle = await (await StepwiseUnit.begin(queue.location, ended)).until("jobs_sent")
     at_us = queue.clock.now_us()
     said = Inbound("M1", "a@c.us", "a@c.us", at_us, "chat", "hello")
-    heard = await Stepwise.begin(queue.location, receipts.keep_inbound(queue.org_no, queue.phone_no, [said], at_us))
+    heard = await StepwiseUnit.begin(queue.location, receipts.keep_inbound(queue.org_no, queue.phone_no, [said], at_us))
     await heard.until("lanes_known")
     ending = await waits(queue.location, settle.end())
     assert await heard.end() == 1

@@ -13,7 +13,7 @@ from heliograph.store.jobs.enqueue import enqueue
 from heliograph.store.jobs.settle_and_start import settle_and_start
 from tests.kit.database import make_database
 from tests.kit.phone_queue import SENT, PhoneQueue, retry
-from tests.store.stepwise_unit import Stepwise, interleaved_queue, locked, waits
+from tests.store.stepwise_unit import StepwiseUnit, interleaved_queue, locked, waits
 
 ROUNDS = 150
 
@@ -91,7 +91,7 @@ async def test_deleting_a_phone_and_its_owners_write_wait_in_one_order(queue: Ph
     said = phones.phone_state(
         queue.org_no, queue.phone_no, queue.token, state="connected", detail="", now_us=queue.clock.now_us()
     )
-    say = await (await Stepwise.begin(queue.location, said)).until("fence")
+    say = await (await StepwiseUnit.begin(queue.location, said)).until("fence")
     gone = await waits(queue.location, queue.store.delete_phone(queue.org_no, queue.phone_no, "ada"))
     assert await say.end()
     assert await gone
@@ -104,10 +104,10 @@ async def test_a_hurried_message_and_its_own_end_wait_in_one_order(queue: PhoneQ
     await queue.settle(a, retry(2.0))
     now_us = queue.clock.now_us()
     asked = retry_and_resolve.retry_now(queue.org_no, [a.job.job_id], "ada", now_us)
-    hurry = await (await Stepwise.begin(queue.location, asked)).until("jobs_for_operator")
+    hurry = await (await StepwiseUnit.begin(queue.location, asked)).until("jobs_for_operator")
     queue.clock.advance(3)
     (again,) = await queue.start()
-    settle = await Stepwise.begin(
+    settle = await StepwiseUnit.begin(
         queue.location, settle_and_start([queue.settlement(again, SENT)], [], queue.clock.now_us())
     )
     await settle.until("jobs_sent")

@@ -93,10 +93,10 @@ async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     await relay.open()
     user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
-    shell = make_database(url, SystemClock())
-    await shell.open()
-    yield Wired(queue, Store(shell, queue.clock, JobIds(queue.clock.now_us)), relay)
-    await shell.close()
+    database = make_database(url, SystemClock())
+    await database.open()
+    yield Wired(queue, Store(database, queue.clock, JobIds(queue.clock.now_us)), relay)
+    await database.close()
     await relay.close()
     await queue.store.shell.close()
     assert await find_faults(postgres_url) == []

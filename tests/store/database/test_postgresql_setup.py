@@ -15,12 +15,12 @@ from tests.kit.database import make_database
 async def said(url: str, *, migrate: bool = True) -> str:
     """Returns the reason why the database cannot be used, or an empty text."""
     try:
-        shell = make_database(url, SystemClock())
-        await shell.open(migrate=migrate)
+        database = make_database(url, SystemClock())
+        await database.open(migrate=migrate)
     except CannotStart as problem:
         assert "\n" not in str(problem)
         return str(problem)
-    await shell.close()
+    await database.close()
     return ""
 
 

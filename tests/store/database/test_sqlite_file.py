@@ -40,7 +40,7 @@ def test_every_connection_syncs_each_commit(tmp_path: Path) -> None:
         connection.close()
 
 
-class _Deaf(sqlite3.Connection):
+class _IgnoringConnection(sqlite3.Connection):
     """A SQLite connection that ignores settings."""
 
     def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
@@ -51,12 +51,12 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
     opening = sqlite3.connect
 
     def deaf(*args: Any, **more: Any) -> sqlite3.Connection:
-        return opening(*args, **more, factory=_Deaf)
+        return opening(*args, **more, factory=_IgnoringConnection)
 
     monkeypatch.setattr("heliograph.store.database.sqlite.sqlite3.connect", deaf)
-    shell = make_database(tmp_path / "heliograph.db", SystemClock())
+    database = make_database(tmp_path / "heliograph.db", SystemClock())
     with pytest.raises(CannotStart, match="synchronous=FULL"):
-        await shell.open()
+        await database.open()
 
 
 async def test_a_second_writer_is_refused_with_the_pid_of_the_first(queue: PhoneQueue) -> None:
@@ -144,9 +144,9 @@ async def test_whatever_is_torn_off_the_log_everything_acknowledged_before_is_th
 
 
 async def _is_whole(copy: Path, promised: dict[JobId, State], queue: PhoneQueue) -> None:
-    shell = make_database(copy, queue.clock)
-    await shell.open()  # also brings the schema up to date, as a start does
-    await shell.close()
+    database = make_database(copy, queue.clock)
+    await database.open()  # also brings the schema up to date, as a start does
+    await database.close()
     assert await find_faults(copy) == []
     there = {row["job_id"]: row["state"] for row in await fetch_rows(copy, "SELECT job_id, state FROM jobs")}
     assert promised.keys() <= there.keys()

@@ -83,15 +83,15 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
     locked: tuple[PhoneQueue, Locked],
 ) -> None:
     queue, lock = locked
-    shell = queue.store.shell
+    database = queue.store.shell
     await queue.put("a")
     assert not in_trouble(queue)
     await lock.refuse()
     await until_refused(queue)
-    assert "cannot" in str(shell.write_error)
+    assert "cannot" in str(database.write_error)
     for _ in range(3):
         with pytest.raises(Unavailable):
-            await probe_write(shell, queue.clock.now_us())
+            await probe_write(database, queue.clock.now_us())
         assert in_trouble(queue)
     await queue.store.orgs()
     assert in_trouble(queue)  # that it can be read says nothing of writes
@@ -99,7 +99,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
     await probe_until(lambda: not in_trouble(queue), queue)
     await queue.put("a")
     assert not in_trouble(queue)
-    await shell.close()
+    await database.close()
 
 
 async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:

@@ -16,7 +16,7 @@ CHATS = "abcdef"
 EACH = 60  # messages of each of six callers
 
 
-class _Crowd:
+class _Workload:
     def __init__(self, queues: list[PhoneQueue]) -> None:
         self.queues = queues
         self.dice = random.Random(3)
@@ -53,7 +53,7 @@ class _Crowd:
                 settlements.append(queue.settlement(one, verdict))
             queue.clock.advance(0.2)
 
-    async def tell(self) -> None:
+    async def report_receipts(self) -> None:
         while self.busy:
             await asyncio.sleep(0.002)
             if self.jobs:
@@ -63,7 +63,7 @@ class _Crowd:
                 heard = Inbound(f"M{self.dice.random()}", person, person, queue.clock.now_us(), "chat", "hello")
                 await queue.store.inbound(queue.phone_no, queue.org_no, [heard])
 
-    async def steer(self) -> None:
+    async def operate(self) -> None:
         while self.busy:
             await asyncio.sleep(0.003)
             if not self.jobs:
@@ -71,34 +71,34 @@ class _Crowd:
             some = self.dice.sample(self.jobs, min(len(self.jobs), 5))
             org_no, ids = some[0][0].org_no, [job_id for _, job_id in some]
             now_us = some[0][0].clock.now_us()
-            shell = some[0][0].store.shell
+            database = some[0][0].store.shell
             match self.dice.randrange(4):
                 case 0:
                     await some[0][0].store.purge(org_no, None, job_ids=ids)
                 case 1:
-                    await shell.write(lambda: retry_and_resolve.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
+                    await database.write(lambda: retry_and_resolve.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
                 case 2:
                     how = self.dice.choice(list(retry_and_resolve.Resolution))
-                    await shell.write(lambda: retry_and_resolve.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
+                    await database.write(lambda: retry_and_resolve.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
                 case 3:
                     phone_no = some[0][0].phone_no
-                    await shell.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023
+                    await database.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023
 
 
 async def test_concurrent_operations_leave_counters_that_add_up(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
-    crowd = _Crowd([queue, other])
+    workload = _Workload([queue, other])
     async with asyncio.TaskGroup() as group:
         for _ in range(6):
-            group.create_task(crowd.call())
+            group.create_task(workload.call())
         await asyncio.sleep(0)
-        for one in crowd.queues:
-            group.create_task(crowd.own(one))
+        for one in workload.queues:
+            group.create_task(workload.own(one))
         for _ in range(2):
-            group.create_task(crowd.tell())
-            group.create_task(crowd.steer())
+            group.create_task(workload.report_receipts())
+            group.create_task(workload.operate())
     await queue.audit()
-    for one in crowd.queues:
+    for one in workload.queues:
         # nothing started may also mean that every head was past its expiry: what stands behind them comes next
         for _ in range(1000):
             if not await one.rows(f"SELECT 1 FROM jobs WHERE state = 'queued' AND phone_no = {one.phone_no} LIMIT 1"):

@@ -60,14 +60,14 @@ async def test_enqueues_of_two_processes_never_share_a_place(queue: PhoneQueue) 
     from heliograph.store.job_store import Store
     from tests.kit.database import make_database
 
-    shell = make_database(queue.location, queue.clock)
-    await shell.open()
+    database = make_database(queue.location, queue.clock)
+    await database.open()
     try:
-        other = Store(shell, queue.clock, queue.ids)
+        other = Store(database, queue.clock, queue.ids)
         jobs = [queue.new_job(f"chat{n % 5}") for n in range(200)]
         await asyncio.gather(*((queue.store, other)[n % 2].enqueue(job) for n, job in enumerate(jobs)))
     finally:
-        await shell.close()
+        await database.close()
     seqs = [row["seq"] for row in await queue.rows("SELECT seq FROM jobs ORDER BY seq")]
     assert seqs == list(range(200))
 
