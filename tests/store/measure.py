@@ -290,9 +290,9 @@ async def backlog(count: int = 1_000_000) -> None:
 
 async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    database = make_database(path, SystemClock())
+    database = make_database(Path(path), SystemClock())
     await database.open()
-    store = Store(database, _Now(), ids)
+    store = Store(database, SystemClock(), ids)
     (phone,) = await store.phones(None)
     content = Content(Kind.TEXT, "Hello")
     for first in range(0, count, 2_000):
@@ -303,17 +303,6 @@ async def _fill(path: str, count: int) -> None:
         now_us = time.time_ns() // 1000
         await database.write(lambda: enqueue(jobs, now_us))  # noqa: B023
     await database.close()
-
-
-class _Now:
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 CASES = {"broadcast": broadcast, "kills": kills, "eta": eta, "backlog": backlog}
