@@ -134,20 +134,20 @@ async def _quiet(receivers: list[Receiver], load: Load) -> None:
 
 def check(receiver: Receiver, accepted: dict[str, str]) -> None:
     first: dict[str, list[Any]] = {}
-    told: dict[str, tuple[str, str, str]] = {}
+    delivered: dict[str, tuple[str, str, str]] = {}
     for got in receiver.got:
         body = got.body
         what = (body["queue_id"], body["event"], body["data"]["ack"])
-        if body["id"] not in told:
+        if body["id"] not in delivered:
             first.setdefault(body["queue_id"], []).append((body["sequence"], body["event"], body["data"]["ack"]))
-        assert told.setdefault(body["id"], what) == what, "one id, two contents"
-    assert max(Counter(told.values()).values()) == 1, "one event under two ids"
+        assert delivered.setdefault(body["id"], what) == what, "one id, two contents"
+    assert max(Counter(delivered.values()).values()) == 1, "one event under two ids"
     assert set(first) == set(accepted)
     late = 0
     for queue_id, ends in accepted.items():
-        heard = first[queue_id]
-        assert sorted((event, ack) for _, event, ack in heard) == sorted(expected(ends)), queue_id
-        late += [each[0] for each in heard] != sorted(each[0] for each in heard)
+        events = first[queue_id]
+        assert sorted((event, ack) for _, event, ack in events) == sorted(expected(ends)), queue_id
+        late += [each[0] for each in events] != sorted(each[0] for each in events)
     assert late <= len(accepted) // 100, f"{late} messages out of order"  # a delivery parked after three failed tries
 
 

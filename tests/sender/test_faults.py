@@ -286,8 +286,8 @@ async def test_a_wait_that_was_asked_for_as_the_store_went_away_is_written_when_
     member.database.away = False
     assert (await senders.get(asked)).reason == "slow_down"
 
-    async def told() -> bool:
+    async def hold_is_stored() -> bool:
         row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.hold_until_us is not None
 
-    await senders.clock.until(told, limit_s=5)
+    await senders.clock.until(hold_is_stored, limit_s=5)

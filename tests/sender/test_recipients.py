@@ -63,10 +63,10 @@ async def test_a_phone_that_may_open_no_new_chats_continues_with_known_ones(send
     await senders.until_state(known, State.SENT)
     held = await senders.put("43")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return (await senders.get(held)).reason == "new_chats_restricted"
 
-    await senders.clock.until(told)
+    await senders.clock.until(reported)
     new, again = await senders.put("newchat"), await senders.put("00")
     await senders.until_state(again, State.SENT, limit_s=5)
     assert {(await senders.get(job)).state for job in (held, new)} == {State.QUEUED}

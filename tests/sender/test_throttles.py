@@ -55,10 +55,10 @@ async def test_a_wait_reaches_as_far_as_its_scope(
     asked = await senders.put("a")
     member.sender.phones([senders.phone.phone_no])
 
-    async def told() -> bool:
+    async def throttled() -> bool:
         return (await senders.get(asked)).reason == "slow_down"
 
-    await senders.clock.until(told)
+    await senders.clock.until(throttled)
     began = senders.clock.monotonic()
     same_chat = await senders.put("a")
     other_chat = await senders.put("b")
@@ -79,11 +79,11 @@ async def test_a_wait_is_kept_by_the_next_owner(senders: Senders) -> None:
     asked = await senders.put("a")
     first.sender.phones([senders.phone.phone_no])
 
-    async def told() -> bool:
+    async def throttled() -> bool:
         row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.hold_until_us is not None
 
-    await senders.clock.until(told)
+    await senders.clock.until(throttled)
     began = senders.clock.monotonic()
     await senders.crash(first)
     second = await senders.join("b")
@@ -98,10 +98,10 @@ async def test_a_session_that_comes_back_does_not_end_a_wait_that_the_network_as
     asked = await senders.put("a")
     member.sender.phones([senders.phone.phone_no])
 
-    async def told() -> bool:
+    async def throttled() -> bool:
         return (await senders.get(asked)).reason == "slow_down"
 
-    await senders.clock.until(told)
+    await senders.clock.until(throttled)
     began = senders.clock.monotonic()
     for state in (SessionState.OFFLINE, SessionState.CONNECTED):
         await senders.clock.forward(2)
@@ -117,10 +117,10 @@ async def test_a_session_that_was_down_continues_as_soon_as_it_is_up(senders: Se
     asked = await senders.put("a")
     member.sender.phones([senders.phone.phone_no])
 
-    async def told() -> bool:
+    async def throttled() -> bool:
         return (await senders.get(asked)).reason == "offline"
 
-    await senders.clock.until(told)
+    await senders.clock.until(throttled)
     began = senders.clock.monotonic()
     await member.sender.inflow.session(senders.phone.phone_no, SessionState.CONNECTED)
     await senders.until_state(asked, State.SENT, limit_s=2)

@@ -91,7 +91,7 @@ def test_unnamed_faults_stay_and_an_empty_body_resets_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("change", "field"),
     [
         ({"latency_ms": -1}, "latency_ms"),
         ({"latency_ms": "5"}, "latency_ms"),
@@ -105,7 +105,7 @@ def test_unnamed_faults_stay_and_an_empty_body_resets_all() -> None:
         ({"rate": 1}, "rate"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused_by_name(wish: dict[str, object], field: str) -> None:
+def test_a_fault_that_makes_no_sense_is_refused_by_name(change: dict[str, object], field: str) -> None:
     with pytest.raises(Invalid) as refused:
-        changed(Faults(), wish)
+        changed(Faults(), change)
     assert list(refused.value.fields) == [field]

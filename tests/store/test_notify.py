@@ -21,10 +21,10 @@ from tests.store.database.test_postgresql_away import Relay
 class RecordingListener:
     """A listener that records its wake-ups."""
 
-    heard: set[int] = field(default_factory=set)
+    woken: set[int] = field(default_factory=set)
 
     def phones(self, phone_nos: Iterable[int]) -> None:
-        self.heard.update(phone_nos)
+        self.woken.update(phone_nos)
 
     def phones_freed(self) -> None: ...
 
@@ -55,17 +55,17 @@ async def test_a_listener_whose_server_fell_silent_listens_again(
     tasks = [asyncio.create_task(there.run()), asyncio.create_task(here.run())]
     try:
 
-        def heard(phone_no: int) -> bool:
+        def woken(phone_no: int) -> bool:
             here.phones([phone_no])
-            return phone_no in listener.heard
+            return phone_no in listener.woken
 
-        await until(lambda: heard(7))
+        await until(lambda: woken(7))
         relay.flows.clear()  # what comes from now on is held back for ever …
         here.phones([8])
         await asyncio.sleep(0.5)
         relay.flows = asyncio.Event()  # … but a new connection works
         relay.flows.set()
-        await until(lambda: heard(9))
+        await until(lambda: woken(9))
     finally:
         for task in tasks:
             task.cancel()

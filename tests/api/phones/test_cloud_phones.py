@@ -45,13 +45,13 @@ async def test_a_cloud_phone_is_made_and_its_credentials_are_sealed_and_never_sh
         made = await gateway.http.post("/v1/phones/create", json=body)
         assert made.status_code == 200, made.text
         phone_id = made.json()["phone_id"]
-        told = made.text + (await gateway.http.get("/v1/phones/all")).text
+        shown = made.text + (await gateway.http.get("/v1/phones/all")).text
         checked = await gateway.http.get(f"/v1/phones/{phone_id}/check")
-        told += checked.text
+        shown += checked.text
         row = await gateway.store.phone(gateway.org.org_no, phone_id)
         assert row is not None
         for secret in SECRETS.values():
-            assert secret not in told and secret not in row.config
+            assert secret not in shown and secret not in row.config
             assert secret in vault.open(row.config, about=phone_id)
 
 

@@ -22,8 +22,8 @@ async def settle_next(gateway: Gateway, verdict: Verdict) -> None:
     token = next(seen.token for seen in fleet.leases if seen.phone_no == gateway.phone.phone_no)
     seen = LeaseRow(gateway.org.org_no, gateway.phone.phone_no, None, token)
     (lease,) = await gateway.store.claim_leases("tester", [seen])
-    wish = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
-    (one,) = (await gateway.store.settle_and_start([], [wish])).started
+    request = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
+    (one,) = (await gateway.store.settle_and_start([], [request])).started
     await gateway.store.settle_and_start([Settlement(one.job, lease.token, one.token, verdict)], [])
 
 

@@ -113,8 +113,8 @@ class Gateway:
 
     async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
         job_id = self.ids.make()
-        wish = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
-        assert isinstance(await self.store.enqueue(wish), Enqueued)
+        job = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
+        assert isinstance(await self.store.enqueue(job), Enqueued)
         self.sender.phones((phone.phone_no,))
         return job_id
 

@@ -106,7 +106,7 @@ async def _told(
     by_chat: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         by_chat.setdefault((row["phone_number_id"], row["to"]), []).append(int(row["body"]["text"]["body"]))
-    disorder = sum(told != sorted(told) for told in by_chat.values())
+    disorder = sum(order != sorted(order) for order in by_chat.values())
     unsettled = sum(job.state.value != "sent" or job.ack < 4 for job in settled)
     histories = [await gateway.store.history(gateway.org_no, one) for one in jobs]
     uncertain = sum(any(event.kind == "uncertain" for event in history) for history in histories)

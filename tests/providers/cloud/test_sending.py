@@ -172,11 +172,11 @@ async def test_a_phone_whose_server_is_unreachable_is_offline_and_nothing_counts
 
 async def test_after_close_nothing_is_sent_and_no_event_comes() -> None:
     async with cloud_session() as cloud:
-        told = len(cloud.sink.sessions)
+        events_before = len(cloud.sink.sessions)
         await cloud.provider.close(1)
         await cloud.provider.close(1)
         assert isinstance(await cloud.provider.send(request(cloud.phone, PERSON)), SessionDown)
-        assert len(cloud.sink.sessions) == told
+        assert len(cloud.sink.sessions) == events_before
         assert cloud.graph.server.network.journal() == []
 
 
@@ -242,9 +242,9 @@ async def test_an_answer_that_comes_after_the_phone_was_re_keyed_says_nothing_of
         await until(lambda: cloud.sink.state(1) is SessionState.CONNECTED)
         assert isinstance(await late, Accepted)
         await cloud.provider.close(1)
-        told = len(cloud.sink.sessions)
+        events_before = len(cloud.sink.sessions)
         assert isinstance(await cloud.provider.send(request(cloud.phone, "447911123457")), SessionDown)
-        assert len(cloud.sink.sessions) == told
+        assert len(cloud.sink.sessions) == events_before
 
 
 async def test_a_sink_that_fails_gets_the_event_again_and_breaks_no_send() -> None:

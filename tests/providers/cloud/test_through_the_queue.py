@@ -207,8 +207,8 @@ async def test_one_phone_keeps_each_chats_order_under_load(tmp_path: Path) -> No
         await until(lambda: len(gateway.graph.network.journal(limit=1_000)) == 400, limit_s=60)
         rows = gateway.graph.network.journal(limit=1_000)
         for to in {row["to"] for row in rows}:
-            told = [int(row["body"]["text"]["body"]) for row in rows if row["to"] == to]
-            assert told == sorted(told) and len(told) == 10
+            order = [int(row["body"]["text"]["body"]) for row in rows if row["to"] == to]
+            assert order == sorted(order) and len(order) == 10
         await gateway.until_ack(jobs[-40:], 4)
 
 

@@ -62,8 +62,8 @@ def test_statuses_become_ack_levels_without_contacts(name: str, ack: int) -> Non
 def test_a_time_is_the_end_of_its_second_but_not_after_its_arrival() -> None:
     body = raw(change({"statuses": [status("read", at=1_763_000_000)]}))
     stamps = [1_763_000_000_400_000, 1_763_000_000_999_999, 1_763_000_600_000_000, 1_762_999_000_000_000]
-    told = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
-    assert told == [400_000, 999_999, 999_999, 0]
+    times = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
+    assert times == [400_000, 999_999, 999_999, 0]
     odd = raw(change({"statuses": [status("read") | {"timestamp": "soon"}]}))
     assert read_delivery(OURS, odd, 77).receipts[0].at_us == 77
 

@@ -108,8 +108,8 @@ async def test_a_lost_phone_stops_no_other_in_the_same_transaction(queue: PhoneQ
     await queue.put()
     old = queue.token
     await queue.take_over()
-    wishes = [StartRequest(queue.phone_no, queue.org_no, old), other.start_request()]
-    done = await queue.store.settle_and_start([], wishes)
+    requests = [StartRequest(queue.phone_no, queue.org_no, old), other.start_request()]
+    done = await queue.store.settle_and_start([], requests)
     assert [one.job.job_id for one in done.started] == [theirs]
     assert done.lost == frozenset({(queue.phone_no, old)})
 

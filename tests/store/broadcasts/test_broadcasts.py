@@ -289,12 +289,12 @@ async def test_chats_that_wait_for_their_morning_do_not_keep_the_others_from_the
         return now_us + 3_600 * SECOND_US if chat_id in asleep else None
 
     made, _ = await queue.control.broadcast(new(queue), recipients(MAX_ENQUEUED_AHEAD + 150))
-    wish = queue.start_request(50, gate=gate)
+    request = queue.start_request(50, gate=gate)
     sent = []
     for _ in range(40):
         await queue.control.feed()
         queue.clock.advance(0.2)
-        for one in (await queue.store.settle_and_start([], [wish])).started:
+        for one in (await queue.store.settle_and_start([], [request])).started:
             sent.append(one.job.chat_id)
             await queue.settle(one)
     assert sorted(sent) == sorted({r.chat_id for r in recipients(MAX_ENQUEUED_AHEAD + 150)} - asleep)

@@ -90,8 +90,8 @@ async def test_new_chats_at_their_limit_keep_no_known_chat_waiting(queue: PhoneQ
     made, _ = await queue.control.broadcast(new(queue, delay_s), people)
     for _ in range(20):
         await queue.control.feed()
-        wish = queue.start_request(10, new_limit=0)
-        for started in (await queue.store.settle_and_start([], [wish])).started:
+        request = queue.start_request(10, new_limit=0)
+        for started in (await queue.store.settle_and_start([], [request])).started:
             await queue.settle(started, SENT)
         queue.clock.advance(60)
     row = await queue.control.broadcast_row(queue.org_no, made)

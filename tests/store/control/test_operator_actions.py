@@ -168,9 +168,9 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_in_flight(
     (on_its_way,) = await queue.start(1)
     assert on_its_way.job.job_id == second.job_id
     assert await queue.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
-    wish = queue.start_request()
+    request = queue.start_request()
     settlement = Settlement(on_its_way.job, queue.lease.token, on_its_way.token, SENT)
-    (next_one,) = (await queue.store.settle_and_start([settlement], [wish])).started
+    (next_one,) = (await queue.store.settle_and_start([settlement], [request])).started
     assert next_one.job.job_id == first.job_id
     await queue.settle(next_one)
     assert [j.job_id for j in await queue.run(1)] == [third.job_id]
@@ -296,10 +296,10 @@ async def test_nothing_starts_after_a_phone_was_paused(queue: PhoneQueue) -> Non
 
 async def test_starts_are_kept_as_long_as_a_window_holds_them(queue: PhoneQueue) -> None:
     await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing='{"per_hour": 60}'))
-    wish = queue.start_request(paced=True)
+    request = queue.start_request(paced=True)
     for _ in range(3):
         await queue.put_text(B)
-        (started,) = (await queue.store.settle_and_start([], [wish])).started
+        (started,) = (await queue.store.settle_and_start([], [request])).started
         await queue.settle(started)
         queue.clock.advance(1_500)
     assert len(await queue.store.recent_starts(queue.org_no, queue.phone_no, 0)) == 3

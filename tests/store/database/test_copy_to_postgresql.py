@@ -31,9 +31,9 @@ async def _fill(path: Path, jobs: int) -> None:
 async def test_an_installation_is_copied_whole_and_continues_there(tmp_path: Path, postgres_url: str) -> None:
     old = tmp_path / "old.db"
     await _fill(old, 25)
-    told: list[TableCopied] = []
-    moved = await move_store(old, postgres_url, told.append)
-    assert told == list(moved)
+    reported: list[TableCopied] = []
+    moved = await move_store(old, postgres_url, reported.append)
+    assert reported == list(moved)
     rows = {one.table: one.rows for one in moved}
     assert rows["jobs"] == rows["events"] == rows["lanes"] == 25
     async with open_store(Settings(database_url=postgres_url)) as store:

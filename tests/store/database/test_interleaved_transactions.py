@@ -103,8 +103,10 @@ async def test_a_person_who_writes_while_the_first_message_to_them_is_settled_wa
     settle = await (await StepwiseUnit.begin(queue.location, ended)).until("jobs_sent")
     at_us = queue.clock.now_us()
     said = Inbound("M1", "a@c.us", "a@c.us", at_us, "chat", "hello")
-    heard = await StepwiseUnit.begin(queue.location, receipts.keep_inbound(queue.org_no, queue.phone_no, [said], at_us))
-    await heard.until("lanes_known")
+    inbound = await StepwiseUnit.begin(
+        queue.location, receipts.keep_inbound(queue.org_no, queue.phone_no, [said], at_us)
+    )
+    await inbound.until("lanes_known")
     ending = await waits(queue.location, settle.end())
-    assert await heard.end() == 1
+    assert await inbound.end() == 1
     await ending

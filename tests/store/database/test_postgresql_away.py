@@ -167,12 +167,12 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
     ended = False
 
     async def client(name: str) -> list[object]:
-        heard: list[object] = []
+        results: list[object] = []
         while not ended:
             got = await asyncio.gather(wired.store.enqueue(wired.queue.new_job(name)), return_exceptions=True)
-            heard.append(got[0])
+            results.append(got[0])
             await asyncio.sleep(0.001)
-        return heard
+        return results
 
     clients = [asyncio.ensure_future(client(f"c{n}")) for n in range(20)]
     for _ in range(60):
@@ -180,9 +180,9 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
         await _direct(postgres_url, CUT)
     ended = True
     async with asyncio.timeout(20):
-        heard = [each for told in await asyncio.gather(*clients) for each in told]
-    accepted = {each.job_id for each in heard if isinstance(each, Enqueued)}
-    assert [each for each in heard if not isinstance(each, Enqueued | Unavailable)] == []
+        results = [each for group in await asyncio.gather(*clients) for each in group]
+    accepted = {each.job_id for each in results if isinstance(each, Enqueued)}
+    assert [each for each in results if not isinstance(each, Enqueued | Unavailable)] == []
     stored = [row["job_id"] for row in await wired.queue.rows("SELECT job_id FROM jobs")]
     assert accepted <= set(stored)
     bodies = [row["content"] for row in await wired.queue.rows("SELECT content FROM jobs")]

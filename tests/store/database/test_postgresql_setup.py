@@ -12,7 +12,7 @@ from heliograph.domain.errors import CannotStart
 from tests.kit.database import make_database
 
 
-async def said(url: str, *, migrate: bool = True) -> str:
+async def reason_against(url: str, *, migrate: bool = True) -> str:
     """Returns the reason why the database cannot be used, or an empty text."""
     try:
         database = make_database(url, SystemClock())
@@ -61,46 +61,46 @@ async def test_a_database_that_keeps_text_otherwise_than_as_utf8(postgres_url: s
     await run(postgres_url, made)
     try:
         url = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
-        assert "LATIN1" in await said(url)
+        assert "LATIN1" in await reason_against(url)
         assert await tables(url) == []
     finally:
         await run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_a_database_that_takes_no_writes(postgres_url: str) -> None:
-    assert await said(postgres_url) == ""
+    assert await reason_against(postgres_url) == ""
     await run(
         postgres_url, f'ALTER DATABASE "{urlsplit(postgres_url).path[1:]}" SET default_transaction_read_only = on'
     )
-    assert "takes no writes" in await said(postgres_url)
+    assert "takes no writes" in await reason_against(postgres_url)
 
 
 @pytest.mark.parametrize("other", ["CREATE TABLE orgs (n int)", "CREATE TABLE schema_migrations (version text)"])
 async def test_a_database_with_tables_of_another_program(postgres_url: str, other: str) -> None:
     await run(postgres_url, other)
-    assert "another program" in await said(postgres_url)
+    assert "another program" in await reason_against(postgres_url)
     assert len(await tables(postgres_url)) == 1
 
 
 async def test_a_user_who_may_make_no_tables(postgres_url: str, visitor: str) -> None:
-    assert "Grant it CREATE on the schema" in await said(visitor)
+    assert "Grant it CREATE on the schema" in await reason_against(visitor)
     assert await tables(postgres_url) == []
 
 
 async def test_a_user_who_may_read_the_tables_but_not_write_them(postgres_url: str, visitor: str) -> None:
-    assert await said(postgres_url) == ""
-    assert "schema_migrations" in await said(visitor)
+    assert await reason_against(postgres_url) == ""
+    assert "schema_migrations" in await reason_against(visitor)
     name = urlsplit(visitor).username
     await run(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
-    told = await said(visitor)
-    assert "lacks DELETE, INSERT, UPDATE on the table" in told and "more" in told
+    reason = await reason_against(visitor)
+    assert "lacks DELETE, INSERT, UPDATE on the table" in reason and "more" in reason
     rights = "SELECT, INSERT, UPDATE, DELETE"
     await run(postgres_url, f"GRANT {rights} ON ALL TABLES IN SCHEMA public TO {name}")
     await run(postgres_url, f"REVOKE INSERT ON org_events FROM {name}")
-    assert "lacks INSERT on the table org_events:" in await said(visitor)
+    assert "lacks INSERT on the table org_events:" in await reason_against(visitor)
     await run(postgres_url, f"GRANT INSERT ON org_events TO {name}")
-    assert await said(visitor) == ""
+    assert await reason_against(visitor) == ""
 
 
 async def test_a_url_that_cannot_be_read() -> None:
-    assert "cannot be read" in await said("postgresql://a@[::1/x")
+    assert "cannot be read" in await reason_against("postgresql://a@[::1/x")

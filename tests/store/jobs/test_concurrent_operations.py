@@ -42,8 +42,8 @@ class _Workload:
     async def own(self, queue: PhoneQueue) -> None:
         settlements: list[Settlement] = []
         while self.busy or settlements:
-            wish = queue.start_request(4)
-            done = await queue.store.settle_and_start(settlements, [wish] if self.busy else [])
+            request = queue.start_request(4)
+            done = await queue.store.settle_and_start(settlements, [request] if self.busy else [])
             assert all(done.settled)
             assert not done.lost
             settlements = []
@@ -60,8 +60,8 @@ class _Workload:
                 queue, job_id = self.dice.choice(self.jobs)
                 await queue.receipt(job_id, self.dice.choice([1, 2, 3, 4, -1]))
                 person = f"{self.dice.choice(CHATS)}@c.us"
-                heard = Inbound(f"M{self.dice.random()}", person, person, queue.clock.now_us(), "chat", "hello")
-                await queue.store.inbound(queue.phone_no, queue.org_no, [heard])
+                inbound = Inbound(f"M{self.dice.random()}", person, person, queue.clock.now_us(), "chat", "hello")
+                await queue.store.inbound(queue.phone_no, queue.org_no, [inbound])
 
     async def operate(self) -> None:
         while self.busy:

@@ -10,8 +10,8 @@ from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry
 async def go_on(
     queue: PhoneQueue, *ended: Settlement, limit: int = 5, version: int | None = None
 ) -> SettleAndStartResult:
-    wish = queue.start_request(limit, version=version)
-    return await queue.store.settle_and_start(list(ended), [wish])
+    request = queue.start_request(limit, version=version)
+    return await queue.store.settle_and_start(list(ended), [request])
 
 
 async def begun(queue: PhoneQueue) -> Started:
@@ -72,9 +72,9 @@ async def test_lanes_of_many_phones_continue_in_one_transaction(queue: PhoneQueu
         await each.put("a", body="one")
         await each.put("a", body="two")
     first, second = await begun(queue), await begun(other)
-    wishes = [each.start_request(3) for each in (queue, other)]
+    requests = [each.start_request(3) for each in (queue, other)]
     done = await queue.store.settle_and_start(
-        [queue.settlement(first, SENT), other.settlement(second, REFUSED)], wishes
+        [queue.settlement(first, SENT), other.settlement(second, REFUSED)], requests
     )
     assert bodies(done) == ["two", "two"]
     await queue.audit()

@@ -79,8 +79,8 @@ async def test_prunes_go_in_steps(queue: PhoneQueue) -> None:
 
 async def test_unmatched_receipts_and_old_inbound_messages_are_removed(queue: PhoneQueue) -> None:
     await queue.receipts([Receipt(3, queue.clock.now_us(), provider_message_id="nobody's")])
-    heard = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    await queue.store.inbound(queue.phone_no, queue.org_no, heard)
+    inbound = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
+    await queue.store.inbound(queue.phone_no, queue.org_no, inbound)
     queue.clock.advance(25 * 3600)
     await prune_jobs(queue.store, queue.clock, days=DAYS)
     assert await queue.rows("SELECT 1 FROM unmatched_receipts") == []

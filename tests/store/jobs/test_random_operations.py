@@ -84,8 +84,8 @@ class _Operations:
     async def _settle_and_start(self, which: int, verdict: Verdict) -> None:
         if self.under_way:
             one = self.under_way.pop(which % len(self.under_way))
-            wish = self.queue.start_request(2)
-            done = await self.queue.store.settle_and_start([self.queue.settlement(one, verdict)], [wish])
+            request = self.queue.start_request(2)
+            done = await self.queue.store.settle_and_start([self.queue.settlement(one, verdict)], [request])
             self.under_way += done.started
 
     async def _receipt(self, which: int, acks: list[int]) -> None:
@@ -126,8 +126,8 @@ class _Operations:
 
     async def _hear(self, chat: str) -> None:
         at = self.queue.clock.now_us()
-        heard = Inbound(f"M{next(_numbers)}", f"{chat}@c.us", f"{chat}@c.us", at, "chat", "hello")
-        await self.queue.store.inbound(self.queue.phone_no, self.queue.org_no, [heard])
+        inbound = Inbound(f"M{next(_numbers)}", f"{chat}@c.us", f"{chat}@c.us", at, "chat", "hello")
+        await self.queue.store.inbound(self.queue.phone_no, self.queue.org_no, [inbound])
 
     async def _hold(self, chat: str) -> None:
         queue, what = self.queue, f"chat:{chat}@c.us"

@@ -207,8 +207,8 @@ async def test_the_chat_of_a_message_that_a_receipt_proved_is_known(queue: Phone
 async def test_a_person_who_wrote_is_no_new_chat_even_to_what_waits_already(queue: PhoneQueue) -> None:
     await queue.put("a")
     assert await queue.start(new_limit=0) == []
-    heard = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, heard) == 1
+    inbound = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
+    assert await queue.store.inbound(queue.phone_no, queue.org_no, inbound) == 1
     (started,) = await queue.start(new_limit=0)
     assert not started.new_chat
 
@@ -220,8 +220,8 @@ async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_received_from_i
     assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == set(), "it waits, and may be refused"
     await queue.send_next()
     assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == {queue.phone_no}
-    heard = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    await other.store.inbound(other.phone_no, queue.org_no, heard)
+    inbound = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
+    await other.store.inbound(other.phone_no, queue.org_no, inbound)
     assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == set(both)
     assert await queue.store.phones_of_chat(queue.org_no + 1, both, "a@c.us") == set()
     assert await queue.store.phones_of_chat(queue.org_no, both, "b@c.us") == set()
@@ -229,9 +229,9 @@ async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_received_from_i
 
 async def test_an_inbound_message_is_kept_once_whatever_it_holds(queue: PhoneQueue) -> None:
     at = queue.clock.now_us()
-    heard = [Inbound("M1", "a@c.us", "a@c.us", at, "chat", "a\u0000b 🚚", {"deep": ["\u0000"]})]
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, [*heard, *heard]) == 1
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, heard) == 0
+    inbound = [Inbound("M1", "a@c.us", "a@c.us", at, "chat", "a\u0000b 🚚", {"deep": ["\u0000"]})]
+    assert await queue.store.inbound(queue.phone_no, queue.org_no, [*inbound, *inbound]) == 1
+    assert await queue.store.inbound(queue.phone_no, queue.org_no, inbound) == 0
     assert await queue.store.quotable(queue.org_no, queue.phone_no, "M1") == "false_a@c.us_M1"
 
 

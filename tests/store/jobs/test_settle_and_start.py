@@ -26,8 +26,8 @@ async def test_a_sent_message_is_settled_with_its_ack_level(queue: PhoneQueue) -
 async def test_settling_and_starting_the_next_is_one_transaction(queue: PhoneQueue) -> None:
     first, second = await queue.put("a"), await queue.put("a")
     (one,) = await queue.start()
-    wish = queue.start_request()
-    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [wish])
+    request = queue.start_request()
+    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [request])
     assert one.job.job_id == first
     assert done.settled == [True]
     assert [started.job.job_id for started in done.started] == [second]
@@ -122,11 +122,11 @@ async def test_several_phones_advance_in_one_transaction(queue: PhoneQueue) -> N
     other = await queue.add_phone("918888888888")
     await queue.put("a")
     await other.put("a")
-    wishes = [one.start_request() for one in (queue, other)]
-    started = (await queue.store.settle_and_start([], wishes)).started
+    requests = [one.start_request() for one in (queue, other)]
+    started = (await queue.store.settle_and_start([], requests)).started
     assert {one.job.phone_no for one in started} == {queue.phone_no, other.phone_no}
     done = await queue.store.settle_and_start(
-        [queue.settlement(started[0], SENT), other.settlement(started[1], SENT)], wishes
+        [queue.settlement(started[0], SENT), other.settlement(started[1], SENT)], requests
     )
     assert done.settled == [True, True]
     assert done.idle == {queue.phone_no: None, other.phone_no: None}

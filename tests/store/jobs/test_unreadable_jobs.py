@@ -34,8 +34,8 @@ async def test_a_chat_continues_after_a_message_that_cannot_be_read(queue: Phone
     first, bad, last = [await queue.put("a") for _ in range(3)]
     await spoil(queue, bad)
     (one,) = await queue.start()
-    wish = queue.start_request(5)
-    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [wish])
+    request = queue.start_request(5)
+    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [request])
     assert (done.settled, done.started, done.idle) == ([True], [], {queue.phone_no: 0})
     await queue.audit()
     assert await queue.send_next() == last
