@@ -1,4 +1,4 @@
-"""A gateway in the middle of its day, as the ports would tell it. Only what the page asks for."""
+"""A sample gateway for the dashboard: rows and counters as the ports would give them."""
 
 from typing import Any
 
@@ -10,20 +10,6 @@ from heliograph.domain.messages.content import Content, Kind, Media, Poll
 
 NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"
-
-
-class FrozenClock:
-    def __init__(self) -> None:
-        self.us = NOW_US
-
-    def now_us(self) -> int:
-        return self.us
-
-    def monotonic(self) -> float:
-        return self.us / 1e6
-
-    async def sleep(self, seconds: float) -> None:
-        self.us += int(seconds * 1e6)
 
 
 def phone(no: int, number: str, name: str, state: str = "connected", **more: Any) -> PhoneRow:
@@ -93,7 +79,7 @@ JOBS = [
 
 
 class Store:
-    """Answers the page's questions."""
+    """The parts of the store that the page reads."""
 
     def __init__(self, phones: list[PhoneRow] = PHONES, jobs: list[Job] = JOBS) -> None:
         self.phone_rows = phones

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: it fits, it stays silent on the console, and it follows what happens by itself."""
+"""Tests of the page in a real Chromium: it fits, logs no error, and follows changes by itself."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,8 @@ from heliograph.dashboard import Dashboard
 from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.jobs.states import State
 from tests.dashboard.browser import Tab, chromium, open_tab
-from tests.dashboard.sample import FrozenClock, Store, job
+from tests.dashboard.sample import NOW_US, Store, job
+from tests.kit.clocks import ManualClock
 from tests.kit.replace import replace
 
 pytestmark = [
@@ -23,10 +24,10 @@ pytestmark = [
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store]]:
+async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, ManualClock, Store]]:
     store = Store()
     store.job_rows = list(store.job_rows)
-    clock = FrozenClock()
+    clock = ManualClock(NOW_US)
     app = Dashboard(store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -46,7 +47,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store
 
 
 async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
-    gateway: tuple[Tab, FrozenClock, Store],
+    gateway: tuple[Tab, ManualClock, Store],
 ) -> None:
     tab, clock, store = gateway
     for width in (1240, 390):
@@ -73,7 +74,7 @@ async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
 
 
 async def test_holding_still_stops_the_page_and_going_on_brings_it_up_to_date(
-    gateway: tuple[Tab, FrozenClock, Store],
+    gateway: tuple[Tab, ManualClock, Store],
 ) -> None:
     tab, clock, store = gateway
     await tab.until("!document.getElementById('hold').hidden")

@@ -1,4 +1,4 @@
-"""A database in which much waits: 100 phones with 1,000 chats each, and one phone with 100,000; hot queries on it."""
+"""A database with a large backlog, 100 phones with 1,000 chats each and one with 100,000, and hot queries on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SERIES = {
 
 
 def fill(dialect: str) -> list[str]:
-    """The statements that make the crowd in an empty schema; phone 1 … 100, then the big one."""
+    """Statements that make the backlog in an empty schema: phones 1 … 100, then the big one."""
 
     def series(most: int) -> str:
         return _SERIES[dialect].format(most=most)
@@ -71,7 +71,7 @@ class Call:
 
 
 def call(query: NamedQuery, phone_no: int) -> Call:
-    """Three rows for a batch; every value by the name of its parameter."""
+    """Makes a call: three rows for a batch, each value by the name of its parameter."""
 
     def value(name: str, n: int) -> Any:
         job_id = phone_no * 1_000_000 + n

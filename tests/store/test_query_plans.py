@@ -1,4 +1,4 @@
-"""No request and no claim may scan what waits: every hot query is an index search by organisation, on both databases.
+"""Tests of query plans: each hot query is an index search by organisation, on both databases.
 
 On PostgreSQL also with plans that were made while the tables were empty, which is what a connection keeps until the
 next ANALYZE; with plans made on full tables that were never analysed; and with fresh statistics. Under exactly the
@@ -25,7 +25,7 @@ from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
 from heliograph.store.database.queries import NamedQuery, queries
 from heliograph.store.database.sqlite import SqliteDatabase, encode_rows
 from tests.conftest import _psql
-from tests.kit.store import HandClock
+from tests.kit.clocks import ManualClock
 from tests.store.large_backlog import BIG, call, fill
 
 HOT_FILES = ("enqueue", "advance", "lanes", "receipts", "jobs", "purge", "leases")
@@ -96,7 +96,7 @@ def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plans") / "heliograph.db"
 
     async def make() -> None:
-        clock = HandClock()
+        clock = ManualClock()
         shell = SqliteDatabase(str(path), lambda _seconds, _units: None, clock.monotonic)
         await shell.open()
         await shell.close()
@@ -202,7 +202,7 @@ def plans(postgres_server: str) -> Iterator[list[Found]]:
 
 
 async def _measure(url: str) -> list[Found]:
-    clock = HandClock()
+    clock = ManualClock()
     shell = PostgresDatabase(url, lambda _seconds, _units: None, clock.monotonic)
     await shell.open()
     await shell.close()
@@ -307,7 +307,7 @@ def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
 
 
 async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> dict[str, Any]:
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, HandClock().monotonic)
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, ManualClock().monotonic)
     await shell.open()
     await shell.close()
     connection = await asyncpg.connect(url)

@@ -1,4 +1,4 @@
-"""Deliveries are found by their keys: no statement reads the backlog, whatever the planner knows of the tables."""
+"""Tests of query plans: deliveries are found by their keys, with any planner statistics."""
 
 import json
 import re
@@ -13,9 +13,9 @@ import pytest
 import heliograph.store
 from heliograph.clock import SystemClock
 from heliograph.store.database.migrate import migrations
-from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
+from heliograph.store.database.postgresql import BEGIN
 from heliograph.store.database.queries import queries
-from tests.webhooks.conftest import opened, unheard
+from tests.kit.database import open_database
 
 FOLDER = Path(heliograph.store.__file__).parent / "sql"
 NAMES = sorted(
@@ -67,13 +67,12 @@ def test_no_hot_statement_scans_a_large_table_on_sqlite(sqlite_file: sqlite3.Con
         assert not (word and word[1] in large), f"{name}: {[step for *_, step in plan]}"
 
 
-async def test_every_search_names_the_organisation_but_plain_looks_over_all_which_take_no_locks(
+async def test_every_search_names_the_organisation_except_sweeps_without_locks(
     postgres_url: str,
 ) -> None:
     """A locking read over all shards does not work on a distributed PostgreSQL."""
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
     wrong = []
-    async with opened(shell):
+    async with open_database(postgres_url, SystemClock()):
         connection = await asyncpg.connect(postgres_url)
         try:
             await connection.execute(BEGIN)
@@ -110,8 +109,7 @@ def _without_organisation(node: dict[str, Any]) -> bool:
 async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgresql(
     postgres_url: str, analysed: bool
 ) -> None:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    async with opened(shell):
+    async with open_database(postgres_url, SystemClock()):
         connection = await asyncpg.connect(postgres_url)
         try:
             await connection.execute("INSERT INTO orgs (org_id, name, created_at) VALUES ('o', 'o', 1)")

@@ -1,4 +1,4 @@
-"""Large lists of recipients are read by pieces, and mean the same as if they were read at once."""
+"""Tests of large recipient lists: read in slices, they mean the same as when read at once."""
 
 import json
 from typing import Any
@@ -32,22 +32,26 @@ def raw(value: Any) -> msgspec.Raw:
 
 
 def elements(array: Any, decoder: Any, end: bytes, begin: bytes) -> list[Any]:
+    # private: the slices of a list are seen only here; requests show the whole
     return [one for one in recipients._each(raw(array), decoder, end, begin, "field") if one is not None]
 
 
 @given(texts=st.lists(_TRICKY, max_size=40), size=st.integers(1, 60))
 def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE_BYTES", size)
-        assert elements(texts, recipients._chats, b'"', b'"') == texts
+        patch.setattr(recipients, "PIECE", size)
+        assert elements(texts, recipients._chats, b'"', b'"') == texts  # private: as above
 
 
 @given(texts=st.lists(_TRICKY, max_size=20), size=st.integers(1, 200), indent=st.sampled_from([None, 0, 2]))
 def test_objects_come_out_of_pieces_as_they_went_in(texts: list[str], size: int, indent: int | None) -> None:
     given_ones = [{"chat_id": text, "values": {"name": text, text: "x"}} for text in texts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE_BYTES", size)
-        found = elements(json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{")
+        patch.setattr(recipients, "PIECE", size)
+        # private: as above
+        found = elements(
+            json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{"
+        )  # private: as above
     assert [(one.chat_id, one.values) for one in found] == [(one["chat_id"], one["values"]) for one in given_ones]
 
 
@@ -61,7 +65,7 @@ def test_depth_is_the_same_whatever_the_size_of_the_pieces(value: Any, size: int
     text = json.dumps(value).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(body, "SLICE", size)
-        assert body._depth(text) == _nested(value)
+        assert body._depth(text) == _nested(value)  # private: requests only show whether a limit is passed
 
 
 def _nested(value: Any) -> int:

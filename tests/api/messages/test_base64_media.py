@@ -1,4 +1,4 @@
-"""A file given as base64 is decoded a chunk at a time: the memory it takes does not grow with it."""
+"""Tests of base64 media: it is decoded in chunks, so memory does not grow with the file."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ def media_of(body: SendBody) -> MediaBody:
     return body.media
 
 
-async def test_a_file_of_24_mib_is_taken_in_with_little_memory(tmp_path: Path) -> None:
+async def test_a_file_of_24_mib_is_decoded_with_little_memory(tmp_path: Path) -> None:
     data = b"%PDF-1.7\n" + b"\x00\x01\x02" * (8 * MIB)
     body = body_of(base64.b64encode(data).decode())
     content = content_of(body)
@@ -46,7 +46,9 @@ async def test_a_file_of_24_mib_is_taken_in_with_little_memory(tmp_path: Path) -
 
 
 @given(data=st.binary(min_size=1, max_size=300))
-async def test_whatever_was_encoded_is_what_is_stored(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_the_stored_bytes_are_those_that_were_encoded(
+    data: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     body = body_of(base64.b64encode(data).decode())
     folder = MediaFolder(tmp_path_factory.mktemp("media"))
     taken = await store_file(folder, content_of(body), media_of(body), most=None)

@@ -1,4 +1,4 @@
-"""No act and no explanation may scan what waits: each query of steering is an index search by organisation."""
+"""Tests of query plans: each query of the control store is an index search by organisation."""
 
 import re
 import sqlite3
@@ -37,7 +37,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Con
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in queries("sqlite")])
-def test_a_query_of_steering_searches_and_never_scans(name: str, connection: sqlite3.Connection) -> None:
+def test_a_query_of_the_control_store_searches_and_never_scans(name: str, connection: sqlite3.Connection) -> None:
     query = queries("sqlite")[name]
     params = dict.fromkeys((*query.params, *query.columns), 1) | ({"rows": "[]"} if "rows" in query.params else {})
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", params)]
@@ -49,7 +49,7 @@ def test_a_query_of_steering_searches_and_never_scans(name: str, connection: sql
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_every_query_of_steering_names_its_organisation(dialect: str) -> None:
+def test_every_query_of_the_control_store_names_its_organisation(dialect: str) -> None:
     found = queries(dialect)
     bare = {name for name in NAMES if name in found and "org_no" not in found[name].sql}
     assert bare <= SWEEPS
