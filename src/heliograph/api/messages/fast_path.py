@@ -66,6 +66,13 @@ class FastPath:
             asyncio.ensure_future(deps.intake.enqueue(job)).add_done_callback(exchange.done)
         return True
 
+    def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether the key is a remembered one, so that its body may be kept until it is whole."""
+        try:
+            return self._desk.keys.cached(dict(headers).get(b"authorization")) is not None
+        except Refusal:
+            return False
+
     def lines(self, caller: Caller, standing: RateLimitState | None) -> bytes:
         lines = _LINES % (self._traces.make(), caller.org_header[1])
         return lines if standing is None else lines + _listed(standing.headers())
