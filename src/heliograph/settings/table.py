@@ -163,8 +163,8 @@ class Settings:
         512,
         parse.whole(1, 1_000_000),
         "number",
-        "Open HTTP connections of one client address (IPv6: of one /64), then 503. Behind a reverse proxy, which has one"
-        " address for all clients, set it to the number above.",
+        "Open HTTP connections of one client address (IPv6: of one /64), then 503. Behind a reverse proxy, which"
+        " has one address for all clients, set it to the number above.",
     )
     head_timeout_seconds: float = _setting(
         30.0, parse.number(1, 3600), "seconds", "How long the head of a request may take, then 408."

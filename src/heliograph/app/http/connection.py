@@ -4,9 +4,9 @@ A head is kept until it is whole, checked (`strict.py`) and only then parsed; a 
 request is parsed when the one before is answered. A send whose body is whole is offered to `api.messages.fast_path`; if
 it is taken, no task is made for it and its answer goes out in one write. Everything else goes on as uvicorn does it.
 
-Promise: one answer a request, in order, and a stopping server lets what is under way be answered: uvicorn's own request
-cycle stands for a request on either way, so its rules for both are the same. Nothing that came after a refusal, or after
-a request that closes the connection, is read as a request. What one connection may hold is bounded by `limits.py`.
+Promise: one answer a request, in order, and a stopping server lets what is under way be answered: uvicorn's own
+request cycle stands for a request on either way, so its rules for both are the same. Nothing that came after a refusal,
+or after a request that closes the connection, is read as a request. `limits.py` bounds what one connection may hold.
 Known weakness: this leans on uvicorn's httptools protocol from the inside; tests/acceptance/test_connections.py and
 tests/http show that a new version still fits.
 """

@@ -1,11 +1,11 @@
 """Checks of a request's head beyond those of the parser.
 
-Promise: a head that passes here and the parser is one that h11 accepts with the same framing; tests/http/test_grammar.py
-compares the two. What is refused although h11 accepts it is named there.
+Promise: a head that passes here and the parser is one that h11 accepts with the same framing; tests/http compares the
+two. What is refused although h11 accepts it is named there.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from heliograph.app.http.refusals import HeadTooLarge
 from heliograph.domain.errors import BadRequest, PayloadTooLarge
@@ -82,6 +82,6 @@ def without_upgrade(head: bytes) -> bytes:
     return b"\r\n".join([first, *(line for line in lines if line[:8].lower() != b"upgrade:")])
 
 
-def is_large(headers: Headers) -> bool:
+def is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
     return any(name == b"content-length" and len(value) > _SHORT_DIGITS for name, value in headers)
