@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 KILLS ?= 200
+MINUTES ?= 10
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench faults lock clean
+.PHONY: help setup demo serve test check format bench faults fuzz lock clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_NO_PROGRESS := 1
 
@@ -54,6 +55,9 @@ faults: $(READY) ## kill the server 200 times under load, then a fleet on Postgr
 	@$(BIN)/heliograph prove --kills $(KILLS)
 	@$(BIN)/heliograph prove --kills 20 --control new-id
 	@$(BIN)/heliograph prove --kills 100 --stops 50 --senders 4 --database-url own
+
+fuzz: $(READY) ## read generated HTTP as h11 does for ten minutes (MINUTES=10), and name the seed of a difference
+	@$(BIN)/python -m tests.http.fuzz --minutes $(MINUTES)
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer versions)
 	@printf 'uv\n' | $(COMPILE) $(UPGRADE) --no-annotate - --output-file requirements-bootstrap.lock

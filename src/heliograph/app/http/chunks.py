@@ -25,8 +25,8 @@ class Chunks:
     def end(self, data: bytes, at: int) -> int:
         """How far to read from `at`: to an empty line, which may have begun in earlier bytes and may end the body."""
         seam = (self._tail + data[at : at + 3]).find(_END) if self._tail else -1
-        found = at + seam + 4 - len(self._tail) if seam >= 0 else data.find(_END, at) + 4
-        end = min(len(data) if found == 3 else found, at + _SLICE)
+        found = at + seam - len(self._tail) if seam >= 0 else data.find(_END, at)
+        end = min(len(data) if seam < 0 and found < 0 else found + 4, at + _SLICE)
         self._tail = (self._tail + data[max(at, end - 3) : end])[-3:]
         return end
 

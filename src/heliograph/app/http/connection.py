@@ -204,7 +204,7 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.part is Part.HEAD:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(b" \t"))  # the parser leaves what follows a value
             return
         try:
             self._chunks.trailer(name)
@@ -287,8 +287,8 @@ class Connection(HttpToolsProtocol):
         self._held = None
         self._keep(b"")
         cycle = self.cycle
-        if self.part is not Part.HEAD and cycle is not None and not cycle.response_complete:
-            if cycle.response_started:
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or self.part is Part.HEAD:
                 self.transport.abort()
                 return
             cycle.disconnected = True

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from heliograph.app.http.refusals import HeadTooLarge
 from heliograph.domain.errors import BadRequest, PayloadTooLarge
 
-REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
+REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-\"$-~]+ HTTP/1\.[01]\r\n")
 # fields that decide who asks, for what, or where a body ends: two of one are two readings of one request
 SINGLE = frozenset(
     {
