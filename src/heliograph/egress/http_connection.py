@@ -1,8 +1,8 @@
 """One request and its answer on a connection of aiohttp's pool, with nothing of a browser around it.
 
 Promise: what is written is one request, whose headers hold no line break; a connection goes back into the pool only
-when its answer was read to its end, and is not used again if anything came after it. Raises what aiohttp raises, and
-never follows or repeats.
+when its answer was read to its end, and is not used again if anything came after it. At most ten interim answers are
+passed over; a head has at most 100 fields. Raises what aiohttp raises, and never follows or repeats.
 Known weakness: it speaks to the pool as aiohttp's own session does, so a new aiohttp is taken only with its tests. In
 return a delivery costs a good part less processor time.
 """
@@ -22,6 +22,8 @@ from yarl import URL
 _CHUNK: Final = 32_768
 _MAX_LINE: Final = 8_190
 _MAX_HEADERS: Final = 16_384
+_MAX_FIELDS: Final = 100
+_MAX_INTERIM: Final = 10  # answers of 1xx before the answer
 _HOSTS: Final = 4096
 _TOGETHER: Final = 65_536  # up to here head and body are one packet; copying more would cost more than a second write
 _UNTIMED: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -99,6 +101,7 @@ async def _exchange(connection: Connection, protocol: ResponseHandler, head: byt
         read_bufsize=_CHUNK,
         max_line_size=_MAX_LINE,
         max_field_size=_MAX_HEADERS,
+        max_headers=_MAX_FIELDS,
     )
     transport = connection.transport
     if transport is None or transport.is_closing():
@@ -108,7 +111,8 @@ async def _exchange(connection: Connection, protocol: ResponseHandler, head: byt
     else:
         transport.write(head)
         transport.write(body)
-    while True:
+    for _ in range(_MAX_INTERIM + 1):
         message, content = await protocol.read()
         if not 100 <= message.code < 200 or message.code == 101:
             return Response(message.code, message.headers, content, connection)
+    raise aiohttp.ClientPayloadError("too many interim answers")

@@ -25,6 +25,7 @@ _NO_BRACKETS = bytes(one for one in range(256) if one not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SLICE = 65_536
 MAX_FIELD = 100  # longer keys are not shown back
+MAX_LENGTH_DIGITS = 20
 MAX_NUMBER = 308  # digits: what any number may have
 _DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
@@ -35,7 +36,8 @@ class ClientGone(Exception):
 
 async def read_body(receive: Receive, length: bytes | None, limit: int) -> bytes | bytearray:
     """The whole body; PayloadTooLarge as soon as it is known to exceed `limit`."""
-    if length is not None and (not length.isdigit() or int(length) > limit):
+    # `int` itself refuses very long numbers, with a defect's error
+    if length is not None and (not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit):
         raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
