@@ -26,8 +26,8 @@ pytestmark = [
 async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store]]:
     store = Store()
     store.job_rows = list(store.job_rows)
-    clock = FrozenClock()
-    app = Dashboard(store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
+    clock = store.clock
+    app = Dashboard(store, store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, loop="none", access_log=False))
@@ -36,6 +36,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store
     try:
         async with open_tab(tmp_path / "profile") as tab:
             await tab.go(address + app.login_path(1))
+            await tab.js("document.querySelector('button').click()")
             await tab.until("document.getElementById('rows') !== null")
             yield tab, clock, store
     finally:

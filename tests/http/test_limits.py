@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from heliograph.app.http.admission import address_of
 from heliograph.app.http.limits import HttpLimits
+from heliograph.domain.accounts.client_address import client_address
 from tests.http.world import World, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -164,7 +164,7 @@ async def test_the_body_of_an_unknown_caller_is_not_kept_until_it_is_whole() -> 
     ],
 )
 def test_an_ipv6_network_counts_as_one_address(host: str | None, address: str) -> None:
-    assert address_of(host) == address
+    assert client_address(host) == address
 
 
 async def test_connections_are_bounded_for_each_address_and_in_all_and_free_when_they_end() -> None:

@@ -56,7 +56,9 @@ _OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
 def build_api(deps: ApiDeps) -> ApiApp:
     """Everything that is answered over HTTP, ready for a server."""
-    desk = ApiState(deps, ApiKeyCache(deps.accounts, deps.clock), PhoneCache(deps.accounts, deps.clock), _limit(deps))
+    desk = ApiState(
+        deps, ApiKeyCache(deps.accounts, deps.clock, deps.guesses), PhoneCache(deps.accounts, deps.clock), _limit(deps)
+    )
     handlers = [handler for routes in _RESOURCES for handler in routes()]
     described = document(handlers, version=deps.version)
     inner = Litestar(

@@ -20,6 +20,7 @@ from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
 from heliograph.api.http.trace import Traces
 from heliograph.api.messages.fast_path import FastPath
 from heliograph.api.messages.send import SEND, answer_of, send
+from heliograph.domain.accounts.client_address import client_address
 from heliograph.domain.errors import Refusal
 
 Scope = dict[str, Any]
@@ -112,7 +113,7 @@ class _Exchange:
     async def run_mounted(self, app: AsgiApp, provider: str) -> None:
         """Another room's app behind the bearer key; it reads its body itself, and is told what the caller has of it."""
         try:
-            caller = await self._desk.keys.caller(self._head.authorization)
+            caller = await self._desk.keys.caller(self._head.authorization, _address(self._scope))
             share = await self._desk.deps.accounts.share(caller.org_no, provider)
         except Refusal as refusal:
             await self._refuse(refusal)
@@ -122,7 +123,7 @@ class _Exchange:
 
     async def _enter(self) -> None:
         desk = self._desk
-        self._caller = await desk.keys.caller(self._head.authorization)
+        self._caller = await desk.keys.caller(self._head.authorization, _address(self._scope))
         self._standing = desk.limit.count_request(self._caller.key.key_no)
         if self._standing is not None and self._standing.over:
             raise self._standing.refusal()
@@ -178,6 +179,11 @@ class _Exchange:
         self._started, self._status = True, status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client_address(client[0]) if client else ""
 
 
 async def not_found_app(scope: Scope, _receive: Receive, send_: Send) -> None:

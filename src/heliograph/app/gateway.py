@@ -25,6 +25,7 @@ from heliograph.app.sender import make_inbox, make_sender, open_providers
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
+from heliograph.domain.accounts.guess_limit import GuessLimit
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import NewPhone
@@ -134,9 +135,12 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         elif fleet is not None:
             heard.append(_from_any_thread(fleet.stored))
         orgs = await store.orgs()
+        guesses = GuessLimit()  # one for both doors
         dashboard = Dashboard(
             store,
             store,
+            store,
+            guesses=guesses,
             clock=clock,
             version=version("heliograph"),
             secret_key=settings.secret_key,
@@ -186,6 +190,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                     ),
                 ),
                 dashboard=dashboard,
+                guesses=guesses,
                 version=version("heliograph"),
             )
         )

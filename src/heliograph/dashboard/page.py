@@ -44,12 +44,18 @@ def login_page(problem: str = "") -> bytes:
     return document(_head("Heliograph: log in"), el("body", _top(None), main))
 
 
-def welcome_page() -> bytes:
-    """Goes on to the page. A redirect would not do: a cookie for this site alone is not sent along on one that began
-    at another site, such as a link in a mail."""
-    refresh = el("meta", http_equiv="refresh", content="0;url=/")
-    main = el("main", el("p", el("a", "Go on", href="/")))
-    return document(group(refresh, _head("Heliograph")), el("body", _top(None), main))
+def link_page(token: str) -> bytes:
+    """Behind a login link: a button, because only a person presses one."""
+    form = el(
+        "form",
+        el("input", type="hidden", name="token", value=token),
+        el("button", "Open the page", type="submit", class_="primary"),
+        method="post",
+        action="/login",
+        class_="login",
+    )
+    main = el("main", el("h1", "Look inside?"), el("p", "This link works once, within 15 minutes."), form)
+    return document(_head("Heliograph: log in"), el("body", _top(None), main))
 
 
 def broken_page(said: str) -> bytes:

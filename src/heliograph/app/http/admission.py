@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol
 
 from heliograph.app.http.limits import HttpLimits
+from heliograph.domain.accounts.client_address import client_address
 from heliograph.domain.errors import Unavailable
 
 
@@ -31,7 +32,7 @@ class Admission:
 
     def enter(self, connection: Swept, host: str | None) -> Unavailable | None:
         """Counts a new connection. A refusal if there is no place for it; it is swept all the same."""
-        limits, address = self.limits, address_of(host)
+        limits, address = self.limits, client_address(host)
         mine = self._of.get(address, 0)
         refusal = None
         if len(self._open) - self._refused >= limits.connections:
@@ -82,18 +83,3 @@ class Admission:
         for connection in list(self._open):
             connection.sweep(now)
         self._later(loop)
-
-
-def address_of(host: str | None) -> str:
-    """What counts as one address: an IPv4 address, or the first 64 bits of an IPv6 one. Empty if there is none."""
-    if not host or ":" not in host:
-        return host or ""
-    host = host.partition("%")[0]
-    if host.lower().startswith("::ffff:") and "." in host:
-        return host[7:]
-    head, gap, tail = host.partition("::")
-    groups = head.split(":") if head else []
-    if gap:
-        last = tail.split(":") if tail else []
-        groups += ["0"] * (8 - len(groups) - len(last)) + last
-    return ":".join(groups[:4]) + "::/64"

@@ -1,0 +1,20 @@
+"""What counts as one client address: an IPv4 address, or a network of 64 bits of IPv6, which one client may have."""
+
+
+def client_address(host: str | None) -> str:
+    """Empty if there is none, as on a Unix socket.
+
+    >>> client_address("2001:db8:1:2::9")
+    '2001:db8:1:2::/64'
+    """
+    if not host or ":" not in host:
+        return host or ""
+    host = host.partition("%")[0]
+    if host.lower().startswith("::ffff:") and "." in host:
+        return host[7:]
+    head, gap, tail = host.partition("::")
+    groups = head.split(":") if head else []
+    if gap:
+        last = tail.split(":") if tail else []
+        groups += ["0"] * (8 - len(groups) - len(last)) + last
+    return ":".join(groups[:4]) + "::/64"
