@@ -152,6 +152,15 @@ async def test_the_body_of_an_unknown_caller_is_not_kept_until_it_is_whole() -> 
     assert statuses(wire.written) == [200]
 
 
+async def test_a_body_that_nobody_reads_is_gone_with_its_answer() -> None:
+    world = World()
+    world.reads = False
+    connection, wire = world.connect()
+    await world.give(connection, wire, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 50_000)
+    assert statuses(wire.written) == [200]
+    assert connection.cycle.body == b""
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [

@@ -87,6 +87,7 @@ class World:
     limits: HttpLimits = field(default_factory=HttpLimits)
     admission: Admission = field(init=False)
     shortcut: Shortcut = field(default_factory=Shortcut)
+    reads: bool = True
     gate: asyncio.Event | None = None  # the app answers when it is set
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class World:
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
-        while True:
+        while self.reads:
             event = await receive()
             if event["type"] == "http.disconnect":
                 return

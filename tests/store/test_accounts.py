@@ -8,6 +8,7 @@ import pytest
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
 from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
+from heliograph.ports.page_sessions import NewPageSession
 from heliograph.ports.provider import Inbound
 from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.job_store import Store
@@ -29,6 +30,25 @@ async def test_a_key_is_found_by_its_digest_until_it_is_revoked(desk: Desk) -> N
     assert revoked.revoked_at_us == desk.clock.now_us()
     assert await desk.store.key_by_digest(_digest("secret")) is None
     assert await desk.store.revoke_key(desk.org_no, "hg_abc") is None
+
+
+async def test_a_login_ends_at_its_logout_with_its_key_and_at_its_time(desk: Desk) -> None:
+    key = await desk.store.create_key(desk.org_no, "laptop", _digest("secret"), "hg_abc")
+    ends_us = desk.clock.now_us() + 60_000_000
+    for name, key_no in (("out", key.key_no), ("with-key", key.key_no), ("by-link", None)):
+        assert await desk.store.begin_page_session(NewPageSession(name, f"link {name}", desk.org_no, key_no, ends_us))
+        assert await desk.store.page_session(name) == desk.org_no
+    assert not await desk.store.begin_page_session(NewPageSession("again", "link out", desk.org_no, None, ends_us))
+    assert await desk.store.begin_page_session(NewPageSession("form", None, desk.org_no, key.key_no, ends_us))
+    assert await desk.store.begin_page_session(NewPageSession("form 2", None, desk.org_no, key.key_no, ends_us))
+    await desk.store.end_page_session("out")
+    assert [await desk.store.page_session(name) for name in ("out", "with-key")] == [None, desk.org_no]
+    assert not await desk.store.begin_page_session(NewPageSession("again", "link out", desk.org_no, None, ends_us))
+    await desk.store.revoke_key(desk.org_no, "hg_abc")
+    assert await desk.store.page_session("with-key") is None
+    assert await desk.store.page_session("by-link") == desk.org_no
+    desk.clock.turn(60)
+    assert await desk.store.page_session("by-link") is None
 
 
 async def test_an_organisation_revokes_only_its_own_keys(desk: Desk) -> None:

@@ -269,6 +269,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, without a timer for each request: `sweep` ends idle connections."""
         self.server_state.total_requests += 1
+        if self.cycle.body:
+            self.cycle.body = bytearray()  # what the app did not read is kept no longer than its answer takes
         if self.transport.is_closing():
             return
         if self._waiting and self.part is Part.HEAD:
