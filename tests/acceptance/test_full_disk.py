@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.serving import Answer, Server, serving, until
-from tests.full_disk import fill
+from tests.kit.full_disk import fill
 
 pytestmark = pytest.mark.timeout(120)
 

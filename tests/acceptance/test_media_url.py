@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.serving import Server, serving, until
-from tests.api.test_send import PNG
+from tests.api.messages.test_send import PNG
 
 CHAT = "12025550100"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.node import Client, client
 from tests.acceptance.serving import KEY, NUMBER, Server, serving, until
-from tests.api.test_send import PNG
+from tests.api.messages.test_send import PNG
 
 CHAT = "12025550100"
 HINT = "You can track message status using the fetch jobs api - /queue/jobs?queue_id="

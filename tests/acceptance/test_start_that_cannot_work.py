@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli.demo.server import running_server
-from tests.full_disk import fill
+from tests.kit.full_disk import fill
 
 pytestmark = pytest.mark.timeout(120)
 WITHIN_S = 20  # seconds on a machine that is busy with other tests; about one when it is not

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from heliograph.cli.prove.processes import Program, free_port
-from tests.webhooks.world import ALL, receiving, until
+from tests.webhooks.setup import ALL, receiving, until
 
 KEY = "hg_live_webhook_fleet_0123456789"
 MESSAGES = 40

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.world import World, world
+from tests.api.setup import World, world
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from heliograph.cli.demo.server import Server, running_server
 from tests.cli.conftest import Said
-from tests.full_disk import fill
+from tests.kit.full_disk import fill
 
 Run = Callable[..., Said]
 PHONE = "919876543210"

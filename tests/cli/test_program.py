@@ -71,14 +71,6 @@ def test_the_help_of_serve_lists_every_setting(heliograph: Run) -> None:
         assert row.name in said
 
 
-def test_a_command_of_another_version_says_so(heliograph: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMMANDS, "bench", ("heliograph.cli.not_there:bench", "…"))
-    said = heliograph("bench")
-    assert said.code == 1
-    assert "`bench` is not in this version" in said.err
-    assert "bench" not in heliograph("--help").out
-
-
 def test_a_mistyped_command_is_answered_with_the_likely_one(heliograph: Run) -> None:
     assert "Did you mean `phones`?" in heliograph("phnes").err
 

@@ -8,7 +8,7 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
-from heliograph.ports.page_sessions import NewPageSession
+from heliograph.ports.job_store import NewPageSession
 
 NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"

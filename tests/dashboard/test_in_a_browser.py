@@ -12,9 +12,9 @@ import uvicorn
 from heliograph.dashboard import Dashboard
 from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.jobs.states import State
-from tests.changed import replace
 from tests.dashboard.browser import Tab, chromium, open_tab
 from tests.dashboard.sample import FrozenClock, Store, job
+from tests.kit.replace import replace
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium here: install the package chromium"),

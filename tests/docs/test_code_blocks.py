@@ -18,9 +18,14 @@ SHOWN = "http://127.0.0.1:8080"
 
 
 def requests_of(page: Path) -> list[str]:
-    """Every curl command in the page's code blocks, as one line."""
+    """Every curl command in the page's code blocks, as one line; quoted text may hold line breaks."""
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines = [""]
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        if lines[-1].count("'") % 2:
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line.strip())
     return [line for line in lines if line.startswith("curl ") and SHOWN in line]
 
 

@@ -85,6 +85,38 @@ def test_every_setting_that_the_pages_name_exists() -> None:
     assert {name for name in named if not name.startswith("HELIOGRAPH_TEST")} <= known
 
 
+def test_every_file_that_a_page_names_is_there() -> None:
+    roots = (ROOT, ROOT / "src" / "heliograph")
+    named = {
+        (page.name, path)
+        for page in PAGES
+        for path in re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)+(?:\.py|\.sql|/)?)`", page.read_text())
+        if path.endswith((".py", ".sql")) or path.split("/")[0] in ("docs", "src", "tests")
+    }
+    modules = {
+        (page.name, name.replace(".", "/") + ".py")
+        for page in PAGES
+        for name in re.findall(r"python -m ((?:tests|heliograph)[a-z_.]+)", page.read_text())
+    }
+    assert len(named) > 10 and len(modules) > 3
+    gone = {(page, path) for page, path in named if not any((root / path).exists() for root in roots)}
+    gone |= {(page, path) for page, path in modules if not any((root / path).exists() for root in (ROOT, ROOT / "src"))}
+    assert gone == set()
+
+
+def test_the_picture_is_one_and_shows_the_rooms() -> None:
+    pictures = [
+        re.findall(r"^```mermaid\n(.*?)^```", (ROOT / name).read_text(), flags=re.DOTALL | re.MULTILINE)
+        for name in ("README.md", "CONTRIBUTING.md")
+    ]
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 1
+    rooms = {path.name for path in (ROOT / "src/heliograph").iterdir() if (path / "__init__.py").exists()}
+    shown = set(re.findall(r"^ *([a-z]+)(?:\[|$)", pictures[0][0], flags=re.MULTILINE)) | {"app"}
+    assert rooms - shown <= {"domain", "ports", "settings", "telemetry", "vault", "simulator"}
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {room for room in rooms if f"`{room}/`" not in contributing} <= {"app"}
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=name_of)
 def test_a_file_is_one_noun_or_verb_of_bounded_length(source: Path) -> None:
     assert source.stem not in VAGUE

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from heliograph.cli.prove.processes import Program, free_port
-from tests.webhooks.world import ALL, Got, Receiver, receiving
+from tests.webhooks.setup import ALL, Got, Receiver, receiving
 
 KILLS = int(os.environ.get("HELIOGRAPH_TEST_WEBHOOK_KILLS", "5"))
 KEY = "hg_live_webhook_kills_0123456789"

@@ -16,7 +16,7 @@ from heliograph.media.prune import DAY_US, prune_media
 from heliograph.settings import Settings
 from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.media_file_store import FileStore
-from tests.store.world import REFUSED, Desk, HandClock, open_desk
+from tests.kit.store import REFUSED, Desk, HandClock, open_desk
 
 NOW_US = 1_790_000_000_000_000
 

@@ -15,7 +15,7 @@ from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.source import MediaSource
-from tests.egress.world import MachineClock, answering
+from tests.egress.setup import MachineClock, answering
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
 MOST = 100_000

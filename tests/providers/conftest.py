@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.cloud.ground import cloud_api
-from tests.providers.ground import Ground
-from tests.providers.simulated import in_process, over_a_socket
+from tests.kit.provider import Ground
+from tests.providers.cloud.provider_case import cloud_api
+from tests.providers.simulator.provider_case import in_process, over_a_socket
 
 GROUNDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ground]]] = {
     "simulator": in_process,

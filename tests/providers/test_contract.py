@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, SessionDown, Throttled, Unknown
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import SessionState
-from tests.providers.ground import Ground, Notes, Unsupported, until
+from tests.kit.provider import Ground, Notes, Unsupported, until
 
 KINDS: list[type[Outcome]] = [Accepted, NotSent, Rejected, Throttled, SessionDown, Unknown]
 

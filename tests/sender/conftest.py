@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sender.world import World, sending
+from tests.sender.setup import World, sending
 
 
 @pytest.fixture

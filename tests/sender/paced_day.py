@@ -26,9 +26,9 @@ from heliograph.sender import send_loop
 from heliograph.store.database.database import Database
 from heliograph.store.database.sqlite import SqliteDatabase, _commit, _migrate, _settle, _Work, connect
 from heliograph.store.database.unit import Unit
-from tests.sender.clock import VirtualClock
-from tests.sender.world import World, sending
-from tests.unit.pacing_world import Sent, check
+from tests.domain.pacing.phone_simulation import Sent, check
+from tests.kit.virtual_clock import VirtualClock
+from tests.sender.setup import World, sending
 
 S = 1_000_000
 T = TypeVar("T")

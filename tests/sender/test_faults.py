@@ -11,7 +11,7 @@ from heliograph.domain.jobs.outcome import Outcome, Scope, Throttled
 from heliograph.domain.jobs.states import State
 from heliograph.ports.faultpoint import Point, arm
 from heliograph.ports.provider import Receipt, SendRequest
-from tests.sender.world import World, sending
+from tests.sender.setup import World, sending
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -11,8 +11,8 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SessionState
 from heliograph.sender import sender
-from tests.sender.world import Member, World
-from tests.store.world import look
+from tests.kit.store import look
+from tests.sender.setup import Member, World
 
 
 async def _shares(world: World, *wanted: int) -> None:
@@ -256,7 +256,7 @@ async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
     await _shares(fleet, 4)
 
     async def loops() -> list[int]:
-        return [len(shard.phones) for shard in first.sender._shards]
+        return [len(shard.phones) for shard in first.sender._loops]
 
     async def spread() -> bool:
         return await loops() == [3, 1]

@@ -4,8 +4,8 @@ from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy
-from tests.sender.world import World
-from tests.store.world import change
+from tests.kit.store import change
+from tests.sender.setup import World
 
 
 async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(world: World) -> None:

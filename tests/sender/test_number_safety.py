@@ -12,8 +12,8 @@ from heliograph.domain.pacing.policy import QuietHours
 from heliograph.domain.timestamps import iso
 from heliograph.simulator.faults import Faults
 from heliograph.store.control_store import ControlStoreUnits
-from tests.sender.world import World
-from tests.unit.pacing_world import Sent, check
+from tests.domain.pacing.phone_simulation import Sent, check
+from tests.sender.setup import World
 
 S = 1_000_000
 

@@ -4,7 +4,7 @@ import pytest
 
 from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
-from tests.sender.world import World
+from tests.sender.setup import World
 
 
 async def test_a_message_is_sent_delivered_and_read(world: World) -> None:

@@ -10,7 +10,7 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.outcome import Scope, SessionDown, Throttled
 from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SendRequest, SessionState
-from tests.sender.world import Member, World, sending
+from tests.sender.setup import Member, World, sending
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.world import World, world
+from tests.simulator.setup import World, world
 
 
 @pytest.fixture

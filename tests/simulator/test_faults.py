@@ -8,7 +8,7 @@ from heliograph.domain.errors import Invalid
 from heliograph.domain.jobs.outcome import Accepted, NotSent, SessionDown, Unknown
 from heliograph.ports.provider import SessionState
 from heliograph.simulator.faults import Faults, changed
-from tests.simulator.world import World, world
+from tests.simulator.setup import World, world
 
 ANYONE = "919537851844@c.us"
 

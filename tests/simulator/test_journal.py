@@ -17,7 +17,7 @@ from heliograph.ports.simulated_network import OutboundMessage
 from heliograph.simulator import journal
 from heliograph.simulator.faults import Faults
 from heliograph.simulator.journal import FOLD_STEP
-from tests.simulator.world import Sink, World, world
+from tests.simulator.setup import Sink, World, world
 
 ANYONE = "919537851844@c.us"
 ID = "3EB0AAAAAAAAAAAAAAAAAA"

@@ -4,7 +4,7 @@ import pytest
 
 from heliograph.domain.jobs.outcome import Accepted, NotSent, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.ports.provider import SessionState
-from tests.simulator.world import World
+from tests.simulator.setup import World
 
 ID = "3EB0AAAAAAAAAAAAAAAAAA"
 ANYONE = "919537851844@c.us"

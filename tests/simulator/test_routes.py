@@ -12,7 +12,7 @@ from heliograph.ports.provider import Phone
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.journal import SQL
 from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes
-from tests.simulator.world import Sink, World
+from tests.simulator.setup import Sink, World
 
 ANYONE = "919537851844@c.us"
 ID = "3EB0AAAAAAAAAAAAAAAAAA"

@@ -25,14 +25,14 @@ from heliograph.ports.simulated_network_protocol import PATH
 from heliograph.providers.simulator.provider import SimulatorProvider
 from heliograph.providers.simulator.remote_network import open_remote_network
 from heliograph.simulator.server import simulator_server
-from tests.providers.ground import MachineClock, Notes, until
+from tests.kit.provider import MachineClock, Notes, until
 
 ANYONE = "919537851844@c.us"
 PROGRAM = """
 import asyncio, random, sys
 from pathlib import Path
 from heliograph.simulator.server import serve
-from tests.providers.ground import MachineClock
+from tests.kit.provider import MachineClock
 asyncio.run(serve("127.0.0.1", int(sys.argv[2]), Path(sys.argv[1]), clock=MachineClock(), chance=random.Random(1),
                   started=lambda url: print(url, flush=True)))
 """

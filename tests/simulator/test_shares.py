@@ -9,7 +9,7 @@ from heliograph.ports.provider import Phone
 from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.routes import Request, Routes
-from tests.simulator.world import Sink, World
+from tests.simulator.setup import Sink, World
 
 CHAT = "919537851844@c.us"
 MINE = Phone(1, "phone-one", "919876543210", "simulator")

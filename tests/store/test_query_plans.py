@@ -25,8 +25,8 @@ from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
 from heliograph.store.database.queries import NamedQuery, queries
 from heliograph.store.database.sqlite import SqliteDatabase, encode_rows
 from tests.conftest import _psql
-from tests.store.crowd import BIG, call, fill
-from tests.store.world import HandClock
+from tests.kit.store import HandClock
+from tests.store.large_backlog import BIG, call, fill
 
 HOT_FILES = ("enqueue", "advance", "lanes", "receipts", "jobs", "purge", "leases")
 

@@ -10,7 +10,7 @@ from heliograph.clock import SystemClock
 from heliograph.store.database.database import Database
 from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.database.sqlite import SqliteDatabase
-from tests.webhooks.world import World, world
+from tests.webhooks.setup import World, world
 
 
 def unheard(_seconds: float, _units: int) -> None: ...

@@ -11,7 +11,7 @@ import pytest
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.webhooks.attempt import AttemptResult, attempt_of
-from tests.egress.world import MachineClock, Names
+from tests.egress.setup import MachineClock, Names
 from tests.webhooks.receivers import PLAIN, Certificates, make_certificates, receiving, status
 
 PAGE = Path(__file__).parents[2] / "docs/reference/webhook-outcomes.md"

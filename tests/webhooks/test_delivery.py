@@ -14,7 +14,7 @@ from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
 from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryResult
 from heliograph.store.delivery_store import OutboxStore
-from tests.webhooks.world import Got, World, receiving, until, working
+from tests.webhooks.setup import Got, World, receiving, until, working
 
 
 async def test_an_ordinary_send_fires_its_events_in_order(gateway: World) -> None:
@@ -305,7 +305,7 @@ async def test_a_test_delivery_reaches_the_hook(gateway: World) -> None:
 
     async with receiving() as receiver, working(gateway) as worker:
         (hook,) = await gateway.hook(receiver.url, "message.sent")
-        made = await gateway.hooks.add_test(hook, sample_body(hook, now_us=1))
+        made = await gateway.hooks.add_test(hook, sample_body(hook, 1))
         worker.wake()
         await until(lambda: len(receiver.got) == 1)
     body = receiver.got[0].body

@@ -12,7 +12,7 @@ from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.notify import CHANNEL, EVENTS, PostgresWake
 from heliograph.webhooks import worker as workers
 from tests.webhooks.conftest import opened, unheard
-from tests.webhooks.world import World, receiving, until, working, world
+from tests.webhooks.setup import World, receiving, until, working, world
 
 
 class Teller:

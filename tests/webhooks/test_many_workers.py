@@ -11,7 +11,7 @@ from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryRe
 from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.delivery_store import OutboxStore
 from tests.webhooks.conftest import opened, unheard
-from tests.webhooks.world import Got, World, receiving, until, working, world
+from tests.webhooks.setup import Got, World, receiving, until, working, world
 
 
 @pytest.fixture

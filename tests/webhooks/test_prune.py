@@ -4,8 +4,8 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.store.delivery_store import OutboxStore
-from heliograph.webhooks.prune import prune_once
-from tests.webhooks.world import SetClock, World, receiving, until, working
+from heliograph.webhooks.prune import prune_deliveries
+from tests.webhooks.setup import SetClock, World, receiving, until, working
 
 BEFORE_US = 3_000_000_000_000_000  # the retention is over
 
@@ -59,10 +59,10 @@ async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(
         waiting = (await _states(gateway, hook)).count("pending")
         assert waiting >= 3
         clock.forward(days=4)
-        await prune_once(outbox, clock, days=0.01)
+        await prune_deliveries(outbox, clock, days=0.01)
         assert (await _states(gateway, hook)).count("pending") == waiting
         clock.forward(days=2)
-        await prune_once(outbox, clock, days=0.01)
+        await prune_deliveries(outbox, clock, days=0.01)
         assert await _states(gateway, hook) == []
         assert await outbox.give_up(BEFORE_US, 100) == 0
         assert (await gateway.store.prune(BEFORE_US, 100))[0] > 0

@@ -12,16 +12,10 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from heliograph.domain.webhooks.webhook import OVERLAP_US, new_signing_key
 from heliograph.webhooks.js_json import encode_body
-from heliograph.webhooks.signing import (
-    COMPATIBLE,
-    OVERLAP_US,
-    SigningKeys,
-    new_signing_key,
-    rotate,
-    signature_headers,
-)
-from tests.egress.world import MachineClock
+from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, rotate, signature_headers
+from tests.egress.setup import MachineClock
 from tests.webhooks.random_bodies import random_object
 
 PAYLOADS = 10_000

@@ -1,8 +1,8 @@
 """The API as one ASGI app.
 
-To add a resource: write `api/<resource>.py` with handlers declared by `@route(...)` (see route.py) and a `routes()`
-that lists them, and name that `routes` in `_RESOURCES` below. Auth, rate limit, body limit, error bodies, headers,
-decoding and /openapi.json come by themselves; a handler gets a `Call` and gives a value or raises a Refusal.
+To add a resource: write a module with handlers declared by `@route(...)` (see http/route.py) and a `routes()` that
+lists them, and name that `routes` in `_RESOURCES` below. Authentication, rate limit, body limit, error bodies, headers,
+decoding and /openapi.json need no further code. A handler gets an `ApiRequest` and returns a value or raises a Refusal.
 What a handler needs of another room is a field of `ApiDeps`, handed in by `app/`.
 """
 
@@ -17,17 +17,17 @@ from litestar.handlers import HTTPRouteHandler
 from heliograph.api.asgi import ApiApp, not_found_app
 from heliograph.api.broadcasts import create, manage
 from heliograph.api.http.auth import ApiKeyCache, PhoneCache
-from heliograph.api.http.dependencies import ApiDeps, AsgiApp
-from heliograph.api.http.docs_page import POLICY, page
+from heliograph.api.http.dependencies import ApiDeps
+from heliograph.api.http.docs_page import POLICY, docs_page
 from heliograph.api.http.errors import from_status, internal_error, log_refusal
 from heliograph.api.http.openapi import document
 from heliograph.api.http.rate_limit import RateLimit
 from heliograph.api.http.request import ApiState
 from heliograph.api.http.route import JSON, error_response, options
-from heliograph.api.messages import read, send, send_sync
+from heliograph.api.messages import explain, read, send, send_sync
 from heliograph.api.phones import check, qr
 from heliograph.api.phones import manage as phones_manage
-from heliograph.api.queue import control, jobs, legacy
+from heliograph.api.queue import audit, control, jobs, legacy, suppressions
 from heliograph.api.schedules import manage as schedules_manage
 from heliograph.api.system import probes
 from heliograph.api.webhooks import deliveries, signing_key
@@ -49,16 +49,16 @@ _RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
     manage.routes,
     schedules_manage.routes,
     control.routes,
+    audit.routes,
+    suppressions.routes,
+    explain.routes,
 )
-# what this app serves outside /v1; the rest is the dashboard's
-_OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
 
 def build_api(deps: ApiDeps) -> ApiApp:
-    """Everything that is answered over HTTP, ready for a server."""
-    desk = ApiState(
-        deps, ApiKeyCache(deps.accounts, deps.clock, deps.guesses), PhoneCache(deps.accounts, deps.clock), _limit(deps)
-    )
+    """Builds everything that is answered over HTTP, ready for a server."""
+    keys, phones = ApiKeyCache(deps.accounts, deps.clock, deps.guesses), PhoneCache(deps.accounts, deps.clock)
+    state = ApiState(deps, keys, phones, RateLimit(deps.rate_limit_per_second, deps.clock))
     handlers = [handler for routes in _RESOURCES for handler in routes()]
     described = document(handlers, version=deps.version)
     inner = Litestar(
@@ -71,22 +71,11 @@ def build_api(deps: ApiDeps) -> ApiApp:
         logging_config=None,
         exception_handlers={HTTPException: _not_routed, Exception: _defect},
     )
-    outside = deps.dashboard or not_found_app
-    own_pages: AsgiApp = inner
-
-    async def elsewhere(scope: dict[str, Any], receive: Any, send_: Any) -> None:
-        own = scope["type"] == "http" and scope["path"].rstrip("/") in _OWN
-        await (own_pages if own else outside)(scope, receive, send_)
-
-    return ApiApp(desk, inner, mounts=deps.mounts, outside=elsewhere)
-
-
-def _limit(deps: ApiDeps) -> RateLimit:
-    return RateLimit(deps.rate_limit_per_second, deps.clock)
+    return ApiApp(state, inner, mounts=deps.mounts, outside=deps.dashboard or not_found_app)
 
 
 def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """404 and 405 of Litestar's routing, in the contract's shape."""
+    """Puts 404 and 405 of Litestar's routing into the contract's shape."""
     text = "There is nothing at this path; see /docs" if error.status_code == 404 else error.detail
     response = error_response(log_refusal(from_status(error.status_code, text), request.method, request.url.path))
     if allowed := (error.headers or {}).get("allow"):
@@ -99,14 +88,14 @@ def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
 
 
 def _pages(described: dict[str, Any]) -> list[HTTPRouteHandler]:
-    encoded, shown = msgspec.json.encode(described), page(described)
+    encoded, html = msgspec.json.encode(described), docs_page(described)
 
     async def openapi() -> Response[bytes]:
         return Response(encoded, media_type=JSON)
 
     async def docs() -> Response[bytes]:
         headers = {"Content-Security-Policy": POLICY}
-        return Response(shown, media_type="text/html", headers=headers)
+        return Response(html, media_type="text/html", headers=headers)
 
-    found = (("/openapi.json", openapi), ("/docs", docs))
-    return [HTTPRouteHandler([path], http_method="GET", status_code=200)(one) for path, one in found]
+    pages = (("/openapi.json", openapi), ("/docs", docs))
+    return [HTTPRouteHandler([path], http_method="GET", status_code=200)(page) for path, page in pages]

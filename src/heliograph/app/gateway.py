@@ -12,36 +12,37 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from heliograph.api.app import build_api
 from heliograph.api.asgi import ApiApp
-from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness
-from heliograph.api.system.key_usage import record_key_usage
-from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness, WebhookDeps
+from heliograph.api.webhooks.provider_callback import webhook_app
 from heliograph.app.database import fleet_wake, open_store
+from heliograph.app.providers import PROVIDERS
 from heliograph.app.sender import make_inbox, make_sender, open_providers
+from heliograph.app.services import run_every
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
 from heliograph.domain.accounts.guess_limit import GuessLimit
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewPhone
+from heliograph.domain.jobs.job import NewPhone, PhoneRow
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
-from heliograph.media.prune import keep_media_pruned
+from heliograph.media.prune import prune_media
 from heliograph.media.source import MediaSource
 from heliograph.ports.wake import Wake
-from heliograph.providers.cloud import CloudProvider, CloudWebhookReceiver
+from heliograph.providers import simulator
 from heliograph.sender.sender import Sender
-from heliograph.sender.services.broadcasts import clean_up_broadcasts, enqueue_broadcasts
-from heliograph.sender.services.retention import prune_settled
-from heliograph.sender.services.schedules import expire_messages, run_schedules
+from heliograph.sender.services.due_work import run_due_step
+from heliograph.sender.services.retention import DAY_US, prune_jobs
 from heliograph.settings import Settings
 from heliograph.store.control_store import ControlStoreUnits
-from heliograph.store.database.write_probe import probe_writes
+from heliograph.store.database.write_probe import probe_refused_writes
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.store.job_store import Store
 from heliograph.store.media_file_store import FileStore
@@ -50,11 +51,9 @@ from heliograph.store.provider_store import StoredInbox
 from heliograph.store.webhook_store import WebhookStore
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
-from heliograph.webhooks.prune import keep_deliveries_pruned
-from heliograph.webhooks.signing_service import webhook_desk
+from heliograph.webhooks.envelope import sample_body
+from heliograph.webhooks.prune import prune_deliveries
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
-
-PRESET_OF = {"simulator": "none", "cloud": "cloud-default"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,12 +75,15 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
     closing = asyncio.Event()
     async with AsyncExitStack() as stack:
         meters = Meters()
-        heard: list[Callable[[], None]] = []  # who wants a hint that something was committed
+        on_commit: list[Callable[[], None]] = []
 
         def committed(seconds: float, units: int) -> None:
             meters.commit(seconds, units)
-            for hear in heard:
-                hear()
+            for hint in on_commit:
+                hint()
+
+        def every(interval_s: float, step: Callable[[], Any], event: str, **options: Any) -> Any:
+            return run_every(clock, interval_s, step, partial(log.warning, event), **options)
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
         meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.write_error is None)
@@ -91,19 +93,20 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
         providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
-        services: dict[str, Any] = {"pulse": probe_writes(store.shell, clock)}
+        probe = partial(probe_refused_writes, store.shell, clock)
+        services: dict[str, Any] = {"pulse": every(1.0, probe, "write_probe_failed")}
+        days = settings.retention_days
         sender = None
         fleet = fleet_wake(settings, store, clock)
         stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
-        told_inbox: Callable[[Sequence[int]], None] = _nobody
+        wake_inbox: Callable[[Sequence[int]], None] = _no_phones
         if fleet is not None:
             services["wake"] = fleet.run()
         if "sender" in settings.roles:
             stored_files = FileStore(store.shell)
             files = MediaSource(media, fetch, stored_files.fix)
-            services["prune_media"] = keep_media_pruned(
-                media, stored_files.needed, clock, days=settings.retention_days, log=log.warning
-            )
+            prune_files = partial(prune_media, media, stored_files.needed, clock, days=days)
+            services["prune_media"] = every(3600.0, prune_files, "prune_media_failed")
             sender = make_sender(
                 settings, store, clock, meters=meters, chance=chance, providers=providers, vault=vault, files=files,
                 fleet=fleet, log=log,
@@ -111,29 +114,35 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             services["sender"] = sender.run()
             inbox = make_inbox(sender, stored_inbox, clock, log)
             services["inbox"] = inbox.run()
-            told_inbox = inbox.wake
-            services["prune"] = prune_settled(store, clock, days=settings.retention_days, log=log.warning)
+            wake_inbox = inbox.wake
+            services["prune"] = every(60.0, partial(prune_jobs, store, clock, days=days), "prune_failed")
         wake: Wake = fleet or sender or _NoWake()
         steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
         if "sender" in settings.roles:
-            services["feeder"] = enqueue_broadcasts(steering, wake, clock, log.warning)
-            services["scheduler"] = run_schedules(steering, wake, clock, log.warning)
-            services["expiry"] = expire_messages(steering, clock, log.warning)
-            services["sweeper"] = clean_up_broadcasts(steering, clock, days=settings.retention_days, log=log.warning)
+            feed = partial(run_due_step, steering.feed, wake, clock, soonest_s=0.02, latest_s=0.5)
+            schedule = partial(run_due_step, steering.run_schedules, wake, clock, soonest_s=0.01, latest_s=1.0)
+            services["feeder"] = every(0.5, feed, "feed_failed", wait_first=False)
+            services["scheduler"] = every(1.0, schedule, "schedules_failed", wait_first=False)
+            services["expiry"] = every(1.0, steering.expire, "expire_failed")
+            services["sweeper"] = every(
+                300.0,
+                lambda: steering.sweep_broadcasts(clock.now_us() - round(days * DAY_US)),
+                "sweep_failed",
+                wait_first=False,
+            )
         if "api" in settings.roles:
-            services["key_uses"] = record_key_usage(store, clock, log.warning)
+            services["key_uses"] = every(60.0, store.write_key_uses, "key_uses_not_written", last_s=1.0)
         worker = None
         if "webhooks" in settings.roles:
             worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
             services["webhooks"] = worker.run()
-            services["prune_webhooks"] = keep_deliveries_pruned(
-                OutboxStore(store.shell, clock), clock, days=settings.retention_days
-            )
-            heard.append(_from_any_thread(worker.wake))
+            prune = partial(prune_deliveries, OutboxStore(store.shell, clock), clock, days=days)
+            services["prune_webhooks"] = every(60.0, prune, "prune_failed")
+            on_commit.append(_from_any_thread(worker.wake))
             if fleet is not None:
                 fleet.serve_events(worker.wake)
         elif fleet is not None:
-            heard.append(_from_any_thread(fleet.stored))
+            on_commit.append(_from_any_thread(fleet.stored))
         orgs = await store.orgs()
         guesses = GuessLimit()  # one for both doors
         dashboard = Dashboard(
@@ -167,8 +176,9 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 clock=clock,
                 job_ids=JobIds(clock.now_us),
                 provider=providers.get,
-                provider_names=providers.names,
-                setup=lambda name: providers.cloud if name == CloudProvider.name else None,
+                provider_names=tuple(spec.name for spec in PROVIDERS),
+                setup=providers.setup,
+                pairing_code=_pairing_code,
                 secrets=vault,
                 ready=ready,
                 metrics=meters.render,
@@ -179,15 +189,15 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 meter=meters,
                 fetch=fetch,
                 steering=steering,
-                webhooks=webhook_desk(
-                    WebhookStore(store.shell, clock), vault, worker.wake if worker is not None else _nothing
+                webhooks=WebhookDeps(
+                    WebhookStore(store.shell, clock),
+                    vault,
+                    sample_body,
+                    worker.wake if worker is not None else _nothing,
                 ),
                 mounts=(
                     *providers.mounts,
-                    Mount(
-                        CLOUD_WEBHOOK,
-                        cloud_webhook(CloudWebhookReceiver(store, stored_inbox, vault, clock), stored=told_inbox),
-                    ),
+                    *_provider_webhooks(store, stored_inbox, vault, clock, wake_inbox),
                 ),
                 dashboard=dashboard,
                 guesses=guesses,
@@ -220,25 +230,47 @@ def _delivery_worker(
     return DeliveryWorker(outbox, fetch, clock, lambda: chance.uniform(-1, 1), vault, meters, options)
 
 
-def _from_any_thread(hear: Callable[[], None]) -> Callable[[], None]:
-    """Commits are heard of in the store's own thread."""
+def _from_any_thread(hint: Callable[[], None]) -> Callable[[], None]:
+    """Passes a hint to this event loop: the store's own thread calls it after a commit."""
     loop = asyncio.get_running_loop()
 
-    def tell() -> None:
+    def pass_on() -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(hear)
+            loop.call_soon_threadsafe(hint)
 
-    return tell
+    return pass_on
 
 
 def _nothing() -> None: ...
 
 
-def _nobody(_phone_nos: Sequence[int]) -> None: ...
+def _no_phones(_phone_nos: Sequence[int]) -> None: ...
 
 
 def _preset(settings: Settings, provider: str) -> str:
-    return PRESET_OF.get(provider, "linked-new") if settings.pacing == "auto" else settings.pacing
+    if settings.pacing != "auto":
+        return settings.pacing
+    return next((spec.preset for spec in PROVIDERS if spec.name == provider), "linked-new")
+
+
+def _pairing_code(phone: PhoneRow) -> str | None:
+    code = next((spec.pairing_code for spec in PROVIDERS if spec.name == phone.provider), None)
+    return code(phone.phone_id) if code is not None else None
+
+
+def _provider_webhooks(
+    store: Store, inbox: StoredInbox, vault: Vault, clock: SystemClock, stored: Callable[[Sequence[int]], None]
+) -> list[Mount]:
+    hooks = [spec.webhook for spec in PROVIDERS if spec.webhook is not None]
+    return [
+        Mount(
+            hook.path,
+            webhook_app(
+                hook.receiver(store, inbox, vault, clock), stored=stored, signature_header=hook.signature_header
+            ),
+        )
+        for hook in hooks
+    ]
 
 
 async def _seed(settings: Settings, store: Store) -> str | None:
@@ -246,7 +278,8 @@ async def _seed(settings: Settings, store: Store) -> str | None:
     key = given_key(settings.api_key) if settings.api_key else new_key()
     phone = None
     if settings.simulator_phone:
-        pacing = _preset(settings, "simulator")
-        phone = NewPhone(0, new_phone_id(), settings.simulator_phone, "simulator", pacing=pacing)
+        name = simulator.SPEC.name
+        pacing = _preset(settings, name)
+        phone = NewPhone(0, new_phone_id(), settings.simulator_phone, name, pacing=pacing)
     made = await store.seed(key.digest, key.prefix, phone)
     return key.secret if made and not settings.api_key else None

@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from heliograph.api.http.dependencies import Mount
+from heliograph.app.providers import PROVIDERS
 from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy
 from heliograph.media.source import MediaSource
-from heliograph.ports.provider import Provider
+from heliograph.ports.provider import Phone, Provider, Setup
+from heliograph.ports.provider_inbox import ProviderUpdate
 from heliograph.ports.simulated_network import Network
-from heliograph.providers.cloud import CloudProvider, read_delivery
-from heliograph.providers.simulator.provider import Nowhere, SimulatorProvider
+from heliograph.providers import simulator
+from heliograph.providers.simulator.provider import Nowhere
 from heliograph.providers.simulator.remote_network import open_remote_network
+from heliograph.providers.spec import OpenProvider, ProviderContext
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.sender.sender import Sender
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
@@ -41,19 +45,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """`mounts`: what of the simulated network answers over HTTP in this process."""
+    """All providers at work, by name. `mounts`: HTTP apps of the simulated network in this process."""
 
-    simulator: SimulatorProvider
-    cloud: CloudProvider
+    by_name: Mapping[str, OpenProvider]
     mounts: tuple[Mount, ...]
 
     def get(self, name: str) -> Provider | None:
-        found: dict[str, Provider] = {"simulator": self.simulator, "cloud": self.cloud}
-        return found.get(name)
+        opened = self.by_name.get(name)
+        return opened.provider if opened is not None else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return ("simulator", "cloud")
+    def setup(self, name: str) -> Setup | None:
+        opened = self.by_name.get(name)
+        return opened.setup if opened is not None else None
 
 
 @asynccontextmanager
@@ -62,17 +65,11 @@ async def open_providers(
 ) -> AsyncIterator[Providers]:
     async with AsyncExitStack() as stack:
         network, mounts = await stack.enter_async_context(_network(settings, clock, chance))
-        # limit 0: how many sends are under way is the sender's to say
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        context = ProviderContext(
+            settings=settings, clock=clock, uploads=StoredUploads(store.shell, clock), network=network
         )
-        simulator = SimulatorProvider(network, clock, ack_timeout_s=settings.ack_timeout_seconds)
-        beside = (settings.cloud_api_url,) if settings.cloud_api_url else ()
-        cloud = CloudProvider(session, clock=clock, uploads=StoredUploads(store.shell, clock), allowed_base_urls=beside)
-        stack.push_async_callback(simulator.shutdown)
-        stack.push_async_callback(cloud.shutdown)
-        yield Providers(simulator, cloud, mounts)
+        opened = {spec.name: await stack.enter_async_context(spec.open(context)) for spec in PROVIDERS}
+        yield Providers(opened, mounts)
 
 
 @asynccontextmanager
@@ -91,7 +88,7 @@ async def _network(
             yield remote, ()
         return
     async with open_network(settings.journal_path, clock, chance, receipts=settings.simulator_receipts) as inside:
-        yield inside, (Mount("/simulator", simulator_asgi(inside), provider=SimulatorProvider.name),)
+        yield inside, (Mount("/simulator", simulator_asgi(inside), provider=simulator.SPEC.name),)
 
 
 async def _alone() -> None:
@@ -147,11 +144,15 @@ def make_sender(
 
 def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any) -> InboxService:
     """Applies webhooks of providers to the phones of this process."""
+    readers = {spec.name: spec.webhook.reader() for spec in PROVIDERS if spec.webhook is not None}
 
-    def fed() -> Sequence[tuple[int, Any]]:
-        return [(o.row.org_no, o.phone) for o in sender.owned.values() if o.row.provider == CloudProvider.name]
+    def owned() -> Sequence[tuple[int, Phone]]:
+        return [(o.row.org_no, o.phone) for o in sender.owned.values() if o.row.provider in readers]
 
-    return InboxService(stored, sender.inflow, read_delivery, owned=fed, clock=clock, log=log.warning)
+    def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
+        return readers[phone.provider](phone, payload, received_at_us)
+
+    return InboxService(stored, sender.inflow, read, owned=owned, clock=clock, log=log.warning)
 
 
 def policy_of(row: PhoneRow) -> Policy:

@@ -18,8 +18,8 @@ from typing import Any, cast
 import structlog
 import uvicorn
 
-from heliograph.api.asgi import SENDS, ApiApp
-from heliograph.api.messages.fast_path import MAX_BYTES
+from heliograph.api.asgi import ApiApp
+from heliograph.api.messages.fast_path import MAX_BYTES, SENDS
 from heliograph.app.gateway import Gateway, open_gateway
 from heliograph.app.http.admission import Admission
 from heliograph.app.http.connection import Connection
@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: ApiApp, limits: HttpLimits) -> None:
         admission = Admission(limits)
         speaks = functools.partial(
-            Connection, admission=admission, shortcut=app.shortcut, paths=SENDS, most_bytes=MAX_BYTES
+            Connection, admission=admission, fast_path=app.fast_path, paths=SENDS, most_bytes=MAX_BYTES
         )
         super().__init__(
             uvicorn.Config(

@@ -1,1 +1,1 @@
-"""What a person types. Start-up stays cheap: every command, and everything heavy, is imported on use."""
+"""Command line. Start-up stays cheap: each command imports its heavy modules on use."""

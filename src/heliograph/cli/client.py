@@ -124,7 +124,7 @@ def segment(handle: str) -> str:
 
 
 def person() -> dict[str, str]:
-    """Who types, as the body of what is done says it; nothing where the machine has no name for them."""
+    """Names the person who types, as a part of a body; empty where the machine has no name for them."""
     import getpass
 
     try:

@@ -1,4 +1,4 @@
-"""How a command ends: the numbers scripts rely on, never renumbered. Source: interface, "The program"."""
+"""Exit codes: numbers that scripts rely on, never renumbered. Source: interface, "The program"."""
 
 from collections.abc import Collection
 from enum import IntEnum

@@ -1,16 +1,13 @@
 """A group of commands that imports a command's module only when that command is called."""
 
 import importlib
-import importlib.util
 from difflib import get_close_matches
 
 import click
 
-from heliograph.cli.exit_codes import Failed
-
 
 class LazyGroup(click.Group):
-    """`table`: command name → ("module:attribute", one line of help). A module that is absent hides its command."""
+    """`table`: command name → ("module:attribute", one line of help)."""
 
     def __init__(self, *args: object, table: dict[str, tuple[str, str]], **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -18,16 +15,12 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         own = super().list_commands(ctx)
-        return [*(name for name, (place, _) in self.table.items() if _is_there(place)), *own]
+        return [*self.table, *own]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.table:
             return super().get_command(ctx, cmd_name)
         place, _ = self.table[cmd_name]
-        if not _is_there(place):
-            raise Failed(
-                f"`{cmd_name}` is not in this version of Heliograph.", todo="`heliograph --help` lists what is."
-            )
         module, _, attribute = place.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
@@ -45,11 +38,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, about) for name, (place, about) in self.table.items() if _is_there(place)]
+        rows = [(name, about) for name, (_, about) in self.table.items()]
         rows += [(name, command.get_short_help_str(80)) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-
-def _is_there(place: str) -> bool:
-    return importlib.util.find_spec(place.partition(":")[0]) is not None

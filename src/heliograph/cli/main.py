@@ -27,8 +27,6 @@ COMMANDS = {
     "queue": ("heliograph.cli.commands.queue:queue", "Steer what waits: pause, resume, retry, resolve."),
     "schedule": ("heliograph.cli.commands.schedule:schedule", "Messages for later, once or repeating."),
     "webhooks": ("heliograph.cli.commands.webhooks:webhooks", "Who is told of what, and what came of it."),
-    "listen": ("heliograph.cli.listen:listen", "Print events as they happen, and forward them."),
-    "trigger": ("heliograph.cli.trigger:trigger", "Make an event happen in the simulated network."),
     "keys": ("heliograph.cli.commands.keys:keys", "API keys: create, list, revoke. Opens the database."),
     "orgs": ("heliograph.cli.commands.orgs:orgs", "Organisations: add, list. Opens the database."),
     "migrate": ("heliograph.cli.commands.migrate:migrate", "Bring the database to this version's schema."),
@@ -81,7 +79,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def exit_for_status(status: int) -> Exit:
-    """What an HTTP status means to a script."""
+    """Translates an HTTP status into an exit code."""
     if status in (400, 413, 415, 422):
         return Exit.USAGE
     return {

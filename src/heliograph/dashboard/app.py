@@ -22,8 +22,7 @@ from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
 from heliograph.domain.errors import RateLimited, Refusal, Unauthorized, Unavailable
 from heliograph.domain.jobs.job import KeyRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, JobStore
-from heliograph.ports.page_sessions import PageSessions
+from heliograph.ports.job_store import Accounts, JobStore, PageSessions
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"

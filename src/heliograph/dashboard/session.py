@@ -1,4 +1,4 @@
-"""Who may look: a link that works once, and the cookie it is exchanged for.
+"""Logins of the page: a link that works once, and the cookie it is exchanged for.
 
 Promise: without a valid cookie nothing of a message is shown. A link is good for 15 minutes and one use, a cookie for
 12 hours; a logout ends it, and so does the end of the key that let in, in every process. Only digests are stored.
@@ -11,7 +11,7 @@ import hmac
 import secrets
 
 from heliograph.ports.clock import Clock
-from heliograph.ports.page_sessions import NewPageSession, PageSessions
+from heliograph.ports.job_store import NewPageSession, PageSessions
 
 COOKIE = "heliograph_session"
 LINK_S = 15 * 60
@@ -31,7 +31,7 @@ class Sessions:
         return f"{text}.{self._mac(text)}"
 
     def is_link(self, token: str) -> bool:
-        """Whether it may be used, if it was not used before."""
+        """Says whether the link may be used, if it was not used before."""
         return self._open(token) is not None
 
     async def redeem(self, token: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What may be refused, as one tree with stable codes. `api` renders these; `cli` maps them to exit codes.
+"""Refusals, as one tree with stable codes. `api` renders these; `cli` maps them to exit codes.
 
 Source: contract section 1 ("Error body", "Error codes/status"); interface, "HTTP".
 """

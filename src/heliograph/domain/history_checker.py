@@ -1,8 +1,9 @@
 """Were the promises kept? A pure function over what was accepted, what the network saw, and what the store holds.
 
 Promise: each mutation of a healthy history that drops, doubles, swaps or re-names one event, arrival or message is
-flagged (tests/unit/test_checker.py). Weakness: the rules see only what is in the history. A message that was never
-answered and never stored was never accepted; whether a disk lies about having synced shows after a power cut only.
+flagged (tests/domain/test_history_checker.py). Weakness: the rules see only what is in the history. A message that was
+never answered and never stored was never accepted; whether a disk lies about having
+synced shows after a power cut only.
 
 I1 each accepted message ends once, or stands as uncertain · I2 sent ⇒ seen, never started ⇒ not seen · I3 one id a
 message, shown once · I4 first arrivals of a chat and lane are in order of acceptance · I5 never faster than the

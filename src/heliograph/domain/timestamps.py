@@ -28,7 +28,7 @@ def parse_moment(text: object, field: str) -> int:
 
 
 def parse_future(text: object, field: str, now_us: int, *, grace_s: float = 0.0) -> int:
-    """As `parse_moment`, and not in the past (clocks that differ by `grace_s` aside)."""
+    """Parses as `parse_moment`, and refuses the past (clocks that differ by `grace_s` aside)."""
     at_us = parse_moment(text, field)
     if at_us < now_us - int(grace_s * 1e6):
         raise invalid(field, f"{field} lies in the past", text)
@@ -36,10 +36,14 @@ def parse_future(text: object, field: str, now_us: int, *, grace_s: float = 0.0)
 
 
 def iso(at_us: int) -> str:
-    """With milliseconds and Z, as the contract's examples.
+    """Formats with milliseconds and Z, as the contract's examples.
 
-    >>> iso(1_775_053_401_279_000)
+    >>> iso(1_775_053_401_279_999)
     '2026-04-01T14:23:21.279Z'
     """
-    moment = _EPOCH + timedelta(microseconds=at_us)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    seconds, rest = divmod(at_us, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
+
+
+def iso_or_none(at_us: int | None) -> str | None:
+    return None if at_us is None else iso(at_us)

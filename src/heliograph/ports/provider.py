@@ -3,7 +3,7 @@
 A session lives where the phone's lease is: `open` when the lease is taken, `close` when it is given up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -101,7 +101,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do. `in_flight`: sends under way at once for a phone, one per chat at most."""
+    """Abilities of a provider. `in_flight`: the most sends of a phone at once, one per chat."""
 
     kinds: frozenset[Kind]
     in_flight: int = 1
@@ -109,6 +109,7 @@ class Capabilities:
     reply: bool = True
     typing: bool = False
     media_max_bytes: Mapping[Kind, int] = field(default_factory=dict)
+    test_recipients: bool = False  # may write to the chats that ask for a fault
 
 
 class Provider(Protocol):
@@ -168,6 +169,3 @@ class Setup(Protocol):
     async def check(self, phone: Phone) -> list[PhoneCheck]:
         """Asks the network about the phone without sending a message."""
         ...
-
-
-ProviderFactory = Callable[[], Provider]

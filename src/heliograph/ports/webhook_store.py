@@ -1,6 +1,6 @@
 """What the API needs of the store for webhooks, and what the delivery worker needs. Every verb is one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,21 +61,6 @@ class WebhookStore(Protocol):
     async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
         """A delivery beside all streams; `body` lacks its id: `{delivery_id}` stands for it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookService:
-    """What the API is handed for webhooks. Keys are stored sealed: `new_key` makes a sealed one, `open_key` opens it.
-
-    `sample_body` is what a test sends. `wake`: a hint to this process's worker, if it has one.
-    """
-
-    hooks: WebhookStore
-    new_key: Callable[[int], str]
-    open_key: Callable[[int, str], str]
-    sample_body: Callable[[WebhookRow, int], str]
-    overlap_us: int
-    wake: Callable[[], None]
 
 
 def about_keys(org_no: int) -> str:

@@ -1,1 +1,1 @@
-"""Ways to WhatsApp, one file or folder each, behind `ports.provider.Provider` and one contract test."""
+"""Ways to WhatsApp, one folder each, behind `ports.provider.Provider` and one contract test."""

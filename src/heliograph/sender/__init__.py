@@ -1,5 +1,4 @@
-"""The engine: takes phones by lease, paces, sends, settles, recovers, applies receipts, prunes.
+"""The sender: leases of phones, pacing, sending, settling, recovery, receipts, retention.
 
-Promise: nothing is sent whose start is not on disk, and only for phones whose lease this process holds by its own
-clock.
+Promise: a message is sent only after its start is on disk, and only while this process holds the phone's lease.
 """

@@ -1,4 +1,4 @@
-"""Who should own which phone: a pure decision from what is seen of the fleet.
+"""Assignment of phones to senders: a pure decision from the state of the fleet.
 
 Known weakness: all phones weigh the same, whatever they have to send.
 """
@@ -12,7 +12,7 @@ from heliograph.ports.sender_store import Fleet, LeaseRow
 
 @dataclass(slots=True)
 class HeartbeatWatch:
-    """Since when each sender's beat has not changed, by our own monotonic clock: clocks of machines need not agree."""
+    """Age of each sender's heartbeat by our own monotonic clock, so that clocks of machines need not agree."""
 
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
 
@@ -24,7 +24,7 @@ class HeartbeatWatch:
         self.seen = fresh
 
     def dead(self, owner: str, now: float, ttl_s: float) -> bool:
-        """Its beat stood still for a whole lease, or it is not in the fleet at all."""
+        """Tells whether a sender's heartbeat stood still for a whole lease, or the sender is not in the fleet."""
         seen = self.seen.get(owner)
         return seen is None or now - seen[1] >= ttl_s
 
@@ -37,7 +37,9 @@ class Assignment:
 
 
 def assign_phones(fleet: Fleet, me: str, watch: HeartbeatWatch, *, now: float, ttl_s: float, sole: bool) -> Assignment:
-    """What `me` should take and give up. `sole`: no other process can exist, so whatever is not ours is free."""
+    """Chooses the phones that `me` takes and gives up. `sole`: no other process can exist, so every other phone is
+    free.
+    """
     dead = [owner for owner in fleet.beats if owner != me and (sole or watch.dead(owner, now, ttl_s))]
     alive = sorted({me, *(owner for owner in fleet.beats if owner not in dead)})
     mine = [seen for seen in fleet.leases if seen.owner == me]
@@ -53,8 +55,4 @@ def assign_phones(fleet: Fleet, me: str, watch: HeartbeatWatch, *, now: float, t
     lacks = [base + (1 if n < odd else 0) - held[owner] for n, owner in enumerate(alive)]
     place = alive.index(me)
     begin, lack = sum(max(each, 0) for each in lacks[:place]), lacks[place]
-    return Assignment(
-        take=free[begin : begin + max(lack, 0)],
-        release=mine[lack:] if lack < 0 else [],
-        dead=dead,
-    )
+    return Assignment(take=free[begin : begin + max(lack, 0)], release=mine[lack:] if lack < 0 else [], dead=dead)

@@ -1,4 +1,4 @@
-"""One attempt: the request as the provider gets it, always with the same id and the same bytes."""
+"""One attempt: builds the provider's request, with the same id and bytes each time."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ class SendAttempt:
         self._network_id = network_id
 
     async def make(self, owned: OwnedPhone, job: OutgoingJob, *, ours: Callable[[], bool]) -> Outcome | None:
-        """None: not tried, because the phone was not ours any more when all was ready."""
+        """Makes the attempt; None: not tried, because this process does not own the phone any more."""
         content, path = job.content, None
         if content.media is not None:
             ready = await self._prepare(job)
@@ -54,7 +54,7 @@ class SendAttempt:
         )
 
     async def _quoted(self, org_no: int, reply_to: str | None) -> str | None:
-        """An id of ours becomes the WhatsApp id of its message, which some providers choose themselves."""
+        """Translates an id of ours into WhatsApp's id of the message, which some providers choose themselves."""
         if not reply_to:
             return None
         ours = parse_job_id(reply_to)
@@ -64,23 +64,23 @@ class SendAttempt:
 
 
 class LoggedAttempt:
-    """As `Attempt`, with a line in the log before and after each: for those who ask for all (debug)."""
+    """Attempt with a debug log line before and after it."""
 
     def __init__(self, attempt: SendAttempt, debug: Callable[..., None]) -> None:
         self._attempt = attempt
         self._debug = debug
 
     async def make(self, owned: OwnedPhone, job: OutgoingJob, *, ours: Callable[[], bool]) -> Outcome | None:
-        told = {"queue_id": queue_id(job.job_id), "phone": owned.row.phone_id, "attempt": job.attempts}
-        self._debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **told)
+        fields = {"queue_id": queue_id(job.job_id), "phone": owned.row.phone_id, "attempt": job.attempts}
+        self._debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **fields)
         outcome = await self._attempt.make(owned, job, ours=ours)
         how = "not_made" if outcome is None else type(outcome).__name__.lower()
-        self._debug("attempt_ended", outcome=how, code=getattr(outcome, "code", None), **told)
+        self._debug("attempt_ended", outcome=how, code=getattr(outcome, "code", None), **fields)
         return outcome
 
 
 class EndedAttempt(msgspec.Struct, frozen=True):
-    """An attempt that is over, with what is to be written of it. `outcome` None: it was not made."""
+    """Ended attempt with its settlement. `outcome` None: it was not made."""
 
     owned: OwnedPhone
     settlement: Settlement

@@ -1,4 +1,4 @@
-"""The sending rate of an organisation over all its phones: what is over it waits.
+"""Sending rate of an organisation over all its phones; messages beyond it wait.
 
 Each sender keeps an equal part of the rate, so the sum holds whatever the phones do.
 Known weakness: a part is not used up by others while one sender has nothing to send, and starts afresh with the
@@ -12,14 +12,14 @@ BURST_S = 1.0
 
 @dataclass(slots=True)
 class OrgRate:
-    """`per_second` 0 = off. `senders`: how many share the rate."""
+    """Rate of each organisation. `per_second` 0 = off. `senders`: the processes that share it."""
 
     per_second: float
     senders: int = 1
     _empty_at: dict[int, float] = field(default_factory=dict)  # org_no → when its bucket would be full again
 
     def room(self, org_no: int, now: float) -> int:
-        """How many may start now."""
+        """Counts the messages that may start now."""
         if not self.per_second:
             return 1_000_000_000
         part = self.per_second / self.senders
@@ -32,7 +32,7 @@ class OrgRate:
             self._empty_at[org_no] = max(self._empty_at.get(org_no, now), now) + count / part
 
     def next_at(self, org_no: int, now: float) -> float:
-        """When at least one may start."""
+        """Gives the moment at which at least one message may start."""
         part = self.per_second / self.senders
         least_s = 0.0 if part * BURST_S < 1 else BURST_S - 1 / part
         return max(self._empty_at.get(org_no, now) - least_s, now)

@@ -1,6 +1,6 @@
-"""A phone that this process owns: what its loop keeps in mind between two transactions.
+"""State of a phone that this process owns, kept by its send loop between two transactions.
 
-Everything here can be lost: it is read again by the next owner.
+After a crash the next owner reads it again from the store.
 """
 
 import math
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.phone_numbers import zones_of
+from heliograph.domain.pacing.failure_breaker import Breaker, FailureWatch
 from heliograph.domain.pacing.next_start import Policy, StartHistory, next_start, starts_allowed
 from heliograph.domain.pacing.quiet_hours import quiet_until
-from heliograph.domain.pacing.safety import Breaker, FailureWatch
 from heliograph.ports.provider import Phone, Provider, SessionState
 from heliograph.ports.sender_store import ChatDelay, StartRequest
 
@@ -19,8 +19,8 @@ FOREVER = float("inf")
 
 @dataclass(slots=True, eq=False)
 class OwnedPhone:
-    """Times are monotonic seconds. `hold_until`: the network asked the phone to wait. `down_until`: its session was
-    down; its own word that it is up comes first. `due_at`: next lane that waits."""
+    """One owned phone. Times are monotonic seconds. `hold_until`: end of the network's throttle. `down_until`: until
+    then its session counts as down, unless it reports that it is up. `due_at`: time of the next waiting lane."""
 
     row: PhoneRow
     token: int
@@ -58,8 +58,10 @@ class OwnedPhone:
     def has_room(self) -> bool:
         return self.in_flight < self.provider.capabilities.in_flight
 
-    def wish(self, now: float, settling: int) -> StartRequest | None:
-        """What may start now, if `settling` attempts are settled in the same transaction; None: nothing."""
+    def start_request(self, now: float, settling: int) -> StartRequest | None:
+        """Requests the starts that are possible now, if `settling` attempts are settled in the same transaction;
+        None: no start.
+        """
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
             return None
         if now < max(self.hold_until, self.down_until):
@@ -98,11 +100,11 @@ class OwnedPhone:
         return until
 
     def new_chat_in_s(self, now: float) -> float:
-        """How long chats the phone has not written to before have to wait, at least."""
+        """Gives the least waiting time of chats that the phone has not written to before."""
         return max(next_start(self.policy, self.history, now, new_chat=True).at, self.new_chats_until) - now
 
     def look_again_at(self, now: float) -> float:
-        """When the loop should look at this phone again by itself; FOREVER: not before something happens."""
+        """Gives the time at which the loop checks this phone by itself; FOREVER: only after an event."""
         if self.closing or self.row.paused_at_us is not None or self.session is not SessionState.CONNECTED:
             return FOREVER
         if not self.has_room:

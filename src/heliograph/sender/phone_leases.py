@@ -1,24 +1,21 @@
-"""Whose phones are ours: heartbeats, taking over, giving up.
+"""Leases of phones: heartbeats, take-over and release.
 
-Promise: nothing is started, and no session opened, once our lease may have ended, by our own monotonic clock; what a
-former owner left in the middle is settled before the phone starts anything; a phone is given up only after what is in
-flight has ended (2 s). A session that ended without our knowing is opened again.
+Promise: no attempt starts and no session opens once our lease may have ended, by our own monotonic clock. Attempts that
+a former owner left are settled before the phone starts. A phone is released only after its attempts in flight have
+ended (2 s). A session that ended unnoticed is opened again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from heliograph.domain.jobs.job import PhoneRow
-from heliograph.domain.jobs.verdict import Limits, interrupted
+from heliograph.domain.jobs.verdict import interrupted
 from heliograph.domain.pacing.next_start import Policy, StartHistory, history_from_rows
-from heliograph.ports.clock import Chance, Clock
-from heliograph.ports.meter import Meter
-from heliograph.ports.provider import Phone, Provider, SessionState, Sink
+from heliograph.ports.provider import Phone, SessionState, Sink
 from heliograph.ports.secrets import CannotOpen
-from heliograph.ports.sender_store import Fleet, Lease, LeaseRow, SenderStore, Settlement
+from heliograph.ports.sender_store import Fleet, Lease, LeaseRow, Settlement
 from heliograph.sender.assignment import HeartbeatWatch, assign_phones
-from heliograph.sender.attempt import Prepare
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.owned_phone import OwnedPhone
 from heliograph.sender.send_loop import SendLoop
 from heliograph.sender.wait import pause
@@ -28,46 +25,8 @@ DRAIN_S = 2.0
 REOPEN_S = 15.0  # not more often for one phone
 
 
-async def _not_held(_org_no: int, _phone_no: int, _why: str) -> None:
-    """For senders without a hand on the queue."""
-
-
-def _at_leisure() -> bool:
-    """For senders beside which nobody accepts messages."""
-    return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderDeps:
-    """`provider(name)`: None = this build cannot drive it. `policy(row)`: the phone's pacing. `config(row)`:
-    decrypted."""
-
-    store: SenderStore
-    clock: Clock
-    meter: Meter
-    chance: Chance
-    limits: Limits
-    lease_s: float
-    owner: str
-    sole: bool
-    shards: int
-    has_backpressure: Callable[[], bool] = _at_leisure  # callers wait for their message to be stored
-    org_per_second: float = 0.0
-    provider: Callable[[str], Provider | None]
-    policy: Callable[[PhoneRow], Policy]
-    config: Callable[[PhoneRow], Mapping[str, object]]
-    prepare: Prepare
-    freed: Callable[[], Awaitable[None]]
-    hold: Callable[[int, int, str], Awaitable[object]] = _not_held  # org_no, phone_no, why: pauses the phone
-    approve_after_s: float = 0.0
-    log: Callable[..., None]  # what happens
-    warn: Callable[..., None]  # what goes wrong
-    debug: Callable[..., None] | None = None  # each attempt, if somebody wants to see it
-
-
 class PhoneLeases:
-    """`place(phone_no)`: where its loop will be. `leave(phone_no)`: it is no more. `sink`: where its session tells what
-    happens."""
+    """Phones that this process owns. `place(phone_no)`: its send loop. `leave(phone_no)`: it is not owned any more."""
 
     def __init__(
         self,
@@ -94,11 +53,11 @@ class PhoneLeases:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def beat_soon(self) -> None:
-        """Another sender says that phones are free."""
+        """Hint of another sender: phones are free."""
         self._soon.set()
 
     async def run(self) -> None:
-        """Until cancelled, or `stopping`."""
+        """Sends heartbeats until cancelled, or `stopping`."""
         while not self.stopping:
             try:
                 await self._heartbeat()
@@ -159,7 +118,7 @@ class PhoneLeases:
             self.spawn(self._adopt(lease))
 
     async def _give_up(self, seen: Sequence[LeaseRow]) -> None:
-        """For a new sender: first nothing more starts, then what is in flight ends, then the lease is free."""
+        """Releases phones for a new sender, after their attempts in flight have ended."""
         leaving = [self.phones[one.phone_no] for one in seen]
         for owned in leaving:
             owned.closing = True
@@ -175,7 +134,7 @@ class PhoneLeases:
         self._deps.meter.lease("released", len(seen))
 
     async def _adopt(self, lease: Lease) -> None:
-        """Settles what a former owner left in the middle, opens the session, lets the phone start."""
+        """Settles the attempts that a former owner left, opens the session, then lets the phone start."""
         deps, phone_no = self._deps, lease.phone.phone_no
         owned = None
         try:
@@ -202,10 +161,10 @@ class PhoneLeases:
                 del self._adopting[phone_no]
 
     def _open_again(self, now: float) -> None:
-        """Sessions that say they are up, while the network answers that they are down; and those of which no word came.
+        """Opens sessions again that are up by their own word, while the network says that they are down, or are silent.
 
-        Networks let the last one in: a process that was frozen while it opened a phone ends the session of the owner
-        after it, and nobody tells that one; if it does so early, not even that its session was up.
+        Networks accept the last connection. A process that was frozen while it opened a phone ends the session of the
+        next owner unnoticed; that owner may not even have heard that its session was up.
         """
         since = max(now - self._deps.lease_s / 3, 0.0)  # the last beat
         for phone_no, owned in self.phones.items():
@@ -249,7 +208,7 @@ class PhoneLeases:
         await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
 
     async def history(self, row: PhoneRow, policy: Policy) -> StartHistory:
-        """What the phone sent lately, so that a new owner goes on at the same pace."""
+        """Loads the phone's recent starts, so that a new owner keeps the same pace."""
         if policy.free:
             return StartHistory(policy)
         now, now_us = self._deps.clock.monotonic(), self._deps.clock.now_us()
@@ -268,7 +227,7 @@ class PhoneLeases:
             shard.settle(owned, Settlement(job, owned.token, token, verdict))
 
     def lost(self, phones: Iterable[tuple[int, int]]) -> None:
-        """(phone_no, token) that a write was refused for."""
+        """Drops each (phone_no, token) for which a write was refused."""
         for phone_no, token in phones:
             owned = self.phones.get(phone_no)
             if owned is not None and owned.token == token:
@@ -294,7 +253,7 @@ class PhoneLeases:
         await owned.provider.close(owned.row.phone_no)
 
     async def _closed(self, phone_nos: Iterable[int]) -> None:
-        """A session is opened only after the one before it was closed."""
+        """Waits until former sessions are closed: a session is opened only after that."""
         if closing := [self._closing[phone_no] for phone_no in phone_nos if phone_no in self._closing]:
             await asyncio.wait(closing)
 

@@ -1,27 +1,26 @@
-"""What the network tells: receipts in batches, inbound messages, session states. Implements ports.provider.Sink.
+"""Receipts in batches, inbound messages and session states from providers. Implements ports.provider.Sink.
 
-Promise: `receipts` returns only after they are stored; if it raises or never returns, the network tells them again.
-Receipts for a message whose attempt is still under way wait for its settlement, so that events keep their order.
+Promise: `receipts` returns only after they are stored; if it raises or never returns, the network sends them again.
+Receipts of a message in flight wait for its settlement, so that events keep their order.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 from heliograph.domain.jobs.ids import JobId, parse_job_id
-from heliograph.ports.clock import Clock
 from heliograph.ports.faultpoint import faultpoint
-from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Inbound, Receipt, SessionState
-from heliograph.ports.sender_store import PhoneReceipts, SenderStore
+from heliograph.ports.sender_store import PhoneReceipts
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.owned_phone import OwnedPhone
 
 GATHER_S = 0.02
-GIVE_WAY_S = 0.2  # the same while callers wait for their message to be stored
-MOST = 2000  # receipts in one transaction
+BACKPRESSURE_GATHER_S = 0.2  # the same while API callers wait
+MAX_RECEIPTS = 2000  # in one transaction
 
 
 class LostPhone(Exception):
-    """The phone is not ours any more: not stored, do not confirm."""
+    """Refusal: this process does not own the phone any more. Nothing was stored; do not confirm."""
 
 
 class _Waiting:
@@ -37,24 +36,18 @@ class _Waiting:
 class ProviderEventSink:
     def __init__(
         self,
-        store: SenderStore,
-        clock: Clock,
-        meter: Meter,
+        deps: SenderDeps,
         *,
         owned: Callable[[int], OwnedPhone | None],
-        under_way: Callable[[JobId], bool],
+        in_flight: Callable[[JobId], bool],
         changed: Callable[[int, SessionState], None],
-        pressed: Callable[[], bool],
-        warn: Callable[..., None],
     ) -> None:
-        self._store = store
-        self._clock = clock
-        self._meter = meter
+        self._deps = deps
+        self._store = deps.store
+        self._clock = deps.clock
         self._owned = owned
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._changed = changed
-        self._pressed = pressed
-        self._warn = warn
         self._waiting: list[tuple[int, Receipt, _Waiting]] = []
         self._wake = asyncio.Event()
 
@@ -80,21 +73,21 @@ class ProviderEventSink:
         await self._store.phone_state(owned.row.org_no, phone_no, owned.token, state=state.value, detail=detail)
 
     async def run(self) -> None:
-        """Until cancelled: stores what came, every 20 ms at most."""
+        """Stores receipts every 20 ms at most, until cancelled."""
         while True:
             await self._wake.wait()
-            await self._clock.sleep(GIVE_WAY_S if self._pressed() else GATHER_S)
+            await self._clock.sleep(BACKPRESSURE_GATHER_S if self._deps.has_backpressure() else GATHER_S)
             self._wake.clear()
             try:
                 await self._store_some()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the receipts stay and are tried again
-                self._warn("receipts_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.warn("receipts_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
             if self._waiting:
                 self._wake.set()
 
     async def _store_some(self) -> None:
-        now = [one for one in self._waiting if not self._is_under_way(one[1])][:MOST]
+        now = [one for one in self._waiting if not self._is_in_flight(one[1])][:MAX_RECEIPTS]
         if not now:
             return
         by_phone: dict[int, list[Receipt]] = {}
@@ -114,7 +107,7 @@ class ProviderEventSink:
         gone |= applied.lost
         if applied.early:  # started or not yet settled while they were on their way to the store
             now = [one for one in now if one[1] not in applied.early or one[0] in gone]
-        self._meter.receipts(len(now))
+        self._deps.meter.receipts(len(now))
         taken = {id(one) for one in now}
         self._waiting = [one for one in self._waiting if id(one) not in taken]
         for phone_no, _, waiting in now:
@@ -124,7 +117,7 @@ class ProviderEventSink:
             elif waiting.left == 0 and not waiting.done.done():
                 waiting.done.set_result(None)
 
-    def _is_under_way(self, receipt: Receipt) -> bool:
+    def _is_in_flight(self, receipt: Receipt) -> bool:
         own = receipt.unique_id or receipt.tracker
         job_id = parse_job_id(own) if own else None
-        return job_id is not None and self._under_way(job_id)
+        return job_id is not None and self._in_flight(job_id)

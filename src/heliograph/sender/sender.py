@@ -1,6 +1,6 @@
-"""The sender: its phones' loops, their sessions, and a look around each second.
+"""The sender: its send loops, its leases, and a check of all its phones each second.
 
-Promise: see `ownership.py` and `shard.py`, which do the work; here they are put together and stopped in order.
+Promise: `phone_leases.py` and `send_loop.py` do the work; this module joins them and stops them in order.
 Known weakness: a hint that is lost costs a phone up to a second.
 """
 
@@ -12,70 +12,55 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.ports.provider import SessionState
 from heliograph.ports.sender_store import Fleet
 from heliograph.sender.attempt import LoggedAttempt, SendAttempt
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.org_rate_limit import OrgRate
 from heliograph.sender.owned_phone import OwnedPhone
-from heliograph.sender.phone_leases import DRAIN_S, PhoneLeases, SenderDeps
+from heliograph.sender.phone_leases import DRAIN_S, PhoneLeases
 from heliograph.sender.provider_events import ProviderEventSink
 from heliograph.sender.send_loop import SendLoop
 
 POLL_INTERVAL_S = 1.0
 
-__all__ = ["Sender", "SenderDeps"]
-
-# phones of one shard before another is begun: while one waits for its commit the other works, but both write smaller
-# transactions, and of several senders beside each other each has few phones
+# phones of one loop before the next is used: two loops overlap their commits, but write smaller transactions
 PHONES_PER_LOOP = 50
 
 
 class Sender:
-    """Implements ports.wake.Wake for the phones it owns."""
+    """Sender of this process. Implements ports.wake.Wake for the phones it owns."""
 
     def __init__(self, deps: SenderDeps) -> None:
         self._deps = deps
         self._org_rate = OrgRate(deps.org_per_second)
         self._own = PhoneLeases(deps, place=self._place, leave=self._leave, joined=self._joined)
-        self._places: dict[int, int] = {}  # phone_no → shard
+        self._places: dict[int, int] = {}  # phone_no → index of its loop
         plain = SendAttempt(deps.prepare, deps.store.network_id)
         attempt = plain if deps.debug is None else LoggedAttempt(plain, deps.debug)
-        self._shards = [
+        self._loops = [
             SendLoop(
-                deps.store,
+                deps,
                 attempt,
-                deps.clock,
-                limits=deps.limits,
-                meter=deps.meter,
-                chance=deps.chance,
                 org_rate=self._org_rate,
                 good_until=lambda: self._own.good_until,
                 lost=self._own.lost,
                 changed=self._read_again,
-                pressed=deps.has_backpressure,
                 trip=self._pause,
-                warn=deps.warn,
             )
             for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
         ]
         self.inflow = ProviderEventSink(
-            deps.store,
-            deps.clock,
-            deps.meter,
-            owned=self._own.phones.get,
-            under_way=self._under_way,
-            changed=self._session,
-            pressed=deps.has_backpressure,
-            warn=deps.warn,
+            deps, owned=self._own.phones.get, in_flight=self._is_in_flight, changed=self._session
         )
         self._own.sink = self.inflow
 
     # -- what others ask
 
     def phones(self, phone_nos: Iterable[int]) -> None:
-        """A hint: these phones may have work."""
+        """Hint: these phones may have work."""
         for phone_no in phone_nos:
-            self._shard(phone_no).look(phone_no)
+            self._loop_of(phone_no).look(phone_no)
 
     def phones_freed(self) -> None:
-        """A hint: another sender gave phones up."""
+        """Hint: another sender released phones."""
         self._own.beat_soon()
 
     @property
@@ -84,30 +69,30 @@ class Sender:
 
     @property
     def ready(self) -> bool:
-        """It has joined the fleet and its lease is good."""
+        """True when this process has joined the fleet and its lease is valid."""
         return self._own.joined and self._deps.clock.monotonic() < self._own.good_until
 
     # -- its life
 
     async def run(self) -> None:
-        """Until cancelled; `stop` first, for a hand-over."""
+        """Runs until cancelled; `stop` first, for a hand-over."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.inflow.run())
-            for shard in self._shards:
-                group.create_task(shard.run())
+            for loop in self._loops:
+                group.create_task(loop.run())
             group.create_task(self._own.run())
             group.create_task(self._look())
 
     async def stop(self) -> None:
-        """Starts nothing more, waits at most 2 s for what is in flight, and frees the phones for the next owner."""
+        """Ends all starts, waits at most 2 s for attempts in flight, and releases the phones."""
         self._own.stopping = True
-        await asyncio.gather(*(shard.stop(DRAIN_S) for shard in self._shards))
+        await asyncio.gather(*(loop.stop(DRAIN_S) for loop in self._loops))
         await self._own.leave()
 
     # -- what happens to phones we own
 
     async def _look(self) -> None:
-        """Each second: phones with work that no hint told of, and phones that a person changed."""
+        """Finds, each second, work of which no hint came, and phones that a person changed."""
         while True:
             await self._deps.clock.sleep(POLL_INTERVAL_S)
             try:
@@ -137,9 +122,9 @@ class Sender:
             if due_us is not None and (found := self._own.phones.get(phone_no)) is not None:
                 found.due_at = min(found.due_at, now + max(due_us - now_us, 0) / 1e6)
                 if due_us <= now_us:
-                    self._shard(phone_no).look(phone_no)
+                    self._loop_of(phone_no).look(phone_no)
                 else:
-                    self._shard(phone_no).set_timer()
+                    self._loop_of(phone_no).set_timer()
 
     def _read_again(self, owned: OwnedPhone) -> None:
         if not owned.reading:
@@ -166,10 +151,10 @@ class Sender:
             self._own.spawn(owned.provider.open(owned.phone, self.inflow))
         elif restart:
             self._own.spawn(owned.provider.restart(row.phone_no))
-        self._shard(row.phone_no).look(row.phone_no)
+        self._loop_of(row.phone_no).look(row.phone_no)
 
     def _session(self, phone_no: int, state: SessionState) -> None:
-        self._shard(phone_no).session(phone_no, state)
+        self._loop_of(phone_no).session(phone_no, state)
         if (owned := self._own.phones.get(phone_no)) is not None:
             owned.session = state
             self._note_absence(owned, state)
@@ -177,7 +162,7 @@ class Sender:
             self._deps.log("session", phone=owned.row.phone_id, state=state.value)
 
     def _note_absence(self, owned: OwnedPhone, state: SessionState) -> None:
-        """After a long absence what waited is held for a person to look at, if that was asked for."""
+        """Pauses a phone after a long absence while messages wait, if the settings ask for it."""
         now_us = self._deps.clock.now_us()
         if owned.row.state != SessionState.CONNECTED and owned.down_since_us is None:
             owned.down_since_us = owned.row.state_at_us
@@ -194,19 +179,19 @@ class Sender:
         waiting = await self._deps.store.next_start_times([(row.org_no, row.phone_no)])
         if waiting.get(row.phone_no) is None:
             owned.row = replace(owned.row, paused_at_us=None, paused_by=None)
-            self._shard(row.phone_no).look(row.phone_no)
+            self._loop_of(row.phone_no).look(row.phone_no)
             return
         why = f"It was away for {hours:.1f} h, and messages wait. Look at them, then resume it."
         await self._deps.hold(row.org_no, row.phone_no, why)
 
     def _pause(self, owned: OwnedPhone, why: str) -> None:
-        """Nothing more starts from this moment; the store and people learn of it right after."""
+        """Stops all starts of a phone at once, then writes the pause."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
         self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
         self._own.spawn(self._hold(owned, why))
 
     async def _hold(self, owned: OwnedPhone, why: str) -> None:
-        """Until it is written: a pause that only this process knows of is one that nobody can end."""
+        """Writes the pause, until it succeeds: a person can only end a pause that is stored."""
         while not owned.closing:
             try:
                 await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
@@ -219,23 +204,23 @@ class Sender:
     def _joined(self, fleet: Fleet) -> None:
         self._org_rate.senders = max(len(fleet.beats), 1)
 
-    def _under_way(self, job_id: JobId) -> bool:
-        return any(job_id in shard.in_flight for shard in self._shards)
+    def _is_in_flight(self, job_id: JobId) -> bool:
+        return any(job_id in loop.in_flight for loop in self._loops)
 
-    def _shard(self, phone_no: int) -> SendLoop:
-        """The one that has the phone; any other has no ear for it."""
-        return self._shards[self._places.get(phone_no, 0)]
+    def _loop_of(self, phone_no: int) -> SendLoop:
+        """Gives the loop that owns the phone; the others ignore calls for it."""
+        return self._loops[self._places.get(phone_no, 0)]
 
     def _place(self, phone_no: int) -> SendLoop:
-        """A phone joins the first shard with room, or the one with the fewest."""
+        """Chooses the first loop with room, or the one with the fewest phones."""
         if phone_no not in self._places:
             everywhere = list(self._places.values())
-            taken = [everywhere.count(n) for n in range(len(self._shards))]
+            taken = [everywhere.count(n) for n in range(len(self._loops))]
             self._places[phone_no] = next(
                 (n for n, count in enumerate(taken) if count < PHONES_PER_LOOP), taken.index(min(taken))
             )
-        return self._shards[self._places[phone_no]]
+        return self._loops[self._places[phone_no]]
 
     def _leave(self, phone_no: int) -> None:
-        self._shard(phone_no).remove(phone_no)
+        self._loop_of(phone_no).remove(phone_no)
         self._places.pop(phone_no, None)

@@ -1,6 +1,6 @@
-"""What the network says about a whole phone: wait so long, or open no new chats for so long.
+"""Throttles of whole phones: the network asked to wait, or to open no new chats for a time.
 
-It holds at once in this process, and is written down so that people see why, and a next owner goes on with it.
+A throttle holds at once in this process. It is stored, so that people see the reason and the next owner keeps it.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class PhoneThrottles:
     def apply_outcome(
         self, owned: OwnedPhone, outcome: Outcome | None, *, now: float, others: Iterable[OwnedPhone]
     ) -> None:
-        """Before the next wishes are made. `others`: phones that may share the account at the provider."""
+        """Applies an outcome before the next starts. `others`: phones that may share the account at the provider."""
         match outcome:
             case Throttled(scope=Scope.PHONE, retry_after_s=wait_s, detail=why):
                 self._hold(owned, now + wait_s, now, why)
@@ -44,8 +44,8 @@ class PhoneThrottles:
         owned.hold_until = max(owned.hold_until, until)
 
     async def write(self) -> None:
-        """What is not on disk yet; what the store cannot take now stays for the next time. Refused writes are a former
-        owner's and are dropped.
+        """Writes the throttles that are not on disk yet; those that the store cannot take now stay for the next
+        call. Refused writes belong to a former owner and are dropped.
         """
         for key, said in list(self._unwritten.items()):
             (phone_no, new_chats_only), (owned, until, why) = key, said

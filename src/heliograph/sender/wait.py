@@ -1,4 +1,4 @@
-"""Waiting for something to happen, but not longer than so long."""
+"""Waits for an event, with a time-out."""
 
 import asyncio
 

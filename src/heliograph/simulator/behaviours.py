@@ -21,8 +21,8 @@ LATE_S = 1.0  # a late acknowledgement comes this long after the gateway stopped
 TEST_PREFIXES = ("120255501", "1203630000000001")
 
 
-class TransmitOutcome(StrEnum):
-    """What the person does after reading."""
+class RecipientAction(StrEnum):
+    """Action of the recipient after reading."""
 
     ECHO = "echo"
     STOP = "stop"
@@ -30,7 +30,7 @@ class TransmitOutcome(StrEnum):
 
 
 class Trouble(StrEnum):
-    """What befalls the device that sent."""
+    """Trouble of the sending device."""
 
     LOGGED_OUT = "logged_out"
     OFFLINE = "offline"
@@ -45,7 +45,7 @@ class Step:
 
     delay_us: int
     ack: int = 0
-    reply: TransmitOutcome | None = None
+    reply: RecipientAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ class Behaviour:
 
     @property
     def counted(self) -> bool:
-        """Whether it must be known how often this message has arrived."""
+        """Tells whether the arrivals of this message must be counted."""
         return self.times is not None
 
 
-def _steps(*pairs: tuple[float, int], reply: TransmitOutcome | None = None) -> tuple[Step, ...]:
+def _steps(*pairs: tuple[float, int], reply: RecipientAction | None = None) -> tuple[Step, ...]:
     steps = [Step(int(delay_s * 1e6), ack) for delay_s, ack in pairs]
     if reply:
         steps.append(Step(700_000, reply=reply))
@@ -95,9 +95,9 @@ _TABLE = (
     Behaviour("01", _steps(_DELIVERED)),
     Behaviour("02", _steps((0.05, Ack.SERVER))),
     Behaviour("04", _steps(_DELIVERED, _READ, (0.8, Ack.PLAYED))),
-    Behaviour("05", _steps(_DELIVERED, _READ, reply=TransmitOutcome.ECHO)),
-    Behaviour("06", _steps(_DELIVERED, _READ, reply=TransmitOutcome.STOP)),
-    Behaviour("07", _steps(_DELIVERED, _READ, reply=TransmitOutcome.THUMB)),
+    Behaviour("05", _steps(_DELIVERED, _READ, reply=RecipientAction.ECHO)),
+    Behaviour("06", _steps(_DELIVERED, _READ, reply=RecipientAction.STOP)),
+    Behaviour("07", _steps(_DELIVERED, _READ, reply=RecipientAction.THUMB)),
     Behaviour("10", _READ_STEPS, answer=_TRANSIENT, times=1),
     Behaviour("11", _READ_STEPS, answer=_TRANSIENT, times=2),
     Behaviour("12", _READ_STEPS, answer=_TRANSIENT),
@@ -147,14 +147,14 @@ def behaviour_of(chat_id: str, contacts: Mapping[str, str]) -> Behaviour:
 
 
 def members(chat_id: str) -> tuple[str, ...]:
-    """Who is in a test group, beside the phone; empty for other chats."""
+    """Lists the members of a test group besides the phone; empty for other chats."""
     if chat_id.endswith("@g.us") and (suffix := test_suffix(chat_id)):
         return tuple(f"120255502{suffix[-1]}{n}@c.us" for n in (1, 2, 3))
     return ()
 
 
 def trouble_answer(trouble: Trouble, left_s: float) -> NetworkReply:
-    """What a device hears that is in `trouble` for another `left_s`."""
+    """Answers a device that is in `trouble` for another `left_s`."""
     match trouble:
         case Trouble.NO_NEW_CHATS:
             detail = "WhatsApp lets this phone open no new chat for a while (463)."

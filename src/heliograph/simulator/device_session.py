@@ -18,7 +18,7 @@ import structlog
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Inbound, Receipt, SessionState
 from heliograph.ports.simulated_network import Device, DeviceConnection
-from heliograph.simulator.behaviours import BEHAVIOURS, Behaviour, TransmitOutcome, members
+from heliograph.simulator.behaviours import BEHAVIOURS, Behaviour, RecipientAction, members
 from heliograph.simulator.due_events import Owed
 from heliograph.simulator.journal import SQL, Journal, Settled
 
@@ -26,7 +26,7 @@ MAX_WAITING = 5_000  # receipts held in memory for a slow gateway; further ones 
 PAGE = 500
 RETRY_S = 0.5
 _log = structlog.get_logger(__name__)
-_REPLIES = {TransmitOutcome.ECHO: "", TransmitOutcome.STOP: "STOP", TransmitOutcome.THUMB: "\N{THUMBS UP SIGN}"}
+_REPLIES = {RecipientAction.ECHO: "", RecipientAction.STOP: "STOP", RecipientAction.THUMB: "\N{THUMBS UP SIGN}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +183,14 @@ def _reply(due: Due, text: str) -> Inbound:
     reply = due.behaviour.steps[due.step].reply
     assert reply
     digest = hashlib.sha256(due.owed.message_id.encode()).hexdigest()[:18].upper()
-    kind = "reaction" if reply is TransmitOutcome.THUMB else "chat"
-    raw = {"reacted_to": due.owed.message_id} if reply is TransmitOutcome.THUMB else {}
+    kind = "reaction" if reply is RecipientAction.THUMB else "chat"
+    raw = {"reacted_to": due.owed.message_id} if reply is RecipientAction.THUMB else {}
     return Inbound(
         f"3A{digest}",  # the same when it is handed over again
         due.owed.chat_id,
         (members(due.owed.chat_id) or (due.owed.chat_id,))[0],
         due.at_us,
         kind,
-        text if reply is TransmitOutcome.ECHO else _REPLIES[reply],
+        text if reply is RecipientAction.ECHO else _REPLIES[reply],
         raw,
     )

@@ -53,7 +53,7 @@ class DeviceTroubles:
         return _SESSION[held.trouble], trouble_answer(held.trouble, 0).detail
 
     def trouble(self, device_id: str) -> tuple[Trouble, float] | None:
-        """What holds the device, and for how many seconds still (0: until it is restarted)."""
+        """Gives the device's trouble and its remaining seconds (0: until the device is restarted)."""
         held = self._held.get(device_id)
         if held is None:
             return None

@@ -1,4 +1,4 @@
-"""What falls due later: one heap for the whole network, in groups of messages that fall due together.
+"""Heap of due events of the whole network, in groups of messages that fall due together.
 
 Nothing here needs to survive: what is owed stands in the journal, and is put back at the start.
 """

@@ -10,23 +10,26 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from heliograph.domain.messages.content import Content
-from heliograph.simulator.journal_queries import load_statements
 
 IDLE_S = 0.1  # without arrivals before a part of the log is folded
 FOLD_STEP = 1_000  # messages folded at once then: what arrives meanwhile waits for about 20 ms
 LOG_LIMIT = 200_000  # messages in the log before it is folded between two batches
 LOCK_WAIT_S = 2.0  # a process that is ending still gives up its lock
-SQL = load_statements()
+_TEXT = files(__package__).joinpath("journal.sql").read_text("utf-8")
+_, *_PARTS = re.split(r"^-- name: (\w+)$", _TEXT, flags=re.MULTILINE)
+SQL: Mapping[str, str] = dict(zip(_PARTS[::2], _PARTS[1::2], strict=True))
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
@@ -54,7 +57,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """These messages have reached `ack`; `owed` steps are left of them, the first after `next` microseconds."""
+    """Messages that have reached `ack`; `owed` steps are left of them, the first after `next` microseconds."""
 
     nos: list[int]
     owed: int
@@ -75,7 +78,7 @@ class _Call:
 
 
 class _Fold(msgspec.Struct, frozen=True):
-    """Nobody has written for a while: a part of the log becomes rows."""
+    """Request to fold a part of the log into the tables, made when nobody has written for a while."""
 
 
 _Item = _Arrivals | _Call | Settled | _Fold
@@ -125,7 +128,7 @@ class Journal:
         return answer
 
     def settle(self, settled: Settled) -> None:
-        """Not awaited: what is lost here is delivered again."""
+        """Hands in a progress that is not awaited: if it is lost, it is delivered again."""
         self._put(settled)
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:

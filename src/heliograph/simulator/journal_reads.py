@@ -1,4 +1,4 @@
-"""What is read from the journal: messages as the interface page names their fields, and where the network stood."""
+"""Reads of the journal: messages with the field names of the interface page, and the network's last state."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.contract.jobs import iso
 from heliograph.domain.messages.content import Content
+from heliograph.domain.timestamps import iso
 from heliograph.simulator.journal import SQL
 
 _decode = msgspec.json.Decoder(Content).decode
@@ -15,7 +15,7 @@ _decode = msgspec.json.Decoder(Content).decode
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """What the network stood at when it ended. `later`: messages with a step that is not due yet."""
+    """State of the network at its end. `later`: messages with a step that is not due yet."""
 
     faults: str | None
     contacts: list[tuple[str, str]]

@@ -1,4 +1,4 @@
-"""What is done to the network by hand: a person writes, a receipt is made, a contact is given a behaviour.
+"""Manual actions on the simulated network: a person writes, a receipt is sent, a contact gets a behaviour.
 
 Promise: what was answered is in the journal, and reaches the phone even if its line is closed now.
 """
@@ -129,7 +129,7 @@ def _receivers(db: sqlite3.Connection, share: DeviceScope, chat_id: str, number:
 
 
 def _own(share: DeviceScope) -> dict[str, Any]:
-    """As the statements of the journal take it."""
+    """Encodes device ids as the journal's queries take them."""
     return {"devices": None if share.devices is None else msgspec.json.encode(share.devices).decode()}
 
 

@@ -147,7 +147,7 @@ class SimulatedNetwork:
         return trouble_answer(*found)
 
     async def _meets(self, frame: OutboundMessage, behaviour: Behaviour) -> bool:
-        """Whether this arrival meets what the recipient is known for, or is past it."""
+        """Tells whether this arrival meets the recipient's behaviour, or comes after it."""
         if behaviour.trouble is Trouble.NO_NEW_CHATS and await self._is_known(frame):
             return False
         if behaviour.times is None:

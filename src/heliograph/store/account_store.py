@@ -8,7 +8,7 @@ from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import new_uuid
 from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.page_sessions import NewPageSession
+from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.simulated_network import DeviceScope
 from heliograph.store.accounts import page_sessions
 from heliograph.store.accounts import phones as phone_rows

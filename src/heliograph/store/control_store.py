@@ -10,7 +10,7 @@ from heliograph.domain.jobs.ids import JobId, JobIds
 from heliograph.domain.jobs.job import Idempotency, Job, KeyReused
 from heliograph.domain.pacing.next_start import PaceRow
 from heliograph.domain.schedules.schedule import Occurrence, Schedule
-from heliograph.domain.webhooks.events import QUEUE_PAUSED, QUEUE_RESUMED
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.clock import Clock
 from heliograph.ports.control_store import AuditEntry, Forecast, HoldRow, Suppressed
 from heliograph.store.accounts.audit import emit_org_event, record_audit
@@ -55,7 +55,7 @@ class ControlStoreUnits:
 
         def unit() -> Unit[BroadcastRow | WrongState | None]:
             done = yield from lifecycle.pause(org_no, broadcast_no, actor, now_us)
-            yield from self._after_broadcast(done, "pause", QUEUE_PAUSED, actor, act_no, now_us)
+            yield from self._after_broadcast(done, "pause", WebhookEvent.QUEUE_PAUSED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
@@ -65,7 +65,7 @@ class ControlStoreUnits:
 
         def unit() -> Unit[BroadcastRow | WrongState | None]:
             done = yield from lifecycle.resume(org_no, broadcast_no, now_us)
-            yield from self._after_broadcast(done, "resume", QUEUE_RESUMED, actor, act_no, now_us)
+            yield from self._after_broadcast(done, "resume", WebhookEvent.QUEUE_RESUMED, actor, act_no, now_us)
             return done
 
         return await self._shell.write(unit)
@@ -191,7 +191,7 @@ class ControlStoreUnits:
             if done is None:
                 return False
             yield from record_audit(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
-            name = QUEUE_PAUSED if act == "pause" else QUEUE_RESUMED
+            name = WebhookEvent.QUEUE_PAUSED if act == "pause" else WebhookEvent.QUEUE_RESUMED
             yield from emit_org_event(org_no, phone_no, name, reason, {"by": actor}, now_us)
             return True
 
@@ -204,7 +204,9 @@ class ControlStoreUnits:
             if not (yield from holds.hold(org_no, phone_no, f"chat:{chat_id}", actor, reason, now_us)):
                 return False
             yield from record_audit(org_no, phone_no, "pause", f"chat:{chat_id}", reason, actor, act_no, now_us)
-            yield from emit_org_event(org_no, phone_no, QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us)
+            yield from emit_org_event(
+                org_no, phone_no, WebhookEvent.QUEUE_PAUSED, reason, {"chat_id": chat_id, "by": actor}, now_us
+            )
             return True
 
         return await self._shell.write(unit)
@@ -216,7 +218,9 @@ class ControlStoreUnits:
             if not (yield from holds.release_chat(org_no, phone_no, chat_id)):
                 return False
             yield from record_audit(org_no, phone_no, "resume", f"chat:{chat_id}", "", actor, act_no, now_us)
-            yield from emit_org_event(org_no, phone_no, QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us)
+            yield from emit_org_event(
+                org_no, phone_no, WebhookEvent.QUEUE_RESUMED, "", {"chat_id": chat_id, "by": actor}, now_us
+            )
             return True
 
         return await self._shell.write(unit)

@@ -10,21 +10,14 @@ from typing import Any
 import msgspec
 
 from heliograph.domain.contract.inbound import inbound_object
-from heliograph.domain.contract.jobs import iso
 from heliograph.domain.contract.messages import message_object
 from heliograph.domain.contract.phones import phone_object
 from heliograph.domain.contract.reactions import reaction_object
 from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.jobs.job import Event, Job, PhoneRow
 from heliograph.domain.jobs.states import Ack, State
-from heliograph.domain.webhooks.events import (
-    ACK_UPDATED,
-    MESSAGE_CREATED,
-    MESSAGE_FAILED,
-    PHONE_CONNECTED,
-    PHONE_DISCONNECTED,
-    REACTION_CREATED,
-)
+from heliograph.domain.timestamps import iso
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.domain.webhooks.webhook import Delivery, EventSource, WebhookRow
 from heliograph.webhooks.js_json import encode_body
 
@@ -60,14 +53,14 @@ class Envelopes:
         if story.job is not None and story.change is not None and story.phone is not None:
             return self._of_message(delivery, story.job, story.change, story.phone)
         if story.inbound is not None and story.phone is not None:
-            shape = reaction_object if delivery.event == REACTION_CREATED else inbound_object
+            shape = reaction_object if delivery.event == WebhookEvent.REACTION_CREATED else inbound_object
             data = _raw(msgspec.to_builtins(shape(story.inbound, story.phone)))
             return self._encoder.encode(_envelope(delivery, data, at=iso(story.inbound.at_us)))
         if story.org_event is not None:
             happened = story.org_event
             if story.phone is None:
                 data = _raw(happened.data)
-            elif happened.name in (PHONE_CONNECTED, PHONE_DISCONNECTED):
+            elif happened.name in (WebhookEvent.PHONE_CONNECTED, WebhookEvent.PHONE_DISCONNECTED):
                 data = _raw(_phone_then(story.phone, happened.name, happened.detail, happened.at_us))
             else:
                 phone = msgspec.to_builtins(phone_object(story.phone))
@@ -85,7 +78,7 @@ class Envelopes:
                 self._data.clear()
             self._data[key] = found
         data, at, queue = found
-        previous = {} if delivery.event == MESSAGE_CREATED else {"ack": str(delivery.ack_before)}
+        previous = {} if delivery.event == WebhookEvent.MESSAGE_CREATED else {"ack": str(delivery.ack_before)}
         envelope = _envelope(delivery, data, at=at, queue=queue, reason=reason, previous=previous)
         return self._encoder.encode(envelope)
 
@@ -147,18 +140,24 @@ def _job_then(job: Job, change: Event, ack: int) -> Job:
 
 
 def _phone_then(phone: PhoneRow, name: str, detail: str, at_us: int) -> object:
-    state = "connected" if name == PHONE_CONNECTED else ("offline" if phone.state == "connected" else phone.state)
+    state = (
+        "connected"
+        if name == WebhookEvent.PHONE_CONNECTED
+        else ("offline" if phone.state == "connected" else phone.state)
+    )
     then = replace(phone, state=state, state_detail=detail, state_at_us=at_us)
     return msgspec.to_builtins(phone_object(then))
 
 
-def sample_body(hook: WebhookRow, *, now_us: int) -> str:
+def sample_body(hook: WebhookRow, now_us: int) -> str:
     """What a test sends: the hook's own event, with sample data. `{delivery_id}` is filled in by the store."""
     data = {
         "test": True,
         "message": "This is a test of your webhook. Nothing was sent to anybody.",
         "queue_id": None,
-        "ack": "0" if hook.event in (MESSAGE_CREATED, MESSAGE_FAILED, ACK_UPDATED) else "1",
+        "ack": "0"
+        if hook.event in (WebhookEvent.MESSAGE_CREATED, WebhookEvent.MESSAGE_FAILED, WebhookEvent.ACK_UPDATED)
+        else "1",
     }
     sample = {
         "id": "{delivery_id}",

@@ -7,8 +7,6 @@ Source: interface, "Webhooks"; contract 4, "Signature".
 
 import hashlib
 import hmac
-import secrets
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +14,8 @@ from functools import lru_cache
 
 from standardwebhooks import Webhook
 
-OVERLAP_US = 24 * 3_600 * 1_000_000
+from heliograph.domain.webhooks.webhook import OVERLAP_US, new_signing_key
+
 _PIECE = 2000  # larger ones hand the interpreter to another thread, and getting it back takes longer than the hash
 COMPATIBLE = "x-periskope-signature"
 
@@ -31,11 +30,6 @@ class SigningKeys:
 
     def overlapping(self, now_us: int) -> bool:
         return self.previous is not None and now_us < self.switch_at_us
-
-
-def new_signing_key() -> str:
-    """`whsec_` + base64 of 32 random bytes."""
-    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
 def rotate(keys: SigningKeys, now_us: int) -> SigningKeys:

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import uvicorn
 
-from heliograph.api.webhooks.provider_callback import CLOUD_WEBHOOK, cloud_webhook
+from heliograph.api.webhooks.provider_callback import webhook_app
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
 from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
@@ -20,17 +20,21 @@ from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content
 from heliograph.domain.pacing.next_start import PRESETS
 from heliograph.ports.meter import NoMetrics
-from heliograph.providers.cloud import CloudProvider, CloudWebhookReceiver, read_delivery
 from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.providers.cloud.provider import CloudProvider
+from heliograph.providers.cloud.spec import WEBHOOK_PATH
+from heliograph.providers.cloud.webhook_payload import read_delivery
+from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
+from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.sender.sender import Sender, SenderDeps
+from heliograph.sender.sender import Sender
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
 from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
-from tests.graph.world import MachineClock, until
-from tests.providers.cloud.world import text
+from tests.providers.cloud.setup import text
+from tests.simulator.graph.setup import MachineClock, until
 
 CLOCK = MachineClock()
 FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)
@@ -205,12 +209,12 @@ async def gateway(
             log=lambda event, **more: logged.append((event, more)),
         )
         door = CloudWebhookReceiver(store, inbox, vault, CLOCK)
-        url = await stack.enter_async_context(served(cloud_webhook(door, stored=service.wake)))
-        await graph.call_back(url + CLOUD_WEBHOOK)
+        url = await stack.enter_async_context(served(webhook_app(door, stored=service.wake)))
+        await graph.call_back(url + WEBHOOK_PATH)
         org = await store.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
         try:
-            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + CLOUD_WEBHOOK, logged)
+            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + WEBHOOK_PATH, logged)
         finally:
             await sender.stop()
             for task in running:

@@ -25,7 +25,7 @@ from heliograph.domain.jobs.verdict import Limits
 from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.simulator.graph import GraphServer, Rules, serve_graph
 from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
-from tests.providers.cloud.world import text
+from tests.providers.cloud.setup import text
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from heliograph.domain.jobs.outcome import Accepted, NotSent, Rejected
 from heliograph.domain.messages.content import Content, Kind, Media
 from heliograph.providers.cloud.media_uploads import LIFETIME_US
 from heliograph.simulator.graph import Rules
-from tests.graph.world import until
-from tests.providers.cloud.world import CLOCK, Cloud, cloud_world, request
+from tests.providers.cloud.setup import CLOCK, Cloud, cloud_world, request
+from tests.simulator.graph.setup import until
 
 PERSON = "447700900000"
 

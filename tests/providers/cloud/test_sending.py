@@ -18,13 +18,13 @@ from heliograph.domain.jobs.outcome import (
 )
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import SessionState
-from heliograph.providers.cloud import CloudProvider
 from heliograph.providers.cloud.graph_client import Timeouts
+from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.simulator.graph import Rules
 from heliograph.simulator.graph.errors import fault
-from heliograph.simulator.graph.test_numbers import TestNumberBehaviour, Way
-from tests.graph.world import MachineClock, graph_world, until
-from tests.providers.cloud.world import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
+from heliograph.simulator.graph.test_numbers import NumberBehaviour, Way
+from tests.providers.cloud.setup import CLOCK, Heard, Uploads, cloud_phone, cloud_world, request, text
+from tests.simulator.graph.setup import MachineClock, graph_world, until
 
 PERSON = "447700900000"
 
@@ -230,8 +230,8 @@ async def test_the_preview_of_links_can_be_switched_off() -> None:
 
 async def test_an_answer_that_comes_after_the_phone_was_re_keyed_says_nothing_of_the_new_session() -> None:
     async with cloud_world(Rules(latency_ms=0, slow_answer_ms=300)) as cloud:
-        cloud.graph.server.network.choose("447911123456", TestNumberBehaviour(way=Way.LATE, answer=None))
-        cloud.graph.server.network.choose("447911123457", TestNumberBehaviour(answer=fault(190)))
+        cloud.graph.server.network.choose("447911123456", NumberBehaviour(way=Way.LATE, answer=None))
+        cloud.graph.server.network.choose("447911123457", NumberBehaviour(answer=fault(190)))
         late = asyncio.create_task(cloud.provider.send(request(cloud.phone, "447911123456")))
         await until(lambda: len(cloud.graph.server.network.journal(to="447911123456")) == 1)
         again = cloud_phone(cloud.graph.server.base_url, api_version="v24.0")

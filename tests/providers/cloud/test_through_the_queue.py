@@ -16,10 +16,10 @@ from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.simulator.graph.webhooks import sign
-from tests.graph.world import until
 from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
+from tests.providers.cloud.setup import text
 from tests.providers.cloud.webhooks import change, raw, status
-from tests.providers.cloud.world import text
+from tests.simulator.graph.setup import until
 
 PHONE = "100000000000001"
 NUMBER = "447700900000"

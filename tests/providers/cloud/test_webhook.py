@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.provider import Phone
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ReceiveStatus
-from heliograph.providers.cloud import CloudWebhookReceiver, read_delivery
+from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
+from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 from heliograph.vault import Vault
+from tests.providers.cloud.setup import CLOCK, cloud_phone
 from tests.providers.cloud.webhooks import (
     PERSON,
     PHONE,
@@ -29,7 +31,6 @@ from tests.providers.cloud.webhooks import (
     signed,
     status,
 )
-from tests.providers.cloud.world import CLOCK, cloud_phone
 
 OURS = cloud_phone("http://127.0.0.1:1")
 NOW = 1_900_000_000_000_000

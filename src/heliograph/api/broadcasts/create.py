@@ -13,11 +13,11 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, recipients_in_body, slowly
-from heliograph.api.http.actor import steering_of
+from heliograph.api.http.actor import By, performer, steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
-from heliograph.api.messages.send import check_kind, check_recipient, prepared
+from heliograph.api.messages.send import check_content, check_recipient, prepared
 from heliograph.api.messages.send_body import (
     ExpiresAt,
     MediaBody,
@@ -28,15 +28,17 @@ from heliograph.api.messages.send_body import (
     TtlSeconds,
     content_of,
 )
-from heliograph.api.messages.send_options import By, expiry_of, parse_priority, performer
+from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
+from heliograph.domain.broadcasts.csv_recipients import Use
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import Idempotency, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.messages.content import MAX_TEXT
 from heliograph.domain.messages.template import TemplateCheck, fill
 from heliograph.domain.timestamps import iso, parse_future
+from heliograph.ports.provider import Provider
 
 MAX_DELAY_S = 86_400.0
 CLOCKS_DIFFER_S = 60.0
@@ -83,6 +85,7 @@ class BroadcastBody(msgspec.Struct):
         float,
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
+    allow_blank: Annotated[bool, Meta(description="Send although a variable of the text is blank for somebody")] = False
     variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
     priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
@@ -97,11 +100,13 @@ class PreviewRow(msgspec.Struct, frozen=True):
 
 
 class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`repeated`: recipients left out because they came twice. The last three: of a dry run."""
+    """`repeated`: recipients left out because they came twice. `respelled`: those of them whose number came in two
+    spellings, ten at most. The last three: of a dry run."""
 
     broadcast_id: str | None
     total_chats: int
     repeated: int = 0
+    respelled: tuple[str, ...] = ()
     dry_run: bool = False
     new_chats: int | None = None
     finishes_at: str | None = None
@@ -121,7 +126,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
 )  # fmt: skip
 async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
-    steering, phone = steering_of(call), call.the_phone
+    steering, phone = steering_of(call), call.required_phone
     # in a thread and by steps: a list of the largest size takes seconds, in which others are served
     body, keyed = await slowly(_opened(call), call.deps.clock)
     now_us = call.deps.clock.now_us()
@@ -135,13 +140,13 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
     content = content_of(_as_send(body))
-    wanted = await slowly(_recipients(body, phone), call.deps.clock)
+    wanted = await slowly(_recipients(body, call.deps.provider(phone.provider)), call.deps.clock)
     first = wanted.recipients[0]
     if body.dry_run:
         return await _dry_run(call, wanted, body, scheduled_us)
-    content = await prepared(call.desk, phone, content, body.media, first.chat_id)
+    content = await prepared(call.deps, phone, content, body.media, first.chat_id)
     if wanted.other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
-        check_kind(call.desk, phone, content, wanted.other)
+        check_content(call.deps, phone, content, None, wanted.other)
     new = NewBroadcast(
         broadcast_no=call.deps.job_ids.make(),
         org_no=phone.org_no,
@@ -158,7 +163,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     made, replayed = await steering.broadcast(new, wanted.recipients)
     await slowly(let_go(wanted.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
-    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated)
+    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated, wanted.respelled)
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(answer), headers=headers)
 
@@ -177,30 +182,30 @@ def _as_send(body: BroadcastBody) -> SendBody:
 def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
     body = call.decoded(BroadcastBody)
     yield
-    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.the_phone.phone_id, body=call.body)
+    keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.required_phone.phone_id, body=call.body)
     return body, keyed
 
 
-def _recipients(body: BroadcastBody, phone: PhoneRow) -> Steps[Wanted]:
+def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]:
     """Checked, each once; every variable is there for every one of them."""
-    check = TemplateCheck(body.message or "", most=MAX_TEXT)
+    check = TemplateCheck(body.message or "", most=MAX_TEXT, allow_blank=body.allow_blank)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
-        check_recipient(phone, chat_id)
+        check_recipient(provider, chat_id)
         check.see(chat_id, values)
 
     if body.csv is None:
-        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see)
+        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see, check)
     elif not (is_null(body.chat_ids) and is_null(body.variables)):
         raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
-        wanted = yield from from_csv(body.csv, see)
+        wanted = yield from from_csv(body.csv, Use(check.names, body.allow_blank, see))
     check.end()
     return wanted
 
 
 async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
-    phone = call.the_phone
+    phone = call.required_phone
     provider = call.deps.provider(phone.provider)
     forecast = await steering_of(call).forecast(
         phone.org_no,
@@ -212,7 +217,9 @@ async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, schedu
     begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
     ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
     shown = [PreviewRow(one.chat_id, fill(body.message or "", one.values)) for one in wanted.recipients[:3]]
-    return BroadcastAnswer(None, len(wanted.recipients), wanted.repeated, True, forecast.new_chats, ends, shown)
+    return BroadcastAnswer(
+        None, len(wanted.recipients), wanted.repeated, wanted.respelled, True, forecast.new_chats, ends, shown
+    )
 
 
 def routes() -> list[HTTPRouteHandler]:

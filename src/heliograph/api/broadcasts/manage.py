@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, page, steering_of
+from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, steering_of
+from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, route
 from heliograph.domain.broadcasts.broadcast import BroadcastRow, WrongState
@@ -46,7 +47,7 @@ class BroadcastList(msgspec.Struct, frozen=True):
     "integer", 0)),
 )  # fmt: skip
 async def list_broadcasts(call: ApiRequest) -> BroadcastList:
-    limit, offset = page(call, 100, 500)
+    limit, offset = page_of(call, 100, 500)
     rows = await steering_of(call).broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
     found = [await _shown(call, row) for row in rows]
     return BroadcastList(found, len(found))

@@ -14,10 +14,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from heliograph.api.http.body import decode
-from heliograph.domain.broadcasts.csv_recipients import MAX_RECIPIENTS, SLICE, Recipient, parse_csv_in_steps, recipient
+from heliograph.domain.broadcasts.csv_recipients import (
+    MAX_RECIPIENTS,
+    SLICE,
+    Recipient,
+    Spellings,
+    Use,
+    parse_csv_in_steps,
+    recipient,
+)
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.messages.chat import is_group, parse_chat_id
-from heliograph.domain.messages.template import parse_values
+from heliograph.domain.messages.template import TemplateCheck, parse_values
 from heliograph.ports.clock import Clock
 
 T = TypeVar("T")
@@ -27,23 +35,28 @@ _PLACE = re.compile(r"^\[\d+\]\.?(: )?")
 _SPACE = b" \t\r\n"
 Steps = Generator[None, None, T]
 See = Callable[[str, Mapping[str, str]], None]
+Chat = str | int  # a number may come without quotes
 
 
 class VariablesBody(msgspec.Struct, gc=False):
-    chat_id: str
+    chat_id: Chat
     values: dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`other`: one that is a group where the first is a person, or the other way round; None if all are alike."""
+    """The recipients, each once. `repeated`: how many came again. `respelled`: chats that came in two spellings.
+
+    `other`: one that is a group where the first is a person, or the other way round; None if all are alike.
+    """
 
     recipients: list[Recipient]
     repeated: int
+    respelled: tuple[str, ...]
     other: str | None
 
 
-_chats = msgspec.json.Decoder(list[str])
+_chats = msgspec.json.Decoder(list[Chat])
 _variables = msgspec.json.Decoder(list[VariablesBody])
 
 
@@ -68,18 +81,22 @@ def _step(steps: Steps[Any]) -> _Done | None:
     return None
 
 
-def recipients_in_body(chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See) -> Steps[Wanted]:
-    """Each once, with its own values. `see` is told of each."""
+def recipients_in_body(
+    chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See, check: TemplateCheck | None = None
+) -> Steps[Wanted]:
+    """Gives each chat once, with its own values. `see` is told of each; `check` knows how the text spells names."""
     given: dict[str, dict[str, str]] = {}
-    spelled: dict[str, str] = {}  # as it was written → canonical, so that most are read once
+    read: dict[Chat, str] = {}  # as it was written → canonical, so that most are read once
     for one in _each(variables, _variables, b"}", b"{", "variables"):
         if one is None:
             yield
             continue
-        chat_id = spelled[one.chat_id] = parse_chat_id(one.chat_id, "variables")
+        chat_id = read[one.chat_id] = parse_chat_id(one.chat_id, "variables")
         values = parse_values(one.values)
+        values = values if check is None else check.spelled(values)
         given[chat_id] = given[chat_id] | values if chat_id in given else values
-    found: dict[str, Recipient] = {}
+    found: list[Recipient] = []
+    spellings = Spellings()
     count = 0
     for text in _each(chat_ids, _chats, b'"', b'"', "chat_ids"):
         if text is None:
@@ -89,26 +106,26 @@ def recipients_in_body(chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See) 
         if count > MAX_RECIPIENTS:
             raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
         # taken out as they are used: to let go of a hundred thousand at once takes long
-        chat_id = spelled.pop(text, "") or parse_chat_id(text, "chat_ids")
-        if chat_id not in found:
+        chat_id = read.pop(text, "") or parse_chat_id(text, "chat_ids")
+        if not spellings.is_repeated(chat_id, str(text)):
             values = given.pop(chat_id, {})
             see(chat_id, values)
-            found[chat_id] = recipient(chat_id, values)
+            found.append(recipient(chat_id, values))
     if not found:
         raise invalid("chat_ids", "chat_ids must name at least one chat")
     yield
-    return _wanted(list(found.values()), count - len(found))
+    return _wanted(found, spellings.repeated, tuple(spellings.respelled))
 
 
-def from_csv(text: str, see: See) -> Steps[Wanted]:
-    parsed = yield from parse_csv_in_steps(text, see=see)
-    return _wanted(parsed.rows, parsed.repeated)
+def from_csv(text: str, use: Use) -> Steps[Wanted]:
+    parsed = yield from parse_csv_in_steps(text, use=use)
+    return _wanted(parsed.rows, parsed.repeated, parsed.respelled)
 
 
-def _wanted(rows: list[Recipient], repeated: int) -> Wanted:
+def _wanted(rows: list[Recipient], repeated: int, respelled: tuple[str, ...]) -> Wanted:
     group = is_group(rows[0].chat_id)
     other = next((one.chat_id for one in rows if is_group(one.chat_id) != group), None)
-    return Wanted(rows, repeated, other)
+    return Wanted(rows, repeated, respelled, other)
 
 
 def let_go(rows: list[Recipient]) -> Steps[None]:

@@ -1,4 +1,4 @@
-"""What every steering route has in common: who acts and why, pages of a list, and the refusal of what is past."""
+"""Actor and reason of the operator routes, and the 409 for a state that forbids an action."""
 
 from typing import Annotated
 
@@ -6,10 +6,25 @@ import msgspec
 from msgspec import Meta
 
 from heliograph.api.http.request import ApiRequest
-from heliograph.api.messages.send_options import By, performer
 from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.ports.control_store import ControlStore
+
+API = "api"
+By = Annotated[
+    str | None,
+    Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
+]
+
+
+def performer(by: str | None) -> str:
+    """Returns the name that is kept in the history and the audit log. Raises Invalid."""
+    if by is None:
+        return API
+    name = by.strip()
+    if len(name) > 100 or not name.isprintable():
+        raise invalid("by", "by may have at most 100 printable characters")
+    return name or API
 
 
 def steering_of(call: ApiRequest) -> ControlStore:
@@ -18,18 +33,8 @@ def steering_of(call: ApiRequest) -> ControlStore:
     return call.deps.steering
 
 
-def page(call: ApiRequest, usual: int, most: int) -> tuple[int, int]:
-    limit, offset = call.number("limit", int), call.number("offset", int)
-    limit, offset = usual if limit is None else limit, offset or 0
-    if not 1 <= limit <= most:
-        raise invalid("limit", f"limit must be from 1 to {most}", limit)
-    if not 0 <= offset < 2**31:
-        raise invalid("offset", "offset must be 0 or more", offset)
-    return limit, offset
-
-
 class ByBody(msgspec.Struct):
-    """`by`: who does it, for the history; `api` otherwise. `reason`: shown to whoever asks."""
+    """`by`: the actor for the history, `api` if it is left out. `reason`: the text shown beside the action."""
 
     by: By = None
     reason: Annotated[str | None, Meta(extra_json_schema={"maxLength": 500})] = None
@@ -40,17 +45,17 @@ def actor_of(body: ByBody) -> str:
 
 
 def reason_of(body: ByBody) -> str:
-    why = (body.reason or "").strip()
-    if len(why) > 500 or not why.isprintable():
+    reason = (body.reason or "").strip()
+    if len(reason) > 500 or not reason.isprintable():
         raise invalid("reason", "reason may have at most 500 printable characters")
-    return why
+    return reason
 
 
 class Retried(msgspec.Struct, frozen=True):
     retried: int
 
 
-def conflict_for_state(what: str, how: WrongState) -> Conflict:
-    """409 with the state that forbids it."""
-    message = f"The {what} is {how.state}"
-    return Conflict(message, fields={"state": {"message": message, "value": how.state}})
+def conflict_for_state(kind: str, wrong: WrongState) -> Conflict:
+    """Makes the 409 that names the state."""
+    message = f"The {kind} is {wrong.state}"
+    return Conflict(message, fields={"state": {"message": message, "value": wrong.state}})

@@ -142,8 +142,8 @@ class PhoneCache:
 
     async def for_send(self, org_no: int, header: bytes | None, chat_id: str) -> PhoneRow:
         """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
-        if (remembered := self.remembered(org_no, header)) is not None:
-            return remembered
+        if (cached := self.cached(org_no, header)) is not None:
+            return cached
         name = (org_no, header)
         self._asked.add(name)
         try:
@@ -161,7 +161,7 @@ class PhoneCache:
         self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
         return found
 
-    def remembered(self, org_no: int, header: bytes | None) -> PhoneRow | None:
+    def cached(self, org_no: int, header: bytes | None) -> PhoneRow | None:
         """As `for_send`, None where the store would have to be asked."""
         name = (org_no, header)
         found = self._known.get(name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from heliograph.domain.accounts.guess_limit import GuessLimit
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.control_store import ControlStore
 from heliograph.ports.fetch import Fetch
@@ -15,7 +16,7 @@ from heliograph.ports.meter import Meter, NoMetrics
 from heliograph.ports.provider import Provider, Setup
 from heliograph.ports.secrets import Secrets
 from heliograph.ports.wake import Wake
-from heliograph.ports.webhook_store import WebhookService
+from heliograph.ports.webhook_store import WebhookStore
 
 AsgiApp = Callable[..., Awaitable[None]]
 
@@ -41,9 +42,19 @@ class Mount:
     provider: str | None = None
 
 
-def no_pairing_code(phone: PhoneRow) -> str | None:
-    """For gateways without linked devices: the simulator alone has something to show, so that the call can be tried."""
-    return f"heliograph-simulator:{phone.phone_id}" if phone.provider == "simulator" else None
+@dataclass(frozen=True, slots=True)
+class WebhookDeps:
+    """`secrets` seals signing keys. `sample_body(hook, now_us)`: a test. `wake`: a hint to this process's worker."""
+
+    store: WebhookStore
+    secrets: Secrets
+    sample_body: Callable[[WebhookRow, int], str]
+    wake: Callable[[], None]
+
+
+def no_pairing_code(_phone: PhoneRow) -> str | None:
+    """Default: no phone is paired by a code."""
+    return None
 
 
 def no_setup(_provider: str) -> Setup | None:
@@ -78,7 +89,7 @@ class ApiDeps:
     fetch: Fetch | None = None
     setup: Callable[[str], Setup | None] = no_setup
     secrets: Secrets | None = None
-    webhooks: WebhookService | None = None
+    webhooks: WebhookDeps | None = None
     steering: ControlStore | None = None
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()

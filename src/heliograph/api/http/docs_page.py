@@ -6,10 +6,6 @@ import html
 import json
 from typing import Any
 
-POLICY = (
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
 _STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1d2125, #e8e6e1); --mute: light-dark(#5c636a, #a0a7ae);
   --paper: light-dark(#fbfaf7, #14171a); --sunk: light-dark(#f3f1ec, #101316); --line: light-dark(#dedad2, #2e343a);
@@ -30,7 +26,7 @@ POLICY = (
 )
 
 
-def page(document: dict[str, Any]) -> bytes:
+def docs_page(document: dict[str, Any]) -> bytes:
     sections: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -14,7 +14,7 @@ from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.errors import Headers
 from heliograph.api.http.rate_limit import RateLimit
 from heliograph.domain.errors import NotFound, invalid
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.jobs.job import Job, PhoneRow
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -59,11 +59,11 @@ class RequestHeaders:
 class ApiRequest:
     """Made by the gate, completed by the route (`phone`, `path`)."""
 
-    __slots__ = ("_query", "body", "caller", "desk", "head", "method", "path", "phone", "query_string")
+    __slots__ = ("_query", "body", "caller", "head", "method", "path", "phone", "query_string", "state")
 
     def __init__(
         self,
-        desk: ApiState,
+        state: ApiState,
         caller: Caller,
         head: RequestHeaders,
         body: bytes | bytearray,
@@ -71,7 +71,7 @@ class ApiRequest:
         method: str,
         query_string: bytes,
     ) -> None:
-        self.desk = desk
+        self.state = state
         self.caller = caller
         self.head = head
         self.body = body
@@ -83,14 +83,14 @@ class ApiRequest:
 
     @property
     def deps(self) -> ApiDeps:
-        return self.desk.deps
+        return self.state.deps
 
     @property
     def org_no(self) -> int:
         return self.caller.key.org_no
 
     @property
-    def the_phone(self) -> PhoneRow:
+    def required_phone(self) -> PhoneRow:
         """Of a route that needs one."""
         assert self.phone is not None
         return self.phone
@@ -104,12 +104,13 @@ class ApiRequest:
         check_encoding(self.head.content_type, self.head.content_encoding, self.body)
         return decode(msgspec.json.Decoder(kind), self.body if self.body else b"{}")
 
-    def handle(self, name: str) -> str:
-        """A message's id in the path, in any of its forms."""
-        text = self.path[name]
-        if not text or "\0" in text or len(text) > 300:
+    async def job(self, parameter: str = "message_id") -> Job:
+        """Looks up the job whose queue_id, unique_id or message_id is in the path."""
+        name = self.path[parameter]
+        job = await self.deps.intake.job(self.org_no, name) if name and "\0" not in name and len(name) <= 300 else None
+        if job is None:
             raise unknown_message()
-        return text
+        return job
 
     @property
     def query(self) -> Mapping[str, str]:

@@ -130,11 +130,11 @@ def _options(path: str, allow: str) -> HTTPRouteHandler:
 
 
 async def _called(handler: Handler, call: ApiRequest, said: RouteSpec) -> Any:
-    desk = call.desk
+    state = call.state
     if said.phone is PhoneHeader.REQUIRED:
-        call.phone = await desk.phones.required(call.org_no, call.head.phone)
+        call.phone = await state.phones.required(call.org_no, call.head.phone)
     elif said.phone is PhoneHeader.OPTIONAL:
-        call.phone = await desk.phones.optional(call.org_no, call.head.phone)
+        call.phone = await state.phones.optional(call.org_no, call.head.phone)
     return await handler(call)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from heliograph.domain.errors import invalid
-from heliograph.domain.messages.content import Kind
+from heliograph.domain.messages.content import Content, Kind
 
 MAX_ID = 300
 MAX_NAME = 1_000
@@ -61,16 +61,7 @@ Interactive = Annotated[
 ]
 
 
-class Extension(msgspec.Struct, frozen=True):
-    """`body`: what stands for the message where only text is shown. `reply_to`: the message that is reacted to."""
-
-    kind: Kind
-    extra: dict[str, Any]
-    body: str = ""
-    reply_to: str | None = None
-
-
-def location(body: LocationBody) -> Extension:
+def location(body: LocationBody) -> Content:
     if not -90 <= body.latitude <= 90:
         raise invalid("latitude", "location.latitude must be between -90 and 90", body.latitude)
     if not -180 <= body.longitude <= 180:
@@ -78,13 +69,13 @@ def location(body: LocationBody) -> Extension:
     _short(body.name, "name")
     _short(body.address, "address")
     part = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
-    return Extension(Kind.LOCATION, {"location": part}, body.name or "")
+    return Content(Kind.LOCATION, body.name or "", extra={"location": part})
 
 
-def contacts(bodies: list[ContactBody]) -> Extension:
+def contacts(bodies: list[ContactBody]) -> Content:
     if not 1 <= len(bodies) <= MAX_CONTACTS:
         raise invalid("contacts", f"contacts must hold 1 to {MAX_CONTACTS} contacts")
-    return Extension(Kind.CONTACT, {"contacts": [_contact(one) for one in bodies]}, bodies[0].name)
+    return Content(Kind.CONTACT, bodies[0].name, extra={"contacts": [_contact(one) for one in bodies]})
 
 
 def _contact(body: ContactBody) -> dict[str, Any]:
@@ -96,15 +87,15 @@ def _contact(body: ContactBody) -> dict[str, Any]:
     return {"name": {"formatted_name": body.name, "first_name": body.name}, "phones": phones, **company}
 
 
-def reaction(body: ReactionBody) -> Extension:
+def reaction(body: ReactionBody) -> Content:
     if not body.message_id or len(body.message_id) > MAX_ID:
         raise invalid("message_id", "reaction.message_id must name the message it is for")
     if len(body.emoji) > MAX_EMOJI:
         raise invalid("emoji", "reaction.emoji must be one emoji, or empty to take the reaction back")
-    return Extension(Kind.REACTION, {"reaction": {"emoji": body.emoji}}, body.emoji, body.message_id)
+    return Content(Kind.REACTION, body.emoji, reply_to=body.message_id, extra={"reaction": {"emoji": body.emoji}})
 
 
-def template(body: TemplateBody) -> Extension:
+def template(body: TemplateBody) -> Content:
     if not body.name.strip() or len(body.name) > MAX_NAME:
         raise invalid("name", "template.name must name an approved template")
     if not body.language.strip() or len(body.language) > 20:
@@ -113,16 +104,16 @@ def template(body: TemplateBody) -> Extension:
     if body.components:
         part["components"] = body.components
     _light(part, "template")
-    return Extension(Kind.TEMPLATE, {"template": part}, f"[{body.name}]")
+    return Content(Kind.TEMPLATE, f"[{body.name}]", extra={"template": part})
 
 
-def interactive(body: dict[str, Any]) -> Extension:
+def interactive(body: dict[str, Any]) -> Content:
     if not isinstance(body.get("type"), str) or not isinstance(body.get("action"), dict):
         raise invalid("interactive", "interactive needs a type and an action")
     _light(body, "interactive")
-    words = body.get("body")
-    text = words.get("text") if isinstance(words, dict) else None
-    return Extension(Kind.INTERACTIVE, {"interactive": body}, text if isinstance(text, str) else "")
+    part = body.get("body")
+    text = part.get("text") if isinstance(part, dict) else None
+    return Content(Kind.INTERACTIVE, text if isinstance(text, str) else "", extra={"interactive": body})
 
 
 def _short(text: str | None, field: str) -> None:

@@ -50,9 +50,7 @@ async def history(call: ApiRequest) -> list[HistoryEvent]:
 
 
 async def _found(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
-    job = await call.deps.intake.job(call.org_no, call.handle(name))
-    if job is None:
-        raise unknown_message()
+    job = await call.job(name)
     phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
     if phone is None:
         raise unknown_message()

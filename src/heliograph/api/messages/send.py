@@ -1,10 +1,9 @@
-"""POST /v1/message/send: a checked message goes into the queue.
+"""POST /v1/message/send: puts a checked message into the queue.
 
 Promise: a 200 is given only after the store has committed and synced the job, and after the bytes of its file are on
-disk; a refusal has queued nothing. `accept` is the one way in: the gate calls `send` directly for this path, with no
-routing in between; every other path that sends goes through Litestar.
-Weakness: a file whose message the store itself refuses (its phone was deleted in this moment, its chat is suppressed,
-its key was taken by a request beside it) stays in the media folder until it is pruned.
+disk; a refusal has queued nothing. `build_job` makes the job for `accept` and for the fast path alike.
+Known weakness: a file stays in the media folder until it is pruned if the store itself refuses its message (the phone
+was deleted, the chat is suppressed, or the key was used by a concurrent request).
 """
 
 from collections.abc import Mapping
@@ -12,24 +11,25 @@ from collections.abc import Mapping
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from heliograph.api.http.actor import performer
 from heliograph.api.http.auth import Caller
 from heliograph.api.http.body import check_encoding, decode
+from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
 from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.messages.base64_media import estimated_size, take_in
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
-from heliograph.api.messages.send_options import expiry_of, parse_priority, performer
+from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.errors import NotFound, Refusal, invalid
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, KeyReused, NewJob, PhoneDeleted, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Idempotency, KeyReused, NewJob, PhoneDeleted, PhoneRow
 from heliograph.domain.messages.chat import parse_chat_id, test_suffix
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Provider
 
 SEND = "/v1/message/send"
-SIMULATOR = "simulator"
 
 
 class SendAnswer(msgspec.Struct, frozen=True):
@@ -41,46 +41,50 @@ class SendAnswer(msgspec.Struct, frozen=True):
     hint: str
 
 
-_send_decoder = msgspec.json.Decoder(SendBody)
+send_decoder = msgspec.json.Decoder(SendBody)
 
 
 def answer_of(enqueued: Enqueued) -> bytes:
-    """A `SendAnswer`; none of its texts needs an escape."""
+    """Encodes a `SendAnswer`; none of its texts needs an escape."""
     name, key = queue_id(enqueued.job_id), unique_id(enqueued.job_id)
     return (
         f'{{"queue_id":"{name}","queue_position":{enqueued.position},"unique_id":"{key}","hint":"{HINT}{name}"}}'
     ).encode()
 
 
-async def send(
-    desk: ApiState, caller: Caller, head: RequestHeaders, body: bytes | bytearray
-) -> tuple[Enqueued, PhoneRow]:
-    """The whole of POST /message/send between its headers and its answer."""
-    check_encoding(head.content_type, head.content_encoding, body)
-    return await accept(desk, caller, head, body, decode(_send_decoder, body), path=SEND)
-
-
 async def accept(
-    desk: ApiState, caller: Caller, head: RequestHeaders, raw: bytes | bytearray, body: SendBody, *, path: str
+    state: ApiState, caller: Caller, head: RequestHeaders, raw: bytes | bytearray, body: SendBody, *, path: str
 ) -> tuple[Enqueued, PhoneRow]:
     """Checks everything that can be checked, stores the file, then the job. Raises a Refusal with nothing stored."""
-    deps = desk.deps
+    deps = state.deps
     began = deps.clock.monotonic()
-    chat_id = parse_chat_id(body.chat_id)
-    content = content_of(body)
-    phone = await desk.phones.for_send(caller.key.org_no, head.phone, chat_id)
-    keyed = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
-    if keyed is not None and (earlier := await deps.intake.replay(phone.org_no, keyed)) is not None:
+    chat_id, content = parse_chat_id(body.chat_id), content_of(body)
+    phone = await state.phones.for_send(caller.key.org_no, head.phone, chat_id)
+    key = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
+    if key is not None and (earlier := await deps.intake.replay(phone.org_no, key)) is not None:
         # asked first: what follows may refuse today what was accepted then, and stores a file
         if isinstance(earlier, KeyReused):
             raise reused()
         return earlier, phone
-    now_us = deps.clock.now_us()
+    job = build_job(deps, phone, chat_id, content, body, key)
+    content = await resolve(deps, phone, content, body.media, chat_id)
+    result = await deps.intake.enqueue(msgspec.structs.replace(job, content=content))
+    if not isinstance(result, Enqueued):
+        raise not_queued(result)
+    deps.wake.phones((phone.phone_no,))
+    deps.meter.accepted(1, deps.clock.monotonic() - began)
+    return result, phone
+
+
+def build_job(
+    deps: ApiDeps, phone: PhoneRow, chat_id: str, content: Content, body: SendBody, key: Idempotency | None
+) -> NewJob:
+    """Makes the job of a body, after every check that needs no question to the store. Raises a Refusal."""
     priority = parse_priority(body.priority)
-    expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, now_us)
+    expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, deps.clock.now_us())
     by = performer(body.by)
-    content = await prepared(desk, phone, content, body.media, chat_id)
-    job = NewJob(
+    check_content(deps, phone, content, body.media, chat_id)
+    return NewJob(
         job_id=deps.job_ids.make(),
         org_no=phone.org_no,
         phone_no=phone.phone_no,
@@ -89,91 +93,52 @@ async def accept(
         priority=priority,
         performed_by=by,
         expires_at_us=expires_at_us,
-        idempotency=keyed,
+        idempotency=key,
     )
-    result = await deps.intake.enqueue(job)
-    if isinstance(result, Enqueued):
-        deps.wake.phones((phone.phone_no,))
-        deps.meter.accepted(1, deps.clock.monotonic() - began)
-        return result, phone
-    raise not_queued(result)
 
 
-def quick_job(desk: ApiState, phone: PhoneRow, idempotency_key: bytes | None, raw: bytes | bytearray) -> NewJob | None:
-    """What `accept` would enqueue, for a body that needs no question to anybody; None for the others.
-
-    Raises a Refusal as `accept` does, with nothing stored.
-    """
-    body = decode(_send_decoder, raw)
-    if body.media is not None or body.reply_to is not None or body.reaction is not None:
-        return None
-    deps = desk.deps
-    chat_id = parse_chat_id(body.chat_id)
-    content = content_of(body)
-    keyed = None
-    if idempotency_key is not None:
-        keyed = idempotency(idempotency_key, path=SEND, phone_id=phone.phone_id, body=raw)
-    expires_at_us = None
-    if body.ttl_seconds is not None or body.expires_at is not None:
-        expires_at_us = expiry_of(body.ttl_seconds, body.expires_at, deps.clock.now_us())
-    check_recipient(phone, chat_id)
+def check_content(deps: ApiDeps, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> None:
+    """Raises Invalid, with the name of the field, if the phone's provider can never send this to that chat."""
     provider = deps.provider(phone.provider)
-    if provider is None:
-        return None
-    _check_kind(provider, content, chat_id)
-    return NewJob(
-        job_id=deps.job_ids.make(),
-        org_no=phone.org_no,
-        phone_no=phone.phone_no,
-        chat_id=chat_id,
-        content=content,
-        priority=parse_priority(body.priority),
-        performed_by=performer(body.by),
-        expires_at_us=expires_at_us,
-        idempotency=keyed,
-    )
-
-
-async def prepared(desk: ApiState, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
-    """Checks what this phone's provider has to say, and stores the file: the last step before the queue."""
-    check_recipient(phone, chat_id)
-    provider = desk.deps.provider(phone.provider)
+    check_recipient(provider, chat_id)
     if provider is None:
         raise invalid("x-phone", f"This gateway cannot send for phones of kind {phone.provider}", phone.phone_id)
-    _check_kind(provider, _weighed(content, media), chat_id)
-    if content.reply_to is not None:
-        content = await _resolved(desk, phone, content, content.reply_to)
-    if media is not None:
-        content = await _with_file(desk, content, media, provider.capabilities.media_max_bytes)
-        _check_kind(provider, content, chat_id)  # now its bytes have said of which type it is
-    return content
+    if media is not None and content.media is not None and content.media.url is None and not content.media.size:
+        size = max(estimated_size(media) - 2, 0)  # judged before anything is decoded
+        content = msgspec.structs.replace(content, media=msgspec.structs.replace(content.media, size=size))
+    if refusal := provider.refuses(content, chat_id):
+        raise invalid(*refusal)
 
 
-def check_kind(desk: ApiState, phone: PhoneRow, content: Content, chat_id: str) -> None:
-    """Raises Invalid if the phone's provider can never send this to that chat."""
-    provider = desk.deps.provider(phone.provider)
-    if provider is not None:
-        _check_kind(provider, content, chat_id)
-
-
-def check_recipient(phone: PhoneRow, chat_id: str) -> None:
-    if phone.provider != SIMULATOR and test_suffix(chat_id) is not None:
+def check_recipient(provider: Provider | None, chat_id: str) -> None:
+    if not (provider and provider.capabilities.test_recipients) and test_suffix(chat_id) is not None:
         raise invalid("chat_id", "This is a test recipient: only phones of the simulator can write to it", chat_id)
 
 
-def _check_kind(provider: Provider, content: Content, chat_id: str) -> None:
-    """Refuses what this provider can never send, by the name of the field."""
-    if refusal := provider.refuses(content, chat_id):
-        raise invalid(refusal[0], refusal[1])
+async def resolve(deps: ApiDeps, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
+    """Looks up the quoted message and stores the file: the last step before the queue. Raises Invalid."""
+    if content.reply_to is not None:
+        content = await _with_message_id(deps, phone, content, content.reply_to)
+    if media is not None:
+        provider = deps.provider(phone.provider)
+        content = await _with_file(deps, content, media, provider.capabilities.media_max_bytes if provider else {})
+        check_content(deps, phone, content, media, chat_id)  # by the type that the bytes have shown
+    return content
 
 
-async def _resolved(desk: ApiState, phone: PhoneRow, content: Content, named: str) -> Content:
-    """With the message_id of the message that is answered or reacted to: who is shown both can match them."""
-    found = await desk.deps.intake.quotable(phone.org_no, phone.phone_no, named)
-    if found is None:
+async def prepared(deps: ApiDeps, phone: PhoneRow, content: Content, media: MediaBody | None, chat_id: str) -> Content:
+    """Checks and resolves the content of a broadcast or schedule. Raises Invalid."""
+    check_content(deps, phone, content, media, chat_id)
+    return await resolve(deps, phone, content, media, chat_id)
+
+
+async def _with_message_id(deps: ApiDeps, phone: PhoneRow, content: Content, name: str) -> Content:
+    """Puts in the message_id of the quoted message, so that whoever sees both can match them."""
+    message_id = await deps.intake.quotable(phone.org_no, phone.phone_no, name)
+    if message_id is None:
         field = "message_id" if content.type is Kind.REACTION else "reply_to"
-        raise invalid(field, f"{field} names no message that this phone sent or received", named)
-    return msgspec.structs.replace(content, reply_to=found)
+        raise invalid(field, f"{field} names no message that this phone sent or received", name)
+    return msgspec.structs.replace(content, reply_to=message_id)
 
 
 def not_queued(result: KeyReused | PhoneDeleted) -> Refusal:
@@ -185,27 +150,14 @@ def not_queued(result: KeyReused | PhoneDeleted) -> Refusal:
             return NotFound(message, fields={"x-phone": {"message": message, "value": None}})
 
 
-def _weighed(content: Content, media: MediaBody | None) -> Content:
-    """With a size to judge by, before anything is decoded."""
-    if media is None or content.media is None or content.media.url is not None:
-        return content
-    size = max(estimated_size(media) - 2, 0)
-    return msgspec.structs.replace(content, media=msgspec.structs.replace(content.media, size=size))
-
-
-async def _with_file(desk: ApiState, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
-    if content.media is not None and content.media.url is not None:
-        await check_media_url(desk, content.media.url)
-        return content
-    return await take_in(desk.deps.media, content, media, most=most.get(content.type))
-
-
-async def check_media_url(desk: ApiState, url: str) -> None:
-    """Media by url is fetched by the guarded way out, if this gateway has one."""
-    if desk.deps.fetch is None:
+async def _with_file(deps: ApiDeps, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
+    if content.media is None or content.media.url is None:
+        return await take_in(deps.media, content, media, most=most.get(content.type))
+    if deps.fetch is None:
         raise invalid("url", "media.url is not available on this gateway yet: send the file as media.filedata")
-    if forbidden := await desk.deps.fetch.check(url):
-        raise invalid("url", f"media.url: {forbidden.detail}", url)
+    if forbidden := await deps.fetch.check(content.media.url):
+        raise invalid("url", f"media.url: {forbidden.detail}", content.media.url)
+    return content
 
 
 @route(
@@ -220,7 +172,9 @@ async def check_media_url(desk: ApiState, url: str) -> None:
     },
 )  # fmt: skip
 async def send_message(call: ApiRequest) -> RawResponse:
-    enqueued, call.phone = await send(call.desk, call.caller, call.head, call.body)
+    check_encoding(call.head.content_type, call.head.content_encoding, call.body)
+    body = decode(send_decoder, call.body)
+    enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND)
     return RawResponse(answer_of(enqueued), headers=headers_if(enqueued.replayed))
 
 

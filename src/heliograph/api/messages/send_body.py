@@ -4,14 +4,16 @@ Source: contract 2.1 and 6.17; the seeds. Keys of `fields` are bare names. Unkno
 newer generation send some.
 """
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from heliograph.api.http.actor import By
 from heliograph.api.messages import extensions
 from heliograph.api.messages.extensions import ContactBody, Interactive, LocationBody, ReactionBody, TemplateBody
-from heliograph.api.messages.send_options import PRIORITIES, By
+from heliograph.api.messages.send_options import PRIORITIES
 from heliograph.domain.errors import Invalid, invalid
 from heliograph.domain.messages.content import MAX_TEXT, Content, Kind, Media, Poll
 from heliograph.domain.messages.media_type import ANY, is_mimetype
@@ -110,13 +112,22 @@ class SendBody(msgspec.Struct):
     by: By = None
 
 
+EXTENSIONS: dict[str, Callable[[Any], Content]] = {
+    "location": extensions.location,
+    "contacts": extensions.contacts,
+    "reaction": extensions.reaction,
+    "template": extensions.template,
+    "interactive": extensions.interactive,
+}
+
+
 def content_of(body: SendBody) -> Content:
-    """The message without the bytes of its file: those are taken in by `filedata.take_in`. Raises Invalid."""
+    """Returns the message without the bytes of its file, which `base64_media.take_in` stores. Raises Invalid."""
     text = body.message or ""
     if len(text) > MAX_TEXT:
         raise invalid("message", f"message may have at most {MAX_TEXT} characters, this one has {len(text)}")
-    if (extended := _extension(body)) is not None:
-        return extended
+    if given := [name for name in EXTENSIONS if getattr(body, name) is not None]:
+        return _extension(body, given)
     kind = Kind.TEXT
     media: Media | None = None
     poll: Poll | None = None
@@ -138,29 +149,13 @@ def content_of(body: SendBody) -> Content:
     )
 
 
-def _extension(body: SendBody) -> Content | None:
-    """One of the extensions, which stands alone: no text, file or poll beside it."""
-    found = []
-    if body.location is not None:
-        found.append(extensions.location(body.location))
-    if body.contacts is not None:
-        found.append(extensions.contacts(body.contacts))
-    if body.reaction is not None:
-        found.append(extensions.reaction(body.reaction))
-    if body.template is not None:
-        found.append(extensions.template(body.template))
-    if body.interactive is not None:
-        found.append(extensions.interactive(body.interactive))
-    if not found:
-        return None
-    beside = {"message": body.message, "media": body.media, "poll": body.poll}
-    others = [name for name, value in beside.items() if value] + [next(iter(one.extra)) for one in found[1:]]
-    if others:
-        first = next(iter(found[0].extra))
+def _extension(body: SendBody, given: list[str]) -> Content:
+    """Reads an extension, which stands alone: no text, file, poll or other extension beside it."""
+    first = given[0]
+    content = EXTENSIONS[first](getattr(body, first))
+    if others := [name for name in ("message", "media", "poll") if getattr(body, name)] + given[1:]:
         raise invalid(others[0], f"A {first} is a message of its own: send {others[0]} in another")
-    one = found[0]
-    reply_to = one.reply_to or _reply_to(body.reply_to)
-    return Content(type=one.kind, body=one.body, reply_to=reply_to, extra=one.extra)
+    return content if content.reply_to else msgspec.structs.replace(content, reply_to=_reply_to(body.reply_to))
 
 
 def _nothing_to_send() -> Invalid:

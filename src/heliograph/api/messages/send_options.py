@@ -1,30 +1,11 @@
-"""On which terms a message goes: its lane, its end and in whose name, as fields that every sending body may have."""
-
-from typing import Annotated
-
-from msgspec import Meta
+"""Send options that every sending body may have: priority and expiry."""
 
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.timestamps import parse_moment
 
 MAX_TTL_S = 365 * 86_400.0
-API = "api"
-By = Annotated[
-    str | None,
-    Meta(description="Who does it, for the history; `api` if it is left out", extra_json_schema={"maxLength": 100}),
-]
 PRIORITIES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
-
-
-def performer(by: str | None) -> str:
-    """The name that is kept with what was done. Raises Invalid."""
-    if by is None:
-        return API
-    who = by.strip()
-    if len(who) > 100 or not who.isprintable():
-        raise invalid("by", "by may have at most 100 printable characters")
-    return who or API
 
 
 def parse_priority(priority: str | None, usual: Priority = Priority.NORMAL) -> Priority:

@@ -19,7 +19,7 @@ from heliograph.api.messages.send_body import SendBody
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.contract.messages import MessageObject, message_object
 from heliograph.domain.errors import invalid
-from heliograph.domain.explain.describe import describe
+from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import queue_id, unique_id
 from heliograph.domain.jobs.job import Enqueued, Job, PhoneRow
 from heliograph.domain.jobs.states import State, shown_status
@@ -70,7 +70,7 @@ async def send_message_sync(call: ApiRequest) -> RawResponse:
     check_encoding(call.head.content_type, call.head.content_encoding, call.body)
     body = decode(_decoder, call.body)
     limit_s = _sync_timeout(call, body)
-    enqueued, call.phone = await accept(call.desk, call.caller, call.head, call.body, body, path=SEND_SYNC)
+    enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND_SYNC)
     job = await _ended(call, enqueued, limit_s)
     return RawResponse(
         msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())),

@@ -66,7 +66,7 @@ class UpdatePhoneBody(msgspec.Struct):
 @route("GET", "/phones", summary="The phone of x-phone", tag="Phones", phone=PhoneHeader.REQUIRED, answer=PhoneObject,
        errors=(404,))  # fmt: skip
 async def phone(call: ApiRequest) -> PhoneObject:
-    return phone_with_code(call, call.the_phone)
+    return phone_with_code(call, call.required_phone)
 
 
 @route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[ListedPhone])
@@ -84,7 +84,7 @@ async def phones(call: ApiRequest) -> list[ListedPhone]:
 )  # fmt: skip
 async def create(call: ApiRequest) -> RawResponse:
     body, deps = call.decoded(CreatePhoneBody), call.deps
-    provider = body.provider or "simulator"
+    provider = body.provider or deps.provider_names[0]
     if provider not in deps.provider_names:
         known = ", ".join(deps.provider_names)
         raise invalid("provider", f"provider must be one of: {known}", provider)
@@ -103,7 +103,7 @@ async def create(call: ApiRequest) -> RawResponse:
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
     row, replayed = await deps.accounts.create_phone(wish, keyed)
     call.phone = row
-    call.desk.phones.forget(call.org_no)
+    call.state.phones.forget(call.org_no)
     deps.wake.phones((row.phone_no,))
     health = await deps.intake.health(call.org_no, row.phone_no)
     details = phone_details(row, health, qr_code=_code(call, row))
@@ -138,10 +138,10 @@ async def update(call: ApiRequest) -> PhoneObject:
         name=_short(body.phone_name, "phone_name", MAX_TEXT),
         image=_image(body.phone_image),
         labels=None if body.labels is None else _labels(body.labels),
-        config=None if body.config is None else changed_config(call.deps, call.the_phone, body.config),
+        config=None if body.config is None else changed_config(call.deps, call.required_phone, body.config),
         pacing=None if body.pacing is None else _pacing(body.pacing),
     )
-    row = await call.deps.accounts.update_phone(call.org_no, call.the_phone.phone_no, patch)
+    row = await call.deps.accounts.update_phone(call.org_no, call.required_phone.phone_no, patch)
     if row is None:
         raise gone()
     return phone_with_code(call, row)
@@ -180,29 +180,29 @@ def _labels(given: str | list[str]) -> tuple[str, ...]:
 @route("POST", "/phones/restart", summary="Restart a phone's connection", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,))  # fmt: skip
 async def restart(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
-    call.deps.wake.phones((call.the_phone.phone_no,))
+    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("POST", "/phones/reset", summary="Connect a phone anew", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="For phones without a login of their own, the same as a restart.")  # fmt: skip
 async def reset(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
-    call.deps.wake.phones((call.the_phone.phone_no,))
+    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("POST", "/phones/resync", summary="Ask a phone for its data again", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,), description="For phones that keep no data, the same as a restart.")  # fmt: skip
 async def resync(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.the_phone.phone_no)
-    call.deps.wake.phones((call.the_phone.phone_no,))
+    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("DELETE", "/phones/delete", summary="Delete a phone", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="What still waits ends as failed; what was sent stays to be looked up.")  # fmt: skip
 async def delete(call: ApiRequest) -> None:
-    deleted = await call.deps.accounts.delete_phone(call.org_no, call.the_phone.phone_no, "api")
-    call.desk.phones.forget(call.org_no)
+    deleted = await call.deps.accounts.delete_phone(call.org_no, call.required_phone.phone_no, "api")
+    call.state.phones.forget(call.org_no)
     if not deleted:
         raise gone()
 

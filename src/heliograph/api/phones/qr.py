@@ -38,11 +38,11 @@ async def qr(call: ApiRequest) -> RawResponse:
     form = call.text("format")
     if form not in (None, "png", "json"):
         raise invalid("format", "format must be png or json", form)
-    if call.the_phone.state == "connected":
+    if call.required_phone.state == "connected":
         raise Conflict("The phone is connected, so there is no code to scan; reset it first to connect it anew")
-    code = call.deps.pairing_code(call.the_phone)
+    code = call.deps.pairing_code(call.required_phone)
     if code is None:
-        raise Conflict(f"A phone of kind {call.the_phone.provider} is not paired by a code")
+        raise Conflict(f"A phone of kind {call.required_phone.provider} is not paired by a code")
     import segno  # for the few who pair a phone; no start waits for it
 
     picture = io.BytesIO()

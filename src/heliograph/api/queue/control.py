@@ -10,19 +10,17 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
-from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, page, reason_of, steering_of
-from heliograph.api.http.request import ApiRequest, unknown_message
-from heliograph.api.http.route import PhoneHeader, QueryParameter, route
+from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, reason_of, steering_of
+from heliograph.api.http.request import ApiRequest
+from heliograph.api.http.route import PhoneHeader, route
 from heliograph.domain.broadcasts.broadcast import WrongState
-from heliograph.domain.contract.broadcasts import ExplanationObject, explanation_object
 from heliograph.domain.contract.jobs import QueueJob, queue_job
-from heliograph.domain.errors import Conflict, NotFound, invalid
+from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import JobId, parse_job_id, queue_id
-from heliograph.domain.jobs.job import Job, PhoneRow
-from heliograph.domain.jobs.states import State, shown_status
+from heliograph.domain.jobs.job import Job
+from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.chat import parse_chat_id
 from heliograph.domain.timestamps import iso, parse_moment
-from heliograph.ports.control_store import AuditEntry
 
 MOST = 2_000
 
@@ -40,25 +38,25 @@ _ACT: dict[str, Any] = {"tag": "Steering", "body": ByBody, "phone": PhoneHeader.
 
 @route("POST", "/phones/pause", summary="Pause a phone: it starts nothing", errors=(404,), **_ACT)
 async def pause_phone(call: ApiRequest) -> Steered:
-    body, phone = call.decoded(ByBody), call.the_phone
+    body, phone = call.decoded(ByBody), call.required_phone
     changed = await steering_of(call).pause_phone(phone.org_no, phone.phone_no, actor_of(body), reason_of(body))
-    call.desk.phones.forget(phone.org_no)
+    call.state.phones.forget(phone.org_no)
     call.deps.wake.phones((phone.phone_no,))
     return Steered(phone.phone_id, "paused", changed)
 
 
 @route("POST", "/phones/resume", summary="Let a phone go on", errors=(404,), **_ACT)
 async def resume_phone(call: ApiRequest) -> Steered:
-    phone = call.the_phone
+    phone = call.required_phone
     changed = await steering_of(call).resume_phone(phone.org_no, phone.phone_no, actor_of(call.decoded(ByBody)))
-    call.desk.phones.forget(phone.org_no)
+    call.state.phones.forget(phone.org_no)
     call.deps.wake.phones((phone.phone_no,))
     return Steered(phone.phone_id, "running", changed)
 
 
 @route("POST", "/chats/{chat_id:str}/pause", summary="Pause a chat: nothing is sent to it", errors=(404,), **_ACT)
 async def pause_chat(call: ApiRequest) -> Steered:
-    body, phone = call.decoded(ByBody), call.the_phone
+    body, phone = call.decoded(ByBody), call.required_phone
     chat_id = parse_chat_id(call.path["chat_id"])
     changed = await steering_of(call).pause_chat(phone.org_no, phone.phone_no, chat_id, actor_of(body), reason_of(body))
     return Steered(chat_id, "paused", changed)
@@ -66,7 +64,7 @@ async def pause_chat(call: ApiRequest) -> Steered:
 
 @route("POST", "/chats/{chat_id:str}/resume", summary="Let a chat go on", errors=(404,), **_ACT)
 async def resume_chat(call: ApiRequest) -> Steered:
-    phone, chat_id = call.the_phone, parse_chat_id(call.path["chat_id"])
+    phone, chat_id = call.required_phone, parse_chat_id(call.path["chat_id"])
     actor = actor_of(call.decoded(ByBody))
     changed = await steering_of(call).resume_chat(phone.org_no, phone.phone_no, chat_id, actor)
     call.deps.wake.phones((phone.phone_no,))
@@ -85,7 +83,7 @@ class HoldObject(msgspec.Struct, frozen=True):
     answer=list[HoldObject], errors=(404,),
 )  # fmt: skip
 async def holds(call: ApiRequest) -> list[HoldObject]:
-    phone = call.the_phone
+    phone = call.required_phone
     rows = await steering_of(call).holds(phone.org_no, phone.phone_no)
     return [HoldObject(_what(row.what), row.actor, row.reason, iso(row.at_us)) for row in rows]
 
@@ -94,37 +92,6 @@ def _what(text: str) -> str:
     """`broadcast:NO` by its public id."""
     kind, _, name = text.partition(":")
     return f"broadcast:{queue_id(JobId(int(name)))}" if kind == "broadcast" else text
-
-
-class ActObject(msgspec.Struct, frozen=True):
-    """`phone_id` and `number`: the phone that it was done to, if any."""
-
-    at: str
-    by: str
-    act: str
-    what: str
-    detail: str
-    phone_id: str | None
-    number: str | None
-
-
-@route(
-    "GET", "/queue/acts", summary="Who did what to queues, newest first", tag="Steering", answer=list[ActObject],
-    query=(QueryParameter("limit", "How many", "integer", 1, 1000),),
-)  # fmt: skip
-async def list_audit_log(call: ApiRequest) -> list[ActObject]:
-    limit, _ = page(call, 100, 1000)
-    found = await steering_of(call).audit_log(call.org_no, limit=limit)
-    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
-    for phone_no in {act.phone_no for act in found if act.phone_no is not None} - phones.keys():
-        if (deleted := await call.deps.accounts.phone_row(call.org_no, phone_no)) is not None:
-            phones[phone_no] = deleted
-    return [_act(act, None if act.phone_no is None else phones.get(act.phone_no)) for act in found]
-
-
-def _act(act: AuditEntry, phone: PhoneRow | None) -> ActObject:
-    name, number = (None, None) if phone is None else (phone.phone_id, phone.number)
-    return ActObject(iso(act.at_us), act.actor, act.act, act.what, act.detail, name, number)
 
 
 _ONE: dict[str, Any] = {
@@ -136,7 +103,7 @@ _ONE: dict[str, Any] = {
     "POST", "/message/{message_id:str}/cancel", summary="Take a message out that has not started", body=ByBody, **_ONE
 )
 async def cancel(call: ApiRequest) -> QueueJob:
-    job = await _job(call)
+    job = await call.job()
     actor = actor_of(call.decoded(ByBody))
     if not await call.deps.intake.purge(call.org_no, None, job_ids=[job.job_id], actor=actor):
         raise await _elsewhere(call, job)
@@ -149,7 +116,7 @@ async def cancel(call: ApiRequest) -> QueueJob:
     **_ONE,
 )  # fmt: skip
 async def retry(call: ApiRequest) -> QueueJob:
-    job = await _job(call)
+    job = await call.job()
     steering = steering_of(call)
     done = await steering.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
     if State.QUEUED in done.values():
@@ -172,7 +139,7 @@ class ResolveBody(ByBody, kw_only=True):
     "POST", "/message/{message_id:str}/resolve", summary="Settle an uncertain message by hand", body=ResolveBody, **_ONE
 )
 async def resolve(call: ApiRequest) -> QueueJob:
-    job = await _job(call)
+    job = await call.job()
     body = call.decoded(ResolveBody)
     if body.outcome not in ("arrived", "again", "give_up"):
         raise invalid("outcome", "outcome must be arrived, again or give_up", body.outcome)
@@ -214,27 +181,6 @@ async def retry_failed(call: ApiRequest) -> Retried:
     return Retried(moved)
 
 
-@route(
-    "GET", "/message/{message_id:str}/explain", summary="Why a message is where it is, and when it will go",
-    tag="Messages", phone=PhoneHeader.OPTIONAL, answer=ExplanationObject, errors=(404,),
-    description="What holds it back, the most decisive first, each with until when and what can be done.",
-)  # fmt: skip
-async def explain(call: ApiRequest) -> ExplanationObject:
-    job = await _job(call)
-    phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
-    provider = None if phone is None else call.deps.provider(phone.provider)
-    in_flight = 1 if provider is None else provider.capabilities.in_flight
-    found = await steering_of(call).explain(job, in_flight=in_flight)
-    return explanation_object(queue_id(job.job_id), shown_status(job.state, job.ack), found)
-
-
-async def _job(call: ApiRequest) -> Job:
-    job = await call.deps.intake.job(call.org_no, call.handle("message_id"))
-    if job is None:
-        raise unknown_message()
-    return job
-
-
 async def _after(call: ApiRequest, job: Job) -> QueueJob:
     call.deps.wake.phones((job.phone_no,))
     now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
@@ -250,67 +196,5 @@ async def _elsewhere(call: ApiRequest, job: Job) -> Exception:
     return conflict_for_state("message", WrongState(now.state.value))
 
 
-class SuppressBody(ByBody, kw_only=True):
-    chat_id: str
-
-
-class SuppressionObject(msgspec.Struct, frozen=True):
-    chat_id: str
-    reason: str
-    by: str
-    at: str
-
-
-@route(
-    "GET", "/suppressions", summary="Chats that broadcasts, schedules and bulk messages leave out", tag="Steering",
-    answer=list[SuppressionObject],
-    description="Who answers STOP is entered by itself, START takes it back. A single message of priority normal or"
-    " urgent still goes; one of priority bulk is refused (422).",
-    query=(QueryParameter("after", "Go on after this chat_id"), QueryParameter("limit", "How many", "integer", 1,
-    2000)),
-)  # fmt: skip
-async def suppressions(call: ApiRequest) -> list[SuppressionObject]:
-    limit, _ = page(call, 1000, 2000)
-    rows = await steering_of(call).suppressions(call.org_no, after=call.text("after") or "", limit=limit)
-    return [SuppressionObject(row.chat_id, row.reason, row.actor, iso(row.at_us)) for row in rows]
-
-
-@route(
-    "POST", "/suppressions", summary="Leave a chat out from now on", tag="Steering", body=SuppressBody, answer=Steered
-)
-async def suppress(call: ApiRequest) -> Steered:
-    body = call.decoded(SuppressBody)
-    chat_id = parse_chat_id(body.chat_id)
-    reason = reason_of(body) or "entered by hand"
-    changed = await steering_of(call).suppress(call.org_no, chat_id, reason, actor_of(body))
-    return Steered(chat_id, "suppressed", changed)
-
-
-@route(
-    "DELETE", "/suppressions/{chat_id:str}", summary="Write to a chat again", tag="Steering", body=ByBody,
-    answer=Steered, errors=(404,),
-)  # fmt: skip
-async def unsuppress(call: ApiRequest) -> Steered:
-    chat_id = parse_chat_id(call.path["chat_id"])
-    if not await steering_of(call).unsuppress(call.org_no, chat_id, actor_of(call.decoded(ByBody))):
-        raise NotFound("The chat is not on the suppression list")
-    return Steered(chat_id, "allowed", True)
-
-
 def routes() -> list[HTTPRouteHandler]:
-    return [
-        pause_phone,
-        resume_phone,
-        pause_chat,
-        resume_chat,
-        holds,
-        list_audit_log,
-        cancel,
-        retry,
-        resolve,
-        retry_failed,
-        explain,
-        suppressions,
-        suppress,
-        unsuppress,
-    ]
+    return [pause_phone, resume_phone, pause_chat, resume_chat, holds, cancel, retry, resolve, retry_failed]

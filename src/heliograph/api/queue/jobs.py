@@ -11,10 +11,10 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Meta, UnsetType
 
+from heliograph.api.http.actor import By, performer
 from heliograph.api.http.body import MAX_FIELD
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
-from heliograph.api.messages.send_options import By, performer
 from heliograph.domain.contract.jobs import HealthCounts, QueueJob, health_counts, queue_job
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.ids import JobId, parse_job_id, queue_id

@@ -7,8 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
-from heliograph.api.http.actor import conflict_for_state, page, steering_of
+from heliograph.api.http.actor import By, conflict_for_state, performer, steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
+from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send import prepared
@@ -21,7 +22,7 @@ from heliograph.api.messages.send_body import (
     TtlSeconds,
     content_of,
 )
-from heliograph.api.messages.send_options import By, checked_ttl, parse_priority, performer
+from heliograph.api.messages.send_options import checked_ttl, parse_priority
 from heliograph.api.schedules.update import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
 from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.contract.broadcasts import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
@@ -89,7 +90,7 @@ class Deleted(msgspec.Struct, frozen=True):
 async def create(call: ApiRequest) -> RawResponse:
     body = call.decoded(ScheduleBody)
     chat_id = parse_chat_id(body.chat_id)
-    phone = call.phone = await call.desk.phones.required(call.org_no, call.head.phone, chat_id)
+    phone = call.phone = await call.state.phones.required(call.org_no, call.head.phone, chat_id)
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
     if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
         # asked first: its time may be over today, and a file would be stored
@@ -111,7 +112,7 @@ async def create(call: ApiRequest) -> RawResponse:
             options=body.options,
         )
     )
-    content = await prepared(call.desk, phone, content, body.media, chat_id)
+    content = await prepared(call.deps, phone, content, body.media, chat_id)
     schedule = Schedule(
         org_no=phone.org_no,
         schedule_no=call.deps.job_ids.make(),
@@ -149,7 +150,7 @@ _PAGE = (
     answer=ScheduleList, query=_PAGE,
 )  # fmt: skip
 async def list_schedules(call: ApiRequest) -> ScheduleList:
-    limit, offset = page(call, 20, 2000)
+    limit, offset = page_of(call, 20, 2000)
     found = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
     phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
     shown = []
@@ -205,7 +206,7 @@ async def delete(call: ApiRequest) -> Deleted:
 )  # fmt: skip
 async def occurrences(call: ApiRequest) -> OccurrenceList:
     number = _number(call)
-    limit, offset = page(call, 20, 2000)
+    limit, offset = page_of(call, 20, 2000)
     schedule = await steering_of(call).schedule_row(call.org_no, number)
     found = await steering_of(call).occurrences(call.org_no, number, limit=limit, offset=offset)
     if schedule is None and not found and not offset:

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
+from heliograph.api.http.actor import By, performer
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.messages.send import prepared
 from heliograph.api.messages.send_body import MediaBody, PollBody, SendBody, content_of
-from heliograph.api.messages.send_options import By, performer
 from heliograph.domain.errors import invalid
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.content import MAX_TEXT, Content
@@ -129,6 +129,6 @@ async def _new_content(call: ApiRequest, body: ScheduleChange, schedule: Schedul
         media=media,
         poll=None if body.poll is UNSET else body.poll,
     )
-    made = await prepared(call.desk, phone, content_of(sent), media, schedule.chat_id)
+    made = await prepared(call.deps, phone, content_of(sent), media, schedule.chat_id)
     before = schedule.content  # what a change cannot name stays
     return msgspec.structs.replace(made, reply_to=before.reply_to, hide_url_preview=before.hide_url_preview)

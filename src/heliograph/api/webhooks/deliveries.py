@@ -7,9 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
-from heliograph.api.webhooks.manage import TAG, require_webhook, webhook_service
-from heliograph.domain.contract.jobs import iso, iso_or_none
+from heliograph.api.webhooks.manage import TAG, require_webhook, webhooks_of
 from heliograph.domain.errors import Conflict, NotFound, invalid
+from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
 
 MOST = 1000
@@ -86,14 +86,14 @@ async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
         below = parse_delivery_id(before, hook.org_id)
         if below is None:
             raise invalid("before", "before must be the id of a delivery", before)
-    found = await webhook_service(call).hooks.deliveries(hook, state=state, below=below, limit=limit)
+    found = await webhooks_of(call).store.deliveries(hook, state=state, below=below, limit=limit)
     return [_shown(each) for each in found]
 
 
 @route("GET", _ONE, summary="A delivery with its tries", tag=TAG, answer=DeliveryDetails, errors=(404,))
 async def delivery(call: ApiRequest) -> DeliveryDetails:
     no = await _number(call)
-    found = await webhook_service(call).hooks.delivery(call.org_no, no)
+    found = await webhooks_of(call).store.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
         raise _unknown()
     row, body, attempts = found
@@ -107,14 +107,14 @@ async def delivery(call: ApiRequest) -> DeliveryDetails:
        description="At once, with its own id and bytes.")  # fmt: skip
 async def replay_one(call: ApiRequest) -> Replayed:
     no = await _number(call)
-    found = await webhook_service(call).hooks.delivery(call.org_no, no)
+    found = await webhooks_of(call).store.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
         raise _unknown()
-    if not await webhook_service(call).hooks.replay(call.org_no, no):
+    if not await webhooks_of(call).store.replay(call.org_no, no):
         raise Conflict(
             "This delivery is on its way, or will be as soon as those before it are", extra={"state": "pending"}
         )
-    webhook_service(call).wake()
+    webhooks_of(call).wake()
     return Replayed(1)
 
 
@@ -131,10 +131,10 @@ async def replay_many(call: ApiRequest) -> Replayed:
     since_us = _time(body.failed_since or body.from_ or "", "failed_since" if body.failed_since else "from")
     until_us = call.deps.clock.now_us() + 1 if body.to is None else _time(body.to, "to")
     hook = await require_webhook(call)
-    count = await webhook_service(call).hooks.replay_many(
+    count = await webhooks_of(call).store.replay_many(
         hook, dead_only=body.failed_since is not None, since_us=since_us, until_us=until_us
     )
-    webhook_service(call).wake()
+    webhooks_of(call).wake()
     return Replayed(count)
 
 
@@ -142,10 +142,8 @@ async def replay_many(call: ApiRequest) -> Replayed:
        description="A sample of the hook's event, signed as every delivery is.")  # fmt: skip
 async def test(call: ApiRequest) -> DeliveryObject:
     hook = await require_webhook(call)
-    made = await webhook_service(call).hooks.add_test(
-        hook, webhook_service(call).sample_body(hook, call.deps.clock.now_us())
-    )
-    webhook_service(call).wake()
+    made = await webhooks_of(call).store.add_test(hook, webhooks_of(call).sample_body(hook, call.deps.clock.now_us()))
+    webhooks_of(call).wake()
     return _shown(made)
 
 

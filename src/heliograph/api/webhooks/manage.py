@@ -10,15 +10,16 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
+from heliograph.api.http.dependencies import WebhookDeps
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, RawResponse, route
-from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.errors import Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_uuid
+from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.events import EVENT_NAMES
-from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, NewHook, WebhookRow
-from heliograph.ports.webhook_store import WebhookService
+from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, NewHook, WebhookRow, new_signing_key
+from heliograph.ports.webhook_store import about_keys
 
 CREATE = "/v1/webhooks"
 MAX_NAMES = 100
@@ -86,7 +87,7 @@ async def webhooks(call: ApiRequest) -> list[WebhookObject]:
     subscribed = wanted.pop("is_subscribed")
     if subscribed not in (None, "true", "false"):
         raise invalid("is_subscribed", "is_subscribed must be true or false", subscribed)
-    rows = [webhook_object(hook) for hook in await webhook_service(call).hooks.hooks(call.org_no)]
+    rows = [webhook_object(hook) for hook in await webhooks_of(call).store.hooks(call.org_no)]
     return [
         row
         for row in rows
@@ -123,13 +124,13 @@ async def create(call: ApiRequest) -> RawResponse:
         for name in names
     ]
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
-    desk = webhook_service(call)
-    made = await desk.hooks.create_hooks(call.org_no, wishes, desk.new_key(call.org_no), keyed)
-    if made is None:
+    store = webhooks_of(call).store
+    created = await store.create_hooks(call.org_no, wishes, sealed_new_key(call), keyed)
+    if created is None:
         raise reused()
-    hooks, replayed = made
-    keys = await desk.hooks.signing_keys(call.org_no, desk.new_key(call.org_no))
-    key = desk.open_key(call.org_no, keys.current)
+    hooks, replayed = created
+    keys = await store.signing_keys(call.org_no, sealed_new_key(call))
+    key = opened_key(call, keys.current)
     rows = [webhook_object(hook, key) for hook in hooks]
     encoded = msgspec.json.encode(rows if isinstance(body.integrationName, list) else rows[0])
     return RawResponse(encoded, 201, headers=headers_if(replayed))
@@ -163,10 +164,10 @@ async def update(call: ApiRequest) -> WebhookObject:
         name=_short(body.name, "name"),
         is_subscribed=body.isSubscribed,
     )
-    row = await webhook_service(call).hooks.update_hook(call.org_no, hook.hook_id, patch)
+    row = await webhooks_of(call).store.update_hook(call.org_no, hook.hook_id, patch)
     if row is None:
         raise webhook_not_found()
-    webhook_service(call).wake()
+    webhooks_of(call).wake()
     return webhook_object(row)
 
 
@@ -174,19 +175,27 @@ async def update(call: ApiRequest) -> WebhookObject:
        description="What waited for it is not delivered any more.")  # fmt: skip
 async def delete(call: ApiRequest) -> None:
     hook = await require_webhook(call)
-    if not await webhook_service(call).hooks.delete_hook(call.org_no, hook.hook_id):
+    if not await webhooks_of(call).store.delete_hook(call.org_no, hook.hook_id):
         raise webhook_not_found()
 
 
-def webhook_service(call: ApiRequest) -> WebhookService:
+def webhooks_of(call: ApiRequest) -> WebhookDeps:
     if call.deps.webhooks is None:
         raise NotFound("This gateway has no webhooks")
     return call.deps.webhooks
 
 
+def sealed_new_key(call: ApiRequest) -> str:
+    return webhooks_of(call).secrets.seal(new_signing_key(), about=about_keys(call.org_no))
+
+
+def opened_key(call: ApiRequest, sealed: str) -> str:
+    return webhooks_of(call).secrets.open(sealed, about=about_keys(call.org_no))
+
+
 async def require_webhook(call: ApiRequest) -> WebhookRow:
     hook_id = call.path["id"]
-    hook = await webhook_service(call).hooks.hook(call.org_no, hook_id) if hook_id.isprintable() else None
+    hook = await webhooks_of(call).store.hook(call.org_no, hook_id) if hook_id.isprintable() else None
     if hook is None:
         raise webhook_not_found()
     return hook

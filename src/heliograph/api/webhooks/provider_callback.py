@@ -1,7 +1,7 @@
-"""GET and POST /providers/cloud/webhook: where WhatsApp's Cloud API tells of statuses and messages.
+"""GET and POST of a provider's webhook: statuses and inbound messages from the provider's servers.
 
-An ASGI app of its own, mounted outside /v1: Meta brings no API key, it signs its bytes. Promise: a 200 is given only
-after the webhook is on disk; anything else makes Meta send it again.
+An ASGI app mounted outside /v1: the provider has no API key, it signs its bytes. Promise: a 200 is given only after the
+webhook is on disk; any other answer makes the provider send it again.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,6 @@ from heliograph.api.http.dependencies import AsgiApp
 from heliograph.domain.errors import PayloadTooLarge, Unavailable
 from heliograph.ports.provider_inbox import ReceiveStatus, WebhookReceiver
 
-CLOUD_WEBHOOK = "/providers/cloud/webhook"
 MAX_WEBHOOK_BYTES = 4 * 1024 * 1024
 _STATUS = {ReceiveStatus.STORED: 200, ReceiveStatus.FORGED: 403, ReceiveStatus.MALFORMED: 400}
 _log = structlog.get_logger("heliograph.cloud_webhook")
@@ -23,16 +22,22 @@ _log = structlog.get_logger("heliograph.cloud_webhook")
 Scope = dict[str, Any]
 
 
-def cloud_webhook(door: WebhookReceiver, *, stored: Callable[[Sequence[int]], None]) -> AsgiApp:
+def webhook_app(
+    receiver: WebhookReceiver,
+    *,
+    stored: Callable[[Sequence[int]], None],
+    signature_header: str = "x-hub-signature-256",
+) -> AsgiApp:
     """`stored(phone_nos)`: a hint to their owner, if it runs in this process."""
+    signature = signature_header.lower().encode()
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         if scope["method"] == "GET":
-            await _answer(send, *await _challenge(door, scope))
+            await _answer(send, *await _challenge(receiver, scope))
         elif scope["method"] == "POST":
-            status, text = await _receive(door, scope, receive, stored)
+            status, text = await _receive(receiver, scope, receive, stored, signature)
             if status:
                 await _answer(send, status, text)
         else:
@@ -41,24 +46,28 @@ def cloud_webhook(door: WebhookReceiver, *, stored: Callable[[Sequence[int]], No
     return app
 
 
-async def _challenge(door: WebhookReceiver, scope: Scope) -> tuple[int, str]:
+async def _challenge(receiver: WebhookReceiver, scope: Scope) -> tuple[int, str]:
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), errors="replace"))
     mode, token, challenge = (query.get(f"hub.{name}", "") for name in ("mode", "verify_token", "challenge"))
     try:
-        echo = await door.challenge(mode, token, challenge)
+        echo = await receiver.challenge(mode, token, challenge)
     except Unavailable as problem:
         return 503, problem.message
     return (200, echo) if echo is not None else (403, "hub.verify_token is not one of a phone here.")
 
 
 async def _receive(
-    door: WebhookReceiver, scope: Scope, receive: Any, stored: Callable[[Sequence[int]], None]
+    receiver: WebhookReceiver,
+    scope: Scope,
+    receive: Any,
+    stored: Callable[[Sequence[int]], None],
+    signature: bytes,
 ) -> tuple[int, str]:
     """Status 0: nobody is there to be answered."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     try:
         raw = bytes(await read_body(receive, headers.get(b"content-length"), MAX_WEBHOOK_BYTES))
-        verdict = await door.receive(raw, headers.get(b"x-hub-signature-256", b"").decode("latin-1"))
+        verdict = await receiver.receive(raw, headers.get(signature, b"").decode("latin-1"))
     except ClientGone:
         return 0, ""
     except PayloadTooLarge as problem:

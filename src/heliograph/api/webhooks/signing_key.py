@@ -5,9 +5,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
-from heliograph.api.webhooks.manage import TAG, webhook_service
-from heliograph.domain.contract.jobs import iso
-from heliograph.domain.webhooks.webhook import SigningKeyRow
+from heliograph.api.webhooks.manage import TAG, opened_key, sealed_new_key, webhooks_of
+from heliograph.domain.timestamps import iso
+from heliograph.domain.webhooks.webhook import OVERLAP_US, SigningKeyRow
 
 
 class SigningKey(msgspec.Struct, omit_defaults=True):
@@ -20,8 +20,7 @@ class SigningKey(msgspec.Struct, omit_defaults=True):
 
 @route("GET", "/webhooks/signing-key", summary="The key that deliveries are signed with", tag=TAG, answer=SigningKey)
 async def signing_key(call: ApiRequest) -> SigningKey:
-    desk = webhook_service(call)
-    return _key_shown(call, await desk.hooks.signing_keys(call.org_no, desk.new_key(call.org_no)))
+    return _object(call, await webhooks_of(call).store.signing_keys(call.org_no, sealed_new_key(call)))
 
 
 @route(
@@ -31,16 +30,16 @@ async def signing_key(call: ApiRequest) -> SigningKey:
     "x-periskope-signature switches at the end.",
 )  # fmt: skip
 async def rotate(call: ApiRequest) -> SigningKey:
-    desk = webhook_service(call)
-    new, first = desk.new_key(call.org_no), desk.new_key(call.org_no)
-    return _key_shown(call, await desk.hooks.rotate_key(call.org_no, new, first_key=first, overlap_us=desk.overlap_us))
+    new, first = sealed_new_key(call), sealed_new_key(call)
+    keys = await webhooks_of(call).store.rotate_key(call.org_no, new, first_key=first, overlap_us=OVERLAP_US)
+    return _object(call, keys)
 
 
-def _key_shown(call: ApiRequest, keys: SigningKeyRow) -> SigningKey:
-    open_key = webhook_service(call).open_key
+def _object(call: ApiRequest, keys: SigningKeyRow) -> SigningKey:
+    current = opened_key(call, keys.current)
     if keys.previous is None or call.deps.clock.now_us() >= keys.switch_at_us:
-        return SigningKey(open_key(call.org_no, keys.current))
-    return SigningKey(open_key(call.org_no, keys.current), open_key(call.org_no, keys.previous), iso(keys.switch_at_us))
+        return SigningKey(current)
+    return SigningKey(current, opened_key(call, keys.previous), iso(keys.switch_at_us))
 
 
 def routes() -> list[HTTPRouteHandler]:

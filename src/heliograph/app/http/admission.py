@@ -50,7 +50,7 @@ class Admission:
 
     @property
     def may_explain(self) -> bool:
-        """Whether one more refused connection may be answered."""
+        """Says whether one more refused connection may be answered."""
         return self._refused <= self.limits.refusals
 
     def leave(self, connection: Swept) -> None:

@@ -8,11 +8,11 @@ from heliograph.app.http.refusals import HeadTooLarge
 from heliograph.app.http.strict import check_trailer
 
 _END = b"\r\n\r\n"
-_SLICE = 65_536
+_SLICE_BYTES = 65_536
 
 
 class Chunks:
-    """Of one body."""
+    """The bounds of one body."""
 
     __slots__ = ("_fields", "_limits", "_quiet", "_tail")
 
@@ -23,10 +23,10 @@ class Chunks:
         self._fields = 0
 
     def end(self, data: bytes, at: int) -> int:
-        """How far to read from `at`: to an empty line, which may have begun in earlier bytes and may end the body."""
+        """Gives how far to read from `at`: to an empty line, which may end the body and may have begun earlier."""
         seam = (self._tail + data[at : at + 3]).find(_END) if self._tail else -1
         found = at + seam - len(self._tail) if seam >= 0 else data.find(_END, at)
-        end = min(len(data) if seam < 0 and found < 0 else found + 4, at + _SLICE)
+        end = min(len(data) if seam < 0 and found < 0 else found + 4, at + _SLICE_BYTES)
         self._tail = (self._tail + data[max(at, end - 3) : end])[-3:]
         return end
 

@@ -1,4 +1,4 @@
-"""A connection as uvicorn speaks it, stricter, bounded, and with the short way for sends beside it.
+"""A connection as uvicorn speaks it, stricter, bounded, and with the fast path for sends beside it.
 
 A head is kept until it is whole, checked (`strict.py`) and only then parsed; a body ends where its head said. The next
 request is parsed when the one before is answered. A send whose body is whole is offered to `api.messages.fast_path`; if
@@ -8,7 +8,7 @@ Promise: one answer a request, in order, and a stopping server lets what is unde
 request cycle stands for a request on either way, so its rules for both are the same. Nothing that came after a refusal,
 or after a request that closes the connection, is read as a request. `limits.py` bounds what one connection may hold.
 Known weakness: this leans on uvicorn's httptools protocol from the inside; tests/acceptance/test_connections.py and
-tests/http show that a new version still fits.
+tests/app/http show that a new version still fits.
 """
 
 from enum import IntEnum
@@ -29,7 +29,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Part(IntEnum):
-    """What the next byte belongs to."""
+    """The part of a request that the next byte belongs to."""
 
     HEAD = 0
     SIZED = 1
@@ -49,16 +49,16 @@ class _Upgrade(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """`shortcut` takes POSTs to `paths` of at most `most_bytes`."""
+    """`fast_path` takes POSTs to `paths` of at most `most_bytes`."""
 
     def __init__(
-        self, *, admission: Admission, shortcut: Takes, paths: frozenset[str], most_bytes: int, **given: Any
+        self, *, admission: Admission, fast_path: Takes, paths: frozenset[str], most_bytes: int, **given: Any
     ) -> None:
         super().__init__(**given)
         self.admission = admission
         self.limits = admission.limits
         self._patience = Patience(self)
-        self._shortcut = shortcut
+        self._fast_path = fast_path
         self._paths = paths
         self._most_bytes = most_bytes
         self._held: RequestResponseCycle | None = None  # its body is not whole yet
@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def waits_for_head(self) -> bool:
-        """Whether a head has begun and is not whole."""
+        """Says whether a head has begun and is not complete."""
         return bool(self._waiting)
 
     def sweep(self, now: float) -> None:
@@ -112,7 +112,7 @@ class Connection(HttpToolsProtocol):
             self._keep(b"")
         self._read(data, searched)
         held = self._held
-        if held is not None and not self._shortcut.knows(held.scope["headers"]):  # type: ignore[arg-type]
+        if held is not None and not self._fast_path.knows(held.scope["headers"]):  # type: ignore[arg-type]
             self._held = None  # nobody's body is kept
             super()._start_asgi_task(held, self.app)
 
@@ -142,14 +142,14 @@ class Connection(HttpToolsProtocol):
             at = end
 
     def _keep(self, data: bytes, searched: int = 0) -> bool:
-        """Whether there is room for it."""
+        """Keeps the bytes, unless the connections of the server hold too many."""
         if not self.admission.hold(len(data) - len(self._waiting)):
             return False
         self._waiting, self._searched = data, searched
         return True
 
     def _wait(self, data: bytes) -> None:
-        """Pipelined: read when the request before it is answered."""
+        """Keeps a pipelined request until the one before it is answered."""
         if self._keep(data):
             self.flow.pause_reading()
         else:
@@ -263,11 +263,11 @@ class Connection(HttpToolsProtocol):
         if held is None or held is not self.cycle:
             return
         self._held = None
-        if not self._shortcut.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
+        if not self._fast_path.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
             super()._start_asgi_task(held, self.app)
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, without a timer for each request: `sweep` ends idle connections."""
+        """Does what uvicorn does, without a timer for each request: `sweep` ends idle connections."""
         self.server_state.total_requests += 1
         if self.cycle.body:
             self.cycle.body = bytearray()  # what the app did not read is kept no longer than its answer takes

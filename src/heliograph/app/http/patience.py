@@ -1,4 +1,4 @@
-"""How long a connection waits for its client: for a head, a body, the next request, or room to write.
+"""The time that a connection waits for its client: for a head, a body, the next request, or room to write.
 
 Looked at once a second from outside, so that a request costs no timer of its own.
 """
@@ -14,7 +14,7 @@ _HEAD = 0
 
 
 class Patience:
-    """Of one connection. `read` counts how often a client that did not read went on."""
+    """The waits of one connection. `read` counts how often a client that did not read went on."""
 
     __slots__ = ("_connection", "_lingers", "_mark", "_paused", "_since", "read")
 

@@ -1,7 +1,7 @@
 """Checks of a request's head beyond those of the parser.
 
-Promise: a head that passes here and the parser is one that h11 accepts with the same framing; tests/http compares the
-two. What is refused although h11 accepts it is named there.
+Promise: a head that passes here and the parser is one that h11 accepts with the same framing. tests/app/http compares
+the two, and names what is refused although h11 accepts it.
 """
 
 import re
@@ -26,13 +26,13 @@ SINGLE = frozenset(
 # of a trailer: fields that would change what was already decided from the head
 _NOT_IN_TRAILERS = SINGLE | {b"content-encoding", b"connection", b"cookie", b"expect", b"te", b"trailer", b"upgrade"}
 MAX_LENGTH_DIGITS = 18
-_SHORT_DIGITS = 5  # of a length that may come the short way: up to 99,999
+_SHORT_DIGITS = 5  # of a length that may take the fast path: up to 99,999
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 def check_raw_head(head: bytes | bytearray, most_fields: int) -> None:
-    """Of the bytes of a whole head, before they are parsed. Raises a Refusal."""
+    """Checks the bytes of a complete head before they are parsed. Raises a Refusal."""
     if REQUEST_LINE.match(head) is None:
         raise BadRequest("Invalid HTTP request received: the request line must be METHOD target HTTP/1.1 or HTTP/1.0")
     if head.count(b"\r\n") > most_fields + 2:  # the request line and the empty line
@@ -83,5 +83,5 @@ def without_upgrade(head: bytes) -> bytes:
 
 
 def is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the body says itself that it is too long for the short way: a refusal of it need not wait for it."""
+    """Says whether the body announces that it is too long for the fast path: a refusal need not wait for it."""
     return any(name == b"content-length" and len(value) > _SHORT_DIGITS for name, value in headers)

@@ -1,4 +1,4 @@
-"""What is measured: accept, drain, latency, and what a backlog costs. Each ends with a check that the work was done."""
+"""Measurements: accept, drain, latency, and the cost of a backlog. Each ends with a check that the work was done."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything; `small` is for a quick look and for tests."""
+    """Amounts of a measurement; `small` is for a quick look and for tests."""
 
     seconds: float = 5.0
     warm_up_s: float = 1.0
@@ -104,11 +104,11 @@ async def _drained(target: BenchTarget, count: int) -> None:
 
 def _arrivals(folder: Path) -> dict[str, int]:
     """unique_id → microseconds, from the simulated network's own file (over HTTP it tells milliseconds)."""
-    from heliograph.simulator.journal_queries import load_statements
+    from heliograph.simulator.journal import SQL
 
     (file,) = [*folder.glob("*simulator.db")] or [folder / "heliograph-simulator.db"]
     with sqlite3.connect(file) as journal:
-        rows = journal.execute(load_statements()["messages"], {"limit": 1_000_000, "devices": None}).fetchall()
+        rows = journal.execute(SQL["messages"], {"limit": 1_000_000, "devices": None}).fetchall()
     journal.close()
     return {row[0]: row[5] for row in rows}
 
@@ -166,7 +166,7 @@ async def webhooks(folder: Path, server: str | None, size: Size) -> Figures:
 
 
 async def hanging(folder: Path, server: str | None, size: Size) -> Figures:
-    """How late ten endpoints are told beside an eleventh that answers, and beside the same one while it hangs."""
+    """Measures the delay of ten endpoints beside an eleventh that answers, and beside the same one while it hangs."""
     return await beside.hanging(folder, server, size.seconds * 10)
 
 

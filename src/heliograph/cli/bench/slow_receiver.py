@@ -1,4 +1,4 @@
-"""What one receiver that hangs costs the others: ten are told beside an eleventh that answers or hangs, in turn.
+"""Cost of one hanging receiver for ten others, against the same receiver while it answers.
 
 Both sides of a pair run in one gateway, seconds apart, at an easy rate, in an order thrown anew for each pair. While it
 hangs, the eleventh goes through all it can do to others: first it holds its slots, then its attempts end without an
@@ -67,7 +67,7 @@ def compare(without: list[list[float]], with_it: list[list[float]]) -> dict[str,
 
 
 def outside(pairs: int) -> int:
-    """How many of the sorted pairs may be left out at each end so that the true median still lies within with 95 %.
+    """Counts the sorted pairs that may be left out at each end so that the true median lies within, with 95 %.
 
     >>> outside(12), outside(5)
     (2, 0)
@@ -92,7 +92,7 @@ class _Load:
         self._sent = 0
 
     async def slice(self, seconds: float, *, hangs: bool) -> list[float]:
-        """How long after its event each delivery to the others came, in ms."""
+        """Measures the delay of each delivery to the others, in ms."""
         await self._out.told("hang" if hangs else "answer")
         count = round(seconds * RATE)
         half = asyncio.create_task(self._drop_at(seconds / 2)) if hangs else None

@@ -1,4 +1,4 @@
-"""What is measured of webhooks: deliveries a second, each message's in order."""
+"""Measurement of webhooks: deliveries a second, in order for each message."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class Sinks:
     switch: int  # port of the one that can hang
 
     async def told(self, word: str = "") -> tuple[int, list[float]]:
-        """What came since the last time; a word turns the switch."""
+        """Reads the arrivals since the last call; a word turns the switch."""
         async with self.http.get(f"http://127.0.0.1:{self.ports[0]}/{word}") as answer:
             found = await answer.json(content_type=None)
         return found["count"], found["late_ms"]
@@ -51,10 +51,7 @@ async def webhooks(folder: Path, server: str | None, jobs: int) -> dict[str, flo
     """Deliveries a second of one process to 50 endpoints that want everything, each message's in order."""
     messages = max(jobs // 200, 10)
     wanted = messages * NAMES_A_MESSAGE * ENDPOINTS
-    async with (
-        sinks(ENDPOINTS, timed=False) as out,
-        gateway(folder, server, ROLES="api,sender", **LOOPBACK) as target,
-    ):
+    async with sinks(ENDPOINTS, timed=False) as out, gateway(folder, server, ROLES="api,sender", **LOOPBACK) as target:
         for port in out.ports:
             await add_hook(target, port, EVENTS)
         phones = await target.phones(1)

@@ -168,12 +168,11 @@ def _status(gateway: ApiClient, name: str) -> dict[str, Any]:
 @broadcast.command("list")
 @phone_option
 @json_option
-def list_(phone: str | None, as_json: bool) -> int:
+def list_(phone: str | None, as_json: bool) -> None:
     """The broadcasts, newest first."""
     found = connect(phone).get("/message/broadcast")["broadcasts"]
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     if not found and sys.stdout.isatty():
         note('No broadcasts yet. Try: heliograph broadcast guests.csv --message "Hello {{name}}" --dry-run')
     rows = [
@@ -196,7 +195,6 @@ def list_(phone: str | None, as_json: bool) -> int:
         free={"Message": 60},
         spare=("Message", "Time", "Left", "Failed", "Sent", "Chats"),
     )
-    return Exit.OK
 
 
 def _act(act: str, broadcast_id: str, as_json: bool) -> dict[str, Any]:
@@ -206,33 +204,26 @@ def _act(act: str, broadcast_id: str, as_json: bool) -> dict[str, Any]:
     return answer
 
 
-@broadcast.command()
-@click.argument("broadcast_id")
-@json_option
-def pause(broadcast_id: str, as_json: bool) -> int:
-    """Start nothing more of it until it is resumed."""
-    answer = _act("pause", broadcast_id, as_json)
-    if not as_json:
-        click.echo(f"Paused: {answer['pending_chats']:,} not sent yet.")
-    return Exit.OK
+def _add_action(name: str, about: str, result: str) -> None:
+    @broadcast.command(name, help=about)
+    @click.argument("broadcast_id")
+    @json_option
+    def act(broadcast_id: str, as_json: bool) -> None:
+        answer = _act(name, broadcast_id, as_json)
+        if not as_json:
+            click.echo(result.format_map(answer))
 
 
-@broadcast.command()
-@click.argument("broadcast_id")
-@json_option
-def resume(broadcast_id: str, as_json: bool) -> int:
-    """Let it go on where it stood."""
-    answer = _act("resume", broadcast_id, as_json)
-    if not as_json:
-        click.echo(f"Goes on: {answer['pending_chats']:,} to be sent.")
-    return Exit.OK
+_add_action("pause", "Start nothing more of it until it is resumed.", "Paused: {pending_chats:,} not sent yet.")
+_add_action("resume", "Let it go on where it stood.", "Goes on: {pending_chats:,} to be sent.")
+_add_action("retry", "Send its failed messages again, and only those.", "{retried:,} put back into the queue.")
 
 
 @broadcast.command()
 @click.argument("broadcast_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def cancel(broadcast_id: str, yes: bool, as_json: bool) -> int:
+def cancel(broadcast_id: str, yes: bool, as_json: bool) -> None:
     """Stop it for good: what has not started is not sent."""
     left = _status(connect(), broadcast_id)["pending_chats"]
     if not yes:
@@ -242,15 +233,3 @@ def cancel(broadcast_id: str, yes: bool, as_json: bool) -> int:
     answer = _act("cancel", broadcast_id, as_json)
     if not as_json:
         click.echo(f"Stopped: {answer['sent_chats']:,} were sent, {left:,} will not be.")
-    return Exit.OK
-
-
-@broadcast.command()
-@click.argument("broadcast_id")
-@json_option
-def retry(broadcast_id: str, as_json: bool) -> int:
-    """Send its failed messages again, and only those."""
-    answer = _act("retry", broadcast_id, as_json)
-    if not as_json:
-        click.echo(f"{answer['retried']:,} put back into the queue.")
-    return Exit.OK

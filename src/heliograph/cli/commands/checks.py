@@ -1,4 +1,4 @@
-"""What `heliograph doctor` looks at. Each check gives what it saw, and how to mend it."""
+"""Checks of `heliograph doctor`. Each gives its finding and a remedy."""
 
 import contextlib
 import errno
@@ -36,7 +36,7 @@ class Finding:
 
 
 def machine_checks(settings: Settings) -> Iterator[Finding]:
-    """Everything that can be seen without the server."""
+    """Runs the checks that need no server."""
     yield _python()
     yield _sqlite()
     yield _zones()
@@ -54,7 +54,7 @@ def machine_checks(settings: Settings) -> Iterator[Finding]:
 
 
 def server_checks(settings: Settings) -> Iterator[Finding]:
-    """What the server says, if one answers; otherwise whether its port is free."""
+    """Checks the server's answer, if one answers; otherwise whether its port is free."""
     answer = _ask(settings.server_url, "/readyz")
     if answer is None:
         yield (
@@ -83,7 +83,7 @@ def server_checks(settings: Settings) -> Iterator[Finding]:
 
 
 def _key(settings: Settings) -> Iterator[Finding]:
-    """Whether commands that speak HTTP would be let in. A hint: the gateway itself needs none."""
+    """Checks whether commands that speak HTTP would be let in. A hint: the gateway itself needs no key."""
     fix = "Set it to a key of this server; `heliograph keys create NAME` makes one."
     if settings.api_key is None:
         yield Finding("api key", "warn", "HELIOGRAPH_API_KEY is not set: send, jobs, why … would be refused.", fix)

@@ -4,7 +4,6 @@ import click
 
 from heliograph.cli.client import connect
 from heliograph.cli.display.output import json_option, phone_option, put
-from heliograph.cli.exit_codes import Exit
 
 _WORDS = {
     "waiting": "wait to be sent",
@@ -19,12 +18,10 @@ _WORDS = {
 @click.command()
 @phone_option
 @json_option
-def health(phone: str | None, as_json: bool) -> int:
-    """How many jobs wait, run, are done and have failed: of a phone, or of the whole organisation."""
+def health(phone: str | None, as_json: bool) -> None:
+    """Count waiting, running, completed and failed jobs of a phone, or of the whole organisation."""
     counts = connect(phone).get("/message/queues/health")
     if as_json:
-        put(counts)
-        return Exit.OK
+        return put(counts)
     for name, words in _WORDS.items():
         click.echo(f"{int(counts.get(name, 0)):>12,}  {words}")
-    return Exit.OK

@@ -11,7 +11,6 @@ from heliograph.cli.client import ApiClient, connect, segment
 from heliograph.cli.display.output import clock_time, console, escape, json_option, mark, one_line, phone_option, put
 from heliograph.cli.display.status_line import STYLES
 from heliograph.cli.display.tables import GAP, rich_table, table
-from heliograph.cli.exit_codes import Exit
 from heliograph.domain.explain.status_style import listed_status, look, shown_number
 
 _WIDTHS = {"Time": 12, "To": 20, "State": 12, "Try": 3, "queue_id": 36, "unique_id": 22}
@@ -28,7 +27,9 @@ _RECEIPTS = {"delivered": "Delivered to recipient.", "read": "Read by recipient.
 @click.option("--limit", type=click.IntRange(1, 2000), default=20, show_default=True, help="Newest first, so many.")
 @click.option("--watch", is_flag=True, help="Keep showing it; Ctrl-C ends.")
 @json_option
-def jobs(phone: str | None, state: str | None, broadcast_id: str | None, limit: int, watch: bool, as_json: bool) -> int:
+def jobs(
+    phone: str | None, state: str | None, broadcast_id: str | None, limit: int, watch: bool, as_json: bool
+) -> None:
     """The newest messages of the queue, with their states and why.
 
     With --watch on a terminal the table stays and is drawn anew; elsewhere each change is a line (with --json, a JSON
@@ -40,17 +41,14 @@ def jobs(phone: str | None, state: str | None, broadcast_id: str | None, limit: 
         return _watch(gateway, wish, state, as_json)
     found = _ask(gateway, wish, state)
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     if not found and sys.stdout.isatty():
-        click.echo('Nothing here yet. Try: heliograph send 12025550100 "Hello" --wait read')
-        return Exit.OK
+        return click.echo('Nothing here yet. Try: heliograph send 12025550100 "Hello" --wait read')
     if sys.stdout.isatty():
         form = Form(console().width)
         console().print(form.table(_refined(gateway, found)))
-        return Exit.OK
+        return
     table(_COLUMNS, [list(_cells(job).values()) for job in _refined(gateway, found)], right=("Try",))
-    return Exit.OK
 
 
 def _ask(gateway: ApiClient, wish: dict[str, Any], state: str | None) -> list[dict[str, Any]]:
@@ -132,7 +130,7 @@ def _reason(job: dict[str, Any]) -> str:
 
 
 def summary(job: dict[str, Any]) -> str:
-    """What the message says, in a few words."""
+    """Shortens the message to a few words."""
     message = job.get("message") or {}
     kind, body = message.get("type", "chat"), str(message.get("body", ""))
     name = (message.get("media") or {}).get("filename", "")
@@ -141,7 +139,7 @@ def summary(job: dict[str, Any]) -> str:
     return " ".join(part for part in (f"({kind.replace('_creation', '')})", name if not body else "", body) if part)
 
 
-def _watch(gateway: ApiClient, wish: dict[str, Any], state: str | None, as_json: bool) -> int:
+def _watch(gateway: ApiClient, wish: dict[str, Any], state: str | None, as_json: bool) -> None:
     if sys.stdout.isatty() and not as_json:
         return _watch_table(gateway, wish, state)
     seen: dict[str, tuple[str, str]] = {}
@@ -157,7 +155,7 @@ def _watch(gateway: ApiClient, wish: dict[str, Any], state: str | None, as_json:
         time.sleep(_EVERY_S)
 
 
-def _watch_table(gateway: ApiClient, wish: dict[str, Any], state: str | None) -> int:
+def _watch_table(gateway: ApiClient, wish: dict[str, Any], state: str | None) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -167,10 +165,7 @@ def _watch_table(gateway: ApiClient, wish: dict[str, Any], state: str | None) ->
         form = Form(console().width)
         health = gateway.get("/message/queues/health")
         said = "  ".join(f"{health.get(name, 0):,} {name}" for name in ("waiting", "active", "completed", "failed"))
-        return Group(
-            Text(said, "bold"),
-            form.table(_refined(gateway, found)),
-        )
+        return Group(Text(said, "bold"), form.table(_refined(gateway, found)))
 
     with Live(frame(), console=console(), screen=False, auto_refresh=False) as live:
         while True:

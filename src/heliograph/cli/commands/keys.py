@@ -22,7 +22,7 @@ def keys() -> None:
 @click.argument("name")
 @click.option("--org", metavar="ORG", help="The organisation, by id or name. Without it: the first.")
 @json_option
-def create(name: str, org: str | None, as_json: bool) -> int:
+def create(name: str, org: str | None, as_json: bool) -> None:
     """Make a key called NAME and print it, this once."""
 
     async def act(accounts: Accounts) -> tuple[KeyRow, str]:
@@ -36,13 +36,12 @@ def create(name: str, org: str | None, as_json: bool) -> int:
     else:
         click.echo(secret)
         note(f"Key {row.name!r} of {row.org_name}, not shown again. Use it as HELIOGRAPH_API_KEY or as Bearer token.")
-    return Exit.OK
 
 
 @keys.command("list")
 @click.option("--org", metavar="ORG", help="Only this organisation's, by id or name.")
 @json_option
-def list_keys(org: str | None, as_json: bool) -> int:
+def list_keys(org: str | None, as_json: bool) -> None:
     """All keys: never the secret, only how it begins. A server writes once a minute which were used."""
 
     async def act(accounts: Accounts) -> list[KeyRow]:
@@ -51,8 +50,7 @@ def list_keys(org: str | None, as_json: bool) -> int:
 
     rows = with_accounts(act)
     if as_json:
-        put([_shape(row) for row in rows])
-        return Exit.OK
+        return put([_shape(row) for row in rows])
     table(
         ("Name", "Begins", "Organisation", "Made", "Last used", "State"),
         [
@@ -69,13 +67,12 @@ def list_keys(org: str | None, as_json: bool) -> int:
         free={"Name": 40, "Organisation": 40},
         spare=("Made", "Organisation", "Last used"),
     )
-    return Exit.OK
 
 
 @keys.command()
 @click.argument("prefix")
 @click.option("--org", metavar="ORG", help="The organisation, by id or name. Without it: the first.")
-def revoke(prefix: str, org: str | None) -> int:
+def revoke(prefix: str, org: str | None) -> None:
     """End a key at once. PREFIX: how it begins, as `keys list` shows it."""
 
     async def act(accounts: Accounts) -> KeyRow | None:
@@ -85,7 +82,6 @@ def revoke(prefix: str, org: str | None) -> int:
     if with_accounts(act) is None:
         raise Failed(f"no valid key begins with {prefix}.", todo="See: heliograph keys list", code=Exit.NOT_FOUND)
     note("Revoked. Requests with it get 401 from now on.")
-    return Exit.OK
 
 
 def _when(at_us: int | None) -> str:

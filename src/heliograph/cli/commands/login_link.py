@@ -4,12 +4,11 @@ import click
 
 from heliograph.cli.client import connect
 from heliograph.cli.display.output import json_option, note, put
-from heliograph.cli.exit_codes import Exit
 
 
 @click.command("login-link")
 @json_option
-def login_link(as_json: bool) -> int:
+def login_link(as_json: bool) -> None:
     """Print a link that opens the page in a browser: once, within 15 minutes."""
     gateway = connect()
     answer = gateway.call("POST", "/login/link", root="")
@@ -19,4 +18,3 @@ def login_link(as_json: bool) -> int:
     else:
         click.echo(url)
         note("Good once, within 15 minutes.")
-    return Exit.OK

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from heliograph.cli.display.output import json_option, note, put
-from heliograph.cli.exit_codes import Exit
 from heliograph.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--from", "source", metavar="sqlite:///FILE", help="Move this installation; its server must be stopped.")
 @click.option("--to", "target", metavar="postgresql://…", help="Where to: a database that holds nothing yet.")
 @json_option
-def migrate(source: str | None, target: str | None, as_json: bool) -> int:
+def migrate(source: str | None, target: str | None, as_json: bool) -> None:
     """Bring the database that the settings name to this version's schema.
 
     Each step is one transaction, under a lock: stopped anywhere, it goes on at the next call. `heliograph serve` does
@@ -43,7 +42,6 @@ def migrate(source: str | None, target: str | None, as_json: bool) -> int:
         put({"database": settings.database_label, "schema_version": version})
     else:
         click.echo(f"{settings.database_label}: the schema is at version {version}.")
-    return Exit.OK
 
 
 async def _migrate(settings: Settings) -> int:
@@ -54,7 +52,7 @@ async def _migrate(settings: Settings) -> int:
         return migrations()[-1].version
 
 
-def _move(source: str, target: str, as_json: bool) -> int:
+def _move(source: str, target: str, as_json: bool) -> None:
     from heliograph.app.database import move_store
 
     if not source.startswith("sqlite:///") or not target.startswith(("postgresql://", "postgres://")):
@@ -71,4 +69,3 @@ def _move(source: str, target: str, as_json: bool) -> int:
     else:
         click.echo(f"Moved {rows:,} rows in {len(moved)} tables; counts and checksums agree on both sides.")
         note("Now start the server with HELIOGRAPH_DATABASE_URL set to the new database. The old file was only read.")
-    return Exit.OK

@@ -21,7 +21,7 @@ def orgs() -> None:
 @orgs.command()
 @click.argument("name")
 @json_option
-def add(name: str, as_json: bool) -> int:
+def add(name: str, as_json: bool) -> None:
     """Make an organisation called NAME and print its first key, this once."""
 
     name = name.strip()
@@ -40,12 +40,11 @@ def add(name: str, as_json: bool) -> int:
         click.echo(secret)
         note(f"The first key of {row.name} ({row.org_id}). It is not shown again.")
         note("Its first phone: HELIOGRAPH_API_KEY=… heliograph phones add --provider simulator --number N")
-    return Exit.OK
 
 
 @orgs.command("list")
 @json_option
-def list_orgs(as_json: bool) -> int:
+def list_orgs(as_json: bool) -> None:
     """All organisations of this database."""
 
     async def act(accounts: Accounts) -> list[OrgRow]:
@@ -53,13 +52,11 @@ def list_orgs(as_json: bool) -> int:
 
     rows = with_accounts(act)
     if as_json:
-        put([_shape(row) for row in rows])
-        return Exit.OK
+        return put([_shape(row) for row in rows])
     table(
         ("Name", "org_id", "Made"), [(escape(row.name), row.org_id, _made(row)[:10]) for row in rows],
         free={"Name": 60}, spare=("Made",),
     )  # fmt: skip
-    return Exit.OK
 
 
 def _made(row: OrgRow) -> str:

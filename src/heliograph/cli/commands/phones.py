@@ -1,39 +1,45 @@
 """`heliograph phones`: the phones that send. Speaks HTTP."""
 
-import importlib
-import importlib.util
+import sys
 from typing import Any
 
 import click
 
+from heliograph.app.providers import PROVIDERS
 from heliograph.cli.client import connect
+from heliograph.cli.commands.phone_config import (
+    check,
+    complete_config,
+    config_options,
+    credentials,
+    read_config,
+    show_next_steps,
+)
 from heliograph.cli.display.output import escape, json_option, mark, note, put
 from heliograph.cli.display.status_line import STYLES
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
-from heliograph.cli.lazy_group import LazyGroup
 from heliograph.domain.explain.status_style import phone_look, shown_number
 
-# commands of single providers, taken from their own file where that is part of this version
-_MORE = {
-    "check": ("heliograph.cli.commands.phones_cloud:check", "Ask the provider whether a phone can send."),
-    "credentials": ("heliograph.cli.commands.phones_cloud:credentials", "Replace a Cloud API phone's credentials."),
-}
+_PROVIDER_HELP = ", ".join(spec.name for spec in PROVIDERS)
 
 
-@click.group(cls=LazyGroup, table=_MORE)
+@click.group()
 def phones() -> None:
     """The phones that send. A PHONE is its number or its phone_id."""
 
 
+phones.add_command(check)
+phones.add_command(credentials)
+
+
 @phones.command("list")
 @json_option
-def list_phones(as_json: bool) -> int:
+def list_phones(as_json: bool) -> None:
     """All phones of the organisation, with their states."""
     found = connect().get("/phones/all")
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     table(
         ("Phone", "Number", "State", "Provider", "Waiting", "phone_id"),
         [_row(one) for one in found],
@@ -41,7 +47,6 @@ def list_phones(as_json: bool) -> int:
         free={"Phone": 60},
         spare=("Provider", "phone_id", "Phone"),
     )
-    return Exit.OK
 
 
 def _row(phone: dict[str, Any]) -> list[str]:
@@ -64,54 +69,52 @@ def phone_state(phone: dict[str, Any]) -> str:
     return str(phone.get("phone_state") or phone.get("wa_state", "")).lower()
 
 
-@phones.command("add", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.option("--provider", default="simulator", show_default=True, metavar="NAME", help="simulator, cloud …")
+@phones.command("add")
+@click.option("--provider", default=PROVIDERS[0].name, show_default=True, metavar="NAME", help=_PROVIDER_HELP)
 @click.option("--number", metavar="NUMBER", help="Country code and number, digits only. Empty = the server chooses.")
 @click.option("--name", metavar="NAME", help="What people call it.")
+@config_options
 @json_option
 @click.pass_context
-def add(ctx: click.Context, provider: str, number: str | None, name: str | None, as_json: bool) -> int:
-    """Add a phone. Providers other than the simulator may take options of their own."""
-    module = f"heliograph.cli.commands.phones_{provider}"
-    if provider != "simulator" and provider.isidentifier() and importlib.util.find_spec(module):
-        return _add_elsewhere(module, ctx, number=number, name=name, as_json=as_json)
-    if ctx.args:
-        raise click.UsageError(f"Unknown: {' '.join(ctx.args)}", ctx)
-    gateway = connect()
-    body = {"provider": provider} | ({"number": number} if number else {})
-    row = gateway.post("/phones/create", body)
-    if name:
-        named = connect(str(row["phone_id"]))
-        row |= named.call("PATCH", "/phones/update", body={"phone_name": name})
+def add(
+    ctx: click.Context,
+    /,
+    provider: str,
+    number: str | None,
+    name: str | None,
+    credentials: str | None,
+    as_json: bool,
+    **settings: str | None,
+) -> None:
+    """Add a phone. A provider that needs settings asks for those that are not given."""
+    spec = next((spec for spec in PROVIDERS if spec.name == provider), None)
+    config = read_config(credentials, settings)
+    generated: dict[str, str] = {}
+    if spec is not None:
+        if spec.config and not number:
+            raise click.UsageError("Missing option '--number'.", ctx)
+        generated = complete_config(spec, config)
+    body = {"provider": provider, "number": number, "phone_name": name, "config": config}
+    row = connect().post("/phones/create", {key: value for key, value in body.items() if value})
     if as_json:
-        put(row)
+        return put(row | generated)
+    click.echo(row["phone_id"])
+    if spec is not None and spec.next_steps:
+        show_next_steps(spec, row, config, generated)
     else:
-        click.echo(row["phone_id"])
         ready = phone_state(row) == "connected"
-        said = "is ready to send" if ready else "is being connected, and takes messages already"
-        note(f"{shown_number(str(row['org_phone']))} {said}: heliograph send TO TEXT --phone {row['phone_id']}")
-    return Exit.OK
-
-
-def _add_elsewhere(module: str, ctx: click.Context, *, number: str | None, name: str | None, as_json: bool) -> int:
-    command: click.Command = importlib.import_module(module).add
-    given = [("--number", number), ("--name", name)]
-    args = [part for flag, value in given if value for part in (flag, value)] + ctx.args
-    result = command.main(
-        args=args + (["--json"] if as_json else []), prog_name="heliograph phones add", standalone_mode=False
-    )
-    return int(result) if isinstance(result, int) else Exit.OK
+        state = "is ready to send" if ready else "is being connected, and takes messages already"
+        note(f"{shown_number(str(row['org_phone']))} {state}: heliograph send TO TEXT --phone {row['phone_id']}")
 
 
 @phones.command()
 @click.argument("phone")
 @json_option
-def show(phone: str, as_json: bool) -> int:
+def show(phone: str, as_json: bool) -> None:
     """One phone."""
     row = connect(phone).get("/phones")
     if as_json:
-        put(row)
-        return Exit.OK
+        return put(row)
     shown = phone_look(phone_state(row))
     for label, text in (
         ("number", shown_number(str(row.get("org_phone", "")))),
@@ -121,16 +124,14 @@ def show(phone: str, as_json: bool) -> int:
         ("since", str(row.get("first_connected_at") or "–")),
     ):
         click.echo(f"{label:<9} {text}")
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
-def restart(phone: str) -> int:
+def restart(phone: str) -> None:
     """Drop the phone's connection and make it anew."""
     connect(phone).post("/phones/restart")
     note("Restarting. See: heliograph phones list")
-    return Exit.OK
 
 
 @phones.command()
@@ -139,7 +140,7 @@ def restart(phone: str) -> int:
 @click.option("--image", metavar="URL", help="Its picture.")
 @click.option("--labels", metavar="A,B", help="Its labels; replaces them.")
 @json_option
-def update(phone: str, name: str | None, image: str | None, labels: str | None, as_json: bool) -> int:
+def update(phone: str, name: str | None, image: str | None, labels: str | None, as_json: bool) -> None:
     """Change a phone's name, picture or labels."""
     wish = {"phone_name": name, "phone_image": image, "labels": labels}
     body = {key: value for key, value in wish.items() if value is not None}
@@ -148,33 +149,29 @@ def update(phone: str, name: str | None, image: str | None, labels: str | None, 
     row = connect(phone).call("PATCH", "/phones/update", body=body)
     if as_json:
         put(row)
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
 @click.argument("policy", required=False)
 @json_option
-def pacing(phone: str, policy: str | None, as_json: bool) -> int:
-    """How fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
+def pacing(phone: str, policy: str | None, as_json: bool) -> None:
+    """Show or set how fast a phone sends. POLICY: linked-new, linked-warm, cloud-default, none, or a policy as JSON."""
     gateway = connect(phone)
     if policy is None:
         answer = gateway.get("/phones")
     else:
         answer = gateway.call("PATCH", "/phones/update", body={"pacing": policy})
     put(answer) if as_json else click.echo(answer["pacing"])
-    return Exit.OK
 
 
 @phones.command()
 @click.argument("phone")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(phone: str, yes: bool) -> int:
+def delete(phone: str, yes: bool) -> None:
     """Remove a phone. Its waiting messages are cancelled."""
     gateway = connect(phone)
     if not yes:
-        import sys
-
         counts = gateway.get("/message/queues/health")
         waiting = int(counts.get("waiting", 0)) + int(counts.get("delayed", 0))
         if not sys.stdin.isatty():
@@ -186,4 +183,3 @@ def delete(phone: str, yes: bool) -> int:
         click.confirm(f"Delete the phone and cancel its {waiting:,} waiting messages?", abort=True, err=True)
     gateway.call("DELETE", "/phones/delete")
     note("Deleted.")
-    return Exit.OK

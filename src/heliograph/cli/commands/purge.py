@@ -17,7 +17,7 @@ _LOOKED_AT = 20  # of the ids that were not cancelled
 @click.option("--broadcast", "broadcast_id", metavar="ID", help="The messages of this broadcast.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | None, yes: bool, as_json: bool) -> int:
+def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | None, yes: bool, as_json: bool) -> None:
     """Cancel the jobs named by QUEUE_IDS, those of a broadcast, or everything that waits."""
     gateway = connect(phone)
     body: dict[str, object] = {}
@@ -44,11 +44,10 @@ def purge(queue_ids: tuple[str, ...], phone: str | None, broadcast_id: str | Non
         click.echo(f"Cancelled {len(answer.get('queue_ids', [])):,}.")
     if len(answer.get("queue_ids", [])) < len(set(queue_ids)):
         _tell_of_others(gateway, [name for name in dict.fromkeys(queue_ids) if name not in answer["queue_ids"]])
-    return Exit.OK
 
 
 def _tell_of_others(gateway: ApiClient, names: list[str]) -> None:
-    """Those that were not cancelled: they are past it, or there are none such."""
+    """Reports the jobs that were not cancelled: started already, or unknown."""
     past = 0
     for name in names[:_LOOKED_AT]:
         past += gateway.get(f"/message/{segment(name)}/status")["timeline"].get("cancelled_at") is None

@@ -32,7 +32,7 @@ def _by(reason: str | None = None) -> dict[str, str]:
 @click.option("--reason", metavar="WORDS", help="Shown to whoever asks why nothing moves.")
 @phone_option
 @json_option
-def pause(chat: str | None, reason: str | None, phone: str | None, as_json: bool) -> int:
+def pause(chat: str | None, reason: str | None, phone: str | None, as_json: bool) -> None:
     """Start nothing more for a phone, or for one of its chats. What is being sent ends."""
     return _steer("pause", chat, _by(reason), phone, as_json)
 
@@ -41,44 +41,40 @@ def pause(chat: str | None, reason: str | None, phone: str | None, as_json: bool
 @click.option("--chat", metavar="CHAT", help="Only this chat of the phone.")
 @phone_option
 @json_option
-def resume(chat: str | None, phone: str | None, as_json: bool) -> int:
+def resume(chat: str | None, phone: str | None, as_json: bool) -> None:
     """Let a phone, or one of its chats, go on."""
     return _steer("resume", chat, _by(), phone, as_json)
 
 
-def _steer(act: str, chat: str | None, body: dict[str, str], phone: str | None, as_json: bool) -> int:
+def _steer(act: str, chat: str | None, body: dict[str, str], phone: str | None, as_json: bool) -> None:
     path = f"/chats/{segment(chat)}/{act}" if chat else f"/phones/{act}"
     answer = connect(phone).post(path, body)
     if as_json:
         put(answer)
     else:
         click.echo(f"{answer['what']} is {answer['state']}" + ("." if answer["changed"] else ", as it was before."))
-    return Exit.OK
 
 
 @queue.command()
 @phone_option
 @json_option
-def holds(phone: str | None, as_json: bool) -> int:
-    """What is paused on a phone, by whom since when."""
+def holds(phone: str | None, as_json: bool) -> None:
+    """List the pauses of a phone, with person and time."""
     found = connect(phone).get("/queue/holds")
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     rows = [[h["what"], escape(h["by"]), clock_time(h["at"]), escape(h["reason"])] for h in found]
     table(["What", "By", "Since", "Why"], rows, free={"Why": 500, "By": 100}, spare=("Since", "By", "Why"))
-    return Exit.OK
 
 
-@queue.command()
+@queue.command("log")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Newest first, so many.")
 @json_option
-def show_log(limit: int, as_json: bool) -> int:
-    """Who did what to queues, newest first."""
-    found = connect().get("/queue/acts", limit=limit)
+def show_log(limit: int, as_json: bool) -> None:
+    """List who did what to queues, newest first."""
+    found = connect().get("/audit", limit=limit)
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     rows = [
         [
             clock_time(act["at"]),
@@ -92,7 +88,6 @@ def show_log(limit: int, as_json: bool) -> int:
     ]
     names = ["Time", "By", "Did", "Phone", "What", "Why"]
     table(names, rows, free={"Why": 500, "By": 100}, spare=("Why", "Time"))
-    return Exit.OK
 
 
 @queue.command()
@@ -100,7 +95,7 @@ def show_log(limit: int, as_json: bool) -> int:
 @click.option("--since", metavar="TIME", help="Everything that failed among the messages accepted since (ISO).")
 @phone_option
 @json_option
-def retry(queue_ids: tuple[str, ...], since: str | None, phone: str | None, as_json: bool) -> int:
+def retry(queue_ids: tuple[str, ...], since: str | None, phone: str | None, as_json: bool) -> None:
     """Try waiting messages now, and put failed ones back at the end of their queue."""
     if bool(queue_ids) == bool(since):
         raise click.UsageError("Give QUEUE_IDS or --since TIME.")
@@ -119,13 +114,12 @@ def retry(queue_ids: tuple[str, ...], since: str | None, phone: str | None, as_j
             todo="`heliograph why QUEUE_ID` shows where each one is.",
             code=Exit.CONFLICT,
         )
-    return Exit.OK
 
 
 @queue.command()
 @click.argument("queue_id")
 @json_option
-def cancel(queue_id: str, as_json: bool) -> int:
+def cancel(queue_id: str, as_json: bool) -> None:
     """Take out a message that has not started."""
     return _one(connect(), queue_id, "cancel", {}, as_json)
 
@@ -134,18 +128,17 @@ def cancel(queue_id: str, as_json: bool) -> int:
 @click.argument("queue_id")
 @click.argument("outcome", type=click.Choice(["arrived", "again", "give-up"]))
 @json_option
-def resolve(queue_id: str, outcome: str, as_json: bool) -> int:
+def resolve(queue_id: str, outcome: str, as_json: bool) -> None:
     """Settle an uncertain message: it arrived, send it again, or give it up."""
     return _one(connect(), queue_id, "resolve", {"outcome": outcome.replace("-", "_")}, as_json)
 
 
-def _one(gateway: ApiClient, name: str, act: str, body: dict[str, Any], as_json: bool) -> int:
+def _one(gateway: ApiClient, name: str, act: str, body: dict[str, Any], as_json: bool) -> None:
     answer = gateway.post(f"/message/{segment(name)}/{act}", body | _by())
     if as_json:
         put(answer)
     else:
         click.echo(f"{answer['status']}: {answer['status_description']}")
-    return Exit.OK
 
 
 @queue.group()
@@ -158,33 +151,29 @@ def suppress() -> None:
 
 @suppress.command("list")
 @json_option
-def suppress_list(as_json: bool) -> int:
+def suppress_list(as_json: bool) -> None:
     """The list, by number."""
     found = connect().get("/suppressions")
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     rows = [[s["chat_id"], escape(s["reason"]), escape(s["by"]), clock_time(s["at"])] for s in found]
     table(["Chat", "Why", "By", "Since"], rows, free={"Why": 500, "By": 100}, spare=("Since", "By"))
-    return Exit.OK
 
 
 @suppress.command("add")
 @click.argument("chat")
 @click.option("--reason", metavar="WORDS", help="Why.")
 @json_option
-def suppress_add(chat: str, reason: str | None, as_json: bool) -> int:
+def suppress_add(chat: str, reason: str | None, as_json: bool) -> None:
     """Leave CHAT out from now on."""
     answer = connect().post("/suppressions", {"chat_id": chat} | _by(reason))
     put(answer) if as_json else click.echo(f"{answer['what']} is left out.")
-    return Exit.OK
 
 
 @suppress.command("remove")
 @click.argument("chat")
 @json_option
-def suppress_remove(chat: str, as_json: bool) -> int:
+def suppress_remove(chat: str, as_json: bool) -> None:
     """Write to CHAT again."""
     answer = connect().call("DELETE", f"/suppressions/{segment(chat)}", body=_by())
     put(answer) if as_json else click.echo(f"{answer['what']} may be written to again.")
-    return Exit.OK

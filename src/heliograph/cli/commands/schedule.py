@@ -9,7 +9,6 @@ from heliograph.cli.client import connect, person, segment
 from heliograph.cli.commands.send import media_part
 from heliograph.cli.display.output import escape, exact_time, json_option, note, one_line, phone_option, put
 from heliograph.cli.display.tables import table
-from heliograph.cli.exit_codes import Exit
 from heliograph.domain.explain.status_style import shown_number
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -52,7 +51,7 @@ def add(
     missed: str | None,
     phone: str | None,
     as_json: bool,
-) -> int:
+) -> None:
     """Send TEXT to TO at a time, and again and again if you like."""
     body: dict[str, Any] = {"chat_id": to, "scheduled_at": scheduled_at}
     if text is not None:
@@ -73,19 +72,17 @@ def add(
     else:
         click.echo(answer["scheduled_id"])
         note(f"First at {exact_time(answer['next_at'])}, {answer['recurrence']}.")
-    return Exit.OK
 
 
 @schedule.command("list")
 @phone_option
 @click.option("--limit", type=click.IntRange(1, 2000), default=100, show_default=True, help="Newest first, so many.")
 @json_option
-def list_(phone: str | None, limit: int, as_json: bool) -> int:
-    """What is scheduled, newest first."""
+def list_(phone: str | None, limit: int, as_json: bool) -> None:
+    """List scheduled messages, newest first."""
     found = connect(phone).get("/message/scheduled", limit=limit)["scheduled_messages"]
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     if not found and sys.stdout.isatty():
         note('Nothing is scheduled. Try: heliograph schedule add 12025550100 "Hello" --at 2030-01-07T09:00:00Z')
     rows = [
@@ -105,28 +102,25 @@ def list_(phone: str | None, limit: int, as_json: bool) -> int:
         free={"Message": 60, "Repeats": 80},
         spare=("Message", "Repeats", "State", "To"),
     )
-    return Exit.OK
 
 
 @schedule.command()
 @click.argument("scheduled_id")
 @json_option
-def runs(scheduled_id: str, as_json: bool) -> int:
-    """What came of its runs, newest first."""
+def runs(scheduled_id: str, as_json: bool) -> None:
+    """List the results of its runs, newest first."""
     found = connect().get(f"/message/scheduled/{segment(scheduled_id)}/occurrences", limit=100)["occurrences"]
     if as_json:
-        put(found)
-        return Exit.OK
+        return put(found)
     rows = [
         [exact_time(run["due_at"]), run["outcome"], run["sent_message_id"] or "", escape(run["remarks"])]
         for run in found
     ]
     names = ["Due", "Outcome", "queue_id", "Remarks"]
     table(names, rows, free={"Remarks": 200}, spare=("Remarks", "Outcome"))
-    return Exit.OK
 
 
-def _change(scheduled_id: str, body: dict[str, Any], as_json: bool) -> int:
+def _change(scheduled_id: str, body: dict[str, Any], as_json: bool) -> None:
     answer = connect().call("PATCH", f"/message/scheduled/{segment(scheduled_id)}", body=body | person())
     if as_json:
         put(answer)
@@ -134,13 +128,12 @@ def _change(scheduled_id: str, body: dict[str, Any], as_json: bool) -> int:
         at = exact_time(answer["next_at"])
         what = f"its run at {at} is left out" if answer["skip_next"] else f"next at {at}"
         click.echo(f"{answer['status']}; {what}." if at else f"{answer['status']}.")
-    return Exit.OK
 
 
 @schedule.command()
 @click.argument("scheduled_id")
 @json_option
-def skip(scheduled_id: str, as_json: bool) -> int:
+def skip(scheduled_id: str, as_json: bool) -> None:
     """Leave out its next run."""
     return _change(scheduled_id, {"skip_next": True}, as_json)
 
@@ -148,7 +141,7 @@ def skip(scheduled_id: str, as_json: bool) -> int:
 @schedule.command()
 @click.argument("scheduled_id")
 @json_option
-def pause(scheduled_id: str, as_json: bool) -> int:
+def pause(scheduled_id: str, as_json: bool) -> None:
     """Run it no more until it is resumed."""
     return _change(scheduled_id, {"paused": True}, as_json)
 
@@ -156,7 +149,7 @@ def pause(scheduled_id: str, as_json: bool) -> int:
 @schedule.command()
 @click.argument("scheduled_id")
 @json_option
-def resume(scheduled_id: str, as_json: bool) -> int:
+def resume(scheduled_id: str, as_json: bool) -> None:
     """Let it run again. What came due meanwhile is not made up for."""
     return _change(scheduled_id, {"paused": False}, as_json)
 
@@ -164,8 +157,7 @@ def resume(scheduled_id: str, as_json: bool) -> int:
 @schedule.command()
 @click.argument("scheduled_id")
 @json_option
-def delete(scheduled_id: str, as_json: bool) -> int:
+def delete(scheduled_id: str, as_json: bool) -> None:
     """End it. What it did stays in the history."""
     answer = connect().call("DELETE", f"/message/scheduled/{segment(scheduled_id)}")
     put(answer) if as_json else click.echo("Deleted.")
-    return Exit.OK

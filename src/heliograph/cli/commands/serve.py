@@ -12,7 +12,7 @@ from heliograph.settings import load_settings
 
 
 class _WithSettings(click.Command):
-    """Its help ends with the table of all settings."""
+    """Command whose help ends with the table of all settings."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from heliograph.settings.page import settings_help
@@ -48,7 +48,7 @@ def serve(host: str | None, port: str | None, database_url: str | None, roles: s
 
 @contextmanager
 def _without(library: str) -> Iterator[None]:
-    """What is imported in here does not find this optional library, if nobody has imported it yet."""
+    """Hides an optional library from imports in the block, unless it is imported already."""
     if library in sys.modules:
         yield
         return

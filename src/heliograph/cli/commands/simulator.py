@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from heliograph.cli.display.output import note
-from heliograph.cli.exit_codes import Exit
 from heliograph.domain.errors import CannotStart
 from heliograph.settings import load_settings
 
@@ -32,13 +31,12 @@ from heliograph.settings import load_settings
 )
 def simulator(
     host: str, port: int, journal: Path | None, graph: bool, callback_url: str | None, credentials: Path | None
-) -> int:
+) -> None:
     """Run the simulated WhatsApp network on its own, for any number of gateways (HELIOGRAPH_SIMULATOR_URL).
 
     With --graph it is a local stand-in for the Cloud API: give its address as a phone's base URL.
     """
     asyncio.run(_graph(host, port, callback_url, credentials) if graph else _network(host, port, journal))
-    return Exit.OK
 
 
 async def _network(host: str, port: int, journal: Path | None) -> None:

@@ -18,17 +18,16 @@ _DELIVERY = {"delivered": "green", "pending": "cyan", "dead": "red", "cancelled"
 
 @click.group()
 def webhooks() -> None:
-    """Who is told of what. A WEBHOOK is its id, or the beginning of one."""
+    """Manage webhooks. A WEBHOOK is its id, or the beginning of one."""
 
 
 @webhooks.command("list")
 @json_option
-def list_webhooks(as_json: bool) -> int:
+def list_webhooks(as_json: bool) -> None:
     """All webhooks, with their health."""
     rows = connect().get("/webhooks")
     if as_json:
-        put(rows)
-        return Exit.OK
+        return put(rows)
     if not rows:
         note("There are no webhooks yet: heliograph webhooks add URL EVENT…")
     table(
@@ -36,7 +35,6 @@ def list_webhooks(as_json: bool) -> int:
         [[row["id"][:8], row["integration_name"], escape(row["hook_url"]), _health(row)] for row in rows],
         free={"URL": 200, "Health": 200},
     )
-    return Exit.OK
 
 
 def _health(row: dict[str, Any]) -> str:
@@ -50,18 +48,16 @@ def _health(row: dict[str, Any]) -> str:
 @click.argument("events", nargs=-1, metavar="EVENT…")
 @click.option("--name", metavar="NAME", help="What people call it.")
 @json_option
-def add(url: str, events: tuple[str, ...], name: str | None, as_json: bool) -> int:
+def add(url: str, events: tuple[str, ...], name: str | None, as_json: bool) -> None:
     """Tell URL of these events; of all that a message fires if none is named."""
     wanted = list(events) or list(MESSAGE_EVENTS)
     body = {"hookUrl": url, "integrationName": wanted} | ({"name": name} if name else {})
     rows = connect().post("/webhooks", body)
     if as_json:
-        put(rows)
-        return Exit.OK
+        return put(rows)
     for row in rows:
         click.echo(f"{row['id']}  {row['integration_name']}")
     note(f"Signed with {rows[0]['signing_key']}\nTry it: heliograph webhooks test {rows[0]['id'][:8]}")
-    return Exit.OK
 
 
 MESSAGE_EVENTS = (
@@ -76,22 +72,20 @@ MESSAGE_EVENTS = (
 
 @webhooks.command()
 @click.argument("webhook")
-def delete(webhook: str) -> int:
+def delete(webhook: str) -> None:
     """Tell it nothing more."""
     gateway = connect()
     gateway.call("DELETE", f"/webhooks/{_found(gateway, webhook)}")
     note("Deleted.")
-    return Exit.OK
 
 
 @webhooks.command()
 @click.argument("webhook")
-def enable(webhook: str) -> int:
+def enable(webhook: str) -> None:
     """Start a disabled one again; what waited for it is delivered."""
     gateway = connect()
     gateway.call("PATCH", f"/webhooks/{_found(gateway, webhook)}", body={"isSubscribed": True})
     note("Subscribed.")
-    return Exit.OK
 
 
 @webhooks.command()
@@ -129,16 +123,15 @@ def test(webhook: str, as_json: bool) -> int:
 @click.option("--state", type=click.Choice(["pending", "delivered", "dead", "cancelled"]))
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @json_option
-def deliveries(webhook: str, delivery: str | None, state: str | None, limit: int, as_json: bool) -> int:
-    """What it was told, newest first; of one DELIVERY every try and the body."""
+def deliveries(webhook: str, delivery: str | None, state: str | None, limit: int, as_json: bool) -> None:
+    """List its deliveries, newest first; of one DELIVERY every try and the body."""
     gateway = connect()
     hook_id = _found(gateway, webhook)
     if delivery is not None:
         return _one(gateway.get(f"/webhooks/{hook_id}/deliveries/{segment(delivery)}"), as_json=as_json)
     rows = gateway.get(f"/webhooks/{hook_id}/deliveries", state=state, limit=limit)
     if as_json:
-        put(rows)
-        return Exit.OK
+        return put(rows)
     table(
         ("Delivery", "Event", "State", "Outcome", "Tries", "Made", "Next try"),
         [
@@ -156,13 +149,11 @@ def deliveries(webhook: str, delivery: str | None, state: str | None, limit: int
         right=("Tries",),
         spare=("Next try", "Tries", "Made", "Outcome"),
     )
-    return Exit.OK
 
 
-def _one(row: dict[str, Any], *, as_json: bool) -> int:
+def _one(row: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        put(row)
-        return Exit.OK
+        return put(row)
     click.echo(f"{row['id']}  {row['event']}  {row['state']}")
     for each in row["tries"]:
         click.echo(f"  {each['attempt']:>2}  {clock_time(each['at'])}  {each['outcome']}  {each['detail']}")
@@ -170,7 +161,6 @@ def _one(row: dict[str, Any], *, as_json: bool) -> int:
             click.echo(f"      {one_line(each['answer'], 100)}")
     if row["body"]:
         click.echo(row["body"])
-    return Exit.OK
 
 
 @webhooks.command()
@@ -179,7 +169,7 @@ def _one(row: dict[str, Any], *, as_json: bool) -> int:
 @click.option("--failed-since", metavar="TIME", help="All that were given up since then, such as 2026-04-01T12:00Z.")
 @click.option("--from", "since", metavar="TIME", help="Everything from here …")
 @click.option("--to", "until", metavar="TIME", help="… to here (now).")
-def replay(webhook: str, delivery: str | None, failed_since: str | None, since: str | None, until: str | None) -> int:
+def replay(webhook: str, delivery: str | None, failed_since: str | None, since: str | None, until: str | None) -> None:
     """Tell it again: one DELIVERY, all that failed since a time, or everything in a span."""
     if sum(given is not None for given in (delivery, failed_since, since)) != 1:
         raise click.UsageError("Give a DELIVERY, --failed-since, or --from.")
@@ -192,23 +182,20 @@ def replay(webhook: str, delivery: str | None, failed_since: str | None, since: 
         body = {name: value for name, value in wish.items() if value is not None}
         answer = gateway.post(f"/webhooks/{hook_id}/deliveries/replay", body)
     note(f"{answer['replayed']:,} to be told again.")
-    return Exit.OK
 
 
 @webhooks.command()
 @click.option("--rotate", is_flag=True, help="Make a new one; the old one stays valid for 24 hours.")
 @json_option
-def key(rotate: bool, as_json: bool) -> int:
+def key(rotate: bool, as_json: bool) -> None:
     """The key that deliveries are signed with, one for the organisation."""
     gateway = connect()
     keys = gateway.post("/webhooks/signing-key/rotate") if rotate else gateway.get("/webhooks/signing-key")
     if as_json:
-        put(keys)
-        return Exit.OK
+        return put(keys)
     click.echo(keys["signing_key"])
     if keys.get("previous_signing_key"):
         note(f"Until {clock_time(keys['previous_valid_until'])} also {keys['previous_signing_key']}")
-    return Exit.OK
 
 
 def _found(gateway: ApiClient, name: str) -> str:

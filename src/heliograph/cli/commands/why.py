@@ -48,17 +48,15 @@ _MACHINERY = ("api", "engine", "sender", "network", "clock", "provider")
 @click.command()
 @click.argument("message")
 @json_option
-def why(message: str, as_json: bool) -> int:
+def why(message: str, as_json: bool) -> None:
     """Why a message is where it is. MESSAGE: its queue_id, unique_id or message_id."""
     gateway = connect()
     status = gateway.get(f"/message/{segment(message)}/status")
     events = _events(gateway.get(f"/message/{segment(message)}/history"))
     explained = _explained(gateway, message)
     if as_json:
-        put({"status": status, "history": events} | ({"explain": explained} if explained else {}))
-        return Exit.OK
+        return put({"status": status, "history": events} | ({"explain": explained} if explained else {}))
     _show(status, events, explained)
-    return Exit.OK
 
 
 def _events(answer: Any) -> list[dict[str, Any]]:
@@ -104,7 +102,7 @@ def _show(status: dict[str, Any], events: list[dict[str, Any]], explained: dict[
 
 
 def _blockers(explained: dict[str, Any] | None) -> list[str]:
-    """What holds it back, the most decisive first, what a person can do, and when it will go."""
+    """Lists the blockers, the most decisive first, the advice for a person, and the expected time."""
     lines = []
     for at, one in enumerate((explained or {}).get("blockers") or (), 1):
         ends = clock_time(one.get("until"))

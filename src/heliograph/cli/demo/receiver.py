@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 20
 
 
 class Receiver:
-    """What came in. `good`: events with both signatures right, in order; `bad`: how many were not."""
+    """Collected events. `good`: those with both signatures right, in order; `bad`: the number of others."""
 
     def __init__(self) -> None:
         self.good: list[dict[str, Any]] = []

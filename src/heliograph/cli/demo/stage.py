@@ -1,4 +1,4 @@
-"""How the demonstration looks: one line a message that climbs in place on a terminal, plain lines elsewhere."""
+"""Display of the demonstration: one line a message, redrawn on a terminal, plain lines elsewhere."""
 
 import contextlib
 import time

@@ -19,7 +19,7 @@ _UNCERTAIN = "pending"
 
 @dataclass
 class StatusProgress:
-    """What has been seen so far. `rungs`: state → seconds since the send was answered."""
+    """States that were seen so far. `rungs`: state → seconds since the send was answered."""
 
     started: float = field(default_factory=time.monotonic)
     rungs: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How commands show things: cells for people, JSON for programs, notes on standard error.
+"""Output of commands: cells for people, JSON for programs, notes on standard error.
 
 Promise: nothing but data reaches standard output; no colour when it is not a terminal or NO_COLOR is set.
 """

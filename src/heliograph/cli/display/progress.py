@@ -1,4 +1,4 @@
-"""How far a broadcast has come: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a broadcast: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time

@@ -40,12 +40,7 @@ def table(
 
 
 def fit(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    width: int,
-    *,
-    free: Mapping[str, int],
-    spare: Sequence[str],
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, free: Mapping[str, int], spare: Sequence[str]
 ) -> dict[str, int]:
     """The columns that are shown on a terminal so wide, each with its width."""
     from rich.cells import cell_len

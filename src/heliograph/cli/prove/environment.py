@@ -97,7 +97,7 @@ class Environment:
 
     @contextlib.asynccontextmanager
     async def set(self) -> AsyncIterator[None]:
-        """Everything runs, the phones are there, the network has its faults. At the end nothing runs any more."""
+        """Runs everything, with its phones and the network's faults, until the block ends."""
         async with running([*self.networks, *self.fleet], self.http):
             for number in self.phones[1:]:
                 made = {"provider": "simulator", "number": number}
@@ -117,7 +117,7 @@ class Environment:
             return await answer.json() if answer.status != 204 else None
 
     async def peace(self) -> None:
-        """No faults any more; returns when nothing waits or runs and every receipt has been taken."""
+        """Ends the faults; returns when no message waits or runs and every receipt has been taken."""
         calm = dict.fromkeys(FAULTS, 0)
         await self._ask("PUT", f"{self.network}/simulator/faults", calm)
         await self._settled()

@@ -1,4 +1,4 @@
-"""What is left when the dust has settled: the network's journal over HTTP, and the store through its own verbs.
+"""Evidence after a run: the network's journal over HTTP, and the store through its own verbs.
 
 The two know nothing of each other: that is what makes the comparison worth something.
 """
@@ -68,7 +68,9 @@ async def journal(http: aiohttp.ClientSession, network: str, key: str, phones: S
 
 
 async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: Sequence[str]) -> bool:
-    """Whether the gateway has confirmed the last receipt of every message. (Who knows no ids sends none.)"""
+    """Tells whether the gateway has confirmed the last receipt of every message. (A recipient that knows no ids
+    sends none.)
+    """
     silent = recipient(NO_IDS)
     for phone in phones:
         if any(

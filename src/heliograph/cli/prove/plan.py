@@ -1,4 +1,4 @@
-"""What a proof is asked to do, and what came of it: the values that its parts exchange."""
+"""Values that the parts of a proof exchange: its request and its result."""
 
 from collections import Counter
 from collections.abc import Mapping

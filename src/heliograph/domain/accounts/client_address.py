@@ -1,4 +1,4 @@
-"""What counts as one client address: an IPv4 address, or a network of 64 bits of IPv6, which one client may have."""
+"""The address that a client is counted under: an IPv4 address, or an IPv6 network of 64 bits, as one client has it."""
 
 
 def client_address(host: str | None) -> str:

@@ -12,7 +12,7 @@ BURST = 50
 INTERVAL_S = 0.1
 MAX_WAIT_S = 10.0
 _COUNTERS = 4096
-_MOST_RIGHT = 10_000
+_MAX_RIGHT = 10_000
 
 
 class GuessLimit:
@@ -23,7 +23,7 @@ class GuessLimit:
         self._right: dict[bytes, None] = {}
 
     def wait_s(self, address: str, digest: bytes, now_s: float) -> float | None:
-        """How long the look-up of this key has to wait; None: it is refused now. Counts one guess."""
+        """Counts one guess; gives how long its look-up has to wait, None if it is refused now."""
         if not address or digest in self._right:
             return 0.0
         counter = hash(address) % _COUNTERS
@@ -38,7 +38,7 @@ class GuessLimit:
         """The key was found: it was no guess."""
         if digest in self._right:
             return
-        if len(self._right) >= _MOST_RIGHT:
+        if len(self._right) >= _MAX_RIGHT:
             del self._right[next(iter(self._right))]
         self._right[digest] = None
         if address:

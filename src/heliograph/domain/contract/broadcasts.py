@@ -1,4 +1,4 @@
-"""How broadcasts, schedules and explanations read on the wire. Source: contract 2.1, 2.4, 3.3; extensions beside."""
+"""JSON of broadcasts, schedules and explanations. Source: contract 2.1, 2.4, 3.3; extensions beside."""
 
 from typing import Any
 

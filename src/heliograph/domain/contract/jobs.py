@@ -1,4 +1,4 @@
-"""How a job reads on the wire: one internal state, rendered by path.
+"""JSON of a job: one internal state, rendered by path.
 
 Pure functions from a stored job (and its phone) to the shapes of the contract, sections 2.3, 3.1 and 3.2, with the
 vocabularies of interface, "Jobs on the wire". The API, the webhooks and the dashboard all speak through these.
@@ -8,18 +8,18 @@ all of its members have it, and 0 before.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from heliograph.domain.explain.describe import SUBMITTED, describe
+from heliograph.domain.explain.explanation import SUBMITTED, describe
 from heliograph.domain.jobs.ids import message_id
 from heliograph.domain.jobs.ids import queue_id as own_queue_id
 from heliograph.domain.jobs.ids import unique_id as own_unique_id
 from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
+from heliograph.domain.timestamps import iso
 
 HINT = "You can track message status using the fetch jobs api - /queue/jobs?queue_id="
 
@@ -118,20 +118,6 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     network_at: str | None = None
 
 
-def iso(at_us: int) -> str:
-    """`2026-04-01T14:23:21.279Z`
-
-    >>> iso(1_775_053_401_279_999)
-    '2026-04-01T14:23:21.279Z'
-    """
-    seconds, rest = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
-
-
-def iso_or_none(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)
-
-
 def bare_id(job: Job) -> str:
     """WhatsApp's key of the message: ours, until a provider gives one of its own."""
     return job.provider_message_id or own_unique_id(job.job_id)
@@ -197,7 +183,7 @@ def poll_part(content: Content) -> dict[str, Any] | None:
 
 
 def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> QueueJob:
-    """As the new list speaks: queued, sending, sent, failed, scheduled; a delivered message stays `sent`.
+    """Renders for the new list: queued, sending, sent, failed, scheduled; a delivered message stays `sent`.
 
     `said`: the sentence of `explain`, where more was looked up than the job and its phone.
     """
@@ -216,7 +202,7 @@ def queue_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str
 
 
 def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> JobStatus:
-    """As the status path speaks: the whole ladder, with delivered, read and played."""
+    """Renders for the status path: every ack level, with delivered, read and played."""
     return JobStatus(
         queue_id=own_queue_id(job.job_id),
         unique_id=own_unique_id(job.job_id),
@@ -235,7 +221,7 @@ def job_status(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: st
 
 
 def legacy_job(job: Job, *, now_us: int, phone: PhoneRow | None = None, said: str | None = None) -> LegacyJob:
-    """As the legacy list speaks: waiting, active, completed, failed, delayed."""
+    """Renders for the legacy list: waiting, active, completed, failed, delayed."""
     ended = job.settled_at_us if job.settled_at_us is not None else job.sent_at_us
     failed = _LEGACY.get(job.state) is None
     words = _listed_words(job, now_us, phone, said)

@@ -11,7 +11,6 @@ from heliograph.domain.contract.jobs import (
     bare_id,
     delivered_count,
     has_media,
-    iso,
     poll_part,
     read_count,
     serialized_id,
@@ -25,6 +24,7 @@ from heliograph.domain.jobs.ids import unique_id as own_unique_id
 from heliograph.domain.jobs.job import Job, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.chat import is_group
+from heliograph.domain.timestamps import iso
 
 
 class MessageKey(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.contract.jobs import iso, iso_or_none
 from heliograph.domain.jobs.job import PhoneRow, QueueCounts
+from heliograph.domain.timestamps import iso, iso_or_none
 
 _SMALL = 26
 

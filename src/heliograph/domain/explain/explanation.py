@@ -17,11 +17,7 @@ from heliograph.domain.jobs.states import Ack, State
 
 SUBMITTED = "Successfully submitted."
 PURGED = "Purged before it was sent."
-RUNGS = {
-    Ack.DELIVERED: "Delivered to recipient.",
-    Ack.READ: "Read by recipient.",
-    Ack.PLAYED: "Played by recipient.",
-}
+RUNGS = {Ack.DELIVERED: "Delivered to recipient.", Ack.READ: "Read by recipient.", Ack.PLAYED: "Played by recipient."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ _RULES = {
 
 
 def explain(facts: ExplanationFacts) -> Explanation:
-    """What holds the message, the most decisive first; a sentence; and the expected moment."""
+    """Gives the blockers, the most decisive first, a sentence, and the expected moment."""
     job, now_us = facts.job, facts.now_us
     match job.state:
         case State.QUEUED:
@@ -142,6 +138,11 @@ def explain(facts: ExplanationFacts) -> Explanation:
         case State.EXPIRED:
             when = "" if job.expires_at_us is None else f" at {clock_time(job.expires_at_us, now_us)}"
             return Explanation(f"Expired{when}, before it was sent.")
+
+
+def describe(job: Job, *, now_us: int, phone: PhoneRow | None = None, ahead: int | None = None) -> str:
+    """Gives the state of a job in a sentence or two. `ahead`: jobs that go first, where that is known."""
+    return explain(ExplanationFacts(job=job, now_us=now_us, phone=phone, ahead=ahead)).sentence
 
 
 def _scheduled(facts: ExplanationFacts) -> Explanation:
@@ -272,7 +273,7 @@ def _eta(facts: ExplanationFacts, blockers: tuple[Blocker, ...]) -> int | None:
 
 
 def adds(detail: str, said: str) -> bool:
-    """Whether a provider's words tell more than our own, by the words in them that bear a meaning.
+    """Tells whether a provider's words add to our own, by the words in them that bear a meaning.
 
     >>> adds("The phone is offline.", "the phone is offline"), adds("no network", "the phone is offline")
     (False, True)

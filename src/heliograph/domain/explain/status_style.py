@@ -1,4 +1,4 @@
-"""How a message's state looks: one word, one glyph and one tone, the same on pages and in the terminal.
+"""Style of a message's state: one word, one glyph and one tone, the same on pages and in the terminal.
 
 Words and glyphs carry the meaning; the tone only repeats it. Source of the words: `states.shown_status`.
 """

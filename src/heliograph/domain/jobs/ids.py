@@ -54,11 +54,6 @@ class JobIds:
             return JobId(self._last)
 
 
-def job_time_us(job_id: JobId) -> int:
-    """When the key was made, in microseconds UTC."""
-    return (job_id >> _LOW_BITS) + _EPOCH_US
-
-
 def _spread(job_id: int) -> int:
     mixed = (job_id * _SPREAD) & _MASK_72
     mixed ^= mixed >> 36

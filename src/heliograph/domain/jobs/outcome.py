@@ -1,4 +1,4 @@
-"""What came of one attempt to send, as a value. A provider never retries inside and never raises for these.
+"""Outcome of one attempt to send, as a value. A provider never retries inside and never raises for these.
 
 Matched exhaustively in `domain/jobs/verdict.py`.
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class Scope(StrEnum):
-    """What an outcome concerns: what a throttle or a session that is down holds back.
+    """Scope of an outcome: the part that a throttle or a lost session holds back.
 
     An account that the network restricted is a throttle: NEW_CHATS if it may still write to known chats, else PHONE,
     with `retry_after_s` until the end of the restriction.
@@ -74,8 +74,8 @@ class SessionDown:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have been sent. `taken`: the network has surely taken it, only its acknowledgement is missing, so that
-    sending again would not help. `waited`: the provider itself already waited out the acknowledgement time-out.
+    """Attempt that may have been sent. `taken`: the network has surely taken it and only its acknowledgement is
+    missing, so sending again would not help. `waited`: the provider itself waited out the acknowledgement time-out.
     """
 
     scope: ClassVar[Scope] = Scope.MESSAGE

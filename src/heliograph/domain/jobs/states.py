@@ -35,7 +35,7 @@ SETTLED = frozenset({State.SENT, State.FAILED, State.CANCELLED, State.EXPIRED})
 
 
 class Ack(IntEnum):
-    """What the network says of a message. Never goes down, but for FAILED. Source: contract 3.1, "ACK values"."""
+    """Ack level of a message. Never falls, but for FAILED. Source: contract 3.1, "ACK values"."""
 
     FAILED = -1
     PENDING = 0

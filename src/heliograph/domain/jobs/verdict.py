@@ -1,4 +1,4 @@
-"""What an attempt's outcome means for its job: a pure decision, written by the store in one transaction.
+"""Verdict of an attempt's outcome for its job: a pure decision, written by the store in one transaction.
 
 Source: architecture, "State"; interface, "Jobs on the wire" (4 attempts; a throttle or a session down is none).
 """
@@ -8,16 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from heliograph.domain.jobs.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Scope,
-    SessionDown,
-    Throttled,
-    Unknown,
-)
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.domain.jobs.states import State
 
 POISON_STARTS = 4  # a message during which the process died this often in a row is parked

@@ -6,26 +6,33 @@ Source: contract section 1, "Id formats"; interface, "The simulator".
 import re
 
 from heliograph.domain.errors import Invalid, invalid
+from heliograph.domain.messages.number_spelling import UnreadableNumber, read_number
 
-_PERSON = re.compile(r"\+?([1-9][0-9]{6,14})(@c\.us|@s\.whatsapp\.net)?", re.ASCII)
+_SUFFIX = re.compile(r"(?::[0-9]{1,3})?@(?:c\.us|s\.whatsapp\.net)$", re.ASCII)  # a device's number may stand before it
 _GROUP = re.compile(r"([0-9]{5,20}(-[0-9]{5,12})?)@g\.us", re.ASCII)
 _TEST = re.compile(r"120255501([0-9]{2})@c\.us|1203630000000001([0-9]{2})@g\.us", re.ASCII)
 
 
 def parse_chat_id(text: object, field: str = "chat_id") -> str:
-    """The canonical id: `<country code><number>@c.us` or `<digits>@g.us`. Raises Invalid naming `field`."""
+    """The canonical id: `<country code><number>@c.us` or `<digits>@g.us`. Raises Invalid naming `field`.
+
+    A number is read as people write it (`number_spelling.py`); a whole number of JSON is taken as its digits.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
     if not isinstance(text, str) or not text:
-        raise invalid(field, f"{field} is missing" if not text else f"{field} must be a string")
-    if match := _PERSON.fullmatch(text):
-        return f"{match[1]}@c.us"
+        raise invalid(field, f"{field} is missing" if not text else f"{field} must be a string", text)
     if _GROUP.fullmatch(text):
         return text
-    raise bad_chat_id(text, field)
+    try:
+        return f"{read_number(_SUFFIX.sub('', text))}@c.us"
+    except UnreadableNumber as why:
+        raise bad_chat_id(text, field, str(why)) from None
 
 
-def bad_chat_id(text: str, field: str) -> Invalid:
+def bad_chat_id(text: str, field: str, why: str = "") -> Invalid:
     shapes = "a country code and number such as 919537851844 (with or without @c.us) or a group id ending in @g.us"
-    return invalid(field, f"{field} must be {shapes}", text)
+    return invalid(field, f"{field} must be {shapes}" + (f"; {why}" if why else ""), text)
 
 
 def is_group(chat_id: str) -> bool:
@@ -34,9 +41,17 @@ def is_group(chat_id: str) -> bool:
 
 def parse_number(text: object, field: str = "number") -> str:
     """Digits only, country code first. Raises Invalid naming `field`."""
-    if isinstance(text, str) and (match := _PERSON.fullmatch(re.sub(r"[ ()\-]", "", text))):
-        return match[1]
-    raise invalid(field, f"{field} must be a country code and number, digits only, such as 919876543210")
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
+    try:
+        return read_number(_SUFFIX.sub("", text)) if isinstance(text, str) else _refuse()
+    except UnreadableNumber as why:
+        shapes = "a country code and number, digits only, such as 919876543210"
+        raise invalid(field, f"{field} must be {shapes}; {why}", text) from None
+
+
+def _refuse() -> str:
+    raise UnreadableNumber("it is no text")
 
 
 def test_suffix(chat_id: str) -> str | None:

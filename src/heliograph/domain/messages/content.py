@@ -1,4 +1,4 @@
-"""What a message says: one frozen value for all kinds, as it is stored and as providers receive it.
+"""Content of a message: one frozen value for all kinds, as it is stored and as providers receive it.
 
 `parse_content` in `api` makes these from the wire; nothing further down sees an unchecked message.
 """

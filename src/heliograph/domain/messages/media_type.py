@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes, and whether that agrees with what its sender says.
+"""Media type of a file by its first bytes, and its agreement with the sender's claim.
 
 Nothing is ever decoded: a table of signatures is all. Weakness: text, CSV and other files without a signature are taken
 on trust as documents; containers (ZIP, Office, MP4) are known by their wrapping only.

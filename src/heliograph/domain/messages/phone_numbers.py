@@ -1,4 +1,4 @@
-"""What a phone number tells: whether it can exist, and in which time zones its owner may be.
+"""Number plan: whether a phone number can exist, and the time zones in which its owner may be.
 
 Promise: the zones are all those the number plan allows, so a rule that must hold where the person lives has to hold in
 every one of them. Known weakness: people travel, and keep their numbers when they move.
@@ -48,7 +48,7 @@ def zones_of(chat_id: str) -> tuple[str, ...]:
 
 
 def possible(number: str) -> bool:
-    """Whether a number of this length can exist in its country. Not: whether it is in use, or on WhatsApp."""
+    """Tells whether a number of this length can exist in its country. Says nothing of its use, or of WhatsApp."""
     parsed = _parsed(number)
     if parsed is None:
         return False

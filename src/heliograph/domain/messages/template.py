@@ -30,9 +30,11 @@ def variables(text: str, field: str = "message") -> tuple[str, ...]:
     return tuple(names)
 
 
-def missing(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """Those of `names` that have no value. An empty text is a value."""
-    return [name for name in names if name not in values]
+def missing(names: Sequence[str], values: Mapping[str, str], *, allow_blank: bool = False) -> list[str]:
+    """Those of `names` that have no value. A blank text is a value only where that is allowed."""
+    if allow_blank:
+        return [name for name in names if name not in values]
+    return [name for name in names if not values.get(name, "").strip()]
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -43,9 +45,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 class TemplateCheck:
     """Every recipient has every variable, and nobody's text is longer than `most`. Sees one recipient after another."""
 
-    def __init__(self, text: str, *, most: int, field: str = "variables") -> None:
+    def __init__(self, text: str, *, most: int, field: str = "variables", allow_blank: bool = False) -> None:
         self.names = variables(text)
         self._most = most
+        self._allow_blank = allow_blank
+        self._folded = {name.casefold(): name for name in self.names}
         self._field = field
         self._uses = dict.fromkeys(self.names, 0)
         for match in _ANY.finditer(text):
@@ -56,9 +60,16 @@ class TemplateCheck:
         self._count = 0
         self._long: str | None = None
 
+    def spelled(self, values: dict[str, str]) -> dict[str, str]:
+        """The values under the names as the text spells them, whatever their case."""
+        if all(name in values for name in self.names):
+            return values
+        named = {self._folded.get(key.casefold(), key): value for key, value in values.items() if key not in self.names}
+        return named | {key: value for key, value in values.items() if key in self.names}
+
     def see(self, chat_id: str, values: Mapping[str, str]) -> None:
         self._seen += 1
-        if names_out := missing(self.names, values):
+        if names_out := missing(self.names, values, allow_blank=self._allow_blank):
             self._count += 1
             for name in names_out:
                 self._lacking.setdefault(name, chat_id)

@@ -1,4 +1,4 @@
-"""When a message will go: the pace of its phone, run ahead of time for everything that stands before it.
+"""Forecast of a message's start: the pace of its phone, run ahead for everything that stands before it.
 
 The first part is played through start by start; what lies beyond it goes at the steady rate of the policy. So the cost
 is bounded however long the queue is. Weakness: it knows nothing of messages yet to come in a lane above, of retries, or

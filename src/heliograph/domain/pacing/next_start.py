@@ -1,4 +1,4 @@
-"""When may this phone start its next message? A pure function of its policy and of what it did lately.
+"""Next start of a phone: a pure function of its policy and its recent starts.
 
 Promise: a start that happens no earlier than `next_start` said breaks no limit of the policy, over any window; and no
 start is put off longer than the limits need. Each decision costs a fixed number of look-ups; memory is bounded by the
@@ -22,16 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from heliograph.domain.pacing.policy import (
-    DAY_S,
-    HOUR_S,
-    MINUTE_S,
-    PRESETS,
-    Policy,
-    QuietHours,
-    WarmUp,
-    second_window,
-)
+from heliograph.domain.pacing.policy import DAY_S, HOUR_S, MINUTE_S, PRESETS, Policy, QuietHours, WarmUp, second_window
 from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 
 __all__ = [
@@ -108,7 +99,7 @@ class _Recent:
 
 
 class StartHistory:
-    """What a phone did lately, in monotonic seconds. `connected_at`: when it first connected (negative: before start).
+    """Recent starts of a phone, in monotonic seconds. `connected_at`: its first connection (negative: before start).
 
     In flight = started and not settled. A new owner begins with none: it settles what it found in `sending` first.
     """
@@ -184,7 +175,7 @@ def next_start(
 def starts_allowed(
     policy: Policy, history: StartHistory, now: float, *, new_chat: bool = False, most: int = 1_000
 ) -> int:
-    """How many messages may start at this very moment (chats aside: `history.chat_at`), at most `most`.
+    """Counts the messages that may start at this moment (chats aside: `history.chat_at`), at most `most`.
 
     With a gap that is one at most, since the gap runs from a settle.
     """
@@ -267,12 +258,7 @@ def limit_now(policy: Policy, history: StartHistory, now: float, key: str) -> in
 
 
 def history_from_rows(
-    policy: Policy,
-    rows: Iterable[PaceRow],
-    *,
-    now: float,
-    now_us: int,
-    first_connected_at_us: int | None = None,
+    policy: Policy, rows: Iterable[PaceRow], *, now: float, now_us: int, first_connected_at_us: int | None = None
 ) -> StartHistory:
     """The history of a phone whose owner is new, from its rows in any order.
 

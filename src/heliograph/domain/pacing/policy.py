@@ -1,4 +1,4 @@
-"""How fast a phone may send: a pacing policy as a value, and the presets.
+"""Pacing policy: how fast a phone may send, as a value, and the presets.
 
 The numbers of the presets are our own choice: WhatsApp publishes none for linked devices (docs/explain/pacing.md).
 How a policy is read from JSON: domain/pacing/policy_parser.py. What it means: domain/pacing/next_start.py.
@@ -71,7 +71,7 @@ class Policy:
 
     @property
     def horizon_s(self) -> float:
-        """How long a start matters: older rows of the pace log may be pruned."""
+        """Gives the time for which a start matters: older rows of the pace log may be pruned."""
         steps = self.warm_up
         windows = [
             DAY_S if self.per_day or self.new_chats_per_day is not None else 0.0,

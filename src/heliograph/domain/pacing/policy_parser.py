@@ -36,7 +36,7 @@ def parse_policy(text: str, field: str = "pacing") -> Policy:
 
 
 def policy_text(policy: Policy) -> str:
-    """What `parse_policy` reads back to the same policy."""
+    """Writes a text that `parse_policy` reads as the same policy."""
     if PRESETS.get(policy.name) == policy:
         return policy.name
     out: dict[str, Any] = {}

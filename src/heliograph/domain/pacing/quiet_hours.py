@@ -18,7 +18,9 @@ _DAY_MIN = 1_440
 
 
 def quiet_until(quiet: QuietHours, zones: Sequence[str], now_us: int) -> int | None:
-    """When the message may go (µs UTC), or None: it may go now. No zones: the policy's own, or no quiet hours."""
+    """Gives the end of quiet hours (µs UTC); None: the message may go now. No zones: the policy's own, or no quiet
+    hours.
+    """
     names = tuple(zones) or ((quiet.zone,) if quiet.zone else ())
     if not names:
         return None
@@ -50,7 +52,7 @@ def _quiet_in(quiet: QuietHours, zone: str, at_us: int) -> int | None:
 
 
 def known_zone(name: object) -> bool:
-    """Whether the time zone database knows the name."""
+    """Tells whether the time zone database knows the name."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+\-/]{0,63}", name):
         return False
     try:

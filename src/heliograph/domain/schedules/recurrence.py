@@ -1,4 +1,4 @@
-"""When a schedule is due: once, or every n days, weeks or months by the clock of a time zone.
+"""Recurrence of a schedule: once, or every n days, weeks or months by the clock of a time zone.
 
 What was decided, where more than one reading is possible:
 - A run keeps its wall-clock time: 09:00 stays 09:00 when the clocks change.
@@ -171,7 +171,7 @@ def _weekdays(given: Any, every: Any) -> tuple[int, ...]:
 
 
 def repeat_config(repeat: Repeat, iso_ends: str | None) -> dict[str, Any]:
-    """As the contract spells it."""
+    """Renders the rule as the contract spells it."""
     return {
         "timezone": repeat.zone,
         "repeat_interval": repeat.every.value,

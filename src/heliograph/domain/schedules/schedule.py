@@ -12,7 +12,7 @@ LATE_S = 60.0  # a run that starts no later than this after its time is not late
 
 
 class Missed(StrEnum):
-    """What becomes of a run that was due while nothing ran: one is sent late, however many were missed, or none."""
+    """Treatment of runs that were due while nothing ran: one is sent late, however many were missed, or none."""
 
     LATE = "late"
     SKIP = "skip"

@@ -1,4 +1,4 @@
-"""What the outcome of one delivery means: when to try again, when to let the stream go on, when to give an endpoint up.
+"""Retry policy of deliveries: the next try, the parking beside a stream, and the end of an endpoint.
 
 Pure rules; written by the store in one transaction. Source: queue.md, "Events and who reads them".
 The schedule is the one of the Standard Webhooks specification.
@@ -25,7 +25,7 @@ DISABLE_AFTER_US: Final = 5 * 86_400 * 1_000_000
 
 
 class DeliveryOutcome(StrEnum):
-    """What came of one attempt, in one word. Those of ports.fetch.Failure come through unchanged."""
+    """Outcome of one attempt, in one word. Those of ports.fetch.Failure come through unchanged."""
 
     DELIVERED = "delivered"  # 2xx
     REDIRECTED = "redirected"  # 3xx: never followed
@@ -95,7 +95,7 @@ def _http_date_s(text: str) -> float | None:
 
 
 def probe_wait_s(failures: int, *, first_s: float = PROBE_FIRST_S) -> float:
-    """How long an open circuit waits before its next probe: 5, 10, 20 … 300 s."""
+    """Gives the wait of an open circuit before its next probe: 5, 10, 20 … 300 s."""
     return float(min(first_s * 2.0 ** min(max(failures - TRIP_AFTER, 0), 16), MAX_PROBE_S))
 
 

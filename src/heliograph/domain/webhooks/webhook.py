@@ -1,11 +1,14 @@
 """A webhook, what it is told, and each try to tell it: the values that rooms exchange. Times are microseconds UTC."""
 
+import secrets
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from heliograph.domain.jobs.job import Event, Job, PhoneRow
 
+OVERLAP_US = 24 * 3_600 * 1_000_000  # the time for which the previous signing key stays valid
 # `type` of the contract's webhook rows (3.5)
 HOOK_TYPES = frozenset(
     {
@@ -13,6 +16,11 @@ HOOK_TYPES = frozenset(
         "zohocrm", "gsheets",
     }
 )  # fmt: skip
+
+
+def new_signing_key() -> str:
+    """Makes a signing key: `whsec_` and the base64 of 32 random bytes."""
+    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ class SigningKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class InboundRow:
-    """What a person wrote to a phone."""
+    """Inbound message as it is stored."""
 
     message_id: str
     chat_id: str
@@ -89,7 +97,7 @@ class InboundRow:
 
 @dataclass(frozen=True, slots=True)
 class OrgEvent:
-    """What happened to a phone or a hook."""
+    """Organisation event: a change of a phone, a queue or a webhook."""
 
     name: str
     at_us: int
@@ -129,7 +137,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """What a delivery tells of; one of the groups is set. None at all: what it spoke of is gone."""
+    """Source of a delivery; one of the groups is set. None at all: the source is gone."""
 
     job: Job | None = None
     change: Event | None = None

@@ -1,11 +1,9 @@
-"""WhatsApp's official Cloud API as a provider.
+"""Provider of WhatsApp's official Cloud API.
 
-It honours no client id: a message whose answer was lost may have been sent, so it is told as Unknown, never sent again,
-and settled by the status webhook that hands our queue_id back (`biz_opaque_callback_data`).
+The API honours no client id. A message whose answer was lost may have been sent: its outcome is Unknown, and the status
+webhook that returns our queue_id (`biz_opaque_callback_data`) settles it.
 """
 
-from heliograph.providers.cloud.provider import CloudProvider
-from heliograph.providers.cloud.webhook_payload import read_delivery
-from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
+from heliograph.providers.cloud.spec import SPEC
 
-__all__ = ["CloudProvider", "CloudWebhookReceiver", "read_delivery"]
+__all__ = ["SPEC"]

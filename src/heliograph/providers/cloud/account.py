@@ -1,4 +1,4 @@
-"""What a phone needs to use the Cloud API: checked once, when it is given, and read again at each opening.
+"""Credentials and settings that a phone needs for the Cloud API: checked when they are given, and read at each opening.
 
 Promise: no secret appears in a repr, in `shown`, or in an error text.
 """

@@ -1,4 +1,4 @@
-"""What the Cloud API can carry, with its limits: asked at accept, so that what can never go is refused at once.
+"""Limits of the Cloud API. They are checked at accept, so that a message that can never be sent is refused at once.
 
 Source: Meta's pages on messages and on media, as of 2026-11.
 """

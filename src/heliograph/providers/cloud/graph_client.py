@@ -21,7 +21,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class Phase(StrEnum):
-    """How far a call came before it broke."""
+    """Progress of a call before it broke."""
 
     CONNECT = "connect"  # no connection: surely not sent
     REQUEST = "request"  # connected, no byte of the body handed over: surely not sent
@@ -30,7 +30,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came."""
+    """Missing answer of a call."""
 
     phase: Phase
     detail: str

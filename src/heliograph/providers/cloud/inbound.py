@@ -28,7 +28,7 @@ def inbound_of(message: Mapping[str, Any], received_at_us: int) -> Inbound | Non
 
 
 def _words(kind: str, part: object) -> str:
-    """What the person said or chose, so that STOP words are seen in texts, captions and buttons alike."""
+    """Gives the person's words, so that STOP words are seen in texts, captions and buttons alike."""
     if not isinstance(part, dict):
         return ""
     if kind == "interactive":

@@ -5,11 +5,7 @@ from typing import Any
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.provider import SendRequest
 
-_WIRE_TYPES = {
-    Kind.TEXT: "text",
-    Kind.VOICE: "audio",
-    Kind.CONTACT: "contacts",
-}
+_WIRE_TYPES = {Kind.TEXT: "text", Kind.VOICE: "audio", Kind.CONTACT: "contacts"}
 _CAPTIONED = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.DOCUMENT})
 
 

@@ -12,16 +12,7 @@ from typing import Any
 import aiohttp
 
 from heliograph.domain.errors import Invalid
-from heliograph.domain.jobs.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Scope,
-    SessionDown,
-    Throttled,
-    Unknown,
-)
+from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Scope, SessionDown, Throttled, Unknown
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Phone, PhoneCheck, SendRequest, SessionState, Sink
@@ -35,6 +26,7 @@ from heliograph.providers.cloud.message_payload import message_body
 from heliograph.providers.cloud.phone_check import check_phone, read_phone
 from heliograph.providers.cloud.responses import outcome_of
 from heliograph.providers.cloud.session import CloudSession
+from heliograph.providers.cloud.spec import SPEC
 
 _PROBE_FIRST_S = 5.0
 _PROBE_MAX_S = 60.0
@@ -45,7 +37,7 @@ _UNAUTHORIZED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.
 class CloudProvider:
     """`session` is shared by all phones and stays its maker's to close. `allowed_base_urls`: see accept_account."""
 
-    name = "cloud"
+    name = SPEC.name
     capabilities = CAPABILITIES
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an answer of the Graph API means, as an outcome: pure, no I/O, never raises on what the other side may send.
+"""Translation of Graph API answers into outcomes. Pure; never raises, whatever the server sends.
 
 Promise: only an answer that surely says "not sent" becomes anything that is tried again. A 5xx whose error is not in
 JSON, a success that cannot be read, and silence are Unknown.
@@ -20,7 +20,7 @@ _GATEWAY = frozenset({502, 504})  # a gateway speaks, whatever it says: what lie
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """What came back: header names in lower case, at most the first megabyte of the body."""
+    """Answer of the server: header names in lower case, at most the first megabyte of the body."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What is known of one phone between its opening and its closing, and the waits that grow while WhatsApp refuses.
+"""State of one phone between its opening and its closing, with waits that grow while WhatsApp refuses.
 
 Promise: nothing here is needed after a crash; it is learned again from the next answers.
 """

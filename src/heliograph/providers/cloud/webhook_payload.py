@@ -20,7 +20,7 @@ _PREFIX = "sha256="
 
 
 def signed(raw: bytes, signature: str, app_secret: str) -> bool:
-    """Whether `X-Hub-Signature-256` is that of these very bytes. Takes the same time whether it is or not."""
+    """Checks `X-Hub-Signature-256` over the raw bytes, in constant time."""
     if not signature.startswith(_PREFIX) or not app_secret:
         return False
     expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).hexdigest()
@@ -34,7 +34,7 @@ def challenge_answer(mode: str, token: str, challenge: str, verify_tokens: list[
 
 
 def phone_number_ids(payload: Mapping[str, Any]) -> frozenset[str]:
-    """Of which phones the webhook speaks. Still unproven: used to choose the secret, and to sort what was proven."""
+    """Lists the phones that the webhook names. Unproven: used to choose the secret, and to sort proven payloads."""
     return frozenset(_number_id(value) for value in _changes(payload)) - {""}
 
 
@@ -47,7 +47,7 @@ def read_payload(raw: bytes) -> dict[str, Any] | None:
 
 
 def read_delivery(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
-    """What a stored webhook says of one phone. Ports: `inbox.Reader`."""
+    """Reads a stored webhook for one phone. Implements ports.provider_inbox.PayloadReader."""
     value = read_payload(payload)
     if value is None:
         return ProviderUpdate()

@@ -6,7 +6,6 @@ attacker's, changes nothing when it is applied: the ladder does not go down and 
 
 import contextlib
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
@@ -16,19 +15,12 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, ReceiveStatus
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
-from heliograph.providers.cloud.webhook_payload import (
-    challenge_answer,
-    phone_number_ids,
-    read_payload,
-    signed,
-)
+from heliograph.providers.cloud.spec import SPEC
+from heliograph.providers.cloud.webhook_payload import challenge_answer, phone_number_ids, read_payload, signed
+from heliograph.providers.spec import PhoneSource
 
 _FRESH_S = 60.0
 _MISS_S = 1.0
-
-
-class _Phones(Protocol):
-    async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class _Known:
 
 
 class CloudWebhookReceiver:
-    def __init__(self, phones: _Phones, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, phones: PhoneSource, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
         self._phones = phones
         self._inbox = inbox
         self._secrets = secrets
@@ -69,7 +61,7 @@ class CloudWebhookReceiver:
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= fresh_s:
             rows = await self._phones.phones(None)
-            self._known = [known for row in rows if row.provider == "cloud" and (known := self._open(row))]
+            self._known = [known for row in rows if row.provider == SPEC.name and (known := self._open(row))]
             self._read_at = now
         return self._known
 
@@ -81,7 +73,7 @@ class CloudWebhookReceiver:
 
 
 def _proven(phones: list[_Known], named: frozenset[str], raw: bytes, signature: str) -> list[_Known]:
-    """Of the phones that the webhook names, those whose own secret signed it."""
+    """Selects, of the phones that the webhook names, those whose own secret signed it."""
     meant = [known for known in phones if known.account.phone_number_id in named]
     secrets = {known.account.app_secret for known in meant}
     right = {secret for secret in secrets if signed(raw, signature, secret)}

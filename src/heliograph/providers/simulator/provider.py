@@ -19,6 +19,7 @@ from heliograph.ports.simulated_network import (
     OutboundMessage,
     ReplyKind,
 )
+from heliograph.providers.simulator.spec import SPEC
 
 _ACCEPTED = Accepted()
 _KINDS = frozenset(Kind) - {Kind.TEMPLATE, Kind.INTERACTIVE}
@@ -67,8 +68,8 @@ class Nowhere:
 class SimulatorProvider:
     """ports.provider.Provider over a ports.network.Network."""
 
-    name = "simulator"
-    capabilities = Capabilities(kinds=_KINDS, in_flight=32)
+    name = SPEC.name
+    capabilities = Capabilities(kinds=_KINDS, in_flight=32, test_recipients=True)
 
     def __init__(self, network: Network, clock: Clock, *, ack_timeout_s: float = 20.0) -> None:
         self._network = network

@@ -1,4 +1,4 @@
-"""How the local Graph server behaves: who may use it, its limits, and its faults. Changed while it runs by PUT."""
+"""Configuration of the local Graph server: its users, limits and faults. PUT changes it while it runs."""
 
 import hashlib
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from heliograph.ports.clock import Clock
 from heliograph.simulator.graph.config import Rules, draw
 from heliograph.simulator.graph.errors import GraphError, fault, unknown_object
 from heliograph.simulator.graph.rate_limit import Rate
-from heliograph.simulator.graph.test_numbers import TestNumberBehaviour, Way, behaviour_of, ordinary_after
+from heliograph.simulator.graph.test_numbers import NumberBehaviour, Way, behaviour_of, ordinary_after
 from heliograph.simulator.graph.validation import check_message, message_type, recipient
 
 _DAY_S = 24 * 3600.0
@@ -52,7 +52,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class GraphReply:
-    """How the server answers: `way` first, then the fault or the wamid. `late_s`: before the answer."""
+    """Reply of the server: `way` first, then the fault or the wamid. `late_s`: before the answer."""
 
     way: Way
     fault: GraphError | None = None
@@ -71,7 +71,7 @@ class GraphNetwork:
         self._messages: list[Shown] = []
         self._trackers: Counter[str] = Counter()
         self._files: dict[str, File] = {}
-        self._chosen: dict[str, TestNumberBehaviour] = {}
+        self._chosen: dict[str, NumberBehaviour] = {}
         self._used: Counter[str] = Counter()
         self._wrote_at: dict[str, float] = {}
         self._throughput = Rate()
@@ -83,7 +83,7 @@ class GraphNetwork:
         """Messages in the journal."""
         return len(self._messages)
 
-    def choose(self, number: str, behaviour: TestNumberBehaviour) -> None:
+    def choose(self, number: str, behaviour: NumberBehaviour) -> None:
         """Gives any number a behaviour; it begins anew."""
         self._chosen[number] = behaviour
         self._used.pop(number, None)
@@ -110,7 +110,7 @@ class GraphNetwork:
         self._follow(message, behaviour)
         return self._reply(message, behaviour)
 
-    def _reply(self, message: Shown, behaviour: TestNumberBehaviour) -> GraphReply:
+    def _reply(self, message: Shown, behaviour: NumberBehaviour) -> GraphReply:
         rules = self.rules
         way = behaviour.way
         if way is Way.NORMAL and draw(rules.seed, "lost", self._requests) < rules.lost_answer_rate:
@@ -119,7 +119,7 @@ class GraphNetwork:
         late_ms = rules.slow_answer_ms if late else rules.latency_ms
         return GraphReply(way, to=message.to, wamid=message.wamid, late_s=late_ms / 1000)
 
-    def _behaviour(self, number: str) -> TestNumberBehaviour:
+    def _behaviour(self, number: str) -> NumberBehaviour:
         behaviour = self._chosen.get(number) or behaviour_of(number)
         if behaviour.times is None:
             return behaviour
@@ -159,7 +159,7 @@ class GraphNetwork:
             self._trackers[message.tracker] += 1
         return message
 
-    def _follow(self, message: Shown, behaviour: TestNumberBehaviour) -> None:
+    def _follow(self, message: Shown, behaviour: NumberBehaviour) -> None:
         """Puts the statuses that will follow on their way, and what the person writes back."""
         rules = self.rules
         if rules.window and message.type != "template" and not self._in_window(message):

@@ -12,7 +12,7 @@ from heliograph.simulator.graph import validation
 from heliograph.simulator.graph.config import Rules
 from heliograph.simulator.graph.errors import UNAUTHORIZED, GraphError, bad_parameter, fault, unknown_object
 from heliograph.simulator.graph.network import GraphNetwork, GraphReply
-from heliograph.simulator.graph.test_numbers import TestNumberBehaviour, Way
+from heliograph.simulator.graph.test_numbers import NumberBehaviour, Way
 from heliograph.simulator.graph.webhooks import Callbacks
 
 MAX_BODY_BYTES = 101 * 1024 * 1024
@@ -209,9 +209,9 @@ class GraphRoutes:
         return _json({"id": wamid})
 
 
-def _behaviour(wanted: Mapping[str, Any]) -> TestNumberBehaviour:
-    ordinary = TestNumberBehaviour()
-    return TestNumberBehaviour(
+def _behaviour(wanted: Mapping[str, Any]) -> NumberBehaviour:
+    ordinary = NumberBehaviour()
+    return NumberBehaviour(
         way=Way(wanted.get("way", "normal")),
         answer=fault(int(wanted["answer"])) if "answer" in wanted else None,
         failed=fault(int(wanted["failed"])) if "failed" in wanted else None,

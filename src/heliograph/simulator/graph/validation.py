@@ -1,4 +1,4 @@
-"""What a body of POST /{phone_number_id}/messages must look like: as lenient as the published examples need."""
+"""Validation of POST /{phone_number_id}/messages: as lenient as the published examples need."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def recipient(body: Mapping[str, Any]) -> str:
 
 
 def message_type(body: Mapping[str, Any]) -> str:
-    """As said, else by the part that is there (published examples leave `type` out), else text."""
+    """Reads the type: as given, else by the part that is there (published examples leave `type` out), else text."""
     return str(body.get("type") or next((kind for kind in _CHECKS if kind in body), "text"))
 
 

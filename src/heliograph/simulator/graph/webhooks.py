@@ -95,7 +95,7 @@ class Callbacks:
         await self._clock.sleep(0.005)
 
     def _due(self) -> list[tuple[str, str, list[dict[str, Any]]]]:
-        """What is due now, in order, gathered by phone and kind up to what fits one webhook."""
+        """Collects the due statuses in order, by phone and kind, up to the size of one webhook."""
         now, most = self._clock.monotonic(), max(self._rules().statuses_a_webhook, 1)
         batches: dict[tuple[str, str], list[dict[str, Any]]] = {}
         full: list[tuple[str, str, list[dict[str, Any]]]] = []
@@ -161,7 +161,7 @@ class Callbacks:
             return False
 
     async def look_behind(self, link: tuple[str, str] | None) -> GraphError | None:
-        """What WhatsApp finds when it fetches a link. Only loopback is looked at: nothing outside is called."""
+        """Fetches a link as WhatsApp does. Only loopback is called, nothing outside."""
         if link is None or urlsplit(link[1]).hostname not in _LOOPBACK:
             return None
         try:

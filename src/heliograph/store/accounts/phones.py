@@ -6,7 +6,7 @@ from typing import Literal
 
 from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
 from heliograph.domain.timestamps import iso
-from heliograph.domain.webhooks.events import PHONE_CREATED, PHONE_RESTRICTED, PHONE_UPDATED
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.simulated_network import DeviceScope
 from heliograph.store.accounts import idempotency as idempotency_keys
 from heliograph.store.accounts.audit import emit_org_event
@@ -97,7 +97,7 @@ def create_phone(
     yield from query("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
     sides = [(phone.org_no, phone_no, priority, side) for priority in (0, 1, 2) for side in (0, 1)]
     yield from query_batch("queue_counters_insert", sides)
-    yield from emit_org_event(phone.org_no, phone_no, PHONE_CREATED, "", {}, now_us)
+    yield from emit_org_event(phone.org_no, phone_no, WebhookEvent.PHONE_CREATED, "", {}, now_us)
     return phone_of((yield from query_one("phone_by_no", org_no=phone.org_no, phone_no=phone_no))), False
 
 
@@ -152,7 +152,7 @@ def update_phone(
     )
     row = yield from phone_row(org_no, phone_no)
     if row is not None:
-        yield from emit_org_event(org_no, phone_no, PHONE_UPDATED, "", {}, now_us)
+        yield from emit_org_event(org_no, phone_no, WebhookEvent.PHONE_UPDATED, "", {}, now_us)
     return row
 
 
@@ -174,7 +174,9 @@ def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: s
     if state == "restricted":
         before = yield from phone_row(org_no, phone_no)
         if before is not None and before.state != state:
-            yield from emit_org_event(org_no, phone_no, PHONE_RESTRICTED, detail, {"new_chats_only": False}, now_us)
+            yield from emit_org_event(
+                org_no, phone_no, WebhookEvent.PHONE_RESTRICTED, detail, {"new_chats_only": False}, now_us
+            )
     yield from query("phone_state", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
     return True
 
@@ -188,7 +190,7 @@ def hold_phone(
         before = yield from phone_row(org_no, phone_no)
         if before is not None and (before.new_chats_until_us or 0) <= now_us:
             data = {"new_chats_only": True, "until": iso(until_us)}
-            yield from emit_org_event(org_no, phone_no, PHONE_RESTRICTED, reason, data, now_us)
+            yield from emit_org_event(org_no, phone_no, WebhookEvent.PHONE_RESTRICTED, reason, data, now_us)
     name = "phone_hold_new" if new_chats_only else "phone_hold"
     yield from query(name, org_no=org_no, phone_no=phone_no, until=until_us, reason=reason)
     return True

@@ -63,7 +63,7 @@ async def purge(
     if row is None:
         return []
     ended = await cancel_fed(shell, clock, org_no, row.phone_no, broadcast_no, actor)
-    n: int | None = row.fed
+    n: int | None = row.enqueued
     while n is not None:
         first = n
         found = await shell.read(

@@ -17,7 +17,7 @@ from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.messages.content import encode_content
 from heliograph.domain.messages.template import fill
-from heliograph.domain.webhooks.events import BROADCAST_COMPLETED
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.store.accounts import idempotency
 from heliograph.store.accounts.audit import emit_org_event
 from heliograph.store.control.holds import hold, release_broadcast
@@ -87,7 +87,7 @@ def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, 
     if row is not None:
         counts = {"total": row.total, "sent": row.sent, "failed": row.failed, "skipped": row.skipped}
         data = {"broadcast_id": row.broadcast_id, **counts}
-        yield from emit_org_event(org_no, phone_no, BROADCAST_COMPLETED, why, data, now_us)
+        yield from emit_org_event(org_no, phone_no, WebhookEvent.BROADCAST_COMPLETED, why, data, now_us)
     return True
 
 

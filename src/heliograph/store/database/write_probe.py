@@ -13,20 +13,17 @@ from heliograph.ports.clock import Clock
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
 
-INTERVAL_S = 1.0
 _TIMES = 1000  # the filler is the time, so often: 16 kB, each time other ones
 
 
-async def probe_writes(shell: Database, clock: Clock) -> None:
-    """Until cancelled."""
-    while True:
-        await clock.sleep(INTERVAL_S)
-        if shell.write_error is not None:
-            with suppress(Unavailable):
-                await feel_pulse(shell, clock.now_us())
+async def probe_refused_writes(shell: Database, clock: Clock) -> None:
+    """Tries a write if the last one was refused."""
+    if shell.write_error is not None:
+        with suppress(Unavailable):
+            await probe_write(shell, clock.now_us())
 
 
-async def feel_pulse(shell: Database, now_us: int) -> None:
-    """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
+async def probe_write(shell: Database, now_us: int) -> None:
+    """Writes, and clears the error if the write goes through. Raises Unavailable otherwise."""
     await shell.write(lambda: query("write_probe_upsert", now=now_us, filler=f"{now_us}" * _TIMES))
     shell.write_error = None

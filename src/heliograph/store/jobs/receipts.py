@@ -12,7 +12,7 @@ from heliograph.domain.jobs.ids import JobId, parse_job_id
 from heliograph.domain.jobs.job import Event
 from heliograph.domain.jobs.states import Ack, State, newly_reached_acks
 from heliograph.domain.messages.chat import is_group
-from heliograph.domain.pacing.safety import start_word, stop_word
+from heliograph.domain.messages.opt_out import start_word, stop_word
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.ports.sender_store import PhoneReceipts, ReceiptsApplied
 from heliograph.store.database.rows import event_row

@@ -15,7 +15,7 @@ from heliograph.domain.jobs.job import Enqueued, NewJob
 from heliograph.domain.schedules.recurrence import next_run
 from heliograph.domain.schedules.schedule import LATE_S, Missed, Schedule
 from heliograph.domain.timestamps import iso
-from heliograph.domain.webhooks.events import SCHEDULE_MISSED
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.store.accounts.audit import emit_org_event
 from heliograph.store.database.due_work import UndecodableRow, process_due_items
 from heliograph.store.database.unit import Unit, query, query_one
@@ -44,7 +44,7 @@ def _stop(row: Any, why: str, now_us: int) -> Unit[str]:
     yield from query("schedule_run_insert", at=row["next_at"], outcome="refused", job_id=None, remarks=why, **which)
     scheduled_id = queue_id(row["schedule_no"])
     data = {"scheduled_id": scheduled_id, "due_at": iso(row["next_at"]), "outcome": "refused"}
-    yield from emit_org_event(row["org_no"], row["phone_no"], SCHEDULE_MISSED, why, data, now_us)
+    yield from emit_org_event(row["org_no"], row["phone_no"], WebhookEvent.SCHEDULE_MISSED, why, data, now_us)
     return f"Schedule {scheduled_id}"
 
 
@@ -105,7 +105,9 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
     if outcome in ("missed", "late") or last_us != due_us:
         data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}
         detail = remarks or f"Runs since {iso(due_us)} were missed; the last of them was sent."
-        yield from emit_org_event(schedule.org_no, schedule.phone_no, SCHEDULE_MISSED, detail, data, now_us)
+        yield from emit_org_event(
+            schedule.org_no, schedule.phone_no, WebhookEvent.SCHEDULE_MISSED, detail, data, now_us
+        )
     return job_id is not None
 
 

@@ -7,7 +7,7 @@ Numbers are given out under the organisation's lock, so a delivery's number rise
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.domain.webhooks.events import MESSAGE_CREATED, REACTION_CREATED, Fired, fired_by
+from heliograph.domain.webhooks.events import Fired, WebhookEvent, fired_by
 from heliograph.store.database.unit import Unit, query, query_batch, query_one
 
 
@@ -73,7 +73,11 @@ def _take(org_no: int, limit: int) -> Unit[tuple[list[_Told], int]]:
             )
     inbound = yield from query("inbound_to_fan", org_no=org_no, limit=limit)
     for row in inbound:
-        names = (MESSAGE_CREATED, REACTION_CREATED) if row["type"] == "reaction" else (MESSAGE_CREATED,)
+        names = (
+            (WebhookEvent.MESSAGE_CREATED, WebhookEvent.REACTION_CREATED)
+            if row["type"] == "reaction"
+            else (WebhookEvent.MESSAGE_CREATED,)
+        )
         told = [
             _Told(Fired(name, 0, 0, n), row["chat_id"], "inbound", phone_no=row["phone_no"], ref=row["message_id"])
             for n, name in enumerate(names, 1)

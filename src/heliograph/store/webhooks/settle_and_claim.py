@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.webhooks.events import WEBHOOK_DISABLED
+from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, EndpointHealth, probe_wait_s
 from heliograph.domain.webhooks.webhook import SigningKeyRow
 from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
@@ -159,7 +159,7 @@ def _disable(org_no: int, endpoint_no: int, reason: str, now_us: int) -> Unit[li
     yield from query(
         "hook_told",
         org_no=org_no,
-        name=WEBHOOK_DISABLED,
+        name=WebhookEvent.WEBHOOK_DISABLED,
         detail=reason,
         data=msgspec.json.encode(data).decode(),
         now=now_us,

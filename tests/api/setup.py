@@ -1,0 +1,169 @@
+"""An API over a real SQLite store, asked in the process: no port, no sender, a clock that tests move."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from heliograph.api.app import build_api
+from heliograph.api.http.dependencies import ApiDeps, Readiness
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Job, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.domain.jobs.outcome import Accepted, Outcome
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.media.folder import MediaFolder
+from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
+from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.database.sqlite import SqliteDatabase
+from heliograph.store.job_store import Store
+
+NUMBER = "919876543210"
+SECRET = "hg_live_0123456789abcdef0123456789abcdef"
+BODY_LIMIT = 200_000
+TEXT_ONLY = Capabilities(frozenset({Kind.TEXT}))
+
+
+class MovedClock:
+    """Stands still until it is moved; a sleep moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+
+    def now_us(self) -> int:
+        return int(self.now_s * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Woken:
+    """ports.wake.Wake that remembers."""
+
+    seen: list[int] = field(default_factory=list)
+
+    def phones(self, phone_nos: Iterable[int]) -> None:
+        self.seen += phone_nos
+
+
+@dataclass
+class Carrier:
+    """A provider as the API sees it: its name, what it can do, what it refuses. It never carries anything."""
+
+    name: str
+    capabilities: Capabilities
+
+    def refuses(self, content: Content, chat_id: str) -> tuple[str, str] | None:
+        return None if content.type in self.capabilities.kinds else ("type", f"{content.type} cannot be sent")
+
+    async def open(self, phone: Phone, sink: Sink) -> None: ...
+
+    async def close(self, phone_no: int) -> None: ...
+
+    async def restart(self, phone_no: int) -> None: ...
+
+    async def send(self, request: SendRequest) -> Outcome:
+        return Accepted()
+
+    def honours_client_id(self, content: Content) -> bool:
+        return True
+
+    async def shutdown(self) -> None: ...
+
+
+@dataclass
+class World:
+    """`http` speaks with the key of `org`. `client(secret)` speaks with another."""
+
+    app: Any
+    store: Store
+    media: MediaFolder
+    clock: MovedClock
+    woken: Woken
+    org: OrgRow
+    key: KeyRow
+    phone: PhoneRow
+    http: httpx.AsyncClient
+
+    def client(self, secret: str | None, **headers: str) -> httpx.AsyncClient:
+        given = {"Authorization": f"Bearer {secret}", **headers} if secret else headers
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=given)
+
+    async def send(self, **body: Any) -> httpx.Response:
+        return await self.http.post("/v1/message/send", json={"chat_id": "919537851844", "message": "Hi"} | body)
+
+    @property
+    def steering(self) -> ControlStoreUnits:
+        return ControlStoreUnits(self.store.shell, self.clock, JobIds(self.clock.now_us))
+
+    async def jobs(self) -> list[Job]:
+        return await self.store.jobs(self.org.org_no, None)
+
+    async def add_key(self, org_no: int, secret: str) -> KeyRow:
+        digest = hashlib.sha256(secret.encode()).digest()
+        return await self.store.create_key(org_no, "test", digest, secret[:16])
+
+    async def add_phone(self, org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
+        wish = NewPhone(org_no=org_no, phone_id=new_phone_id(), number=number, provider=provider)
+        return (await self.store.create_phone(wish))[0]
+
+    def files(self) -> list[Path]:
+        return [path for path in self.media.path("0" * 64).parents[1].rglob("*") if path.is_file()]
+
+
+@asynccontextmanager
+async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
+    clock, woken = MovedClock(), Woken()
+    ids = JobIds(clock.now_us)
+    shell = SqliteDatabase(str(folder / "heliograph.db"), lambda _seconds, _units: None, clock.monotonic)
+    await shell.open()
+    store = Store(shell, clock, ids)
+    media = MediaFolder(folder / "media")
+    everything = Capabilities(frozenset(Kind), media_max_bytes={Kind.IMAGE: 5000}, test_recipients=True)
+    carriers = {"simulator": Carrier("simulator", everything), "cloud": Carrier("cloud", TEXT_ONLY)}
+
+    async def ready() -> Readiness:
+        return Readiness(True, {"database": "ok"})
+
+    async def metrics() -> bytes:
+        return b"heliograph_up 1\n"
+
+    given: dict[str, Any] = {
+        "intake": store,
+        "accounts": store,
+        "steering": ControlStoreUnits(shell, clock, ids),
+        "media": media,
+        "wake": woken,
+        "clock": clock,
+        "job_ids": ids,
+        "provider": carriers.get,
+        "provider_names": ("simulator",),
+        "pairing_code": lambda phone: f"pair:{phone.phone_id}" if phone.provider == "simulator" else None,
+        "ready": ready,
+        "metrics": metrics,
+        "pacing_for": lambda _: "none",
+        "max_body_bytes": BODY_LIMIT,
+        "rate_limit_per_second": 0,
+        "closing": lambda: False,
+    }
+    try:
+        app = build_api(ApiDeps(**(given | changes)))
+        org = await store.create_org("First")
+        made = World(app, store, media, clock, woken, org, None, None, None)  # type: ignore[arg-type]
+        made.key = await made.add_key(org.org_no, SECRET)
+        made.phone = await made.add_phone(org.org_no, NUMBER)
+        made.http = made.client(SECRET)
+        async with made.http:
+            yield made
+    finally:
+        await shell.close()

@@ -1,0 +1,220 @@
+"""A server that cannot be reached, or that takes a call and never answers: refused within five seconds, and all goes on
+by itself when it is back. A relay between the store and a real server plays the wire that breaks."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.jobs.ids import JobIds, new_phone_id
+from heliograph.domain.jobs.job import Enqueued, NewPhone
+from heliograph.store.database.postgresql import PostgresDatabase
+from heliograph.store.job_store import Store
+from tests.kit.store import Desk, faults_of, open_desk
+
+REFUSED_WITHIN_S = 5.5
+BACK_WITHIN_S = 10.0
+
+
+@dataclass
+class Relay:
+    """`flows` cleared: bytes stop. `cut`: connections end, new ones are refused. `where` the server listens: a socket,
+    or host and port."""
+
+    where: str | tuple[str, int]
+    flows: asyncio.Event = field(default_factory=asyncio.Event)
+    refusing: bool = False
+    port: int = 0
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def open(self) -> None:
+        self.flows.set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        if self.refusing:
+            writer.transport.abort()
+            return
+        if isinstance(self.where, str):
+            there_reader, there_writer = await asyncio.open_unix_connection(self.where)
+        else:
+            there_reader, there_writer = await asyncio.open_connection(*self.where)
+        self._writers.add(there_writer)
+        for source, to in ((reader, there_writer), (there_reader, writer)):
+            task = asyncio.ensure_future(self._pump(source, to))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                await self.flows.wait()
+                to.write(data)
+                await to.drain()
+        except ConnectionError:
+            pass
+        to.transport.abort()
+
+
+@dataclass
+class Wired:
+    desk: Desk
+    store: Store
+    relay: Relay
+
+
+@pytest.fixture
+async def wired(postgres_url: str) -> AsyncIterator[Wired]:
+    desk = await open_desk(postgres_url)
+    parts = urlsplit(postgres_url)
+    folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
+    relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))
+    await relay.open()
+    user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
+    url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, time.monotonic)
+    await shell.open()
+    yield Wired(desk, Store(shell, desk.clock, JobIds(desk.clock.now_us)), relay)
+    await shell.close()
+    await relay.close()
+    await desk.store.shell.close()
+    assert await faults_of(postgres_url) == []
+
+
+async def _refused(wired: Wired) -> float:
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await wired.store.enqueue(wired.desk.job("a"))
+    return time.monotonic() - began
+
+
+async def _goes_on(wired: Wired) -> float:
+    began = time.monotonic()
+    while True:
+        try:
+            assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+        except Unavailable:
+            assert time.monotonic() - began < BACK_WITHIN_S
+        else:
+            return time.monotonic() - began
+
+
+async def test_a_server_that_refuses_connections_is_told_soon_and_taken_up_again(wired: Wired) -> None:
+    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+    wired.relay.refusing = True
+    wired.relay.cut()
+    for _ in range(2):
+        assert await _refused(wired) < REFUSED_WITHIN_S
+    wired.relay.refusing = False
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired: Wired) -> None:
+    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+    wired.relay.flows.clear()
+    for _ in range(2):
+        assert await _refused(wired) < REFUSED_WITHIN_S
+    wired.relay.flows.set()
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+async def test_callers_that_come_one_after_the_other_while_a_server_is_frozen_are_all_told_soon(wired: Wired) -> None:
+    async def send() -> float:
+        began = time.monotonic()
+        with contextlib.suppress(Unavailable):
+            await wired.store.enqueue(wired.desk.job("a"))
+        return time.monotonic() - began
+
+    calls = []
+    for n in range(700):
+        calls.append(asyncio.ensure_future(send()))
+        if n == 100:  # while messages are being stored
+            wired.relay.flows.clear()
+        await asyncio.sleep(0.01)
+    assert max(await asyncio.gather(*calls)) < REFUSED_WITHIN_S
+    wired.relay.flows.set()
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_else(
+    wired: Wired, postgres_url: str
+) -> None:
+    ended = False
+
+    async def client(name: str) -> list[object]:
+        heard: list[object] = []
+        while not ended:
+            got = await asyncio.gather(wired.store.enqueue(wired.desk.job(name)), return_exceptions=True)
+            heard.append(got[0])
+            await asyncio.sleep(0.001)
+        return heard
+
+    clients = [asyncio.ensure_future(client(f"c{n}")) for n in range(20)]
+    for _ in range(60):
+        await asyncio.sleep(0.03)
+        await _direct(postgres_url, CUT)
+    ended = True
+    async with asyncio.timeout(20):
+        heard = [each for told in await asyncio.gather(*clients) for each in told]
+    accepted = {each.job_id for each in heard if isinstance(each, Enqueued)}
+    assert [each for each in heard if not isinstance(each, Enqueued | Unavailable)] == []
+    stored = [row["job_id"] for row in await wired.desk.look("SELECT job_id FROM jobs")]
+    assert accepted <= set(stored)
+    bodies = [row["content"] for row in await wired.desk.look("SELECT content FROM jobs")]
+    assert len(bodies) == len(set(bodies)), "stored twice"
+
+
+async def test_a_time_of_read_only_ends_for_connections_that_began_in_it_too(wired: Wired, postgres_url: str) -> None:
+    name = urlsplit(postgres_url).path[1:]
+    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+    await wired.desk.change(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    wired.relay.cut()
+    for _ in range(3):
+        assert await _refused(wired) < REFUSED_WITHIN_S
+    await _direct(postgres_url, f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert await _goes_on(wired) < BACK_WITHIN_S
+
+
+async def _direct(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def test_many_callers_of_a_server_that_never_answers_are_all_told_soon(wired: Wired) -> None:
+    await wired.store.create_phone(NewPhone(wired.desk.org_no, new_phone_id(), "917777777777", "simulator"))
+    wired.relay.flows.clear()
+    began = time.monotonic()
+    calls = [wired.store.orgs() for _ in range(30)] + [wired.store.enqueue(wired.desk.job("a")) for _ in range(30)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(one, Unavailable) for one in results)
+    assert time.monotonic() - began < 2 * REFUSED_WITHIN_S
+    wired.relay.flows.set()
+    assert await _goes_on(wired) < BACK_WITHIN_S

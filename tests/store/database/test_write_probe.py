@@ -1,0 +1,129 @@
+"""A store that refuses writes says so, and stops saying so by itself."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from heliograph.app.services import run_every
+from heliograph.domain.errors import Unavailable
+from heliograph.store.database import sqlite as sqlite_shell
+from heliograph.store.database.sqlite import connect
+from heliograph.store.database.write_probe import probe_refused_writes, probe_write
+from tests.kit.store import Desk, HandClock, look, open_desk
+
+
+class Locked:
+    """Keeps a database from taking writes."""
+
+    def __init__(self, where: str | Path, writer: Any) -> None:
+        self._where = where
+        self._writer = writer
+
+    async def refuse(self) -> None:
+        if isinstance(self._where, Path):
+            pages = self._writer.execute("PRAGMA page_count").fetchone()[0]
+            self._writer.execute(f"PRAGMA max_page_count={pages}")
+        else:
+            await self._read_only("on")
+
+    async def allow(self) -> None:
+        if isinstance(self._where, Path):
+            self._writer.execute("PRAGMA max_page_count=1000000")
+        else:
+            await self._read_only("off")
+
+    async def _read_only(self, word: str) -> None:
+        direct = await asyncpg.connect(self._where, server_settings={"default_transaction_read_only": "off"})
+        try:
+            name = urlsplit(str(self._where)).path.strip("/")
+            await direct.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {word}")
+            await direct.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        finally:
+            await direct.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def locked(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Desk, Locked]:
+    opened: list[Any] = []
+
+    def remember(path: str, *, read_only: bool = False) -> Any:
+        opened.append(connect(path, read_only=read_only))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite_shell, "connect", remember)
+    sqlite = request.param == "sqlite"
+    desk = await open_desk(tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url"))
+    return desk, Locked(desk.where, opened[0] if sqlite else None)
+
+
+def in_trouble(desk: Desk) -> bool:
+    return desk.store.shell.write_error is not None
+
+
+async def until_refused(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        for _ in range(200):
+            await desk.put("a", body="x" * 2000)
+
+
+async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_through(
+    locked: tuple[Desk, Locked],
+) -> None:
+    desk, lock = locked
+    shell = desk.store.shell
+    await desk.put("a")
+    assert not in_trouble(desk)
+    await lock.refuse()
+    await until_refused(desk)
+    assert "cannot" in str(shell.write_error)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await probe_write(shell, desk.clock.now_us())
+        assert in_trouble(desk)
+    await desk.store.orgs()
+    assert in_trouble(desk)  # that it can be read says nothing of writes
+    await lock.allow()
+    await until(lambda: not in_trouble(desk), desk)
+    await desk.put("a")
+    assert not in_trouble(desk)
+    await shell.close()
+
+
+async def until(done: Callable[[], bool], desk: Desk) -> None:
+    """Turns the clock on, a pulse at a time."""
+
+    class Ended(Exception): ...
+
+    class Turning(HandClock):
+        async def sleep(self, seconds: float) -> None:
+            if done():
+                raise Ended
+            self.turn(seconds)
+
+    with pytest.raises(Ended):
+        clock = Turning()
+        probe = partial(probe_refused_writes, desk.store.shell, clock)
+        await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
+
+
+async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:
+    beats = 0
+
+    def enough() -> bool:
+        nonlocal beats
+        beats += 1
+        return beats > 3
+
+    await until(enough, desk)
+    assert await look(desk.where, "SELECT * FROM write_probe") == []

@@ -1,0 +1,219 @@
+"""A store, a worker and receivers in one process: messages are walked along their way, webhooks are really posted."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from heliograph.clock import SystemClock
+from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, new_uuid, unique_id
+from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone, OrgRow
+from heliograph.domain.jobs.outcome import Accepted, Outcome
+from heliograph.domain.jobs.verdict import Limits, judge
+from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.webhooks.webhook import NewHook, WebhookRow, new_signing_key
+from heliograph.egress.addresses import parse_networks
+from heliograph.egress.guarded_fetch import GuardedFetch
+from heliograph.ports.meter import NoMetrics
+from heliograph.ports.provider import Inbound, Receipt
+from heliograph.ports.sender_store import Lease, LeaseRow, PhoneReceipts, Settlement, StartRequest
+from heliograph.store.database.database import Database
+from heliograph.store.delivery_store import OutboxStore
+from heliograph.store.job_store import Store
+from heliograph.store.webhook_store import WebhookStore
+from heliograph.vault import Vault
+from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
+
+ALL = (
+    "message.created", "message.sent", "message.delivered", "message.read", "message.failed", "message.ack.updated",
+)  # fmt: skip
+SHORT = (0.05, 0.05, 0.1, 0.1)
+
+
+@dataclass
+class Got:
+    """One request that a receiver saw."""
+
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.json.decode(self.raw)
+        return found
+
+    @property
+    def name(self) -> str:
+        return str(self.body["event_type"])
+
+
+class SetClock(SystemClock):
+    """The machine's clock, put ahead by hand. What is waited for in seconds still takes as long."""
+
+    def __init__(self) -> None:
+        self.ahead_us = 0
+
+    def now_us(self) -> int:
+        return super().now_us() + self.ahead_us
+
+    def forward(self, *, days: float = 0.0, seconds: float = 0.0) -> None:
+        self.ahead_us += round((days * 86_400 + seconds) * 1_000_000)
+
+
+Answering = Callable[[Got], int | Awaitable[int]]
+
+
+@dataclass
+class Receiver:
+    """Answers what `answer` says (200 if nothing), keeps what it saw in `got`."""
+
+    answer: Answering | None = None
+    got: list[Got] = field(default_factory=list)
+    url: str = ""
+    headers: str = ""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+                pairs = [line.split(": ", 1) for line in asked.split("\r\n")[1:] if ": " in line]
+                headers = {name.lower(): value for name, value in pairs}
+                got = Got(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+                self.got.append(got)
+                said = self.answer(got) if self.answer else 200
+                status = said if isinstance(said, int) else await said
+                head = f"HTTP/1.1 {status} X\r\n{self.headers}Content-Length: 2\r\n\r\nok"
+                writer.write(head.encode("utf-8", "surrogateescape"))
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    def names(self) -> list[str]:
+        return [got.name for got in self.got]
+
+
+@asynccontextmanager
+async def receiving(answer: Answering | None = None) -> AsyncIterator[Receiver]:
+    receiver = Receiver(answer)
+    server = await asyncio.start_server(receiver._serve, "127.0.0.1", 0)
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    try:
+        yield receiver
+    finally:
+        server.close()
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 20.0) -> None:
+    """Polls until it holds. Fails after a bound."""
+    async with asyncio.timeout(within_s):
+        while True:
+            held = condition()
+            if held if isinstance(held, bool) else await held:
+                return
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class World:
+    """One organisation with one phone, its lease held here."""
+
+    shell: Database
+    store: Store
+    hooks: WebhookStore
+    outbox: OutboxStore
+    org: OrgRow
+    lease: Lease
+    ids: JobIds
+
+    async def hook(self, url: str, *events: str) -> list[WebhookRow]:
+        integration_id = new_uuid()
+        made = [NewHook(new_uuid(), url, event, integration_id, {"id": integration_id}) for event in events or ALL]
+        created = await self.hooks.create_hooks(self.org.org_no, made, new_signing_key())
+        assert created is not None
+        return created[0]
+
+    async def enqueue(self, chat: str = "919537851844", text: str = "Hi") -> JobId:
+        job_id = self.ids.make()
+        chat_id = chat if "@" in chat else f"{chat}@c.us"
+        job = NewJob(job_id, self.org.org_no, self.lease.phone.phone_no, chat_id, Content(Kind.TEXT, text))
+        result = await self.store.enqueue(job)
+        assert isinstance(result, Enqueued)
+        return job_id
+
+    async def settle_all(self, outcome: Outcome | None = None) -> int:
+        """Starts what may start and settles it with `outcome` (accepted if none)."""
+        phone = self.lease.phone
+        wish = StartRequest(phone.phone_no, phone.org_no, self.lease.token, limit=1000)
+        started = (await self.store.settle_and_start([], [wish])).started
+        verdict = judge(
+            outcome or Accepted(), attempts=1, maybe_sent=False, honours_client_id=True, limits=Limits(), jitter=0.0
+        )
+        settlements = [Settlement(s.job, self.lease.token, s.token, verdict, s.new_chat) for s in started]
+        await self.store.settle_and_start(settlements, [])
+        return len(started)
+
+    async def receipts(self, ack: int, *job_ids: JobId, **more: Any) -> None:
+        phone, now_us = self.lease.phone, SystemClock().now_us()
+        receipts = [Receipt(ack, now_us, unique_id(job_id), **more) for job_id in job_ids]
+        await self.store.receipts([PhoneReceipts(phone.org_no, phone.phone_no, self.lease.token, receipts)])
+
+    async def whole_way(self, *job_ids: JobId) -> None:
+        while await self.settle_all():
+            pass
+        for ack in (2, 3, 4):
+            await self.receipts(ack, *job_ids)
+
+    async def inbound(self, text: str, chat: str = "919537851844") -> None:
+        phone = self.lease.phone
+        message = Inbound(new_uuid(), f"{chat}@c.us", f"{chat}@c.us", SystemClock().now_us(), "chat", text)
+        await self.store.inbound(phone.phone_no, phone.org_no, [message])
+
+
+@asynccontextmanager
+async def world(shell: Database, number: str = "919876543210") -> AsyncIterator[World]:
+    """On an open shell."""
+    clock = SystemClock()
+    ids = JobIds(clock.now_us)
+    store = Store(shell, clock, ids)
+    org = await store.create_org("First")
+    phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), number, "simulator"))
+    await store.heartbeat("test", first=True)
+    leases = await store.claim_leases("test", [LeaseRow(org.org_no, phone.phone_no, None, 0)])
+    yield World(shell, store, WebhookStore(shell, clock), OutboxStore(shell, clock), org, leases[0], ids)
+
+
+@asynccontextmanager
+async def working(
+    on: World,
+    *,
+    schedule: tuple[float, ...] = SHORT,
+    name: str = "worker-1",
+    alone: bool = True,
+    shell: Database | None = None,
+    clock: SystemClock | None = None,
+    **options: Any,
+) -> AsyncIterator[DeliveryWorker]:
+    clock = clock or SystemClock()
+    fetch = GuardedFetch(clock=clock, allowed=parse_networks("127.0.0.0/8"))
+    worker = DeliveryWorker(
+        OutboxStore(shell or on.shell, clock),
+        fetch,
+        clock,
+        lambda: random.uniform(-1, 1),
+        Vault(None),
+        NoMetrics(),
+        WorkerOptions(name, alone, schedule, **options),
+    )
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await fetch.close()
