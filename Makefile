@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 KILLS ?= 200
+MINUTES ?= 10
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench faults link link-test lock clean
+.PHONY: help setup demo serve test check format bench faults fuzz link link-test lock clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_NO_PROGRESS := 1
 
@@ -54,6 +55,9 @@ faults: $(READY) ## kill the server 200 times under load, then a fleet on Postgr
 	@$(BIN)/heliograph prove --kills $(KILLS)
 	@$(BIN)/heliograph prove --kills 20 --control new-id
 	@$(BIN)/heliograph prove --kills 100 --stops 50 --senders 4 --database-url own
+
+fuzz: $(READY) ## compare the HTTP server with h11 on generated requests for 10 minutes
+	@$(BIN)/python -m tests.app.http.fuzz --minutes $(MINUTES)
 
 link: $(READY) ## build the linked-device helper and the local WhatsApp into .venv (needs Go modules from the network once)
 	@link/build.sh $(VENV)

@@ -149,10 +149,15 @@ def test_a_login_link_opens_the_page_once(server: Server, heliograph: Run) -> No
     import urllib.request
 
     url = json.loads(heliograph("login-link", "--json").out)["url"]
-    with urllib.request.urlopen(url) as answer:
-        assert "HttpOnly" in answer.headers["Set-Cookie"]
+    for method in ("HEAD", "GET"):  # to look spends nothing
+        with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+            assert "Set-Cookie" not in answer.headers
+    address, _, token = url.partition("?token=")
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(address, f"token={token}".encode()) as page:
+        assert b"Log out" in page.read()
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(url)
+        urllib.request.urlopen(address, f"token={token}".encode())
     assert refused.value.code == 401
     refused.value.close()
 

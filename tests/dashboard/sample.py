@@ -1,5 +1,6 @@
 """A sample gateway for the dashboard: rows and counters as the ports would give them."""
 
+from dataclasses import replace
 from typing import Any
 
 from heliograph.domain.accounts.api_key import digest
@@ -7,6 +8,8 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCounts
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
+from heliograph.ports.job_store import NewPageSession
+from tests.kit.clocks import ManualClock
 
 NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"
@@ -86,7 +89,10 @@ class Store:
         self.job_rows = jobs
         first = QueueCounts(waiting=212, active=3, completed=20_412, failed=14, uncertain=2)
         self.counts = {1: first, 2: QueueCounts(waiting=1072)} if jobs else {}
-        self.asked = 0
+        self.asked = self.asked_keys = 0
+        self.sessions: list[NewPageSession] = []
+        self.clock = ManualClock(NOW_US)
+        self.revoked = False
 
     async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
         assert org_no == 1
@@ -107,6 +113,20 @@ class Store:
     async def orgs(self) -> list[OrgRow]:
         return [OrgRow(1, "o-1", "First", NOW_US)]
 
+    async def begin_page_session(self, new: NewPageSession) -> bool:
+        if new.link and any(new.link == one.link for one in self.sessions):
+            return False
+        self.sessions.append(new)
+        return True
+
+    async def page_session(self, digest: str) -> int | None:
+        found = [one.org_no for one in self.sessions if one.digest == digest and one.ends_at_us > self.clock.now_us()]
+        return found[0] if found and not self.revoked else None
+
+    async def end_page_session(self, digest: str) -> None:
+        self.sessions = [replace(one, ends_at_us=0) if one.digest == digest else one for one in self.sessions]
+
     async def key_by_digest(self, wanted: bytes) -> KeyRow | None:
+        self.asked_keys += 1
         known = KeyRow(1, 1, "o-1", "First", "first", KEY[:11], NOW_US, None, None)
         return known if wanted == digest(KEY) else None

@@ -1,6 +1,7 @@
 """Tests of access to the dashboard: nothing is shown without a login."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ import pytest
 
 from heliograph.dashboard import Dashboard
 from heliograph.dashboard.session import COOKIE, COOKIE_S, LINK_S, Sessions
+from heliograph.domain.accounts.guess_limit import BURST
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import QueueCounts
 from tests.dashboard.sample import KEY, NOW_US, Store
@@ -23,6 +25,13 @@ class Browser:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.text = ""
+        self.client = ("192.0.2.1", 5000)
+
+    async def enter(self, link: str) -> int:
+        """What a person does with a link: opens it and presses its button."""
+        status = await self.go("GET", link)
+        found = re.search(r'name="token" value="([^"]+)"', self.text)
+        return await self.go("POST", "/login", urlencode({"token": found[1]})) if found else status
 
     async def go(self, method: str, target: str, body: str = "", **headers: str) -> int:
         path, _, query = target.partition("?")
@@ -35,6 +44,7 @@ class Browser:
             "path": path,
             "query_string": query.encode(),
             "scheme": "http",
+            "client": self.client,
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         }
         events: list[dict[str, Any]] = []
@@ -62,7 +72,8 @@ def clock() -> ManualClock:
 @pytest.fixture
 def browser(clock: ManualClock) -> Browser:
     store = Store()
-    return Browser(Dashboard(store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
+    store.clock = clock
+    return Browser(Dashboard(store, store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
 
 
 @pytest.mark.parametrize("path", ["/", "/live"])
@@ -77,13 +88,13 @@ async def test_a_link_lets_in_once_and_its_cookie_stays_out_of_reach_of_scripts_
     browser: Browser,
 ) -> None:
     path = browser.app.login_path(1)
-    assert await browser.go("GET", path) == 200
+    assert await browser.enter(path) == 303
     assert "HttpOnly" in browser.headers["set-cookie"]
     assert "SameSite=Strict" in browser.headers["set-cookie"]
     assert await browser.go("GET", "/") == 200
     assert "+1 202-555-0100" in browser.text
     other = Browser(browser.app)
-    assert await other.go("GET", path) == 401
+    assert await other.enter(path) == 401
     assert other.cookie == ""
 
 
@@ -91,9 +102,9 @@ async def test_a_link_ends_after_a_quarter_of_an_hour_and_a_cookie_after_half_a_
     browser: Browser, clock: ManualClock
 ) -> None:
     late = browser.app.login_path(1)
-    await browser.go("GET", browser.app.login_path(1))
+    await browser.enter(browser.app.login_path(1))
     clock.advance(LINK_S)
-    assert await Browser(browser.app).go("GET", late) == 401
+    assert await Browser(browser.app).enter(late) == 401
     assert await browser.go("GET", "/live") == 200
     clock.advance(COOKIE_S)
     assert await browser.go("GET", "/live") == 401
@@ -107,12 +118,60 @@ async def test_a_forged_cookie_or_link_opens_nothing(forged: str, browser: Brows
     assert "202-555" not in browser.text
 
 
-def test_a_links_token_is_no_cookie_and_another_process_knows_neither(clock: ManualClock) -> None:
-    sessions = Sessions(clock)
-    assert sessions.org_no(sessions.link_token(1)) is None
-    assert sessions.redeem(sessions.cookie(1)) is None
-    assert Sessions(clock).org_no(sessions.cookie(1)) is None
-    assert Sessions(clock, "the same secret").org_no(Sessions(clock, "the same secret").cookie(7)) == 7
+async def test_a_links_token_is_no_cookie_and_another_process_knows_no_link_without_a_secret_key(
+    clock: ManualClock,
+) -> None:
+    store = Store()
+    store.clock = clock
+    sessions = Sessions(store, clock)
+    link = sessions.link_token(1)
+    assert await sessions.org_no(link) is None
+    assert await sessions.redeem(await sessions.cookie(1, 1)) is None
+    assert await Sessions(store, clock).redeem(link) is None
+    shared = Sessions(store, clock, "the same secret").link_token(7)
+    cookie = await Sessions(store, clock, "the same secret").redeem(shared)
+    assert await Sessions(store, clock, "the same secret").redeem(shared) is None
+    assert await sessions.org_no(cookie) == 7
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_look_at_a_link_spends_nothing(method: str, browser: Browser) -> None:
+    path = browser.app.login_path(1)
+    for _ in range(3):
+        assert await browser.go(method, path) == 200
+        assert browser.cookie == ""
+    assert await browser.go("GET", "/") == 401
+    assert await browser.enter(path) == 303
+
+
+async def test_a_link_that_another_site_presses_is_not_spent(browser: Browser) -> None:
+    path = browser.app.login_path(1)
+    form = urlencode({"token": path.partition("=")[2]})
+    assert await browser.go("POST", "/login", form, sec_fetch_site="cross-site") == 400
+    assert await browser.enter(path) == 303
+
+
+async def test_a_cookie_kept_from_before_the_logout_opens_nothing(browser: Browser) -> None:
+    path = browser.app.login_path(1)
+    await browser.enter(path)
+    kept = browser.cookie
+    assert await browser.go("POST", "/logout", origin="https://evil.example") == 303
+    assert await browser.go("GET", "/") == 200
+    await browser.go("POST", "/logout", origin="http://127.0.0.1:8080")
+    browser.cookie = kept
+    assert await browser.go("GET", "/") == 401
+    assert await browser.enter(path) == 401
+
+
+async def test_wrong_keys_of_an_address_are_limited_and_a_right_one_is_not(browser: Browser) -> None:
+    met = [await browser.go("POST", "/login", urlencode({"key": f"hg_wrong_{n}"})) for n in range(BURST + 5)]
+    assert met == [401] * BURST + [429] * 5
+    assert int(browser.headers["retry-after"]) >= 1
+    assert await browser.go("POST", "/login/link", authorization="Bearer hg_wrong") == 429
+    assert await browser.go("POST", "/login", urlencode({"key": KEY})) == 303
+    other = Browser(browser.app)
+    other.client = ("192.0.2.2", 1)
+    assert await other.go("POST", "/login", urlencode({"key": "hg_wrong"})) == 401
 
 
 async def test_an_api_key_lets_in_and_a_wrong_one_does_not(browser: Browser) -> None:
@@ -128,7 +187,7 @@ async def test_the_holder_of_a_key_gets_a_link_for_a_person(browser: Browser) ->
     assert await browser.go("POST", "/login/link", authorization="Bearer hg_wrong") == 401
     assert await browser.go("POST", "/login/link", authorization=f"Bearer {KEY}") == 200
     person = Browser(browser.app)
-    assert await person.go("GET", json.loads(browser.text)["path"]) == 200
+    assert await person.enter(json.loads(browser.text)["path"]) == 303
     assert await person.go("GET", "/") == 200
 
 
@@ -142,7 +201,7 @@ async def test_a_form_of_another_site_is_refused(headers: dict[str, str], browse
 
 async def test_behind_a_proxy_with_tls_the_cookie_is_secure_and_the_login_works(clock: ManualClock) -> None:
     store = Store()
-    app = Dashboard(store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
+    app = Dashboard(store, store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
     person = Browser(app)
     assert await person.go("POST", "/login", urlencode({"key": KEY}), origin="https://gw.example") == 303
     assert person.headers["set-cookie"].endswith("; Secure")
@@ -155,21 +214,23 @@ async def test_a_form_that_never_ends_is_cut_off(browser: Browser) -> None:
 
 
 async def test_logging_out_takes_the_cookie_back(browser: Browser) -> None:
-    await browser.go("GET", browser.app.login_path(1))
+    await browser.enter(browser.app.login_path(1))
     assert await browser.go("POST", "/logout", origin="http://127.0.0.1:8080") == 303
     assert "Max-Age=0" in browser.headers["set-cookie"]
     assert await browser.go("GET", "/") == 401
 
 
 async def test_what_has_not_changed_is_not_sent_again(browser: Browser) -> None:
-    await browser.go("GET", browser.app.login_path(1))
+    await browser.enter(browser.app.login_path(1))
     assert await browser.go("GET", "/live") == 200
     assert await browser.go("GET", "/live", if_none_match=browser.headers["etag"]) == 304
     assert browser.text == ""
 
 
 async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Browser) -> None:
-    for path in ("/", browser.app.login_path(1), "/", "/login", "/static/helio.css", "/nothing"):
+    link = browser.app.login_path(1)
+    await browser.enter(link)
+    for path in ("/", browser.app.login_path(1), link, "/login", "/static/helio.css", "/nothing"):
         await browser.go("GET", path)
         policy = browser.headers["content-security-policy"]
         assert "unsafe" not in policy
@@ -186,7 +247,7 @@ async def test_an_unreachable_database_is_named_as_the_cause(browser: Browser, m
     async def away(_self: Store, _org_no: int) -> dict[int, QueueCounts]:
         raise Unavailable("The disk is full.")
 
-    await browser.go("GET", browser.app.login_path(1))
+    await browser.enter(browser.app.login_path(1))
     monkeypatch.setattr(Store, "health_of_phones", away)
     assert await browser.go("GET", "/") == 503
     assert "The disk is full." in browser.text

@@ -13,7 +13,7 @@ from heliograph.dashboard import Dashboard
 from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.jobs.states import State
 from tests.dashboard.browser import Tab, chromium, open_tab
-from tests.dashboard.sample import NOW_US, Store, job
+from tests.dashboard.sample import Store, job
 from tests.kit.clocks import ManualClock
 from tests.kit.replace import replace
 
@@ -27,8 +27,8 @@ pytestmark = [
 async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, ManualClock, Store]]:
     store = Store()
     store.job_rows = list(store.job_rows)
-    clock = ManualClock(NOW_US)
-    app = Dashboard(store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
+    clock = store.clock
+    app = Dashboard(store, store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, loop="none", access_log=False))
@@ -37,6 +37,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, ManualClock, Store
     try:
         async with open_tab(tmp_path / "profile") as tab:
             await tab.go(address + app.login_path(1))
+            await tab.js("document.querySelector('button').click()")
             await tab.until("document.getElementById('rows') !== null")
             yield tab, clock, store
     finally:

@@ -10,7 +10,7 @@ import pytest
 from heliograph.clock import SystemClock
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.ports.fetch import Fetched, FetchResponse, NoAnswer
+from heliograph.ports.fetch import Failure, Fetched, FetchResponse, NoAnswer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -178,3 +178,60 @@ async def test_a_connection_that_was_closed_while_it_lay_idle_is_not_written_to(
         await asyncio.wait_for(closed.wait(), 5)
         await asyncio.sleep(0.01)
     server.close()
+
+
+@pytest.mark.parametrize(("interim", "taken"), [(10, True), (11, False), (100_000, False)])
+async def test_a_receiver_may_give_ten_answers_before_the_answer(
+    interim: int, taken: bool, fetch: GuardedFetch
+) -> None:
+    async with serving(lambda n: b"HTTP/1.1 100 Continue\r\n\r\n" * interim + OK) as served:
+        answer = await post(fetch, served.url)
+    if taken:
+        assert isinstance(answer, FetchResponse) and answer.status == 200
+    else:
+        assert isinstance(answer, NoAnswer) and answer.code is Failure.BAD_ANSWER
+
+
+ENDLESS = {
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "fields": (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+    "one field": (b"HTTP/1.1 200 OK\r\nA: ", b"a"),
+    "a status line": (b"HTTP/1.1 200 ", b"a"),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+    "one trailer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ", b"a"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_an_answer_that_never_ends_is_left_after_a_bounded_part_of_it(kind: str, fetch: GuardedFetch) -> None:
+    begin, piece = ENDLESS[kind]
+    sent, over = 0, asyncio.Event()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(begin)
+        many = piece * (65_536 // len(piece))
+        try:
+            while sent < 100_000_000:
+                writer.write(many)
+                await writer.drain()
+                sent += len(many)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            over.set()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        answer = await post(fetch, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await fetch.close()
+        await over.wait()
+    finally:
+        server.close()
+    assert sent < 20_000_000  # what fits into the system's own buffers, and no more
+    if isinstance(answer, FetchResponse):  # its head came, its body was given up
+        assert (answer.status, answer.cut) == (200, True)
+    else:
+        assert isinstance(answer, NoAnswer) and answer.code is Failure.BAD_ANSWER

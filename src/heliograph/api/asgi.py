@@ -17,6 +17,7 @@ from heliograph.api.http.rate_limit import RateLimitState
 from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
 from heliograph.api.http.trace import Traces
 from heliograph.api.messages.fast_path import FastPath
+from heliograph.domain.accounts.client_address import client_address
 from heliograph.domain.errors import Refusal
 
 Scope = dict[str, Any]
@@ -96,7 +97,7 @@ class _Exchange:
     async def run_mounted(self, app: AsgiApp, provider: str) -> None:
         """Calls another room's app after the check of the key; the scope holds what the caller may see of it."""
         try:
-            caller = await self._state.keys.caller(self._head.authorization)
+            caller = await self._state.keys.caller(self._head.authorization, _address(self._scope))
             share = await self._state.deps.accounts.share(caller.org_no, provider)
         except Refusal as refusal:
             await self._refuse(refusal)
@@ -105,7 +106,7 @@ class _Exchange:
         await app(self._scope, self._receive, self._send)
 
     async def _enter(self) -> None:
-        self._caller = await self._state.keys.caller(self._head.authorization)
+        self._caller = await self._state.keys.caller(self._head.authorization, _address(self._scope))
         self._rate = self._state.limit.count_request(self._caller.key.key_no)
         if self._rate is not None and self._rate.over:
             raise self._rate.refusal()
@@ -152,6 +153,11 @@ class _Exchange:
         self._started, self._status = True, status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client_address(client[0]) if client else ""
 
 
 async def not_found_app(scope: Scope, _receive: Receive, send_: Send) -> None:

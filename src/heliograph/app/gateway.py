@@ -27,6 +27,7 @@ from heliograph.app.services import run_every
 from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
+from heliograph.domain.accounts.guess_limit import GuessLimit
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import NewPhone, PhoneRow
@@ -143,9 +144,12 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         elif fleet is not None:
             on_commit.append(_from_any_thread(fleet.stored))
         orgs = await store.orgs()
+        guesses = GuessLimit()  # one for both doors
         dashboard = Dashboard(
             store,
             store,
+            store,
+            guesses=guesses,
             clock=clock,
             version=version("heliograph"),
             secret_key=settings.secret_key,
@@ -196,6 +200,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                     *_provider_webhooks(store, stored_inbox, vault, clock, wake_inbox),
                 ),
                 dashboard=dashboard,
+                guesses=guesses,
                 version=version("heliograph"),
             )
         )

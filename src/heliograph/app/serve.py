@@ -21,7 +21,9 @@ import uvicorn
 from heliograph.api.asgi import ApiApp
 from heliograph.api.messages.fast_path import MAX_BYTES, SENDS
 from heliograph.app.gateway import Gateway, open_gateway
-from heliograph.app.http_protocol import Connection
+from heliograph.app.http.admission import Admission
+from heliograph.app.http.connection import Connection
+from heliograph.app.http.limits import HttpLimits, fit_descriptors
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.settings import Settings
@@ -47,7 +49,7 @@ async def serve(settings: Settings) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        server = _Server(running.api) if listener is not None else None
+        server = _Server(running.api, _limits(settings)) if listener is not None else None
         services = [asyncio.create_task(work, name=name) for name, work in running.services.items()]
         if server is not None and listener is not None:
             services.append(asyncio.create_task(server.serve(sockets=[listener]), name="http"))
@@ -79,8 +81,10 @@ async def serve(settings: Settings) -> int:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers."""
 
-    def __init__(self, app: ApiApp) -> None:
-        protocol = functools.partial(Connection, fast_path=app.fast_path, paths=SENDS, max_bytes=MAX_BYTES)
+    def __init__(self, app: ApiApp, limits: HttpLimits) -> None:
+        protocol = functools.partial(
+            Connection, admission=Admission(limits), fast_path=app.fast_path, paths=SENDS, most_bytes=MAX_BYTES
+        )
         super().__init__(
             uvicorn.Config(
                 app,
@@ -93,13 +97,24 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 date_header=True,
                 timeout_graceful_shutdown=GRACE_S,
-                timeout_keep_alive=75,
             )
         )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return fit_descriptors(
+        HttpLimits(
+            connections=settings.max_connections,
+            connections_per_address=min(settings.max_connections_per_address, settings.max_connections),
+            head_s=settings.head_timeout_seconds,
+            body_s=settings.body_timeout_seconds,
+            idle_s=settings.idle_timeout_seconds,
+        )
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -5,6 +5,7 @@ The CSP allows no inline code at all.
 """
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -12,13 +13,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from heliograph.dashboard.page import broken_page, live, login_page, page, welcome_page
+from heliograph.dashboard.page import broken_page, link_page, live, login_page, page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
 from heliograph.dashboard.snapshot import Explainer, Watcher
 from heliograph.domain.accounts.api_key import digest
-from heliograph.domain.errors import Unavailable
+from heliograph.domain.accounts.client_address import client_address
+from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
+from heliograph.domain.errors import RateLimited, Refusal, Unauthorized, Unavailable
+from heliograph.domain.jobs.job import KeyRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, JobStore
+from heliograph.ports.job_store import Accounts, JobStore, PageSessions
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -34,6 +38,7 @@ _FILES = {"helio.css": "text/css", "live.js": "text/javascript", "mark.svg": "im
 _MAX_FORM_BYTES = 4096
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
+_USED = "This link was used already, or is older than 15 minutes. `heliograph login-link` makes a new one."
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -47,24 +52,28 @@ class Dashboard:
         self,
         intake: JobStore,
         accounts: Accounts,
+        sessions: PageSessions,
         *,
         clock: Clock,
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
         explain_jobs: Explainer | None = None,
+        guesses: GuessLimit | None = None,
     ) -> None:
         self._watcher = Watcher(intake, accounts, clock, explain_jobs)
         self._accounts = accounts
-        self._sessions = Sessions(clock, secret_key)
+        self._sessions = Sessions(sessions, clock, secret_key)
+        self._clock = clock
+        self._guesses = guesses or GuessLimit()
         self._version = version
         self._public_url = public_url
         folder = files("heliograph.dashboard") / "static"
         self._files = {f"/static/{name}": ((folder / name).read_bytes(), kind) for name, kind in _FILES.items()}
 
-    def login_path(self, org_no: int) -> str:
+    def login_path(self, org_no: int, key_no: int | None = None) -> str:
         """Returns the path of a login link, good for one use within 15 minutes."""
-        return f"/login?token={self._sessions.link_token(org_no)}"
+        return f"/login?token={self._sessions.link_token(org_no, key_no)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,6 +83,12 @@ class Dashboard:
             await self._route(call)
         except Unavailable as problem:
             await call.answer(503, broken_page(problem.message), headers=[(b"retry-after", b"3")])
+        except RateLimited as refused:
+            again = [(b"retry-after", b"%d" % math.ceil(refused.retry_after_s or 1))]
+            if call.path == "/login":
+                await call.answer(429, login_page(refused.message), headers=again)
+            else:
+                await call.answer(429, _refusal(refused), kind=_JSON, headers=again)
 
     async def _route(self, call: "_Call") -> None:
         if call.path in self._files and call.reads:
@@ -83,14 +98,19 @@ class Dashboard:
         elif call.path == "/login/link" and call.method == "POST":
             await self._new_link(call)
         elif call.path == "/logout" and call.method == "POST":
-            await call.go("/login", cookie=_cookie("", 0, secure=call.secure) if call.same_origin else None)
+            await self._log_out(call)
         elif call.path in ("/", "/live") and call.reads:
             await self._show(call)
         else:
             await call.answer(404, b"Not found. The page is at /.\n", kind="text/plain; charset=utf-8")
 
+    async def _log_out(self, call: "_Call") -> None:
+        if call.same_origin:
+            await self._sessions.end(call.cookie)
+        await call.go("/login", cookie=_cookie("", 0, secure=call.secure) if call.same_origin else None)
+
     async def _show(self, call: "_Call") -> None:
-        org_no = self._sessions.org_no(call.cookie)
+        org_no = await self._sessions.org_no(call.cookie)
         if org_no is None:
             await call.answer(401, login_page() if call.path == "/" else b"", headers=[])
             return
@@ -106,45 +126,60 @@ class Dashboard:
             await call.answer(200, part, headers=[(b"etag", tag)])
 
     async def _login_link(self, call: "_Call") -> None:
+        """A look at a link spends nothing: mail scanners and browsers look before a person does."""
         token = parse_qs(call.query).get("token", [""])[0]
-        if not token:
-            known = self._sessions.org_no(call.cookie) is not None
-            await (call.go("/") if known else call.answer(200, login_page()))
+        if token:
+            good = self._sessions.is_link(token)
+            await call.answer(200 if good else 401, link_page(token) if good else login_page(_USED))
             return
-        cookie = self._sessions.redeem(token)
-        if cookie is None:
-            message = (
-                "This link was used already, or is older than 15 minutes. `heliograph login-link` makes a new one."
-            )
-            await call.answer(401, login_page(message))
-            return
-        set_cookie = (b"set-cookie", _cookie(cookie, COOKIE_S, secure=call.secure))
-        await call.answer(200, welcome_page(), headers=[set_cookie])
+        known = await self._sessions.org_no(call.cookie) is not None
+        await (call.go("/") if known else call.answer(200, login_page()))
 
     async def _login_form(self, call: "_Call") -> None:
         body = await call.body(_MAX_FORM_BYTES)
         if body is None or not call.same_origin:
             await call.answer(400, login_page("That was not understood. Please try again."))
             return
-        org_no = await self._org_of_key(parse_qs(body.decode("latin-1")).get("key", [""])[0])
-        if org_no is None:
-            await call.answer(401, login_page("This server does not know that key."))
+        form = parse_qs(body.decode("latin-1"))
+        if token := form.get("token", [""])[0]:
+            cookie, problem = await self._sessions.redeem(token), _USED
+        else:
+            key = await self._key(form.get("key", [""])[0], call.client)
+            cookie = await self._sessions.cookie(key.org_no, key.key_no) if key else None
+            problem = "This server does not know that key."
+        if cookie is None:
+            await call.answer(401, login_page(problem))
             return
-        await call.go("/", cookie=_cookie(self._sessions.cookie(org_no), COOKIE_S, secure=call.secure))
+        await call.go("/", cookie=_cookie(cookie, COOKIE_S, secure=call.secure))
 
     async def _new_link(self, call: "_Call") -> None:
-        """Answers the holder of an API key with the path of a login link."""
-        org_no = await self._org_of_key(call.header(b"authorization").decode("latin-1"))
-        if org_no is None:
-            error = {"code": "UNAUTHORIZED_ERROR", "name": "Unauthorized Error", "status": 401, "fields": {}}
-            await call.answer(401, msgspec.json.encode(error | {"message": "Invalid bearer auth token"}), kind=_JSON)
+        """For programs: the holder of a key gets the path of a link for a person."""
+        key = await self._key(call.header(b"authorization").decode("latin-1"), call.client)
+        if key is None:
+            await call.answer(401, _refusal(Unauthorized("Invalid bearer auth token")), kind=_JSON)
         else:
-            await call.answer(200, msgspec.json.encode({"path": self.login_path(org_no)}), kind=_JSON)
+            path = self.login_path(key.org_no, key.key_no)
+            await call.answer(200, msgspec.json.encode({"path": path}), kind=_JSON)
 
-    async def _org_of_key(self, text: str) -> int | None:
-        key = text.strip().removeprefix("Bearer ").strip()
-        row = await self._accounts.key_by_digest(digest(key)) if key else None
-        return row.org_no if row else None
+    async def _key(self, text: str, client: str) -> KeyRow | None:
+        """Raises RateLimited after many wrong ones of an address."""
+        secret = text.strip().removeprefix("Bearer ").strip()
+        if not secret:
+            return None
+        given = digest(secret)
+        wait_s = self._guesses.wait_s(client, given, self._clock.monotonic())
+        if wait_s is None:
+            raise _too_many()
+        if wait_s:
+            await self._clock.sleep(wait_s)
+        row = await self._accounts.key_by_digest(given)
+        if row is not None:
+            self._guesses.right(client, given)
+            return row
+        self._guesses.wrong(given)
+        if wait_s:
+            raise _too_many()
+        return None
 
     async def _file(self, call: "_Call") -> None:
         content, kind = self._files[call.path]
@@ -197,6 +232,11 @@ class _Call:
                 return value
         return None
 
+    @property
+    def client(self) -> str:
+        client = self._scope.get("client")
+        return client_address(client[0]) if client else ""
+
     def header(self, name: bytes) -> bytes:
         return self._headers.get(name, b"")
 
@@ -226,6 +266,15 @@ class _Call:
         own += [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode()), *_HEADERS]
         await self._send({"type": "http.response.start", "status": status, "headers": own})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else content})
+
+
+def _too_many() -> RateLimited:
+    return RateLimited("Too many wrong keys came from your address.", retry_after_s=BURST * INTERVAL_S)
+
+
+def _refusal(refusal: Refusal) -> bytes:
+    said = {"code": refusal.code, "name": refusal.name, "status": refusal.status, "message": refusal.message}
+    return msgspec.json.encode(said | {"fields": {}})
 
 
 def _cookie(value: str, lasts_s: int, *, secure: bool) -> bytes:

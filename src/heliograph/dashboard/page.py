@@ -44,11 +44,18 @@ def login_page(problem: str = "") -> bytes:
     return document(_head("Heliograph: log in"), el("body", _top(None), main))
 
 
-def welcome_page() -> bytes:
-    """Makes a page that leads to the dashboard, as a redirect from another site would not carry the cookie."""
-    refresh = el("meta", http_equiv="refresh", content="0;url=/")
-    main = el("main", el("p", el("a", "Go on", href="/")))
-    return document(group(refresh, _head("Heliograph")), el("body", _top(None), main))
+def link_page(token: str) -> bytes:
+    """Behind a login link: a button, because only a person presses one."""
+    form = el(
+        "form",
+        el("input", type="hidden", name="token", value=token),
+        el("button", "Open the page", type="submit", class_="primary"),
+        method="post",
+        action="/login",
+        class_="login",
+    )
+    main = el("main", el("h1", "Look inside?"), el("p", "This link works once, within 15 minutes."), form)
+    return document(_head("Heliograph: log in"), el("body", _top(None), main))
 
 
 def broken_page(problem: str) -> bytes:

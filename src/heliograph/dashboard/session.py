@@ -1,9 +1,8 @@
-"""Access: a link that works once, and the cookie it is exchanged for.
+"""Logins of the page: a link that works once, and the cookie it is exchanged for.
 
-Promise: without a valid cookie no message is shown. Both are signed with a key of this process (or one derived from
-HELIOGRAPH_SECRET_KEY), so they need no table. A link is good for 15 minutes and one use, a cookie for 12 hours.
-Known weakness: only the process that redeemed a link knows of it. A cookie ends early only by a restart (without a
-secret key) or a new secret key.
+Promise: without a valid cookie nothing of a message is shown. A link is good for 15 minutes and one use, a cookie for
+12 hours; a logout ends it, and so does the end of the key that let in, in every process. Only digests are stored.
+A link is signed with a key of this process, or one made from HELIOGRAPH_SECRET_KEY; it is not stored before its use.
 """
 
 import base64
@@ -12,6 +11,7 @@ import hmac
 import secrets
 
 from heliograph.ports.clock import Clock
+from heliograph.ports.job_store import NewPageSession, PageSessions
 
 COOKIE = "heliograph_session"
 LINK_S = 15 * 60
@@ -19,45 +19,59 @@ COOKIE_S = 12 * 3600
 
 
 class Sessions:
-    def __init__(self, clock: Clock, secret_key: str | None = None) -> None:
+    def __init__(self, kept: PageSessions, clock: Clock, secret_key: str | None = None) -> None:
+        self._kept = kept
         self._clock = clock
         source = secret_key.encode() if secret_key else secrets.token_bytes(32)
         self._key = hmac.digest(source, b"heliograph dashboard session 1", "sha256")
-        self._used: dict[str, int] = {}
 
-    def link_token(self, org_no: int) -> str:
-        return self._signed("link", org_no, LINK_S)
+    def link_token(self, org_no: int, key_no: int | None = None) -> str:
+        """`key_no`: the key whose holder asked for it."""
+        text = f"{org_no}.{key_no or 0}.{self._now_s() + LINK_S}.{secrets.token_hex(4)}"
+        return f"{text}.{self._mac(text)}"
 
-    def redeem(self, token: str) -> str | None:
-        """Returns the cookie's value for a link's token, None if the token is wrong, too old, or used."""
-        org_no = self._open("link", token)
-        now_s = self._now_s()
-        self._used = {used: until for used, until in self._used.items() if until > now_s}
-        if org_no is None or token in self._used:
-            return None
-        self._used[token] = now_s + LINK_S
-        return self.cookie(org_no)
+    def is_link(self, token: str) -> bool:
+        """Says whether the link may be used, if it was not used before."""
+        return self._open(token) is not None
 
-    def cookie(self, org_no: int) -> str:
-        return self._signed("cookie", org_no, COOKIE_S)
+    async def redeem(self, token: str) -> str | None:
+        """The cookie's value for a link's token; None if it is wrong, too old, or was used."""
+        opened = self._open(token)
+        return None if opened is None else await self._begin(*opened, link=_digest(token))
 
-    def org_no(self, cookie: str | None) -> int | None:
-        return self._open("cookie", cookie) if cookie else None
+    async def cookie(self, org_no: int, key_no: int) -> str:
+        """The cookie's value for the holder of a key."""
+        made = await self._begin(org_no, key_no, link=None)
+        assert made is not None
+        return made
 
-    def _signed(self, use: str, org_no: int, lasts_s: int) -> str:
-        text = f"{org_no}.{self._now_s() + lasts_s}.{secrets.token_hex(4)}"
-        return f"{text}.{self._mac(use, text)}"
+    async def org_no(self, cookie: str | None) -> int | None:
+        return await self._kept.page_session(_digest(cookie)) if cookie else None
 
-    def _open(self, use: str, token: str) -> int | None:
+    async def end(self, cookie: str | None) -> None:
+        if cookie:
+            await self._kept.end_page_session(_digest(cookie))
+
+    async def _begin(self, org_no: int, key_no: int | None, *, link: str | None) -> str | None:
+        cookie = secrets.token_urlsafe(24)
+        ends_at_us = self._clock.now_us() + COOKIE_S * 1_000_000
+        begun = await self._kept.begin_page_session(NewPageSession(_digest(cookie), link, org_no, key_no, ends_at_us))
+        return cookie if begun else None
+
+    def _open(self, token: str) -> tuple[int, int | None] | None:
         text, _, mac = token.rpartition(".")
-        if not token.isascii() or not hmac.compare_digest(mac, self._mac(use, text)):
+        if not token.isascii() or not hmac.compare_digest(mac, self._mac(text)):
             return None
-        org_no, until, _ = text.split(".")
-        return int(org_no) if int(until) > self._now_s() else None
+        org_no, key_no, until, _ = text.split(".")
+        return (int(org_no), int(key_no) or None) if int(until) > self._now_s() else None
 
-    def _mac(self, use: str, text: str) -> str:
-        made = hmac.digest(self._key, f"{use}:{text}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(made[:18]).decode()  # 144 bits cannot be guessed, and the link stays short
+    def _mac(self, text: str) -> str:
+        made = hmac.digest(self._key, f"link:{text}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(made[:18]).decode()  # 144 bits: out of reach, and a link one can read
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

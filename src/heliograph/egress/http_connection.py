@@ -1,10 +1,10 @@
 """HTTP request on a connection of aiohttp's pool, without redirects, cookies or decompression.
 
-Promise: one request is written, whose headers hold no line break. A connection returns to the pool only after its
-answer was read to the end, and is not used again if further bytes came. It raises what aiohttp raises, and never
-repeats.
-Known weakness: it uses the pool as aiohttp's own session does, so an upgrade of aiohttp needs the tests of this file.
-In return a delivery needs clearly less processor time.
+Promise: what is written is one request, whose headers hold no line break; a connection goes back into the pool only
+when its answer was read to its end, and is not used again if anything came after it. At most ten interim answers are
+passed over; a head has at most 100 fields. Raises what aiohttp raises, and never follows or repeats.
+Known weakness: it speaks to the pool as aiohttp's own session does, so a new aiohttp is taken only with its tests. In
+return a delivery costs a good part less processor time.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from yarl import URL
 _CHUNK: Final = 32_768
 _MAX_LINE: Final = 8_190
 _MAX_HEADERS: Final = 16_384
+_MAX_FIELDS: Final = 100
+_MAX_INTERIM: Final = 10  # answers of 1xx before the answer
 _HOSTS: Final = 4096
 _TOGETHER: Final = (
     65_536  # bytes; up to this size head and body are one packet, as a second write costs more than the copy
@@ -101,6 +103,7 @@ async def _exchange(connection: Connection, protocol: ResponseHandler, head: byt
         read_bufsize=_CHUNK,
         max_line_size=_MAX_LINE,
         max_field_size=_MAX_HEADERS,
+        max_headers=_MAX_FIELDS,
     )
     transport = connection.transport
     if transport is None or transport.is_closing():
@@ -110,7 +113,8 @@ async def _exchange(connection: Connection, protocol: ResponseHandler, head: byt
     else:
         transport.write(head)
         transport.write(body)
-    while True:
+    for _ in range(_MAX_INTERIM + 1):
         message, content = await protocol.read()
         if not 100 <= message.code < 200 or message.code == 101:
             return Response(message.code, message.headers, content, connection)
+    raise aiohttp.ClientPayloadError("too many interim answers")

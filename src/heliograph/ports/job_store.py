@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.domain.jobs.ids import JobId
@@ -146,3 +147,28 @@ class Accounts(Protocol):
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         """Asks the phone's owner, wherever it runs, to restart the session."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewPageSession:
+    """`digest` of the cookie, `link` of the login link that it was exchanged for. `key_no`: the key that let in."""
+
+    digest: str
+    link: str | None
+    org_no: int
+    key_no: int | None
+    ends_at_us: int
+
+
+class PageSessions(Protocol):
+    """Shared by all processes on one database."""
+
+    async def begin_page_session(self, new: NewPageSession) -> bool:
+        """False if its link was used before."""
+        ...
+
+    async def page_session(self, digest: str) -> int | None:
+        """The organisation; None if there is no such login, or it or its key has ended."""
+        ...
+
+    async def end_page_session(self, digest: str) -> None: ...

@@ -153,6 +153,31 @@ class Settings:
         "Largest request body, then 413. Larger media can be given by URL.",
         shown="32MiB",
     )
+    max_connections: int = _setting(
+        2048,
+        parse.whole(8, 1_000_000),
+        "number",
+        "Open HTTP connections in all, then 503; lowered where the system allows fewer descriptors.",
+    )
+    max_connections_per_address: int = _setting(
+        512,
+        parse.whole(1, 1_000_000),
+        "number",
+        "Open HTTP connections of one client address (IPv6: of one /64), then 503. Behind a reverse proxy, which"
+        " has one address for all clients, set it to the number above.",
+    )
+    head_timeout_seconds: float = _setting(
+        30.0, parse.number(1, 3600), "seconds", "How long the head of a request may take, then 408."
+    )
+    body_timeout_seconds: float = _setting(
+        30.0,
+        parse.number(1, 3600),
+        "seconds",
+        "How long the body of a request may take, and one second more for each 16 KiB received, then 408.",
+    )
+    idle_timeout_seconds: float = _setting(
+        75.0, parse.number(1, 86_400), "seconds", "How long a connection without a request stays open."
+    )
     media_dir: Path | None = _setting(
         None, parse.path, "folder", "Where media files are kept, each once.", shown="beside the database"
     )

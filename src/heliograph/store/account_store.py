@@ -8,11 +8,15 @@ from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import new_uuid
 from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
 from heliograph.ports.clock import Clock
+from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.simulated_network import DeviceScope
+from heliograph.store.accounts import page_sessions
 from heliograph.store.accounts import phones as phone_rows
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query, query_batch
 from heliograph.store.jobs import reads
+
+ENDED_SESSION_US = 3600 * 1_000_000  # a login that ended is kept so long, so that its link stays used
 
 
 class AccountStore:
@@ -54,6 +58,18 @@ class AccountStore:
         if found is not None:
             self._key_uses[found.key_no] = self._clock.now_us()
         return found
+
+    async def begin_page_session(self, new: NewPageSession) -> bool:
+        before_us = self._clock.now_us() - ENDED_SESSION_US
+        return await self.shell.write(lambda: page_sessions.begin(new, before_us))
+
+    async def page_session(self, digest: str) -> int | None:
+        now_us = self._clock.now_us()
+        return await self.shell.read(lambda: page_sessions.find(digest, now_us))
+
+    async def end_page_session(self, digest: str) -> None:
+        now_us = self._clock.now_us()
+        await self.shell.write(lambda: page_sessions.end(digest, now_us))
 
     async def write_key_uses(self) -> None:
         uses, self._key_uses = self._key_uses, {}

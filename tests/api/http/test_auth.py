@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from heliograph.api.http.auth import KEY_TTL_S
+from heliograph.domain.accounts.guess_limit import BURST, MAX_WAIT_S
 from heliograph.domain.jobs.job import KeyRow
 from tests.api.gateway import NUMBER, SECRET, Gateway
 
@@ -123,3 +124,26 @@ async def test_the_same_idempotency_key_of_two_organisations_is_two_keys(gateway
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["queue_id"] != second.json()["queue_id"]
     assert "idempotent-replayed" not in second.headers
+
+
+async def test_wrong_keys_of_an_address_are_refused_with_429_after_a_burst_and_right_ones_never(
+    gateway: Gateway,
+) -> None:
+    async def met(secret: str) -> tuple[int, str | None]:
+        async with gateway.client(secret) as http:
+            answer = await http.get("/v1/phones")
+            return answer.status_code, answer.headers.get("retry-after")
+
+    await gateway.add_key(gateway.org.org_no, OTHER_SECRET)
+    began_s = gateway.clock.now_s
+    assert [await met(f"hg_wrong_{n}") for n in range(BURST)] == [(401, None)] * BURST
+    assert await met("hg_wrong") == (429, "5")
+    assert await met(OTHER_SECRET) == (200, None)  # never seen before: it waited for its turn
+    await met("hg_wrong")  # the right one gave its turn back
+    assert [(await met(f"hg_wrong_{n}"))[0] for n in range(20)] == [429] * 20
+    assert gateway.clock.now_s - began_s < MAX_WAIT_S
+    assert await met(OTHER_SECRET) == (200, None)
+    async with gateway.client(None) as http:
+        assert (await http.get("/v1/phones")).status_code == 401  # no key is no guess
+    gateway.clock.now_s += 60
+    assert await met("hg_wrong") == (401, None)

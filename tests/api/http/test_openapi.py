@@ -5,6 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from heliograph.api.app import v1_routes
 from tests.api.gateway import BODY_LIMIT, Gateway
 
 

@@ -112,6 +112,9 @@ async def test_failed_messages_are_retried_by_id_or_by_time(gateway: Gateway) ->
     assert (await gateway.http.post("/v1/message/queues/retry", json=since, headers=headers)).json() == {"retried": 2}
     assert (await gateway.http.post("/v1/message/queues/retry", json={})).status_code == 422
     assert (await gateway.http.post("/v1/message/queues/retry", json=since)).status_code == 422
+    for late in ("2095-06-01T00:00:00Z", "2199-12-31T00:00:00Z"):  # later than the last id that 63 bits can hold
+        answer = await gateway.http.post("/v1/message/queues/retry", json={"since": late}, headers=headers)
+        assert (answer.status_code, answer.json()) == (200, {"retried": 0})
 
 
 async def test_a_message_may_have_a_lane_and_an_end(gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ from heliograph.clock import SystemClock
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
 from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
+from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.provider import Inbound
 from heliograph.store.database.database import Database
 from heliograph.store.job_store import Store
@@ -32,6 +33,25 @@ async def test_a_key_is_found_by_its_digest_until_it_is_revoked(queue: PhoneQueu
     assert revoked.revoked_at_us == queue.clock.now_us()
     assert await queue.store.key_by_digest(_digest("secret")) is None
     assert await queue.store.revoke_key(queue.org_no, "hg_abc") is None
+
+
+async def test_a_login_ends_at_its_logout_with_its_key_and_at_its_time(queue: PhoneQueue) -> None:
+    key = await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    ends_us = queue.clock.now_us() + 60_000_000
+    for name, key_no in (("out", key.key_no), ("with-key", key.key_no), ("by-link", None)):
+        assert await queue.store.begin_page_session(NewPageSession(name, f"link {name}", queue.org_no, key_no, ends_us))
+        assert await queue.store.page_session(name) == queue.org_no
+    assert not await queue.store.begin_page_session(NewPageSession("again", "link out", queue.org_no, None, ends_us))
+    assert await queue.store.begin_page_session(NewPageSession("form", None, queue.org_no, key.key_no, ends_us))
+    assert await queue.store.begin_page_session(NewPageSession("form 2", None, queue.org_no, key.key_no, ends_us))
+    await queue.store.end_page_session("out")
+    assert [await queue.store.page_session(name) for name in ("out", "with-key")] == [None, queue.org_no]
+    assert not await queue.store.begin_page_session(NewPageSession("again", "link out", queue.org_no, None, ends_us))
+    await queue.store.revoke_key(queue.org_no, "hg_abc")
+    assert await queue.store.page_session("with-key") is None
+    assert await queue.store.page_session("by-link") == queue.org_no
+    queue.clock.advance(60)
+    assert await queue.store.page_session("by-link") is None
 
 
 async def test_an_organisation_revokes_only_its_own_keys(queue: PhoneQueue) -> None:

@@ -9,7 +9,8 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from heliograph.domain.errors import Invalid, NotFound, Unauthorized
+from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
+from heliograph.domain.errors import Invalid, NotFound, RateLimited, Unauthorized
 from heliograph.domain.jobs.job import KeyRow, PhoneRow
 from heliograph.domain.messages.chat import is_group
 from heliograph.ports.clock import Clock
@@ -36,16 +37,32 @@ class Caller:
 class ApiKeyCache:
     """Cache of callers by their Authorization header."""
 
-    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+    def __init__(self, accounts: Accounts, clock: Clock, guesses: GuessLimit | None = None) -> None:
         self._accounts = accounts
         self._clock = clock
+        self._guesses = guesses or GuessLimit()
         self._known: dict[bytes, tuple[float, Caller]] = {}
         self._asked: dict[bytes, asyncio.Future[KeyRow | None]] = {}
 
-    async def caller(self, authorization: bytes | None) -> Caller:
-        """Raises Unauthorized for a missing, unknown or revoked key."""
+    async def caller(self, authorization: bytes | None, address: str = "") -> Caller:
+        """Raises Unauthorized for a missing, unknown or revoked key; RateLimited after many of one address."""
         digest = _digest(authorization)
-        return self._fresh(digest) or await self._look_up(digest)
+        if (fresh := self._fresh(digest)) is not None:
+            return fresh
+        wait_s = self._guesses.wait_s(address, digest, self._clock.monotonic())
+        if wait_s is None:
+            raise too_many_guesses()
+        if wait_s:
+            await self._clock.sleep(wait_s)
+        try:
+            found = await self._look_up(digest)
+        except Unauthorized:
+            self._guesses.wrong(digest)
+            if wait_s:
+                raise too_many_guesses() from None
+            raise
+        self._guesses.right(address, digest)
+        return found
 
     def cached(self, authorization: bytes | None) -> Caller | None:
         """Returns what `caller` returns, or None if the store would have to be asked."""
@@ -104,6 +121,10 @@ def bearer_token(authorization: bytes | None) -> bytes:
     if not token:
         raise unauthorized()
     return token
+
+
+def too_many_guesses() -> RateLimited:
+    return RateLimited("Too many requests with a wrong key came from your address", retry_after_s=BURST * INTERVAL_S)
 
 
 def unauthorized() -> Unauthorized:

@@ -25,6 +25,7 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SLICE = 65_536
 MAX_FIELD = 100  # characters of a field name that an error shows
+MAX_LENGTH_DIGITS = 20
 MAX_NUMBER = 308  # digits of a number
 _DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
@@ -35,7 +36,8 @@ class ClientGone(Exception):
 
 async def read_body(receive: Receive, length: bytes | None, limit: int) -> bytes | bytearray:
     """Reads the whole body. Raises PayloadTooLarge as soon as it is known to exceed `limit`."""
-    if length is not None and (not length.isdigit() or int(length) > limit):
+    # `int` itself refuses very long numbers with an internal error
+    if length is not None and (not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit):
         raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from heliograph.domain.accounts.guess_limit import GuessLimit
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.webhooks.webhook import WebhookRow
@@ -97,4 +98,5 @@ class ApiDeps:
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()
     dashboard: AsgiApp | None = None
+    guesses: GuessLimit = field(default_factory=GuessLimit)
     version: str = "0"

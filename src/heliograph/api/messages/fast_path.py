@@ -70,6 +70,13 @@ class FastPath:
             asyncio.ensure_future(deps.intake.enqueue(job)).add_done_callback(exchange.done)
         return True
 
+    def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Says whether the key is a remembered one, so that its body may be kept until it is complete."""
+        try:
+            return self._state.keys.cached(dict(headers).get(b"authorization")) is not None
+        except Refusal:
+            return False
+
     def _job(self, phone: PhoneRow, idempotency_key: bytes | None, raw: bytes | bytearray) -> NewJob | None:
         body = decode(send_decoder, raw)
         if body.media is not None or body.reply_to is not None or body.reaction is not None:

@@ -21,6 +21,7 @@ JobId = NewType("JobId", int)
 
 _EPOCH_US = 1_704_067_200_000_000  # 2024-01-01: 51 bits of microseconds last until 2095
 _LOW_BITS = 12
+_LAST_US = (1 << 51) - 1  # a later time gets the greatest keys: a key always fits into 63 bits
 _MASK_72 = (1 << 72) - 1
 _MASK_50 = (1 << 50) - 1
 # odd constants: multiplication modulo 2^72 can be undone, and spreads neighbouring keys over the whole range
@@ -48,7 +49,7 @@ class JobIds:
             if not self._dice:
                 self._dice = bytearray(secrets.token_bytes(512))  # one system call for many keys
             low = (self._dice.pop() << 8 | self._dice.pop()) & ((1 << _LOW_BITS) - 1)
-            fresh = (max(self._now_us() - _EPOCH_US, 0) << _LOW_BITS) | low
+            fresh = (min(max(self._now_us() - _EPOCH_US, 0), _LAST_US) << _LOW_BITS) | low
             self._last = fresh if fresh > self._last else self._last + 1
             return JobId(self._last)
 

@@ -16,8 +16,8 @@ from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.database.sqlite import connect
 
 CHUNK = 5000
-# who is alive belongs to the old processes; what the schema is, the new database says itself
-_LEFT_BEHIND = frozenset({"senders", "write_probe", "schema_migrations"})
+# who is alive, and who is logged in, belongs to the old processes; what the schema is, the new database says itself
+_LEFT_BEHIND = frozenset({"senders", "write_probe", "schema_migrations", "page_sessions"})
 # parents first
 _FIRST = ("orgs", "api_keys", "phones")
 
