@@ -8,6 +8,12 @@ A query begins with `-- name: NAME` and a line of promise. What differs between 
   /*lock*/, /*lock skip*/   FOR UPDATE, FOR UPDATE SKIP LOCKED on PostgreSQL; `/*lock of t*/` names the table
   -- only: DATABASE         the query exists for one database; twins have the same name, elsewhere it gives no rows
   -- each: a, b             SQLite runs it once for each row of the batch, the row's columns as parameters
+
+`-- plan: CLASS` says what may be expected of its plan; tests hold each query to its class:
+  hot          runs for a request, round, receipt or delivery: few rows by index, found by organisation
+  whole        reads one narrow row for each phone, endpoint or organisation, or what is due, over all of them
+  small        a table of few rows (organisations, keys, phones, processes), or none
+  background   a bounded number of rows at a time, for services and for what an operator does
 """
 
 import re
@@ -22,6 +28,7 @@ _USED = re.compile(r"\$(columns|part)\((\w+)\)")
 _ROWS = re.compile(r"\$rows\(([^)]*)\)")
 _LOCK = re.compile(r"/\*lock( skip)?( of \w+)?\*/")
 _INDEX = re.compile(r"/\*index (\w+)\*/")
+PLANS = ("hot", "whole", "small", "background")
 _PARAM = re.compile(r"(?<![:\w]):(\w+)")
 # jsonb is never used: JSON is text on both
 _CASTS = {"bigint": "bigint", "int": "int", "text": "text"}
@@ -33,6 +40,7 @@ class NamedQuery:
 
     name: str
     sql: str
+    plan: str  # one of PLANS
     promise: str
     params: tuple[str, ...]
     columns: tuple[str, ...]  # of the batch
@@ -82,7 +90,11 @@ def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect:
     if only != dialect:
         return None
     each = next((line.removeprefix("each:") for line in comments if line.startswith("each:")), "")
-    promise = next((line for line in comments if not line.startswith(("only:", "each:", "columns:", "part:"))), "")
+    plan = next((line.removeprefix("plan:").strip() for line in comments if line.startswith("plan:")), "")
+    if plan not in PLANS:
+        raise ValueError(f"the query {name} has no `-- plan:` of {', '.join(PLANS)}")
+    heads = ("plan:", "only:", "each:", "columns:", "part:")
+    promise = next((line for line in comments if not line.startswith(heads)), "")
     sql = _USED.sub(lambda match: shared[match[1], match[2]], sql)
     batch = _ROWS.search(sql)
     pairs = [pair.split() for pair in batch[1].split(",")] if batch else []
@@ -96,11 +108,11 @@ def _spell(name: str, body: str, shared: Mapping[tuple[str, str], str], dialect:
         sql = _ROWS.sub(lambda _: f"(SELECT {table} FROM json_each(:rows)) AS r", sql)
         names = tuple(column.strip() for column in each.split(",")) if each else names
         params = tuple(dict.fromkeys(_PARAM.findall(sql)))
-        return NamedQuery(name, _LOCK.sub("", sql), promise, params, names, bool(each), one)
+        return NamedQuery(name, _LOCK.sub("", sql), plan, promise, params, names, bool(each), one)
     params = tuple(param for param in dict.fromkeys(_PARAM.findall(_ROWS.sub("", sql))))
     numbers = {param: n for n, param in enumerate(params, 1)}
     arrays = ", ".join(f"${len(params) + n}::{_CASTS[pair[1]]}[]" for n, pair in enumerate(pairs, 1))
     sql = _PARAM.sub(lambda match: f"${numbers[match[1]]}", sql)
     sql = _ROWS.sub(lambda _: f"unnest({arrays}) AS r({', '.join(names)})", sql)
     sql = _LOCK.sub(lambda match: f"FOR UPDATE{match[2] or ''}{' SKIP LOCKED' if match[1] else ''}", sql)
-    return NamedQuery(name, sql, promise, params, names, False, None)
+    return NamedQuery(name, sql, plan, promise, params, names, False, None)

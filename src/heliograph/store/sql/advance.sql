@@ -5,12 +5,14 @@
 -- `EXISTS` in a list of results is written as a sub-select with LIMIT 1: PostgreSQL would otherwise read the table whole, once.
 
 -- name: fence
+-- plan: hot
 -- The phones that are ours under these tokens, their lease rows locked until we commit: a new owner waits for us.
 SELECT l.phone_no, l.token FROM leases l JOIN $rows(org_no bigint, phone_no bigint, token bigint)
 ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.token = r.token
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
 -- name: fence_with_state
+-- plan: hot
 -- only: sqlite
 -- As `fence`, with how each phone stands. `held`: 2, a person paused the phone; 1, some of its chats or broadcasts.
 -- `ready`: it has a ready lane; `due_at`: when its first waiting one falls due.
@@ -26,6 +28,7 @@ CROSS JOIN leases l ON l.org_no = r.org_no AND l.phone_no = r.phone_no AND l.tok
 CROSS JOIN phones p ON p.phone_no = l.phone_no AND p.org_no = l.org_no
 
 -- name: fence_with_state
+-- plan: hot
 -- only: postgresql
 -- As `fence`, with how each phone stands; whoever holds something of a phone waits for us too. `held`: 2, a person paused the
 -- phone; 1, else: a hold that was put while we waited for the lock is not seen here, so each start looks again. A lane that
@@ -41,6 +44,7 @@ JOIN phones p ON p.phone_no = l.phone_no AND p.org_no = l.org_no
 ORDER BY l.org_no, l.phone_no /*lock of l*/
 
 -- name: jobs_settle
+-- plan: hot
 -- The end of an attempt, if it is still the one that was started. A message already acknowledged is never taken back.
 UPDATE jobs SET
   state = r.state, attempts = jobs.attempts - r.uncounted, starts = r.starts, reason = r.reason, detail = r.detail,
@@ -56,6 +60,7 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'sendin
 RETURNING jobs.job_id
 
 -- name: jobs_sent
+-- plan: hot
 -- only: sqlite
 -- The end of an attempt that simply succeeded, if it is still the one that was started under its phone's present token, which
 -- is the row's. Its event: `events_sent`; what the network said beyond that: `jobs_named`.
@@ -68,6 +73,7 @@ WHERE jobs.job_id IN (
 RETURNING jobs.job_id
 
 -- name: jobs_set_provider_id
+-- plan: hot
 -- only: sqlite
 -- The id that the network gave to messages that were sent just now, and how far it says they came.
 UPDATE jobs SET provider_message_id = coalesce(r.provider_message_id, jobs.provider_message_id), ack = max(jobs.ack, r.ack)
@@ -75,6 +81,7 @@ FROM $rows(org_no bigint, job_id bigint, ack int, provider_message_id text)
 WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id
 
 -- name: jobs_sent
+-- plan: hot
 -- only: postgresql
 -- The end of an attempt that simply succeeded, if it is still the one that was started, with its event.
 WITH done AS (
@@ -93,6 +100,7 @@ WITH done AS (
 SELECT job_id FROM done
 
 -- name: events_sent
+-- plan: hot
 -- only: sqlite
 -- Of jobs that were simply sent just now.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
@@ -101,6 +109,7 @@ SELECT j.org_no, j.job_id, j.events, :now, 'sent', 'sending', 'sent', j.ack, j.a
 FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 
 -- name: events_started
+-- plan: hot
 -- only: sqlite
 -- Of jobs that were started just now.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, fanned_out)
@@ -109,6 +118,7 @@ SELECT j.org_no, j.job_id, j.events, :now, 'started', 'queued', 'sending', j.ack
 FROM $rows(job_id bigint) CROSS JOIN jobs j ON j.job_id = r.job_id
 
 -- name: events_moved
+-- plan: hot
 -- What the rows that were just settled say, as history.
 INSERT INTO events (org_no, job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail, fanned_out)
 SELECT j.org_no, j.job_id, j.events, :now, r.kind, r.before, j.state, j.ack, j.attempts, r.token, 'engine',
@@ -117,6 +127,7 @@ FROM $rows(org_no bigint, job_id bigint, kind text, before text, token bigint)
 JOIN jobs j ON j.org_no = r.org_no AND j.job_id = r.job_id
 
 -- name: chats_known
+-- plan: hot
 -- Chats that were written to for the first time.
 INSERT INTO chats (org_no, phone_no, chat_id, first_at)
 SELECT DISTINCT r.org_no, r.phone_no, r.chat_id, CAST(:now AS BIGINT)
@@ -124,16 +135,19 @@ FROM $rows(org_no bigint, phone_no bigint, chat_id text) WHERE true
 ON CONFLICT (org_no, phone_no, chat_id) DO NOTHING
 
 -- name: chats_known_among
+-- plan: hot
 -- Those of these chats that their phone has written to, or heard from.
 SELECT c.phone_no, c.chat_id FROM chats c JOIN $rows(org_no bigint, phone_no bigint, chat_id text)
 ON c.org_no = r.org_no AND c.phone_no = r.phone_no AND c.chat_id = r.chat_id
 
 -- name: provider_message_ids_insert
+-- plan: hot
 -- Ids that a provider gave; the first stays.
 INSERT INTO provider_message_ids (org_no, alias, job_id) SELECT r.org_no, r.alias, r.job_id
 FROM $rows(org_no bigint, alias text, job_id bigint) WHERE true ON CONFLICT (org_no, alias) DO NOTHING
 
 -- name: jobs_start
+-- plan: hot
 -- only: sqlite
 -- The durable start of an attempt, counted before it is tried. Not those past their expiry, or stopped by a person. Its
 -- event: `events_started`.
@@ -145,6 +159,7 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued
 RETURNING $columns(started)
 
 -- name: jobs_start
+-- plan: hot
 -- only: postgresql
 -- The durable start of an attempt, counted before it is tried, with its event. Not those past their expiry, or stopped by a
 -- person.
@@ -157,6 +172,7 @@ WITH begun AS (
   $part(begun_and_told)
 
 -- name: jobs_start_next
+-- plan: hot
 -- only: sqlite
 -- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
 -- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
@@ -171,6 +187,7 @@ WHERE jobs.job_id IN (SELECT (
 RETURNING $columns(started)
 
 -- name: jobs_start_next
+-- plan: hot
 -- only: postgresql
 -- As jobs_start, of the message that comes next in the lane of each of these, which were sent just now: nothing of a busy lane
 -- waits before the message on its way, and who would change that waits for the phone's owner (`owners_lock`).
@@ -187,6 +204,7 @@ WITH next AS MATERIALIZED (
   $part(begun_and_told)
 
 -- name: jobs_expire
+-- plan: hot
 -- What is past its time ends instead of going out late. What may have been sent already is left to its receipt.
 UPDATE jobs SET state = 'expired', reason = 'expired', detail = 'Expired before it was sent.', settled_at = :now,
   watched = NULL, events = jobs.events + 1
@@ -195,6 +213,7 @@ WHERE jobs.org_no = r.org_no AND jobs.job_id = r.job_id AND jobs.state = 'queued
 RETURNING jobs.job_id, jobs.org_no, jobs.phone_no, jobs.chat_id, jobs.priority, jobs.events, jobs.attempts, jobs.ack, jobs.broadcast_no
 
 -- name: queue_counters_add
+-- plan: hot
 -- One side of the counters.
 UPDATE queue_counters SET waiting = queue_counters.waiting + r.waiting, active = queue_counters.active + r.active,
   completed = queue_counters.completed + r.completed, failed = queue_counters.failed + r.failed
@@ -202,6 +221,7 @@ FROM $rows(org_no bigint, phone_no bigint, priority int, side int, waiting bigin
 WHERE queue_counters.org_no = r.org_no AND queue_counters.phone_no = r.phone_no AND queue_counters.priority = r.priority AND queue_counters.side = r.side
 
 -- name: queue_counters_add_alike
+-- plan: hot
 -- One side of the counters of phones that change alike.
 UPDATE queue_counters SET waiting = queue_counters.waiting + :waiting, active = queue_counters.active + :active,
   completed = queue_counters.completed + :completed, failed = queue_counters.failed + :failed
@@ -209,6 +229,7 @@ WHERE queue_counters.org_no = :org_no AND queue_counters.priority = :priority AN
   AND queue_counters.phone_no IN (SELECT r.phone_no FROM $rows(phone_no bigint))
 
 -- name: interrupted
+-- plan: hot
 -- Those of these that an earlier owner left in the middle of an attempt.
 SELECT $columns(each_job), jobs.token FROM jobs JOIN $rows(org_no bigint, job_id bigint)
 ON jobs.org_no = r.org_no AND jobs.job_id = r.job_id WHERE jobs.state = 'sending' AND jobs.token <= :token
