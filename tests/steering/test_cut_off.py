@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,8 @@ from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.sender_store import Started
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.broadcasts.cleanup import sweep
+from heliograph.store.database import named
+from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
 from tests.steering.test_broadcasts import new, row_of
 from tests.steering.world import World, open_world, recipients
@@ -109,7 +111,7 @@ async def test_a_load_that_failed_leaves_nothing_behind(world: World) -> None:
     world.clock.advance(3_600)
     await world.steering.sweep_broadcasts(0)
     where = {"org_no": world.org_no, "broadcast_no": failing.broadcast_no}
-    assert await world.shell.read(lambda: query("recipients_of", n=0, limit=9, **where)) == []
+    assert await world.shell.read(lambda: query(named.recipients_from(n=0, limit=9, **where))) == []
 
 
 async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(world: World) -> None:
@@ -123,7 +125,7 @@ async def test_a_load_that_is_swept_while_it_begins_harms_no_broadcast(world: Wo
         if len(writes) == 1:  # its last chunk was slow, and now it begins
             begun.append(await world.shell.write(lambda: lifecycle.begin(slow, 3)))
 
-    await sweep(Between(world, wrote=begin), world.clock, 0)
+    await sweep(cast(Database, Between(world, wrote=begin)), world.clock, 0)
     assert begun == [False]
     assert not await world.shell.write(lambda: lifecycle.load_broadcast(world.org_no, slow.broadcast_no, []))
     other, _ = await world.steering.broadcast(new(world), recipients(3, 100))
@@ -140,7 +142,7 @@ async def test_a_broadcast_that_is_swept_while_its_messages_are_put_back_stays(w
         now_us = world.clock.now_us()
         await world.shell.write(lambda: lifecycle.reopen(world.org_no, made, now_us))
 
-    await sweep(Between(world, read=reopen), world.clock, world.clock.us)
+    await sweep(cast(Database, Between(world, read=reopen)), world.clock, world.clock.us)
     await world.drain()
     assert (await row_of(world, made)).state == "completed"
 

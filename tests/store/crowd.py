@@ -124,11 +124,11 @@ _SPECIAL: dict[tuple[str, str], Any] = {
     ("broadcast_end", "state"): "completed",
     ("broadcast_waiting", "after"): NOW_US,
     ("deliveries_insert", "source"): "job",
-    ("deliveries_listed", "state"): "pending",
+    ("deliveries_of_hook", "state"): "pending",
     ("deliveries_settle", "state"): "pending",
     ("events_insert", "before"): None,
-    ("pace_rows", "after"): 0,
-    ("attempts_insert", "status"): 200,
+    ("pace_log_recent", "after"): 0,
+    ("delivery_attempts_insert", "status"): 200,
     ("schedule_insert", "every"): "day",
     ("schedule_insert", "missed"): "late",
     ("schedule_update", "every"): "day",
@@ -137,7 +137,7 @@ _SPECIAL: dict[tuple[str, str], Any] = {
 }
 _NEW_NUMBERS = {
     ("audit_log_insert", "act_no"), ("broadcast_insert", "broadcast_no"), ("broadcast_counts_insert", "broadcast_no"),
-    ("deliveries_insert", "no"), ("inbox_keep", "inbox_no"), ("recipients_insert", "n"),
+    ("deliveries_insert", "no"), ("inbox_insert", "inbox_no"), ("recipients_insert", "n"),
     ("schedule_insert", "schedule_no"),
 }  # fmt: skip
 _NEW = {

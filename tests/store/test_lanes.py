@@ -6,7 +6,8 @@ import random
 import pytest
 
 from heliograph.domain.jobs.states import Priority
-from heliograph.store.database.unit import query_batch
+from heliograph.store.database import named
+from heliograph.store.database.unit import query
 from heliograph.store.jobs import retry_and_resolve
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
@@ -99,7 +100,7 @@ async def test_a_lane_whose_head_is_no_waiting_message_mends_itself(desk: Desk) 
     sent = await desk.send()
     waiting = await desk.put("a")
     rows = [(desk.org_no, desk.phone_no, "a@c.us", int(Priority.NORMAL), sent, 0, "ready", None, None, None)]
-    await desk.store.shell.write(lambda: query_batch("lanes_set", rows))
+    await desk.store.shell.write(lambda: query(named.lanes_set(rows)))
     assert await desk.start() == []
     assert [one.job.job_id for one in await desk.start()] == [waiting]
 

@@ -91,7 +91,7 @@ async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a
     await desk.put("a")
     (a,) = await desk.start()
     ended = settle_and_start([desk.settlement(a, SENT)], [], desk.clock.now_us())
-    settle = await (await Stepwise.begin(desk.where, ended)).until("lanes_drop")
+    settle = await (await Stepwise.begin(desk.where, ended)).until("lanes_delete")
     second = await waits(desk.where, desk.put("a"))
     await settle.end()
     assert [one.job.job_id for one in await desk.start(new_limit=0)] == [await second]

@@ -6,7 +6,8 @@ from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
 from heliograph.ports.sender_store import PrunePlace
 from heliograph.sender.services.retention import prune_once
-from heliograph.store.database.unit import query, query_batch
+from heliograph.store.database import named
+from heliograph.store.database.unit import query
 from tests.store.world import REFUSED, SENT, Desk, retry, uncertain
 
 DAYS = 30.0
@@ -94,7 +95,7 @@ async def test_a_message_put_back_while_it_was_being_pruned_stays(desk: Desk) ->
     job_id = await desk.put("a")
     await desk.send(REFUSED)
     waiting = await desk.put("b")
-    found = await desk.store.shell.write(lambda: query_batch("prune_jobs", [(desk.org_no, waiting)], before=2**62))
+    found = await desk.store.shell.write(lambda: query(named.jobs_prune([(desk.org_no, waiting)], before=2**62)))
     assert list(found) == []
     assert (await desk.get(job_id)).state is State.FAILED
     assert (await desk.get(waiting)).state is State.QUEUED
@@ -112,8 +113,8 @@ async def test_a_key_that_is_used_anew_while_it_is_being_pruned_is_kept(desk: De
     await desk.put(key="k", body="x")
     desk.clock.turn(86_401)
     before = desk.clock.now_us() - 86_400_000_000
-    (old,) = await desk.store.shell.read(lambda: query("idempotency_old", before=before, limit=9))
+    (old,) = await desk.store.shell.read(lambda: query(named.idempotency_old(before=before, limit=9)))
     await desk.store.prune_rest(0, before)
     await desk.put(key="k", body="x")
-    await desk.store.shell.write(lambda: query_batch("idempotency_drop", [tuple(old)], before=before))
+    await desk.store.shell.write(lambda: query(named.idempotency_prune([(old["org_no"], old["key"])], before=before)))
     assert len(await desk.look("SELECT 1 FROM idempotency")) == 1

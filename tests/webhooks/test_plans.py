@@ -10,19 +10,20 @@ from typing import Any
 import asyncpg
 import pytest
 
-import heliograph.store
 from heliograph.clock import SystemClock
 from heliograph.store.database.migrate import migrations
 from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
 from heliograph.store.database.queries import queries
 from tests.webhooks.conftest import opened, unheard
 
-FOLDER = Path(heliograph.store.__file__).parent / "sql"
+FAMILIES = {"webhooks", "deliveries", "streams", "org_events"}
+SOURCES = ("_to_fan_out", "_set_fanned_out", "_by_key", "phones_by_no", "jobs_by_id")
 NAMES = sorted(
     {
         name
-        for file in ("hooks", "deliveries")
-        for name in re.findall(r"-- name: (\w+)", (FOLDER / f"{file}.sql").read_text())
+        for dialect in ("sqlite", "postgresql")
+        for name, query in queries(dialect).items()
+        if query.family in FAMILIES or name.endswith(SOURCES)
     }
 )
 DISTRIBUTED = {
@@ -124,16 +125,16 @@ async def test_a_claim_and_a_settlement_cost_the_same_with_a_backlog_on_postgres
                 await connection.execute("ANALYZE")
             for name, args in (
                 ("streams_heads", ([1], [7], ["chat 6"])),
-                ("stream_deliveries", ([1], [7], ["chat 6"], [16])),
+                ("deliveries_of_streams", ([1], [7], ["chat 6"], [16])),
                 ("streams_ready", ([1], [7], [8])),
                 ("deliveries_settle", (5, [1], [6], ["delivered"], [1], [1], ["delivered"], ["chat 6"], [None])),
-                ("deliveries_listed", (1, 6, 10**9, None, 50)),
+                ("deliveries_of_hook", (1, 6, 10**9, None, 50)),
                 ("streams_due", (5, 500)),
-                ("prune_told", ([1, 1], [7, 60_000])),
-                ("inbound_drop", ([1], [1], ["M1"])),
+                ("jobs_without_deliveries", ([1, 1], [7, 60_000])),
+                ("inbound_prune", ([1], [1], ["M1"])),
                 ("org_events_prune", (1, 5, 500)),
                 ("deliveries_page", (1, 50, 500)),
-                ("deliveries_left", (1, 7, 500)),
+                ("deliveries_waiting_for_endpoint", (1, 7, 500)),
                 ("endpoints_given_up", (5,)),
             ):
                 query = queries("postgresql")[name]
