@@ -23,7 +23,7 @@ class StepwiseUnit(Generic[T]):
     def __init__(self, connection: Any, unit: Unit[T]) -> None:
         self._connection = connection
         self._unit = unit
-        self._next: Statement | None = None
+        self._next: Statement[Any, Any] | None = None
         self._value: T | None = None
 
     @classmethod

@@ -9,11 +9,12 @@ from tests.api.gateway import NUMBER, Gateway
 
 
 async def set_state(gateway: Gateway, state: str) -> None:
+    from heliograph.store.database import named
     from heliograph.store.database.unit import Unit, query
 
     def unit() -> Unit[Any]:
         yield from query(
-            "phone_state", org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1
+            named.phone_state(org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1)
         )
 
     await gateway.store.shell.write(unit)

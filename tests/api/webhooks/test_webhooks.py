@@ -155,9 +155,10 @@ async def test_bad_input_names_its_field_and_makes_nothing(
 
 
 def _hooks_counted() -> Any:
+    from heliograph.store.database import named
     from heliograph.store.database.unit import query
 
-    return len((yield from query("hooks_listening", org_no=1)))
+    return len((yield from query(named.hooks_subscribed(org_no=1))))
 
 
 @pytest.mark.parametrize(("change", "field"), [*BAD[2:10], *BAD[12:]])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,8 @@ from heliograph.ports.sender_store import Started
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.broadcasts.cleanup import sweep
 from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.database import named
+from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
 from tests.kit.database import Location
 from tests.kit.factories import recipients
@@ -113,7 +115,7 @@ async def test_a_load_that_failed_leaves_nothing_behind(queue: PhoneQueue) -> No
     queue.clock.advance(3_600)
     await queue.control.sweep_broadcasts(0)
     where = {"org_no": queue.org_no, "broadcast_no": failing.broadcast_no}
-    assert await queue.store.shell.read(lambda: query("recipients_of", n=0, limit=9, **where)) == []
+    assert await queue.store.shell.read(lambda: query(named.recipients_from(n=0, limit=9, **where))) == []
 
 
 async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queue: PhoneQueue) -> None:
@@ -127,7 +129,7 @@ async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queu
         if len(writes) == 1:  # its last chunk was slow, and now it begins
             begun.append(await queue.store.shell.write(lambda: lifecycle.begin(slow, 3)))
 
-    await sweep(Between(queue, wrote=begin), queue.clock, 0)
+    await sweep(cast(Database, Between(queue, wrote=begin)), queue.clock, 0)
     assert begun == [False]
     assert not await queue.store.shell.write(lambda: lifecycle.load_broadcast(queue.org_no, slow.broadcast_no, []))
     other, _ = await queue.control.broadcast(new(queue), recipients(3, 100))
@@ -144,7 +146,7 @@ async def test_a_broadcast_that_is_cleaned_up_while_its_messages_are_retried_sta
         now_us = queue.clock.now_us()
         await queue.store.shell.write(lambda: lifecycle.reopen(queue.org_no, made, now_us))
 
-    await sweep(Between(queue, read=reopen), queue.clock, queue.clock.us)
+    await sweep(cast(Database, Between(queue, read=reopen)), queue.clock, queue.clock.us)
     await queue.drain()
     assert (await row_of(queue, made)).state == "completed"
 

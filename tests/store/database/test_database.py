@@ -7,16 +7,17 @@ import pytest
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.job import Enqueued
+from heliograph.store.database import named
 from heliograph.store.database.queries import queries, query_for
 from heliograph.store.database.sqlite import encode_rows
-from heliograph.store.database.unit import Unit, query
+from heliograph.store.database.unit import Statement, Unit, query
 from tests.kit.clocks import ManualClock
 from tests.kit.database import make_database
 from tests.kit.phone_queue import PhoneQueue
 
 
-def _org(name: str | None, then: Exception | None = None) -> Unit[int]:
-    (row,) = yield from query("org_insert", org_id=f"id of {name}", name=name, now=0)
+def _org(name: Any, then: Exception | None = None) -> Unit[int]:
+    (row,) = yield from query(named.org_insert(org_id=f"id of {name}", name=name, now=0))
     if then is not None:
         raise then
     return int(row["org_no"])
@@ -104,7 +105,7 @@ def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_v
 
 async def test_a_query_name_that_no_file_knows_is_refused(queue: PhoneQueue) -> None:
     with pytest.raises(LookupError, match="'lanes_lokc'"):
-        await queue.store.shell.write(lambda: query("lanes_lokc", org_no=1))
+        await queue.store.shell.write(lambda: query(Statement("lanes_lokc", {"org_no": 1})))
 
 
 def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:

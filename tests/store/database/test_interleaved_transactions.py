@@ -90,7 +90,7 @@ async def test_what_comes_while_the_first_message_of_its_chat_is_settled_is_to_a
     await queue.put("a")
     (a,) = await queue.start()
     ended = settle_and_start([queue.settlement(a, SENT)], [], queue.clock.now_us())
-    settle = await (await StepwiseUnit.begin(queue.location, ended)).until("lanes_drop")
+    settle = await (await StepwiseUnit.begin(queue.location, ended)).until("lanes_delete")
     second = await waits(queue.location, queue.put("a"))
     await settle.end()
     assert [one.job.job_id for one in await queue.start(new_limit=0)] == [await second]

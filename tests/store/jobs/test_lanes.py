@@ -6,7 +6,8 @@ import random
 import pytest
 
 from heliograph.domain.jobs.states import Priority
-from heliograph.store.database.unit import query_batch
+from heliograph.store.database import named
+from heliograph.store.database.unit import query
 from heliograph.store.jobs import retry_and_resolve
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
@@ -99,7 +100,7 @@ async def test_a_lane_whose_head_is_no_waiting_message_is_repaired(queue: PhoneQ
     sent = await queue.send_next()
     waiting = await queue.put("a")
     rows = [(queue.org_no, queue.phone_no, "a@c.us", int(Priority.NORMAL), sent, 0, "ready", None, None, None)]
-    await queue.store.shell.write(lambda: query_batch("lanes_set", rows))
+    await queue.store.shell.write(lambda: query(named.lanes_set(rows)))
     assert await queue.start() == []
     assert [one.job.job_id for one in await queue.start()] == [waiting]
 

@@ -107,7 +107,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
 -- what a delivery still has to tell of may not be pruned
 CREATE INDEX deliveries_telling ON deliveries (job_id, org_no, ref, n) WHERE state = 'pending';
-CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
+CREATE INDEX deliveries_of_hook ON deliveries (hook_no, org_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 
 -- the bytes as they were first sent, of deliveries that were not taken at once; the others can be rendered again
