@@ -22,6 +22,6 @@ UPDATE page_sessions SET ends_at = :now WHERE digest = :digest AND ends_at > :no
 
 -- name: page_sessions_prune
 -- Removes logins that ended before a moment.
--- plan: background
+-- plan: small
 -- takes: before int
 DELETE FROM page_sessions WHERE ends_at < :before
