@@ -68,11 +68,12 @@ class Connection(HttpToolsProtocol):
         refusal = self.admission.enter(self, self.client[0] if self.client else None)
         if refusal is None:
             return
-        if self.admission.may_explain:
+        if self.admission.may_linger:
             self.refuse(refusal)
         else:
             self.deaf = True
-            self.transport.abort()
+            transport.write(last_answer(refusal, self.server_state.default_headers))
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.admission.leave(self)
