@@ -139,6 +139,9 @@ STRICTER: dict[str, Callable[[bytes], bool]] = {
     "a control character in a value": lambda rest: re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", rest) is not None,
     "a trailer that acts as a header": _unwanted_trailer,
     "a chunk size of more than 16 digits": lambda rest: re.search(rb"\r\n[0-9a-fA-F]{17}", rest) is not None,
+    "a control character in a chunk extension": lambda rest: (
+        re.search(rb"\n[0-9a-fA-F]+;[^\n]*\r(?!\n)", rest) is not None
+    ),
     "white space behind a chunk size": lambda rest: re.search(rb"\r\n[0-9a-fA-F]+[ \t]+\r\n", rest) is not None,
 }
 

@@ -188,8 +188,8 @@ async def test_connections_are_bounded_for_each_address_and_in_all_and_free_when
     assert again.written == b""
 
 
-async def test_a_flood_of_refused_connections_is_closed_without_words() -> None:
+async def test_a_flood_of_refused_connections_is_answered_and_closed_at_once() -> None:
     world = World(HttpLimits(connections=1, refusals=2))
     wires = [world.connect(f"192.0.2.{n}")[1] for n in range(5)]
-    assert [statuses(wire.written) for wire in wires] == [[], [503], [503], [], []]
-    assert [wire.aborted for wire in wires] == [False, False, False, True, True]
+    assert [statuses(wire.written) for wire in wires] == [[], [503], [503], [503], [503]]
+    assert [wire.closed for wire in wires] == [False, False, False, True, True]

@@ -49,8 +49,8 @@ class Admission:
         return refusal
 
     @property
-    def may_explain(self) -> bool:
-        """Says whether one more refused connection may be answered."""
+    def may_linger(self) -> bool:
+        """Says whether one more refused connection may wait until its client has read the answer."""
         return self._refused <= self.limits.refusals
 
     def leave(self, connection: Swept) -> None:

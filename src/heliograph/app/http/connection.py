@@ -11,37 +11,25 @@ Known weakness: this leans on uvicorn's httptools protocol from the inside; test
 tests/app/http show that a new version still fits.
 """
 
-from enum import IntEnum
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from heliograph.app.http.admission import Admission
 from heliograph.app.http.chunks import Chunks
+from heliograph.app.http.fast_path import Headers, Takes
 from heliograph.app.http.patience import Patience
 from heliograph.app.http.refusals import HeadTooLarge, Refused, last_answer
-from heliograph.app.http.strict import body_length, check_raw_head, is_large, without_upgrade
+from heliograph.app.http.strict import body_length, check_request_line, without_upgrade
 from heliograph.domain.errors import BadRequest, Refusal, Unavailable
 
+# the part of a request that the next byte belongs to; plain numbers, as each request asks for it many times
+HEAD, SIZED, CHUNKED = range(3)
+LARGE_BYTES = 100_000  # of a body that need not wait until it is complete: it is refused, or read as it comes
 _END = b"\r\n\r\n"
-Headers = list[tuple[bytes, bytes]]
-
-
-class Part(IntEnum):
-    """The part of a request that the next byte belongs to."""
-
-    HEAD = 0
-    SIZED = 1
-    CHUNKED = 2
-
-
-class Takes(Protocol):
-    """`api.messages.fast_path.FastPath`."""
-
-    def take(self, headers: Headers, body: bytes | bytearray, answer: Any) -> bool: ...
-
-    def knows(self, headers: Headers) -> bool: ...
 
 
 class _Upgrade(Exception):
@@ -64,7 +52,8 @@ class Connection(HttpToolsProtocol):
         self._held: RequestResponseCycle | None = None  # its body is not whole yet
         self._standing: Headers | None = None  # uvicorn's headers of every answer, renewed each second
         self._standing_lines = b""
-        self.part = Part.HEAD
+        self._websockets = self.ws_protocol_class is not None
+        self.part = HEAD
         self.deaf = False  # what comes from now on is thrown away
         self.requests = 0
         self.taken = 0  # bytes of the present body
@@ -79,11 +68,12 @@ class Connection(HttpToolsProtocol):
         refusal = self.admission.enter(self, self.client[0] if self.client else None)
         if refusal is None:
             return
-        if self.admission.may_explain:
+        if self.admission.may_linger:
             self.refuse(refusal)
         else:
             self.deaf = True
-            self.transport.abort()
+            transport.write(last_answer(refusal, self.server_state.default_headers))
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.admission.leave(self)
@@ -106,30 +96,31 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.deaf:
             return
-        searched = 0
         if self._waiting:
             data, searched = self._waiting + data, self._searched
             self._keep(b"")
-        self._read(data, searched)
+            self._read(data, searched)
+        else:
+            self._read(data, 0)
         held = self._held
         if held is not None and not self._fast_path.knows(held.scope["headers"]):  # type: ignore[arg-type]
-            self._held = None  # nobody's body is kept
-            super()._start_asgi_task(held, self.app)
+            self._start(held)  # nobody's body is kept
 
     def _read(self, data: bytes, searched: int) -> None:
         """Each piece that is parsed belongs to one part of one request. No head ends before `searched`."""
         at, size = 0, len(data)
         while at < size and not self.deaf:
-            if self.part is Part.HEAD:
+            part = self.part
+            if part == HEAD:
                 if self.cycle is not None and not self.cycle.response_complete:
                     self._wait(data[at:])
                     return
-                end = data.find(_END, max(at, searched)) + 4
+                end = data.find(_END, searched if searched > at else at) + 4
                 if end == 3 or end - at > self.limits.head_bytes:
                     self._incomplete(data[at:])
                     return
                 self._head(data[at:end])
-            elif self.part is Part.SIZED:
+            elif part == SIZED:
                 end = min(size, at + self._left)
                 self._left -= end - at
                 self._feed(data[at:end])
@@ -137,7 +128,7 @@ class Connection(HttpToolsProtocol):
                 end = self._chunks.end(data, at)
                 before = self.taken
                 self._feed(data[at:end])
-                if self.part is Part.CHUNKED and (long := self._chunks.count(end - at, grew=self.taken > before)):
+                if self.part == CHUNKED and (long := self._chunks.count(end - at, grew=self.taken > before)):
                     self.refuse(long)
             at = end
 
@@ -173,7 +164,7 @@ class Connection(HttpToolsProtocol):
                 self.refuse(BadRequest("Invalid HTTP request received."))
                 return
         try:
-            check_raw_head(head, self.limits.fields)
+            check_request_line(head)
         except Refusal as refusal:
             self.refuse(refusal)
             return
@@ -203,8 +194,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.part is Part.HEAD:
-            super().on_header(name, value.rstrip(b" \t"))  # the parser leaves what follows a value
+        if self.part == HEAD:
+            name = name.lower()
+            value = value.rstrip(b" \t")  # the parser leaves it there
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
             return
         try:
             self._chunks.trailer(name)
@@ -218,17 +213,16 @@ class Connection(HttpToolsProtocol):
                 raise Refused(BadRequest("Invalid HTTP request received: this server is no proxy"))
             raise _Upgrade
         try:
-            length = body_length(self.headers, parser.get_http_version())
+            length = body_length(self.headers, parser.get_http_version(), self.limits.fields)
         except Refusal as refusal:
             raise Refused(refusal) from None
         self.requests += 1
         self.taken = 0
         if length is None:
             self._chunks = Chunks(self.limits)
-            self.part = Part.CHUNKED
+            self.part, self._left = CHUNKED, 0
         else:
-            self._left = length
-            self.part = Part.SIZED
+            self.part, self._left = SIZED, length
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -240,7 +234,7 @@ class Connection(HttpToolsProtocol):
             and cycle.more_body
             and not cycle.waiting_for_100_continue
             and not self.flow.write_paused
-            and not is_large(scope["headers"])
+            and self._left < LARGE_BYTES
         ):
             self._held = cycle
         else:
@@ -248,23 +242,43 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self.taken += len(body)
-        super().on_body(body)
-        held = self._held
-        if held is not None and held is self.cycle and len(held.body) > self._most_bytes:
-            self._held = None
-            super()._start_asgi_task(held, self.app)
+        cycle = self.cycle
+        if (self._websockets and self._becomes_websocket()) or cycle.response_complete:
+            return
+        cycle.body += body
+        if self._held is not None:
+            if self.taken > self._most_bytes:
+                self._start(cycle)
+            return
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        self.part = Part.HEAD
-        if not self.cycle.keep_alive:
+        self.part = HEAD
+        cycle = self.cycle
+        if self._websockets and self._becomes_websocket():
+            return
+        if not cycle.keep_alive:
             self.deaf = True
-        super().on_message_complete()
-        held = self._held
-        if held is None or held is not self.cycle:
+        if cycle.response_complete:
+            return
+        cycle.more_body = False
+        if self._held is None:
+            cycle.message_event.set()
             return
         self._held = None
-        if not self._fast_path.take(held.scope["headers"], held.body, _Reply(self, held)):  # type: ignore[arg-type]
-            super()._start_asgi_task(held, self.app)
+        if not self._fast_path.take(cycle.scope["headers"], cycle.body, partial(self.reply, cycle)):  # type: ignore[arg-type]
+            self._start(cycle)
+
+    def _start(self, held: RequestResponseCycle) -> None:
+        """Gives a request that does not take the fast path to the app."""
+        self._held = None
+        held.message_event.set()
+        super()._start_asgi_task(held, self.app)
+
+    def _becomes_websocket(self) -> bool:
+        return self.parser.should_upgrade() and self._should_upgrade()
 
     def on_response_complete(self) -> None:
         """Does what uvicorn does, without a timer for each request: `sweep` ends idle connections."""
@@ -273,7 +287,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.body = bytearray()  # what the app did not read is kept no longer than its answer takes
         if self.transport.is_closing():
             return
-        if self._waiting and self.part is Part.HEAD:
+        if self._waiting and self.part == HEAD:
             self.loop.call_soon(self._go_on)
         else:
             self.flow.resume_reading()
@@ -290,12 +304,12 @@ class Connection(HttpToolsProtocol):
         self._keep(b"")
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or self.part is Part.HEAD:
+            if cycle.response_started or self.part == HEAD:
                 self.transport.abort()
                 return
             cycle.disconnected = True
             cycle.message_event.set()
-        if self.part is Part.HEAD or not cycle.response_complete:
+        if self.part == HEAD or not cycle.response_complete:
             self.transport.write(last_answer(refusal, self.server_state.default_headers))
         self.flow.resume_reading()
         self._patience.linger()
@@ -313,14 +327,3 @@ class Connection(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-
-class _Reply:
-    __slots__ = ("_connection", "_cycle")
-
-    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
-        self._connection = connection
-        self._cycle = cycle
-
-    def __call__(self, status: int, lines: bytes, body: bytes) -> None:
-        self._connection.reply(self._cycle, status, lines, body)

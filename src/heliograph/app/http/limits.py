@@ -13,7 +13,7 @@ class HttpLimits:
 
     A body has `body_s`, and one second more for each `body_rate` bytes that came. `held_bytes` bounds, over all
     connections, heads that are not complete and requests that wait behind another of their connection. `refusals`
-    connections above the limit are told so at a time; any further one is closed without an answer.
+    connections above the limit may linger at a time; any further one is closed as soon as its answer is written.
     """
 
     connections: int = 2048

@@ -46,7 +46,7 @@ class Patience:
             return
         self._paused = None
         # a head that began is another wait than for the first byte of one
-        mark = (one.requests, int(one.part), one.waits_for_head)
+        mark = (one.requests, one.part, one.waits_for_head)
         if mark != self._mark:
             self._mark, self._since = mark, now
         elif self._lingers:

@@ -5,7 +5,7 @@ the two, and names what is refused although h11 accepts it.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from heliograph.app.http.refusals import HeadTooLarge
 from heliograph.domain.errors import BadRequest, PayloadTooLarge
@@ -26,21 +26,20 @@ SINGLE = frozenset(
 # of a trailer: fields that would change what was already decided from the head
 _NOT_IN_TRAILERS = SINGLE | {b"content-encoding", b"connection", b"cookie", b"expect", b"te", b"trailer", b"upgrade"}
 MAX_LENGTH_DIGITS = 18
-_SHORT_DIGITS = 5  # of a length that may take the fast path: up to 99,999
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def check_raw_head(head: bytes | bytearray, most_fields: int) -> None:
+def check_request_line(head: bytes) -> None:
     """Checks the bytes of a complete head before they are parsed. Raises a Refusal."""
     if REQUEST_LINE.match(head) is None:
         raise BadRequest("Invalid HTTP request received: the request line must be METHOD target HTTP/1.1 or HTTP/1.0")
-    if head.count(b"\r\n") > most_fields + 2:  # the request line and the empty line
-        raise HeadTooLarge(f"The head of a request may have at most {most_fields} fields")
 
 
-def body_length(headers: Headers, version: str) -> int | None:
+def body_length(headers: Headers, version: str, max_fields: int) -> int | None:
     """Bytes of the body, None if it comes in chunks. Raises a Refusal for a head that can be read in two ways."""
+    if len(headers) > max_fields:
+        raise HeadTooLarge(f"The head of a request may have at most {max_fields} fields")
     found = dict(headers)
     if len(found) != len(headers):
         _refuse_repeated(headers)
@@ -80,8 +79,3 @@ def without_upgrade(head: bytes) -> bytes:
     """The head without its Upgrade fields: a server may ignore them, and then the body is read as any other."""
     first, *lines = head.split(b"\r\n")
     return b"\r\n".join([first, *(line for line in lines if line[:8].lower() != b"upgrade:")])
-
-
-def is_large(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Says whether the body announces that it is too long for the fast path: a refusal need not wait for it."""
-    return any(name == b"content-length" and len(value) > _SHORT_DIGITS for name, value in headers)
