@@ -185,9 +185,10 @@ def test_doctor_says_that_the_key_is_absent_or_refused(
 
 
 def test_doctor_calls_a_full_disk_a_failed_check_and_looks_at_the_rest(
-    small_disk: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+    small_disk: Path, heliograph: Run, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_disk)
+    monkeypatch.setenv("HELIOGRAPH_PORT", str(free_port))  # another test's server may have the usual one
     fill(small_disk)
     said = heliograph("doctor", "--json")
     assert said.code == 1

@@ -14,6 +14,7 @@ from heliograph.domain.jobs.outcome import Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Phone, SendRequest
 from heliograph.providers.simulator.provider import SimulatorProvider
+from heliograph.simulator.journal import Journal
 from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from tests.kit.clocks import VirtualClock
@@ -61,6 +62,22 @@ class Client:
         return rows
 
 
+def _count_reads(journal: Journal) -> Callable[[], bool]:
+    """A check for long reads, which a thread of their own does beside the writer."""
+    running, read = 0, journal.read
+
+    async def counted(work: Any) -> Any:
+        nonlocal running
+        running += 1
+        try:
+            return await read(work)
+        finally:
+            running -= 1
+
+    journal.read = counted  # type: ignore[method-assign]
+    return lambda: running > 0
+
+
 @contextlib.asynccontextmanager
 async def network_client(
     path: Path, *, clock: VirtualClock | None = None, connected: bool = True
@@ -70,6 +87,7 @@ async def network_client(
         provider = SimulatorProvider(network, clock, ack_timeout_s=20)
         phone = Phone(1, "phone-one", "919876543210", "simulator")
         clock.busy.append(lambda: not network.journal.idle)
+        clock.busy.append(_count_reads(network.journal))
         client = Client(clock, network, provider, RecordingSink(clock), phone, path)
         if connected:
             await provider.open(phone, client.sink)
