@@ -1738,6 +1738,11 @@ def streams_lock(rows: Sequence[tuple[int, int, str]]) -> Command:
     return Statement("streams_lock", {}, rows)
 
 
+def streams_of_claims(rows: Sequence[tuple[int]], *, worker: str) -> Statement[StreamColumns, StreamValues]:
+    """Lists streams that a worker claimed in transactions whose answer was lost. Takes no locks."""
+    return Statement("streams_of_claims", {"worker": worker}, rows)
+
+
 def streams_of_worker(*, worker: str, limit: int) -> Statement[StreamColumns, StreamValues]:
     """Lists streams that a dead worker had claimed, over all organisations, some at a time. Takes no locks."""
     return Statement("streams_of_worker", {"worker": worker, "limit": limit})
