@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_NO_PROGRESS := 1
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv; does nothing the second time
 
@@ -62,7 +62,7 @@ fuzz: $(READY) ## compare the HTTP server with h11 on generated requests for 10 
 link: $(READY) ## build the linked-device helper and the local WhatsApp into .venv (needs Go modules from the network once)
 	@link/build.sh $(VENV)
 
-link-test: link ## test the helper against the local WhatsApp
+link-test: link # tests the helper against the local WhatsApp
 	@cd link && CGO_ENABLED=0 GOTOOLCHAIN=local $${GO:-$$(command -v go || echo ../$(VENV)/go/bin/go)} test ./...
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade for newer versions)

@@ -1,4 +1,4 @@
-"""What every folder of tests may ask for: a fresh database on a real PostgreSQL, a free port, a quiet environment.
+"""Fixtures for every folder: a fresh database on a real PostgreSQL, a free port, and an environment without settings.
 
 The server comes from the package index and is shared by all workers of a run; HELIOGRAPH_TEST_DATABASE_URL names
 another, on which databases may be made.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -200,4 +201,38 @@ func TestReadingAndTypingAreSeenByThePerson(t *testing.T) {
 		seen := string(w.do("GET", "/linked/seen", nil))
 		return containsAll(seen, []string{`"what":"read"`, "3AREAD0002", `"composing"`, `"recording"`, `"paused"`, friend})
 	})
+}
+
+func TestWhatThePersonWritesOnThePhoneItselfIsFromMe(t *testing.T) {
+	w := newWorld(t)
+	g, _ := w.linked(phoneNumber)
+	w.do("POST", "/simulator/inbound", map[string]any{"chat_id": friend, "to": phoneNumber, "from_me": true, "body": "typed on the phone"})
+	said := g.event("message", `"typed on the phone"`)
+	if said["from_me"] != true || said["chat"] != friend || said["sender"] != phoneNumber+"@c.us" {
+		t.Fatalf("said: %v", said)
+	}
+}
+
+func TestOldConversationsAreToldInShort(t *testing.T) {
+	w := newWorld(t)
+	g, _ := w.linked(phoneNumber)
+	many := make([]string, 50)
+	for i := range many {
+		many[i] = "an old message"
+	}
+	chats := []map[string]any{{"chat_id": friend, "name": "Ann", "messages": []string{"first", "second"}}}
+	for i := range 25 {
+		chats = append(chats, map[string]any{"chat_id": fmt.Sprintf("9190000001%02d@c.us", i), "name": "Many", "messages": many})
+	}
+	w.do("POST", "/linked/history", map[string]any{"number": phoneNumber, "chats": chats})
+	first := g.event("history", `"Ann"`)
+	told := first["chats"].([]any)
+	ann := told[0].(map[string]any)
+	if len(told) != 20 || ann["name"] != "Ann" || len(ann["messages"].([]any)) != 2 || len(told[1].(map[string]any)["messages"].([]any)) != 20 {
+		t.Fatalf("told: %d chats, %v", len(told), ann)
+	}
+	until(t, "the rest of the chats", func() bool { return g.count("history") == 2 })
+	if n := g.count("message"); n != 0 {
+		t.Fatalf("%d old messages came as new ones", n)
+	}
 }

@@ -61,7 +61,7 @@ func TestFiguresOfOnePhone(t *testing.T) {
 	took := time.Since(begun)
 	t.Logf("%d messages to 10 chats in %s: %.0f a second", count, took, count/took.Seconds())
 	t.Logf("after them: Rss %d kB", statusKB(pid, "Rss"))
-	time.Sleep(15 * time.Second)
+	time.Sleep(25 * time.Second)
 	t.Logf("idle again: Rss %d kB, Pss %d kB, Anonymous %d kB", statusKB(pid, "Rss"), statusKB(pid, "Pss"), statusKB(pid, "Anonymous"))
 	var memory map[string]any
 	g.call("ping", nil, &memory)
@@ -115,4 +115,34 @@ func leftHelpers() string {
 		}
 	}
 	return strconv.Itoa(count)
+}
+
+func TestFiguresOfManyIdlePhones(t *testing.T) {
+	needFigures(t)
+	w := newWorld(t)
+	const count = 50
+	var all []*gateway
+	for i := range count {
+		g, _ := w.linked(fmt.Sprintf("4477009001%02d", i))
+		all = append(all, g)
+	}
+	time.Sleep(15 * time.Second)
+	ticks := func() (sum int) {
+		for _, g := range all {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.process.Process.Pid))
+			fields := strings.Fields(string(text[strings.LastIndex(string(text), ")")+1:]))
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			sum += user + system
+		}
+		return sum
+	}
+	rss, pss := 0, 0
+	for _, g := range all {
+		rss += statusKB(g.process.Process.Pid, "Rss")
+		pss += statusKB(g.process.Process.Pid, "Pss")
+	}
+	before := ticks()
+	time.Sleep(30 * time.Second)
+	t.Logf("%d idle helpers: Rss %d MB, Pss %d MB together, largest share of a core %.1f %%", count, rss/1024, pss/1024, float64(ticks()-before)/30)
 }

@@ -56,6 +56,18 @@ func frameOf(body string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
+func TestTheSocketMayBeOnAnotherDescriptor(t *testing.T) {
+	t.Setenv("LINK_FD", "4")
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	g := startWith(t, nil, null)
+	g.event("hello")
+	g.call("ping", nil, nil)
+}
+
 func TestWrongCallsAreAnsweredAndChangeNothing(t *testing.T) {
 	w := newWorld(t)
 	g := start(t)

@@ -13,9 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"heliograph/link/helper"
 	"heliograph/link/protocol"
-	"heliograph/link/session"
 )
 
 // patience is how long a test waits for something before it fails.
@@ -80,17 +78,23 @@ func start(t testing.TB) *gateway {
 
 func startTaped(t testing.TB, recording *tape) *gateway {
 	t.Helper()
+	return startWith(t, recording)
+}
+
+// startWith puts other files before the socket.
+func startWith(t testing.TB, recording *tape, before ...*os.File) *gateway {
+	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
 	process := exec.Command(builtHelper)
-	process.ExtraFiles = []*os.File{theirs}
+	process.ExtraFiles = append(before, theirs)
 	process.Stderr = os.Stderr
-	process.Env = append(os.Environ(), "HELIOGRAPH_LINK_LOG="+os.Getenv("HELIOGRAPH_TEST_LINK_LOG"))
+	process.Env = append(os.Environ(), "LINK_LOG="+os.Getenv("HELIOGRAPH_TEST_LINK_LOG"))
 	if os.Getenv("HELIOGRAPH_TEST_LINK_LOG") == "" {
-		process.Env = append(process.Env, "HELIOGRAPH_LINK_LOG=off")
+		process.Env = append(process.Env, "LINK_LOG=off")
 	}
 	if err = process.Start(); err != nil {
 		t.Fatal(err)
@@ -322,11 +326,4 @@ func (g *gateway) exitCode() int {
 		g.t.Fatal("the helper does not end")
 		return -1
 	}
-}
-
-func (g *gateway) open(file, url string) helper.Opened {
-	g.t.Helper()
-	var opened helper.Opened
-	g.call("open", helper.OpenArgs{Store: session.Args{File: file}, LocalURL: url, ConfirmEvents: true}, &opened)
-	return opened
 }

@@ -112,3 +112,22 @@ func TestAMessageFromAHiddenIDWithoutANumberNamesTheID(t *testing.T) {
 		t.Fatalf("the journal: %+v", rows)
 	}
 }
+
+func TestCodesFollowEachOtherAndAfterTheLastConnectBringsNewOnes(t *testing.T) {
+	t.Setenv("LINK_TEST_CODE_MS", "200")
+	w := newWorld(t)
+	g := start(t)
+	g.open(filepath.Join(t.TempDir(), "session.db"), w.url)
+	g.call("connect", nil, nil)
+	g.event("state", `"offline"`, protocol.CodeNotPaired)
+	if n := g.count("qr"); n != 6 {
+		t.Fatalf("%d codes were shown", n)
+	}
+	g.fails(protocol.CodeNotConnected, "qr", nil)
+	g.call("connect", nil, nil)
+	until(t, "a new code", func() bool { return g.count("qr") > 6 })
+	var now helper.QRCode
+	g.call("qr", nil, &now)
+	w.do("POST", "/linked/scan", map[string]any{"qr": now.Code, "number": phoneNumber})
+	w.expectState(g, helper.StateConnected)
+}

@@ -155,6 +155,13 @@ func containsAll(text string, parts []string) bool {
 	return true
 }
 
+func (g *gateway) open(file, url string) helper.Opened {
+	g.t.Helper()
+	var opened helper.Opened
+	g.call("open", openArgs(file, url), &opened)
+	return opened
+}
+
 // scan waits for a code and scans it with the phone of a number.
 func (w *world) scan(g *gateway, number string) {
 	w.t.Helper()

@@ -242,3 +242,48 @@ func TestTwoPhonesWriteToEachOther(t *testing.T) {
 	b.event("message", `"a to b 4"`, `"`+phoneNumber+`@c.us"`, `"from_me":false`)
 	a.event("message", `"b to a 4"`)
 }
+
+func TestConnectionsThatCloseAtARecipientEndAsTheyAreKnownFor(t *testing.T) {
+	w := newWorld(t)
+	g, _ := w.linked(phoneNumber)
+	send := func(suffix string) string {
+		id, to := newID(), "120255501"+suffix+"@c.us"
+		for range 4 {
+			_, fail, err := g.try("send", text(id, to, "hello"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fail == nil {
+				return id
+			}
+			waitConnected(t, g)
+		}
+		t.Fatalf("%s is never taken", suffix)
+		return ""
+	}
+	for _, suffix := range []string{"64", "65"} {
+		id := send(suffix)
+		g.event("receipt", `"read"`, id)
+		if seen := w.message(id); seen.Shown != 1 || seen.Transmissions > 2 {
+			t.Errorf("%s: the recipient saw %+v", suffix, seen)
+		}
+	}
+	id := newID()
+	fail := g.fails(protocol.CodeConnectionLost, "send", text(id, "12025550166@c.us", "hello"))
+	if seen := w.message(id); fail.Sent != protocol.SentUnknown || seen.Transmissions != 1 || seen.Shown != 1 {
+		t.Errorf("66: sent %s, the recipient saw %+v", fail.Sent, seen)
+	}
+}
+
+func TestMessagesThatAreNotAcknowledgedAreStillInTheJournal(t *testing.T) {
+	w := newWorld(t)
+	g, _ := w.linked(phoneNumber)
+	for _, suffix := range []string{"62", "63"} {
+		message := text(newID(), "120255501"+suffix+"@c.us", "hello")
+		message.TimeoutS = 0.5
+		g.fails(protocol.CodeAckTimeout, "send", message)
+		if seen := w.message(message.MessageID); seen.Ack != 0 || seen.Shown != 1 {
+			t.Errorf("%s: %+v", suffix, seen)
+		}
+	}
+}

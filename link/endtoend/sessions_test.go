@@ -311,3 +311,10 @@ func TestAPortWithoutAWhatsAppIsNoNetwork(t *testing.T) {
 	g.open(filepath.Join(t.TempDir(), "session.db"), "http://"+listener.Addr().String())
 	g.fails(protocol.CodeNoNetwork, "connect", nil)
 }
+
+func TestGarbageFromTheNetworkIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	g, _ := w.linked(phoneNumber)
+	w.do("POST", "/linked/garbage", map[string]any{"number": phoneNumber})
+	g.call("send", text(newID(), friend, "after the garbage"), nil)
+}

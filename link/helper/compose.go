@@ -80,14 +80,15 @@ func (p *phone) context(ctx context.Context, args protocol.SendArgs) (*waE2E.Con
 
 // own is this phone's address without the device.
 func (p *phone) own() types.JID {
-	device := p.session.Device
-	if !device.LID.IsEmpty() {
-		return device.LID.ToNonAD()
+	me := p.identity.Load()
+	switch {
+	case me == nil:
+		return types.EmptyJID
+	case !me.lid.IsEmpty():
+		return me.lid.ToNonAD()
+	default:
+		return me.jid.ToNonAD()
 	}
-	if device.ID != nil {
-		return device.ID.ToNonAD()
-	}
-	return types.EmptyJID
 }
 
 // wireAddress is a person's LID when it is known, else what was given.

@@ -27,8 +27,6 @@ func connectFailure(err error) *protocol.Error {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.Is(err, whatsmeow.ErrAlreadyConnected):
-		return nil
 	case errors.Is(err, store.ErrDeviceDeleted):
 		return protocol.Fail(protocol.CodeLoggedOut, "The device was unlinked; restart the helper to link again")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired,

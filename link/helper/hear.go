@@ -89,6 +89,7 @@ func (p *phone) forgotten(ctx context.Context) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	_ = p.session.Forget(ctx)
+	p.identity.Store(nil)
 }
 
 func loggedOutState(e *events.LoggedOut) string {
@@ -107,8 +108,8 @@ func reasonText(e *events.LoggedOut) string {
 
 func (p *phone) connected() {
 	p.qr.stop()
-	device := p.session.Device
-	if p.args.ExpectNumber != "" && number(device) != p.args.ExpectNumber {
+	p.remember()
+	if me := p.identity.Load(); p.args.ExpectNumber != "" && me != nil && me.jid.User != p.args.ExpectNumber {
 		p.end(StateOffline, protocol.Fail(protocol.CodeSessionOther, "The session belongs to another number"))
 		p.client.Disconnect()
 		return
@@ -118,7 +119,7 @@ func (p *phone) connected() {
 }
 
 func (p *phone) disconnected() {
-	if p.session.Device.ID == nil {
+	if p.identity.Load() == nil {
 		p.qr.stop()
 		p.setState(StateOffline, protocol.Fail(protocol.CodeNotPaired, "The codes ran out before one was scanned; connect again for new ones"))
 		return

@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"strconv"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 
@@ -21,6 +24,9 @@ const Build = "local"
 
 func init() {
 	whatsmeow.WACertPubKey = *localroot.Pair().Pub
+	if ms, err := strconv.Atoi(os.Getenv("LINK_TEST_CODE_MS")); err == nil { // tests do not wait for codes to run out
+		firstCode, nextCode = time.Duration(ms)*time.Millisecond, time.Duration(ms)*time.Millisecond
+	}
 }
 
 // useNetwork sends every request of the library to a local WhatsApp. Any address but loopback is refused.

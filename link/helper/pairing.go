@@ -17,10 +17,11 @@ import (
 )
 
 // The first code of a connection lasts a minute, the others 20 seconds, as in WhatsApp Web.
-const (
-	firstCode      = 60 * time.Second
-	nextCode       = 20 * time.Second
-	firstCodeCount = 6
+const firstCodeCount = 6
+
+var (
+	firstCode = 60 * time.Second
+	nextCode  = 20 * time.Second
 )
 
 // qrCodes shows the codes of one connection, one after the other.
@@ -82,7 +83,9 @@ func (p *phone) showNext() {
 	if len(q.left) == 0 {
 		q.current = ""
 		q.lock.Unlock()
-		return // the server closes the connection soon
+		p.client.Disconnect() // which says nothing by itself
+		p.disconnected()
+		return
 	}
 	lasts := nextCode
 	if len(q.left) >= firstCodeCount {
@@ -106,7 +109,7 @@ type PairCodeArgs struct {
 var pairName = regexp.MustCompile(`^[A-Za-z]+ \([A-Za-z ]+\)$`)
 
 func (p *phone) pairCode(ctx context.Context, args PairCodeArgs) (any, *protocol.Error) {
-	if p.session.Device.ID != nil {
+	if p.identity.Load() != nil {
 		return nil, protocol.Fail(protocol.CodeAlreadyPaired, "A phone is linked already")
 	}
 	if _, shown := p.qr.now(); !shown {
@@ -142,6 +145,7 @@ func (p *phone) mayPair(jid types.JID, _, _ string) bool {
 
 func (p *phone) pairedAs(ctx context.Context, e *events.PairSuccess) {
 	p.qr.stop()
+	p.identity.Store(&identity{jid: e.ID, lid: e.LID})
 	if err := p.session.Paired(ctx, e.ID); err != nil {
 		p.say.event("store_failed", map[string]any{"error": session.Failure(err)})
 	}
@@ -208,6 +212,7 @@ func (p *phone) logout(ctx context.Context) (any, *protocol.Error) {
 		return nil, classify(err)
 	}
 	_ = p.session.Forget(ctx)
+	p.identity.Store(nil)
 	p.end(StateLoggedOut, nil)
 	return map[string]any{"confirmed": true}, nil
 }

@@ -5,6 +5,7 @@ package helper
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 
 	"heliograph/link/memory"
@@ -70,6 +72,7 @@ type phone struct {
 	state    atomic.Value // string
 	ended    atomic.Value // string: a state that connecting cannot leave
 	clockS   atomic.Int64
+	identity atomic.Pointer[identity]
 	busyAt   atomic.Int64 // when something was last sent or received
 	dialling sync.Mutex
 	lane     chan struct{} // one message in flight
@@ -90,6 +93,7 @@ func openPhone(ctx context.Context, args OpenArgs, say *speaker, level Level) (*
 	p := &phone{args: args, session: opened, say: say, lane: make(chan struct{}, 1)}
 	p.state.Store(StateOffline)
 	p.ended.Store("")
+	p.remember()
 	describeDevice(args.System)
 	p.client = whatsmeow.NewClient(opened.Device, &tap{module: "Client", wire: p, level: level})
 	p.client.SynchronousAck = true
@@ -126,7 +130,6 @@ func describeDevice(system string) {
 }
 
 func (p *phone) close() {
-	p.client.EnableAutoReconnect = false
 	p.client.Disconnect()
 	p.session.Close()
 }
@@ -142,7 +145,8 @@ func (p *phone) connect(ctx context.Context) *protocol.Error {
 		return nil
 	}
 	p.setState(StateConnecting, nil)
-	if err := p.client.ConnectContext(context.WithoutCancel(ctx)); err != nil {
+	err := p.client.ConnectContext(context.WithoutCancel(ctx))
+	if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) { // the library may have been quicker
 		fail := connectFailure(err)
 		p.setState(StateOffline, fail)
 		return fail
@@ -194,15 +198,29 @@ func (p *phone) end(state string, reason *protocol.Error) {
 
 func (p *phone) opened() Opened {
 	state, _ := p.state.Load().(string)
-	device := p.session.Device
-	out := Opened{Paired: device.ID != nil, State: state, Connected: state == StateConnected}
-	if device.ID != nil {
-		out.Number, out.Device = device.ID.User, device.ID.Device
-		if !device.LID.IsEmpty() {
-			out.LID = device.LID.User + "@lid"
+	out := Opened{State: state, Connected: state == StateConnected}
+	if me := p.identity.Load(); me != nil {
+		out.Paired, out.Number, out.Device = true, me.jid.User, me.jid.Device
+		if !me.lid.IsEmpty() {
+			out.LID = me.lid.User + "@lid"
 		}
 	}
 	return out
+}
+
+// identity is who this device is; the library changes its own copy while it pairs.
+type identity struct {
+	jid, lid types.JID
+}
+
+// remember takes the identity over. It is called where the library does not change it: at the start, and in events.
+func (p *phone) remember() {
+	device := p.session.Device
+	if device.ID == nil {
+		p.identity.Store(nil)
+		return
+	}
+	p.identity.Store(&identity{jid: *device.ID, lid: device.LID})
 }
 
 // busy is called for every stanza.
@@ -225,7 +243,7 @@ func (p *phone) ready() *protocol.Error {
 	if ended, _ := p.ended.Load().(string); ended != "" {
 		return protocol.Fail(endedCode(ended), "The phone is %s", ended)
 	}
-	if p.session.Device.ID == nil {
+	if p.identity.Load() == nil {
 		return protocol.Fail(protocol.CodeNotPaired, "No phone is linked yet")
 	}
 	if !p.client.IsConnected() || !p.client.IsLoggedIn() {

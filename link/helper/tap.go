@@ -24,7 +24,7 @@ type wire interface {
 // Level says which lines of the library go to standard error.
 type Level int
 
-// The levels of HELIOGRAPH_LINK_LOG.
+// The levels of LINK_LOG.
 const (
 	LogNothing Level = iota
 	LogErrors
@@ -32,7 +32,7 @@ const (
 	LogEverything
 )
 
-// ParseLevel reads HELIOGRAPH_LINK_LOG.
+// ParseLevel reads LINK_LOG.
 func ParseLevel(text string) (Level, bool) {
 	level, ok := map[string]Level{"": LogErrors, "off": LogNothing, "error": LogErrors, "warn": LogWarnings, "debug": LogEverything}[text]
 	return level, ok

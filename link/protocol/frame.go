@@ -99,14 +99,14 @@ func (c *Conn) Read() (body []byte, files []*os.File, err error) {
 func (c *Conn) readFull(buffer []byte, files []*os.File) ([]*os.File, error) {
 	space := make([]byte, syscall.CmsgSpace(4*MaxFiles))
 	for done := 0; done < len(buffer); {
-		n, oobn, _, _, err := c.socket.ReadMsgUnix(buffer[done:], space)
+		n, oobn, flags, _, err := c.socket.ReadMsgUnix(buffer[done:], space)
 		if oobn > 0 {
 			more, parseErr := parseFiles(space[:oobn])
 			files = append(files, more...)
 			if parseErr != nil {
 				return files, parseErr
 			}
-			if len(files) > MaxFiles {
+			if len(files) > MaxFiles || flags&syscall.MSG_CTRUNC != 0 {
 				return files, fmt.Errorf("%w: more than %d files beside a frame", ErrBadFrame, MaxFiles)
 			}
 		}

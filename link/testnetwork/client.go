@@ -15,20 +15,22 @@ import (
 	"heliograph/link/testnetwork/noise"
 )
 
-const refCount = 6
+const (
+	refCount = 6
+	refsLast = 165 * time.Second // a little longer than the codes of one connection are shown
+)
 
 // client is one connection: of a linked device, or of one that wants to be linked.
 type client struct {
-	network  *Network
-	stream   *noise.Stream
-	number   string
-	device   uint16
-	key      [32]byte // the client's Noise key
-	wish     *waWa6.ClientPayload_DevicePairingRegistrationData
-	refs     []string
-	pairing  *pairing
-	active   bool
-	flushing bool
+	network *Network
+	stream  *noise.Stream
+	number  string
+	device  uint16
+	key     [32]byte // the client's Noise key
+	wish    *waWa6.ClientPayload_DevicePairingRegistrationData
+	refs    []string
+	pairing *pairing
+	active  bool
 }
 
 func (c *client) jid() types.JID {
@@ -48,6 +50,8 @@ func (c *client) run(ctx context.Context, result *noise.Result) error {
 			return err
 		}
 		defer c.forgetRefs()
+		timer := time.AfterFunc(refsLast, c.stream.Close)
+		defer timer.Stop()
 	} else {
 		admitted, err := c.login(ctx, result.Payload)
 		if err != nil || !admitted {

@@ -43,6 +43,7 @@ func (n *Network) linkedRoutes(mux *http.ServeMux) {
 		}
 		return map[string]any{"number": wish.Number, "confirmed": true}, n.forgetPasskey(r.Context(), wish.Number)
 	}))
+	mux.HandleFunc("POST /linked/history", answering(n.postHistory))
 	mux.HandleFunc("GET /linked/devices", answering(n.getDevices))
 	mux.HandleFunc("GET /linked/seen", answering(func(*http.Request) (any, error) {
 		n.lock.Lock()
@@ -62,6 +63,16 @@ func (n *Network) linkedRoutes(mux *http.ServeMux) {
 			return nil, err
 		}
 		return map[string]any{"number": wish.Number, "closed": n.each(wish.Number, func(c *client) { c.stream.Close() })}, nil
+	}))
+	mux.HandleFunc("POST /linked/garbage", answering(func(r *http.Request) (any, error) {
+		wish, err := n.wish(r)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"number": wish.Number, "told": n.each(wish.Number, func(c *client) {
+			_ = c.stream.WritePlain([]byte{0, 0xf8, 0xff, 1, 2, 3}) // not a stanza
+			_ = c.stream.WritePlain([]byte{2, 0, 0})                // not what it says it is: compressed
+		})}, nil
 	}))
 	mux.HandleFunc("POST /linked/forget-sessions", answering(func(r *http.Request) (any, error) {
 		wish, err := n.wish(r)
@@ -151,6 +162,9 @@ func (n *Network) postInbound(r *http.Request) (any, error) {
 	said.ChatID = chat
 	if said.To, err = n.receiver(ctx, said); err != nil {
 		return nil, err
+	}
+	if said.FromMe { // the person with the phone in hand writes: its linked devices get a copy
+		said.Author = said.To
 	}
 	author, err := n.author(ctx, said)
 	if err != nil {

@@ -1,6 +1,8 @@
 package testnetwork
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -12,10 +14,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
+	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/util/cbcutil"
 	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"google.golang.org/protobuf/proto"
@@ -122,4 +128,58 @@ func (n *Network) sealMedia(ctx context.Context, plain []byte, mimetype, filenam
 		return &waE2E.Message{DocumentMessage: &waE2E.DocumentMessage{Caption: text, Mimetype: mime, URL: url, DirectPath: &path,
 			FileName: proto.String(filename), MediaKey: key, FileSHA256: plainSum[:], FileEncSHA256: sealedSum[:], FileLength: size}}, word, nil
 	}
+}
+
+// OldChat is a conversation that a phone tells its new device about.
+type OldChat struct {
+	ChatID   string   `json:"chat_id"`
+	Name     string   `json:"name"`
+	Messages []string `json:"messages"`
+}
+
+// postHistory is a phone that sends old conversations to its linked devices.
+func (n *Network) postHistory(r *http.Request) (any, error) {
+	var wish struct {
+		Number string    `json:"number"`
+		Chats  []OldChat `json:"chats"`
+	}
+	if err := decodeBody(r, &wish); err != nil {
+		return nil, err
+	}
+	ctx := r.Context()
+	owner, err := n.people.byNumber(ctx, wish.Number)
+	if err != nil {
+		return nil, err
+	}
+	sync := &waHistorySync.HistorySync{SyncType: waHistorySync.HistorySync_INITIAL_BOOTSTRAP.Enum()}
+	for _, chat := range wish.Chats {
+		jid, err := n.recipientJID(ctx, chat.ChatID)
+		if err != nil {
+			return nil, err
+		}
+		one := &waHistorySync.Conversation{ID: proto.String(jid.String()), Name: proto.String(chat.Name),
+			ConversationTimestamp: proto.Uint64(uint64(time.Now().Unix()))}
+		for _, text := range chat.Messages {
+			one.Messages = append(one.Messages, &waHistorySync.HistorySyncMsg{Message: &waWeb.WebMessageInfo{
+				Key:              &waCommon.MessageKey{RemoteJID: proto.String(jid.String()), FromMe: proto.Bool(false), ID: proto.String(newMessageID())},
+				MessageTimestamp: proto.Uint64(uint64(time.Now().Unix())), Message: &waE2E.Message{Conversation: proto.String(text)},
+			}})
+		}
+		sync.Conversations = append(sync.Conversations, one)
+	}
+	plain, err := proto.Marshal(sync)
+	if err != nil {
+		return nil, err
+	}
+	var packed bytes.Buffer
+	writer := zlib.NewWriter(&packed)
+	_, _ = writer.Write(plain)
+	_ = writer.Close()
+	message := &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{Type: waE2E.ProtocolMessage_HISTORY_SYNC_NOTIFICATION.Enum(),
+		HistorySyncNotification: &waE2E.HistorySyncNotification{SyncType: waE2E.HistorySyncType_INITIAL_BOOTSTRAP.Enum(),
+			InitialHistBootstrapInlinePayload: packed.Bytes()}}}
+	said := Said{ChatID: owner.chatID(), To: owner.number, MessageID: newMessageID(), FromMe: true}
+	return map[string]any{"chats": len(wish.Chats)}, n.journal.transaction(ctx, func(ctx context.Context) error {
+		return n.deliver(ctx, said, owner, message, "text")
+	})
 }

@@ -148,3 +148,60 @@ func (n *Network) askAgain(ctx context.Context, c *client, a *arrival, people []
 	}
 	return nil
 }
+
+// receipt is a linked device that says how far a person's message came, or asks for it again.
+func (c *client) receipt(ctx context.Context, node *waBinary.Node) error {
+	n := c.network
+	id, kind := attr(node, "id"), attr(node, "type")
+	ack := waBinary.Node{Tag: "ack", Attrs: waBinary.Attrs{"class": "receipt", "id": id, "from": node.Attrs["to"]}}
+	if kind != "" {
+		ack.Attrs["type"] = kind
+	}
+	if err := c.stream.Write(ack); err != nil {
+		return err
+	}
+	ids := []string{id}
+	list := node.GetChildByTag("list")
+	for _, item := range list.GetChildrenByTag("item") {
+		ids = append(ids, attr(&item, "id"))
+	}
+	chat, err := n.chatOf(ctx, jidAttr(node, "to"))
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case "", "inactive", "sender":
+		return n.settleOutbox(ctx, c, outboxKey("message", id, "", ""))
+	case "read", "played":
+		n.note(Seen{What: kind, Number: c.number, ChatID: chat, IDs: ids})
+	case "retry":
+		return n.journal.transaction(ctx, func(ctx context.Context) error { return c.sayAgain(ctx, node) })
+	}
+	return nil
+}
+
+// sayAgain encrypts a message anew for a device that could not read it, with the keys that came with the request.
+func (c *client) sayAgain(ctx context.Context, node *waBinary.Node) error {
+	n := c.network
+	said := Said{MessageID: attr(node, "id"), To: c.number}
+	var plain []byte
+	var authorNumber, kind string
+	found, err := n.journal.one(ctx, []any{&said.ChatID, &authorNumber, &plain, &kind},
+		"SELECT chat_id, author, body, kind FROM linked_inbound WHERE message_id = $1 AND number = $2", said.MessageID, c.number)
+	if err != nil || !found {
+		return err
+	}
+	author, err := n.people.byNumber(ctx, authorNumber)
+	if err != nil {
+		return err
+	}
+	if err = author.keys.Sessions.DeleteSession(ctx, c.lidJID().SignalAddress().String()); err != nil {
+		return err
+	}
+	retry := node.GetChildByTag("retry")
+	count := retry.AttrGetter().OptionalInt("count")
+	if err = n.settleOutbox(ctx, c, outboxKey("message", said.MessageID, "", "")); err != nil {
+		return err
+	}
+	return n.sayTo(ctx, said, author, plain, kind, c.device, max(count, 1))
+}

@@ -37,6 +37,7 @@ type Said struct {
 	Location  *SaidLocation `json:"location,omitempty"`
 	Contact   *SaidContact  `json:"contact,omitempty"`
 	HideLID   bool          `json:"without_number,omitempty"`
+	FromMe    bool          `json:"from_me,omitempty"`
 }
 
 // SaidMedia is a file that a person sends; without data a small one is made up.
@@ -90,6 +91,30 @@ func (n *Network) say(ctx context.Context, said Said, author *person) error {
 	if err != nil {
 		return err
 	}
+	if said.FromMe {
+		chat, err := n.recipientJID(ctx, said.ChatID)
+		if err != nil {
+			return err
+		}
+		message = &waE2E.Message{DeviceSentMessage: &waE2E.DeviceSentMessage{DestinationJID: proto.String(chat.String()), Message: message}}
+	}
+	return n.deliver(ctx, said, author, message, kind)
+}
+
+// recipientJID is the address of a chat as stanzas have it.
+func (n *Network) recipientJID(ctx context.Context, chatID string) (types.JID, error) {
+	if group, ok := strings.CutSuffix(chatID, "@g.us"); ok {
+		return types.NewJID(group, types.GroupServer), nil
+	}
+	people, err := n.peopleOf(ctx, chatID, "")
+	if err != nil || len(people) == 0 {
+		return types.EmptyJID, err
+	}
+	return people[0].lidJID(), nil
+}
+
+// deliver encrypts a message for every linked device of the receiver, and keeps it for retries.
+func (n *Network) deliver(ctx context.Context, said Said, author *person, message *waE2E.Message, kind string) error {
 	plain, err := proto.Marshal(message)
 	if err != nil {
 		return err
@@ -122,7 +147,16 @@ func (n *Network) sayTo(ctx context.Context, said Said, author *person, plain []
 	if inGroup {
 		attrs["from"], attrs["participant"] = types.NewJID(group, types.GroupServer), author.lidJID()
 	}
-	if !said.HideLID {
+	if said.FromMe {
+		chat, err := n.recipientJID(ctx, said.ChatID)
+		if err != nil {
+			return err
+		}
+		attrs["recipient"] = chat
+		if number, ok := strings.CutSuffix(said.ChatID, "@c.us"); ok {
+			attrs["peer_recipient_pn"] = types.NewJID(number, types.DefaultUserServer)
+		}
+	} else if !said.HideLID {
 		name := "sender_pn"
 		if inGroup {
 			name = "participant_pn"
@@ -250,61 +284,4 @@ func (n *Network) vote(ctx context.Context, said Said, author *person, key *waCo
 	}
 	return &waE2E.Message{PollUpdateMessage: &waE2E.PollUpdateMessage{PollCreationMessageKey: key,
 		SenderTimestampMS: proto.Int64(time.Now().UnixMilli()), Vote: &waE2E.PollEncValue{EncPayload: sealed, EncIV: iv}}}, nil
-}
-
-// receipt is a linked device that says how far a person's message came, or asks for it again.
-func (c *client) receipt(ctx context.Context, node *waBinary.Node) error {
-	n := c.network
-	id, kind := attr(node, "id"), attr(node, "type")
-	ack := waBinary.Node{Tag: "ack", Attrs: waBinary.Attrs{"class": "receipt", "id": id, "from": node.Attrs["to"]}}
-	if kind != "" {
-		ack.Attrs["type"] = kind
-	}
-	if err := c.stream.Write(ack); err != nil {
-		return err
-	}
-	ids := []string{id}
-	list := node.GetChildByTag("list")
-	for _, item := range list.GetChildrenByTag("item") {
-		ids = append(ids, attr(&item, "id"))
-	}
-	chat, err := n.chatOf(ctx, jidAttr(node, "to"))
-	if err != nil {
-		return err
-	}
-	switch kind {
-	case "", "inactive", "sender":
-		return n.settleOutbox(ctx, c, outboxKey("message", id, "", ""))
-	case "read", "played":
-		n.note(Seen{What: kind, Number: c.number, ChatID: chat, IDs: ids})
-	case "retry":
-		return n.journal.transaction(ctx, func(ctx context.Context) error { return c.sayAgain(ctx, node) })
-	}
-	return nil
-}
-
-// sayAgain encrypts a message anew for a device that could not read it, with the keys that came with the request.
-func (c *client) sayAgain(ctx context.Context, node *waBinary.Node) error {
-	n := c.network
-	said := Said{MessageID: attr(node, "id"), To: c.number}
-	var plain []byte
-	var authorNumber, kind string
-	found, err := n.journal.one(ctx, []any{&said.ChatID, &authorNumber, &plain, &kind},
-		"SELECT chat_id, author, body, kind FROM linked_inbound WHERE message_id = $1 AND number = $2", said.MessageID, c.number)
-	if err != nil || !found {
-		return err
-	}
-	author, err := n.people.byNumber(ctx, authorNumber)
-	if err != nil {
-		return err
-	}
-	if err = author.keys.Sessions.DeleteSession(ctx, c.lidJID().SignalAddress().String()); err != nil {
-		return err
-	}
-	retry := node.GetChildByTag("retry")
-	count := retry.AttrGetter().OptionalInt("count")
-	if err = n.settleOutbox(ctx, c, outboxKey("message", said.MessageID, "", "")); err != nil {
-		return err
-	}
-	return n.sayTo(ctx, said, author, plain, kind, c.device, max(count, 1))
 }

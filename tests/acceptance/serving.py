@@ -1,4 +1,4 @@
-"""A real `heliograph serve` in a process of its own, on a fresh SQLite file, with the simulated network inside."""
+"""A real `heliograph serve` in its own process, on a fresh SQLite file, with the simulated network inside."""
 
 import contextlib
 import json
@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.kit.until import wait_for
 
 KEY = "hg_live_acceptance_key_0123456789"
 NUMBER = "919876543210"
@@ -66,16 +67,6 @@ class Server:
         return (self.folder / "serve.log").read_text()
 
 
-def until(what: Callable[[], Any], *, limit_s: float = 20.0, why: str = "") -> Any:
-    """What a condition gives once it is true; fails after `limit_s`."""
-    end = time.monotonic() + limit_s
-    while True:
-        if found := what():
-            return found
-        assert time.monotonic() < end, f"not within {limit_s:g} s: {why or what}"
-        time.sleep(0.02)
-
-
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -103,7 +94,7 @@ def serving(folder: Path, *, port: int | None = None, **settings: str) -> Iterat
         return False
 
     try:
-        until(ready, why="ready")
+        wait_for(ready, why="ready")
         yield server
     finally:
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The way of docs/how-to/cloud-api.md with real processes: local Graph server, gateway, phone, message, and a kill."""
+"""Tests of docs/how-to/cloud-api.md with real processes: local Graph server, gateway, phone, message, and a kill."""
 
 import contextlib
 import json
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import COMMAND, Server, free_port, serving, until
+from tests.acceptance.serving import COMMAND, Server, free_port, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 NUMBER = "447700900000"
@@ -32,7 +33,7 @@ def graph(folder: Path, gateway_port: int) -> Iterator[dict[str, str]]:
             stderr=subprocess.STDOUT,
         )
     try:
-        until(lambda: file.exists() and file.read_text().endswith("}\n"), why="the Graph server is up")
+        wait_for(lambda: file.exists() and file.read_text().endswith("}\n"), why="the Graph server is up")
         yield json.loads(file.read_text())
     finally:
         process.send_signal(signal.SIGTERM)
@@ -60,7 +61,7 @@ def status(server: Server, queue_id: str) -> dict[str, Any]:
 
 
 def unsettled(server: Server, url: str, queue_ids: list[str]) -> set[tuple[str, str]]:
-    """What is not as it should be: read if WhatsApp took it, otherwise said to be uncertain (pending)."""
+    """Lists messages in a wrong state: those that WhatsApp took must be read, the others uncertain (pending)."""
     shown = {row["tracker"] for row in asked(f"{url}/_graph/messages?limit=1000")}
     words = {(one, str(status(server, one)["status"])) for one in queue_ids}
     return words - {(one, "read" if one in shown else "pending") for one in queue_ids}
@@ -82,14 +83,14 @@ def test_from_an_empty_gateway_to_a_read_message_in_the_commands_of_the_page(tmp
                 str(tmp_path / "graph.json"),
             )
             assert added.startswith("phone-")
-            until(lambda: "connected" in server.command("phones", "list").lower(), why="the phone is connected")
+            wait_for(lambda: "connected" in server.command("phones", "list").lower(), why="the phone is connected")
             assert "✗" not in server.command("phones", "check", NUMBER)
             said = server.command("send", "447911123456", "Hello", "--phone", NUMBER, "--wait", "read")
             assert status(server, said.strip())["status"] == "read"
             (row,) = asked(f"{url}/_graph/messages")
             assert (row["to"], row["body"]["text"]["body"], row["shown"]) == ("447911123456", "Hello", 1)
             refused = send(server, "447700900041", "too late")
-            until(lambda: status(server, refused)["status"] == "failed", why="the refusal came")
+            wait_for(lambda: status(server, refused)["status"] == "failed", why="the refusal came")
             assert "template" in str(status(server, refused))
             stored = (tmp_path / "heliograph.db").read_bytes() + (tmp_path / "heliograph.db-wal").read_bytes()
             for secret in ("token", "app_secret"):
@@ -113,13 +114,13 @@ def test_a_gateway_that_is_killed_under_load_sends_nothing_twice_and_settles_by_
                     )  # fmt: skip
                 before = len(asked(f"{url}/_graph/messages"))
                 sent += [send(server, f"4479111{n % 20:05d}", f"{round_}-{n}") for n in range(60)]
-                until(lambda: len(asked(f"{url}/_graph/messages")) > before + 10, why="it is under way")  # noqa: B023
+                wait_for(lambda: len(asked(f"{url}/_graph/messages")) > before + 10, why="it is under way")  # noqa: B023
                 if round_ < 3:
                     server.process.kill()
                     server.process.wait(20)
                     continue
 
-                until(lambda: not unsettled(server, url, sent), limit_s=100, why="each is settled")  # noqa: B023
+                wait_for(lambda: not unsettled(server, url, sent), limit_s=100, why="each is settled")  # noqa: B023
         rows = asked(f"{url}/_graph/messages?limit=1000")
         assert len(rows) >= 200
         assert max(row["shown"] for row in rows) == 1

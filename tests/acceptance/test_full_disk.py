@@ -1,4 +1,4 @@
-"""A disk that fills while the server runs: it shows where operators look, and all goes on when there is room."""
+"""Tests of a disk that fills while the server runs: metrics show it, and sending resumes when there is room."""
 
 import json
 import re
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.serving import Answer, Server, serving, until
+from tests.acceptance.serving import Answer, Server, serving
 from tests.kit.full_disk import fill
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -29,7 +30,7 @@ def test_a_full_disk_shows_in_metrics_and_readiness_at_once_and_is_over_by_itsel
         assert send(server).status == 200
         assert store_up(server) == "1.0"
         filler = fill(small_disk)
-        until(lambda: send(server).status == 503)
+        wait_for(lambda: send(server).status == 503)
         for _ in range(5):  # however often one looks: what can be read is no reason to say that all is well
             assert store_up(server) == "0.0"
             ready = server.call("GET", "/readyz")
@@ -38,8 +39,8 @@ def test_a_full_disk_shows_in_metrics_and_readiness_at_once_and_is_over_by_itsel
             assert send(server).status == 503
         assert "heliograph_jobs" in server.call("GET", "/metrics").body.decode()
         filler.unlink()
-        until(lambda: store_up(server) == "1.0", limit_s=5)
-        until(lambda: server.call("GET", "/readyz").status == 200, limit_s=10)
+        wait_for(lambda: store_up(server) == "1.0", limit_s=5)
+        wait_for(lambda: server.call("GET", "/readyz").status == 200, limit_s=10)
         assert send(server).status == 200
 
 
@@ -47,6 +48,6 @@ def test_what_goes_wrong_is_in_the_log_of_those_who_ask_for_warnings(small_disk:
     url = f"sqlite:///{small_disk / 'heliograph.db'}"
     with serving(tmp_path, LOG_LEVEL="warning", DATABASE_URL=url) as server:
         fill(small_disk)
-        until(lambda: "heartbeat_failed" in server.log(), limit_s=15)
+        wait_for(lambda: "heartbeat_failed" in server.log(), limit_s=15)
         lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
         assert {line["level"] for line in lines} == {"warning"}

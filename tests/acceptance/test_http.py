@@ -1,4 +1,4 @@
-"""What only a real server on a real socket can show: bodies beyond the limit, waiting calls, and stopping meanwhile."""
+"""Tests that need a real server on a real socket: bodies beyond the limit, waiting calls, and a stop during both."""
 
 import http.client
 import json
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import KEY, Server, serving, until
+from tests.acceptance.serving import KEY, Server, serving
+from tests.kit.until import wait_for
 
 CHAT = "12025550100"
 LIMIT = 300_000
@@ -82,7 +83,7 @@ def test_send_sync_of_a_message_that_fails_for_good_says_so_at_once(server: Serv
     assert (status["status"], status["ack"], status["attempts"]) == ("failed", -1, 1)
 
 
-def test_a_server_that_is_told_to_stop_lets_waiting_calls_go(server: Server) -> None:
+def test_a_server_that_is_asked_to_stop_answers_waiting_calls(server: Server) -> None:
     server.call("PUT", "/simulator/faults", {"offline": True})
     answers: list[Any] = []
 
@@ -92,7 +93,7 @@ def test_a_server_that_is_told_to_stop_lets_waiting_calls_go(server: Server) -> 
 
     caller = threading.Thread(target=wait)
     caller.start()
-    until(lambda: waiting(server) == 1, why="accepted")
+    wait_for(lambda: waiting(server) == 1, why="accepted")
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     caller.join(15)

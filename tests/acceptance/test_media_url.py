@@ -1,4 +1,4 @@
-"""Media by url on a real server: fetched by the guarded way out before the first attempt; refused when private."""
+"""Tests of media by URL on a real server: fetched through the egress guard, refused when private."""
 
 import hashlib
 import http.server
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import Server, serving, until
+from tests.acceptance.serving import Server, serving
 from tests.api.messages.test_send import PNG
+from tests.kit.until import wait_for
 
 CHAT = "12025550100"
 
@@ -56,12 +57,12 @@ def test_a_file_by_url_is_fetched_once_and_sent(tmp_path: Path, files: tuple[str
     with serving(tmp_path, WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8") as server:
         sent = send(server, f"{base}/a.png")
         assert sent.status == 200, sent.body
-        [shown] = until(lambda: server.call("GET", "/simulator/messages").json(), why="sent")
+        [shown] = wait_for(lambda: server.call("GET", "/simulator/messages").json(), why="sent")
         assert (shown["body"], shown["media"]["sha256"]) == ("look", hashlib.sha256(PNG).hexdigest())
         assert asked == ["/a.png"]
         missing = send(server, f"{base}/gone.png").json()
         path = f"/v1/message/{missing['queue_id']}/status"
-        status = until(
+        status = wait_for(
             lambda: (
                 (found := server.call("GET", path).json())["status"] in ("queued", "failed")
                 and found["attempts"]

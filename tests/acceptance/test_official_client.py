@@ -1,4 +1,4 @@
-"""The published Node client, unmodified, drives the message, queue and phone calls of a real server on port 8080."""
+"""Tests with the published Node client, unmodified: message, queue and phone calls to a real server on port 8080."""
 
 import base64
 import contextlib
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.node import Client, client
-from tests.acceptance.serving import KEY, NUMBER, Server, serving, until
+from tests.acceptance.serving import KEY, NUMBER, Server, serving
 from tests.api.messages.test_send import PNG
+from tests.kit.until import wait_for
 
 CHAT = "12025550100"
 HINT = "You can track message status using the fetch jobs api - /queue/jobs?queue_id="
@@ -33,7 +34,7 @@ def port_8080(*, limit_s: float = 300.0) -> Iterator[None]:
                 return False
             return True
 
-        until(mine, limit_s=limit_s, why="no other test process uses port 8080")
+        wait_for(mine, limit_s=limit_s, why="no other test process uses port 8080")
         yield
 
 
@@ -75,7 +76,7 @@ def test_a_text_is_accepted_and_can_be_followed_to_read(node: Client, server: Se
         message = ok(node("message", "getById", {"message_id": sent["queue_id"]}))
         return message if message["ack"] == "4" else None
 
-    message = until(read, why="read")
+    message = wait_for(read, why="read")
     assert message["body"] == "Hi from the published client"
     for name in (sent["unique_id"], message["message_id"]):
         assert ok(node("message", "getById", {"message_id": name}))["message_id"] == message["message_id"]
@@ -107,7 +108,7 @@ def test_media_a_poll_a_reply_and_a_group_are_accepted_and_shown(node: Client, s
         found = {one["message_id"]: one for one in server.call("GET", "/simulator/messages").json()}
         return found if all(one["unique_id"] in found for one in (first, second, third, group)) else None
 
-    seen = until(shown, why="all four are in the network's journal")
+    seen = wait_for(shown, why="all four are in the network's journal")
     assert seen[first["unique_id"]]["media"]["mimetype"] == "image/png"
     assert seen[first["unique_id"]]["body"] == "caption"
     assert seen[second["unique_id"]]["poll"]["options"] == ["Yes", "No"]
@@ -144,14 +145,14 @@ def test_queue_calls(node: Client, server: Server) -> None:
             [job] = ok(node("queue", "getJobs", {"queue_id": waiting[2]["queue_id"]}))
             return bool(job["status"] == "failed")
 
-        until(ended, why="the named job was purged")
+        wait_for(ended, why="the named job was purged")
         [job] = ok(node("queue", "getJobs", {"queue_id": waiting[2]["queue_id"]}))
         assert job["stacktrace"] == ["Purged before it was sent."]
         ok(node("queue", "purge"), 204)
         assert ok(node("queue", "getJobs", {"queue_id": "5df4cb6d-9f2b-46b6-936e-8e6f4b1a5400"})) == []
     finally:
         server.call("PUT", "/simulator/faults", {"offline": False})
-        until(lambda: ok(node("phone", "info"))["wa_state"] == "CONNECTED", why="the phone is online again")
+        wait_for(lambda: ok(node("phone", "info"))["wa_state"] == "CONNECTED", why="the phone is online again")
 
 
 def test_phone_calls(node: Client, server: Server) -> None:
@@ -175,13 +176,13 @@ def test_a_phone_that_was_logged_out_shows_a_code_and_comes_back(node: Client, s
     made = ok(node("phone", "create"))
     with client(KEY, made["phone_id"]) as second:
         ok(second("message", "send", {"chat_id": "12025550180", "message": "log me out"}))
-        until(lambda: ok(second("phone", "info"))["wa_state"] == "DISCONNECTED", why="logged out")
+        wait_for(lambda: ok(second("phone", "info"))["wa_state"] == "DISCONNECTED", why="logged out")
         code = ok(second("phone", "getQR"))
         assert bytes(code["data"]).startswith(b"\x89PNG")
         assert code["type"] == "Buffer"
         ok(second("queue", "purge"), 204)  # what logged it out still waits, and would do it again
         ok(second("phone", "restart"), 204)
-        until(lambda: ok(second("phone", "info"))["wa_state"] == "CONNECTED", why="connected again")
+        wait_for(lambda: ok(second("phone", "info"))["wa_state"] == "CONNECTED", why="connected again")
         ok(second("phone", "delete"), 204)
 
 
@@ -213,7 +214,7 @@ def test_broadcast_calls(node: Client) -> None:
         status = ok(node("queue", "getBroadcastStatus", {"broadcast_id": made["broadcast_id"]}))
         return status if status["pending_chats"] == 0 else None
 
-    status = until(done, limit_s=40, why="the broadcast is through")
+    status = wait_for(done, limit_s=40, why="the broadcast is through")
     assert (status["total_chats"], status["sent_chats"], status["failed_chats"]) == (3, 2, 1)
     jobs = ok(node("queue", "getJobs", {"broadcast_id": made["broadcast_id"]}))
     assert sorted(job["data"]["body"] for job in jobs) == ["Hello 00", "Hello 01", "Hello 40"]

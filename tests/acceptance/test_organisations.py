@@ -1,4 +1,4 @@
-"""Two organisations on one real server, made by the command line, never see each other."""
+"""Tests of two organisations on one real server, made by the command line: neither sees or changes the other."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import NUMBER, Server, serving, until
+from tests.acceptance.serving import NUMBER, Server, serving
+from tests.kit.until import wait_for
 
 OTHER_NUMBER = "447700900123"
 CHAT = "12025550100"
@@ -22,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def new_org(server: Server) -> str:
-    """A second organisation's first key."""
+    """Creates a second organisation, and returns its first key."""
     key: str = json.loads(server.command("orgs", "add", "Second", "--json"))["key"]
     return key
 
@@ -34,7 +35,7 @@ def send(server: Server, text: str, key: str | None = None) -> Any:
 
 
 def until_read(server: Server, name: str, key: str | None) -> None:
-    until(lambda: server.call("GET", f"/v1/message/{name}/status", key=key).json()["status"] == "read", why="read")
+    wait_for(lambda: server.call("GET", f"/v1/message/{name}/status", key=key).json()["status"] == "read", why="read")
 
 
 def test_neither_sees_a_message_a_phone_or_the_network_journal_of_the_other(server: Server) -> None:
@@ -47,7 +48,7 @@ def test_neither_sees_a_message_a_phone_or_the_network_journal_of_the_other(serv
     def journal(key: str | None = None) -> list[str]:
         return [one["body"] for one in server.call("GET", "/simulator/messages", key=key).json()]
 
-    until(lambda: journal() and journal(theirs), why="both were sent")
+    wait_for(lambda: journal() and journal(theirs), why="both were sent")
     assert journal() == ["of the first"]
     assert journal(theirs) == ["of the second"]
     for key, own, foreign in ((None, mine, other), (theirs, other, mine)):
@@ -80,7 +81,7 @@ def test_neither_does_anything_to_the_other_on_the_network(server: Server) -> No
     assert server.call("PUT", "/simulator/faults", faults).status == 200  # nobody else has a phone yet
     server.call("POST", "/v1/phones/create", {"number": OTHER_NUMBER}, key=theirs)
     mine = send(server, "of the first")
-    until(lambda: server.call("GET", "/simulator/messages").json(), why="sent")
+    wait_for(lambda: server.call("GET", "/simulator/messages").json(), why="sent")
 
     def act(method: str, path: str, body: Any = None) -> int:
         return server.call(method, f"/simulator{path}", body, key=theirs).status
@@ -101,7 +102,7 @@ def test_a_revoked_key_of_one_stops_within_seconds_and_the_other_goes_on(server:
     keys = json.loads(server.command("keys", "list", "--json"))
     [prefix] = [key["prefix"] for key in keys if key["org_name"] == "Second"]
     server.command("keys", "revoke", prefix, "--org", "Second")
-    until(lambda: server.call("GET", "/v1/phones/all", key=theirs).status == 401, limit_s=5, why="the key has ended")
+    wait_for(lambda: server.call("GET", "/v1/phones/all", key=theirs).status == 401, limit_s=5, why="the key has ended")
     assert server.call("GET", "/v1/phones/all").status == 200
 
 

@@ -1,11 +1,12 @@
-"""Each test recipient through the whole of a real server: what the caller sees, and what the network saw."""
+"""Tests of each test recipient through a real server: the state for the caller, and the journal of the network."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.acceptance.serving import NUMBER, Server, serving, until
+from tests.acceptance.serving import NUMBER, Server, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 # suffix → (status, ack, attempts, shown): where each message comes to rest
@@ -64,17 +65,17 @@ def status(server: Server, name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def names(server: Server) -> dict[str, tuple[str, str]]:
-    """Two messages to each, all at once: the second shows that the chat goes on."""
+    """Sends two messages to each recipient at once; the second shows that the chat goes on."""
     return {suffix: (send(server, suffix, "first"), send(server, suffix, "second")) for suffix in [*RESTS, "64"]}
 
 
 @pytest.mark.parametrize("suffix", RESTS)
-def test_both_messages_to_a_recipient_come_to_rest_as_its_behaviour_says(
+def test_both_messages_to_a_recipient_end_as_its_behaviour_says(
     server: Server, names: dict[str, tuple[str, str]], suffix: str
 ) -> None:
     expected, ack, attempts, shown = RESTS[suffix]
     for name in names[suffix]:
-        until(lambda name=name: status(server, name)["status"] == expected, why=f"{suffix} is {expected}", limit_s=40)  # type: ignore[misc]
+        wait_for(lambda: status(server, name)["status"] == expected, why=f"{suffix} is {expected}", limit_s=40)  # noqa: B023
         job = status(server, name)
         assert (job["status"], job["ack"], job["attempts"]) == (expected, ack, attempts)
         journal = server.call("GET", f"/simulator/messages?chat_id=120255501{suffix}@c.us").json()
@@ -84,7 +85,7 @@ def test_both_messages_to_a_recipient_come_to_rest_as_its_behaviour_says(
 
 def test_a_lost_answer_ends_read_and_is_shown_once(server: Server, names: dict[str, tuple[str, str]]) -> None:
     for name in names["64"]:
-        until(lambda name=name: status(server, name)["status"] == "read", why="64 is read", limit_s=20)  # type: ignore[misc]
+        wait_for(lambda: status(server, name)["status"] == "read", why="64 is read", limit_s=20)  # noqa: B023
         (seen,) = [
             one
             for one in server.call("GET", "/simulator/messages?chat_id=12025550164@c.us").json()
@@ -101,16 +102,16 @@ def test_a_recipient_that_stops_the_phone_leaves_its_message_queued_with_the_rea
     number = f"4477009001{suffix}"
     assert server.call("POST", "/v1/phones/create", {"provider": "simulator", "number": number}).status == 200
     name = send(server, suffix, "stop", number)
-    until(lambda: STOPS[suffix] in status(server, name)["status_description"], why=f"{suffix} is explained")
+    wait_for(lambda: STOPS[suffix] in status(server, name)["status_description"], why=f"{suffix} is explained")
     job = status(server, name)
     assert (job["status"], job["ack"], job["attempts"]) == ("queued", 0, 0)
 
 
 @pytest.mark.parametrize("suffix", ["80", "82"])
-def test_a_restart_brings_a_lost_phone_back_and_its_message_goes_out(server: Server, suffix: str) -> None:
+def test_a_restart_reconnects_a_lost_phone_and_its_message_is_sent(server: Server, suffix: str) -> None:
     number = f"4477009002{suffix}"
     assert server.call("POST", "/v1/phones/create", {"provider": "simulator", "number": number}).status == 200
     name = send(server, suffix, "later", number)
-    until(lambda: STOPS[suffix] in status(server, name)["status_description"], why="the phone is down")
+    wait_for(lambda: STOPS[suffix] in status(server, name)["status_description"], why="the phone is down")
     assert server.call("POST", "/v1/phones/restart", headers={"x-phone": number}).status == 204
-    until(lambda: status(server, name)["status"] == "read", why="read after the restart", limit_s=20)
+    wait_for(lambda: status(server, name)["status"] == "read", why="read after the restart", limit_s=20)

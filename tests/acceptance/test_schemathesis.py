@@ -1,4 +1,4 @@
-"""Thousands of generated requests over /openapi.json against a real server: no 5xx, and every answer as described.
+"""Tests with thousands of requests generated from /openapi.json: no 5xx, and every response matches the description.
 
 One worker, a fixed seed and a bound on time. The phone is fixed by header, and not deleted, so that sends go through.
 """

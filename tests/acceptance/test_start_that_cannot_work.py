@@ -1,4 +1,4 @@
-"""A start that cannot work ends within seconds, with one clear line and exit 1, and leaves nothing half made."""
+"""Tests of a start that cannot work: it ends within seconds, with one clear line, and leaves no file behind."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ WITHIN_S = 20  # seconds on a machine that is busy with other tests; about one w
 
 
 def start(folder: Path, *args: str, **environ: str) -> str:
-    """The one line it says."""
+    """Starts the program, which must fail, and returns its one line."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
     begun = time.monotonic()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Webhook workers as processes of their own on one PostgreSQL: killed in the middle, everything is told, in order."""
+"""Tests of several webhook processes on one PostgreSQL: after a kill every event is still delivered, in order."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from heliograph.cli.prove.processes import Program, free_port
-from tests.webhooks.setup import ALL, receiving, until
+from tests.kit.until import until
+from tests.webhooks.gateway import ALL, receiving
 
 KEY = "hg_live_webhook_fleet_0123456789"
 MESSAGES = 40
@@ -34,11 +35,11 @@ async def test_a_killed_webhook_process_leaves_its_work_to_another(postgres_url:
                 message = {"chat_id": f"44770090{n % 8:04d}", "message": str(n)}
                 async with http.post(f"{gateway.url}/v1/message/send", json=message) as sent:
                     assert sent.status == 200, await sent.text()
-            await until(lambda: len(receiver.got) >= 20, within_s=60)
+            await until(lambda: len(receiver.got) >= 20, limit_s=60)
             await tellers[0].kill()
             await tellers[2].start()
             wanted = MESSAGES * 8
-            await until(lambda: len({got.headers["webhook-id"] for got in receiver.got}) >= wanted, within_s=90)
+            await until(lambda: len({got.headers["webhook-id"] for got in receiver.got}) >= wanted, limit_s=90)
             await asyncio.sleep(0.5)
         finally:
             for program in (gateway, *tellers):

@@ -1,4 +1,4 @@
-"""Webhooks end to end: set up and looked at on the command line, told by a real process, verified by a real library."""
+"""Tests of webhooks end to end: made on the command line, delivered by a real process, verified by a real library."""
 
 import json
 import threading
@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from tests.acceptance.serving import Server, serving, until
+from tests.acceptance.serving import Server, serving
+from tests.kit.until import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
 
 
 class Outside:
-    """A server of somebody else: keeps what is posted, serves a file, fails while `failing`."""
+    """An outside server: it keeps posted bodies, serves a file, and fails while `failing` is set."""
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
@@ -66,10 +67,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def test_the_whole_ladder_is_told_in_order_and_verifies(server: Server, outside: Outside) -> None:
+def test_every_ack_level_is_delivered_in_order_and_verifies(server: Server, outside: Outside) -> None:
     made = json.loads(server.command("webhooks", "add", f"{outside.url}/hook", "--json"))
     server.call("POST", "/v1/message/send", {"chat_id": "12025550100", "message": "Hello ✓"})
-    until(lambda: len(outside.got) >= 8)
+    wait_for(lambda: len(outside.got) >= 8)
     assert outside.names() == [
         "message.created", "message.sent", "message.ack.updated", "message.ack.updated", "message.delivered",
         "message.ack.updated", "message.read", "message.ack.updated",
@@ -93,7 +94,7 @@ def test_a_test_a_failure_and_a_replay_on_the_command_line(server: Server, outsi
         )
         return found
 
-    (delivery,) = until(dead)
+    (delivery,) = wait_for(dead)
     details = json.loads(server.command("webhooks", "deliveries", hook, delivery["id"], "--json"))
     assert [(each["status"], each["outcome"], each["answer"]) for each in details["tries"]] == [
         (500, "server_error", "thank you")
@@ -101,7 +102,7 @@ def test_a_test_a_failure_and_a_replay_on_the_command_line(server: Server, outsi
     assert "server_error" in server.command("webhooks", "deliveries", hook)
     outside.failing = False
     server.command("webhooks", "replay", hook, "--failed-since", "2026-01-01")
-    until(lambda: not dead())
+    wait_for(lambda: not dead())
     assert outside.got[-1][1] == outside.got[-2][1] and json.loads(outside.got[-1][1])["id"] == delivery["id"]
     old = server.command("webhooks", "key").strip()
     rotated = json.loads(server.command("webhooks", "key", "--rotate", "--json"))
@@ -116,7 +117,7 @@ def test_a_file_by_url_is_fetched_once_before_it_is_sent(server: Server, outside
     sent = server.call("POST", "/v1/message/send", {"chat_id": "12025550110", "media": media, "message": "A dot"})
     assert sent.status == 200, sent.body
     status = f"/v1/message/{sent.json()['unique_id']}/status"
-    until(lambda: server.call("GET", status).json()["ack"] == 4, why="read, after one transient failure")
+    wait_for(lambda: server.call("GET", status).json()["ack"] == 4, why="read, after one transient failure")
     assert outside.fetched == 1
     arrived = server.call("GET", "/simulator/messages?chat_id=12025550110@c.us").json()
     assert [(each["type"], each["shown"]) for each in arrived] == [("image", 1)]
@@ -134,7 +135,7 @@ def test_a_file_that_cannot_be_had_fails_for_good_or_after_retries(
     with serving(tmp_path, WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8", MAX_RETRIES="2", RETRY_BASE_SECONDS="0.1") as server:
         sent = server.call("POST", "/v1/message/send", {"chat_id": "12025550100", "media": media}).json()
         status = f"/v1/message/{sent['unique_id']}/status"
-        ended = until(lambda: (found := server.call("GET", status).json())["status"] == "failed" and found)
+        ended = wait_for(lambda: (found := server.call("GET", status).json())["status"] == "failed" and found)
         assert ended["attempts"] == attempts and word in ended["status_description"]
         assert server.call("GET", "/simulator/messages").json() == []
 

@@ -1,4 +1,4 @@
-"""The first lines of a start say where the server really listens, and where people reach it."""
+"""Tests of the first lines of a start: the address it listens on, and the public address."""
 
 import os
 import re

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.setup import World, world
+from tests.api.gateway import Gateway, open_gateway
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with open_gateway(tmp_path) as made:
         yield made

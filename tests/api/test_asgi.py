@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer is JSON with the contract's headers; what is mounted is behind the key or not."""
+"""Tests of the ASGI application: errors are JSON with the contract's headers, and mounted applications are guarded."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ import pytest
 
 from heliograph.api.http.dependencies import Mount, Readiness
 from heliograph.domain.errors import Unavailable
-from tests.api.setup import World, world
+from tests.api.gateway import Gateway, open_gateway
 
 
 async def test_a_defect_is_a_500_in_json_and_a_line_in_the_log(
-    gateway: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a defect with 919537851844 in it")
@@ -28,7 +28,9 @@ async def test_a_defect_is_a_500_in_json_and_a_line_in_the_log(
     assert capsys.readouterr().out.count("a request ended in a defect") == 2
 
 
-async def test_a_store_that_is_away_is_a_503_with_retry_after(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_is_a_503_with_retry_after(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_: Any, **__: Any) -> None:
         raise Unavailable("The database cannot be reached now.", retry_after_s=2.5)
 
@@ -45,7 +47,7 @@ async def test_a_store_that_is_away_is_a_503_with_retry_after(gateway: World, mo
         assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE_ERROR")
         assert answer.headers["retry-after"] == "3"
     monkeypatch.setattr(gateway.store, "key_by_digest", away)
-    gateway.clock.now_s += 60
+    gateway.clock.advance(60)
     assert (await gateway.send()).status_code == 503
 
 
@@ -55,7 +57,7 @@ async def test_probes_and_metrics_need_no_key(tmp_path: Path) -> None:
     async def ready() -> Readiness:
         return found
 
-    async with world(tmp_path, ready=ready) as gateway, gateway.client(None) as http:
+    async with open_gateway(tmp_path, ready=ready) as gateway, gateway.client(None) as http:
         assert (await http.get("/healthz")).json() == {"status": "ok"}
         answer = await http.get("/readyz")
         assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "checks": {"database": "away"}})
@@ -72,9 +74,9 @@ async def _echo(scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_path: Path) -> None:
+async def test_a_mounted_application_sees_its_whole_path_and_may_require_the_key(tmp_path: Path) -> None:
     mounts = (Mount("/simulator", _echo, provider="simulator"), Mount("/socket.io", _echo))
-    async with world(tmp_path, mounts=mounts, dashboard=_echo) as gateway, gateway.client(None) as http:
+    async with open_gateway(tmp_path, mounts=mounts, dashboard=_echo) as gateway, gateway.client(None) as http:
         assert (await http.get("/simulator/messages")).status_code == 401
         assert (await gateway.http.get("/simulator/messages")).text == "GET /simulator/messages"
         assert (await http.get("/socket.io/")).text == "GET /socket.io/"
@@ -86,7 +88,7 @@ async def test_what_is_mounted_sees_its_whole_path_and_may_ask_for_the_key(tmp_p
         assert (await http.get("/openapi.json")).json()["openapi"] == "3.1.0"
 
 
-async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) -> None:
+async def test_the_meter_counts_responses_and_accepted_jobs(tmp_path: Path) -> None:
     from heliograph.ports.meter import NoMetrics
 
     seen: list[Any] = []
@@ -98,7 +100,7 @@ async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) ->
         def answered(self, status: int) -> None:
             seen.append(status)
 
-    async with world(tmp_path, meter=Meter()) as gateway:
+    async with open_gateway(tmp_path, meter=Meter()) as gateway:
         await gateway.send()
         await gateway.http.post(
             "/v1/message/send-sync?sync_timeout=0", json={"chat_id": "919537851844", "message": "Hi"}
@@ -108,7 +110,7 @@ async def test_the_meter_is_told_of_answers_and_accepted_jobs(tmp_path: Path) ->
     assert seen == [1, 200, 1, 200, 404, 422]
 
 
-async def test_options_names_every_method_of_a_path(gateway: World) -> None:
+async def test_options_names_every_method_of_a_path(gateway: Gateway) -> None:
     for path, allowed in (("/v1/message/queues", "GET, OPTIONS, POST"), ("/v1/phones/update", "OPTIONS, PATCH")):
         answer = await gateway.http.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (204, allowed)

@@ -1,4 +1,4 @@
-"""Bad input gets a clear refusal in the contract's shape, never a 5xx, and nothing is stored."""
+"""Tests of bad input: it gets a clear refusal in the contract's shape, never a 5xx, and nothing is stored."""
 
 import base64
 import json
@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.gateway import BODY_LIMIT, Gateway
 from tests.api.messages.test_send import PNG
-from tests.api.setup import BODY_LIMIT, World
 
 CHAT = {"chat_id": "919537851844"}
 
@@ -22,7 +22,7 @@ def poll(*options: str, name: str = "Lunch?") -> dict[str, Any]:
     return {"poll": {"pollName": name, "pollOptions": list(options)}}
 
 
-async def assert_nothing_stored(gateway: World) -> None:
+async def assert_nothing_stored(gateway: Gateway) -> None:
     assert await gateway.jobs() == []
     assert gateway.files() == []
     health = await gateway.store.health(gateway.org.org_no, None)
@@ -83,7 +83,7 @@ def assert_refused(answer: httpx.Response, status: int, code: str, field: str | 
     ],
 )
 async def test_a_message_that_cannot_be_sent_is_refused_by_the_name_of_its_field(
-    gateway: World, body: dict[str, Any], field: str
+    gateway: Gateway, body: dict[str, Any], field: str
 ) -> None:
     assert_refused(await gateway.http.post("/v1/message/send", json=body), 422, "VALIDATION_ERROR", field)
     await assert_nothing_stored(gateway)
@@ -121,7 +121,7 @@ async def test_a_message_that_cannot_be_sent_is_refused_by_the_name_of_its_field
     ],
 )
 async def test_media_that_cannot_be_sent_is_refused_and_leaves_no_file(
-    gateway: World, given: dict[str, Any], field: str
+    gateway: Gateway, given: dict[str, Any], field: str
 ) -> None:
     assert_refused(await gateway.http.post("/v1/message/send", json=CHAT | given), 422, "VALIDATION_ERROR", field)
     await assert_nothing_stored(gateway)
@@ -162,34 +162,34 @@ async def test_media_that_cannot_be_sent_is_refused_and_leaves_no_file(
         (b'{"chat_id":"919537851844","message":"Hi","options":{"\\u0000":1}}', 422, "VALIDATION_ERROR"),
     ],
 )
-async def test_a_body_that_is_no_message_is_refused(gateway: World, raw: bytes, status: int, code: str) -> None:
+async def test_a_body_that_is_no_message_is_refused(gateway: Gateway, raw: bytes, status: int, code: str) -> None:
     answer = await gateway.http.post("/v1/message/send", content=raw, headers={"Content-Type": "application/json"})
     assert_refused(answer, status, code)
     await assert_nothing_stored(gateway)
 
 
 @pytest.mark.parametrize(("raw", "field"), [(b"1e999", "ttl_seconds"), (b"9" * 5000, "ttl_seconds")])
-async def test_a_number_beyond_all_bounds_is_refused_by_its_name(gateway: World, raw: bytes, field: str) -> None:
+async def test_a_number_beyond_all_bounds_is_refused_by_its_name(gateway: Gateway, raw: bytes, field: str) -> None:
     body = b'{"chat_id":"919537851844","message":"Hi","ttl_seconds":' + raw + b"}"
     answer = await gateway.http.post("/v1/message/send", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
     assert "python" not in answer.text.lower() and "sys." not in answer.text
 
 
-async def test_brackets_that_are_not_nested_or_stand_in_a_text_are_no_depth(gateway: World) -> None:
+async def test_brackets_that_are_not_nested_or_stand_in_a_text_are_no_depth(gateway: Gateway) -> None:
     shallow = [[n] for n in range(200)]
     body = CHAT | {"message": "[" * 100 + '{\\"' * 100, "other": shallow}
     assert (await gateway.http.post("/v1/message/send", json=body)).status_code == 200
 
 
-async def test_an_escaped_backslash_before_u0000_is_a_text_like_any_other(gateway: World) -> None:
+async def test_an_escaped_backslash_before_u0000_is_a_text_like_any_other(gateway: Gateway) -> None:
     raw = rb'{"chat_id":"919537851844","message":"the escape is \\u0000"}'
     answer = await gateway.http.post("/v1/message/send", content=raw, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_limit_is_refused_before_it_is_parsed(gateway: World, announced: bool) -> None:
+async def test_a_body_over_the_limit_is_refused_before_it_is_parsed(gateway: Gateway, announced: bool) -> None:
     raw = b"x" * (BODY_LIMIT + 1)  # not even JSON
 
     async def pieces():  # type: ignore[no-untyped-def]
@@ -214,21 +214,21 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_parsed(gateway: Wor
 @pytest.mark.parametrize(
     "path", ["/v1/message/send", "/v1/message/send-sync", "/v1/message/queues", "/v1/phones/create"]
 )
-async def test_a_body_in_another_form_is_refused(gateway: World, path: str, headers: dict[str, str]) -> None:
+async def test_a_body_in_another_form_is_refused(gateway: Gateway, path: str, headers: dict[str, str]) -> None:
     raw = json.dumps(CHAT | {"message": "Hi"}).encode()
     assert_refused(await gateway.http.post(path, content=raw, headers=headers), 415, "UNSUPPORTED_MEDIA_TYPE_ERROR")
     await assert_nothing_stored(gateway)
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "schl\u00fcssel"])
-async def test_an_idempotency_key_that_cannot_be_kept_is_refused(gateway: World, key: str) -> None:
+async def test_an_idempotency_key_that_cannot_be_kept_is_refused(gateway: Gateway, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = await gateway.http.post("/v1/message/send", json=CHAT | {"message": "Hi"}, headers=headers)
     assert_refused(answer, 422, "VALIDATION_ERROR", "Idempotency-Key")
     await assert_nothing_stored(gateway)
 
 
-async def test_a_phone_that_is_unknown_deleted_or_anothers_is_not_found(gateway: World) -> None:
+async def test_a_phone_that_is_unknown_deleted_or_anothers_is_not_found(gateway: Gateway) -> None:
     other = await gateway.store.create_org("Second")
     theirs = await gateway.add_phone(other.org_no, "447700900001")
     gone = await gateway.add_phone(gateway.org.org_no, "447700900002")
@@ -248,7 +248,7 @@ async def test_a_phone_that_is_unknown_deleted_or_anothers_is_not_found(gateway:
     await assert_nothing_stored(gateway)
 
 
-async def test_a_phone_deleted_a_moment_ago_is_not_found_although_it_was_known(gateway: World) -> None:
+async def test_a_phone_deleted_a_moment_ago_is_not_found_although_it_was_known(gateway: Gateway) -> None:
     phone = await gateway.add_phone(gateway.org.org_no, "447700900002")
     headers = {"x-phone": phone.number}
     body = CHAT | {"message": "Hi"}
@@ -260,14 +260,14 @@ async def test_a_phone_deleted_a_moment_ago_is_not_found_although_it_was_known(g
     assert len(await gateway.jobs()) == 1
 
 
-async def test_without_x_phone_an_organisation_of_several_phones_is_asked_for_it(gateway: World) -> None:
+async def test_without_x_phone_an_organisation_of_several_phones_is_asked_for_it(gateway: Gateway) -> None:
     await gateway.add_phone(gateway.org.org_no, "447700900002")
     answer = await gateway.send()
     assert_refused(answer, 422, "VALIDATION_ERROR", "x-phone")
     assert answer.json()["message"] == "Missing Header: {x-phone}"
 
 
-async def test_a_phone_of_a_real_provider_refuses_test_recipients_and_what_it_cannot_send(gateway: World) -> None:
+async def test_a_phone_of_a_real_provider_refuses_test_recipients_and_what_it_cannot_send(gateway: Gateway) -> None:
     await gateway.add_phone(gateway.org.org_no, "447700900003", provider="cloud")
     headers = {"x-phone": "447700900003"}
     for chat_id in ("12025550140", "12025550100@c.us", "120363000000000140@g.us"):
@@ -290,11 +290,11 @@ async def test_a_phone_of_a_real_provider_refuses_test_recipients_and_what_it_ca
         ("GET", "/index.html"),
     ],
 )  # fmt: skip
-async def test_a_path_that_is_not_there_is_a_404_in_json(gateway: World, method: str, path: str) -> None:
+async def test_a_path_that_is_not_there_is_a_404_in_json(gateway: Gateway, method: str, path: str) -> None:
     assert_refused(await gateway.http.request(method, path), 404, "NOT_FOUND_ERROR")
 
 
-async def test_a_method_that_a_path_does_not_take_is_a_405_in_json(gateway: World) -> None:
+async def test_a_method_that_a_path_does_not_take_is_a_405_in_json(gateway: Gateway) -> None:
     answer = await gateway.http.put("/v1/message/send", json={})
     assert_refused(answer, 405, "METHOD_NOT_ALLOWED_ERROR")
     assert "POST" in answer.headers["allow"]

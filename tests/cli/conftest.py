@@ -1,4 +1,4 @@
-"""A server that answers as the contract says, from a script, and remembers what it was asked."""
+"""A scripted HTTP server that answers as the contract says, and records its requests."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Commands against a real server and a real database, in the order of a first day."""
+"""Tests of commands against a real server and database, in the order of a first day."""
 
 import contextlib
 import json
@@ -49,11 +49,11 @@ def test_a_first_day_from_send_to_why(server: Server, heliograph: Run) -> None:
     assert "✓✓ read" in listed.out
     assert json.loads(heliograph("jobs", "--json").out)[0]["queue_id"] == queue_id
 
-    told = heliograph("why", queue_id)
-    assert told.code == 0
-    assert "Read by recipient." in told.out
+    explained = heliograph("why", queue_id)
+    assert explained.code == 0
+    assert "Read by recipient." in explained.out
     for step in ("accepted, on disk", "attempt 1 started", "accepted by WhatsApp", "delivered", "read"):
-        assert step in told.out
+        assert step in explained.out
     assert json.loads(heliograph("health", "--json").out)["completed"] >= 1
 
 
@@ -185,9 +185,10 @@ def test_doctor_says_that_the_key_is_absent_or_refused(
 
 
 def test_doctor_calls_a_full_disk_a_failed_check_and_looks_at_the_rest(
-    small_disk: Path, heliograph: Run, monkeypatch: pytest.MonkeyPatch
+    small_disk: Path, heliograph: Run, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_disk)
+    monkeypatch.setenv("HELIOGRAPH_PORT", str(free_port))  # another test's server may have the usual one
     fill(small_disk)
     said = heliograph("doctor", "--json")
     assert said.code == 1

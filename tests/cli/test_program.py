@@ -1,4 +1,4 @@
-"""The program as a whole: fast to start, documented, honest about what is not there."""
+"""Tests of the whole program: it starts fast, is documented, and has every command that it shows."""
 
 import os
 import resource

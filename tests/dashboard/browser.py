@@ -1,4 +1,4 @@
-"""A real Chromium, driven over its own debugging protocol: no further package needed."""
+"""A real Chromium, driven over its debugging protocol without another package."""
 
 import asyncio
 import base64
@@ -20,14 +20,14 @@ _START_S = 30
 
 
 def chromium() -> str | None:
-    """Where one is: named by HELIOGRAPH_TEST_CHROMIUM, or the system's."""
+    """Finds Chromium: HELIOGRAPH_TEST_CHROMIUM names it, or it is the system's."""
     named = os.environ.get("HELIOGRAPH_TEST_CHROMIUM")
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     return named or next((one for one in found if one), None)
 
 
 class Tab:
-    """One page. `said`: console messages, errors and refusals of the CSP."""
+    """A page. `said`: console messages, errors and violations of the CSP."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -59,7 +59,7 @@ class Tab:
         return result["result"].get("value")
 
     async def until(self, expression: str, within_s: float = 15) -> Any:
-        """Asks again until the expression is true."""
+        """Polls until the expression is true."""
         async with asyncio.timeout(within_s):
             while True:
                 with contextlib.suppress(RuntimeError, AssertionError):  # the page may be on its way to another

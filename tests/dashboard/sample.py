@@ -1,4 +1,4 @@
-"""A gateway in the middle of its day, as the ports would tell it. Only what the page asks for."""
+"""A sample gateway for the dashboard: rows and counters as the ports would give them."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,23 +9,10 @@ from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCount
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
 from heliograph.ports.job_store import NewPageSession
+from tests.kit.clocks import ManualClock
 
 NOW_US = 1_795_000_000_000_000
 KEY = "hg_a_key_that_this_server_knows"
-
-
-class FrozenClock:
-    def __init__(self) -> None:
-        self.us = NOW_US
-
-    def now_us(self) -> int:
-        return self.us
-
-    def monotonic(self) -> float:
-        return self.us / 1e6
-
-    async def sleep(self, seconds: float) -> None:
-        self.us += int(seconds * 1e6)
 
 
 def phone(no: int, number: str, name: str, state: str = "connected", **more: Any) -> PhoneRow:
@@ -95,7 +82,7 @@ JOBS = [
 
 
 class Store:
-    """Answers the page's questions."""
+    """The parts of the store that the page reads."""
 
     def __init__(self, phones: list[PhoneRow] = PHONES, jobs: list[Job] = JOBS) -> None:
         self.phone_rows = phones
@@ -104,7 +91,7 @@ class Store:
         self.counts = {1: first, 2: QueueCounts(waiting=1072)} if jobs else {}
         self.asked = self.asked_keys = 0
         self.sessions: list[NewPageSession] = []
-        self.clock = FrozenClock()
+        self.clock = ManualClock(NOW_US)
         self.revoked = False
 
     async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:

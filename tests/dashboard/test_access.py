@@ -1,4 +1,4 @@
-"""Nobody sees a number or a message without having been let in."""
+"""Tests of access to the dashboard: nothing is shown without a login."""
 
 import json
 import re
@@ -12,7 +12,8 @@ from heliograph.dashboard.session import COOKIE, COOKIE_S, LINK_S, Sessions
 from heliograph.domain.accounts.guess_limit import BURST
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import QueueCounts
-from tests.dashboard.sample import KEY, FrozenClock, Store
+from tests.dashboard.sample import KEY, NOW_US, Store
+from tests.kit.clocks import ManualClock
 
 
 class Browser:
@@ -64,12 +65,12 @@ class Browser:
 
 
 @pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
+def clock() -> ManualClock:
+    return ManualClock(NOW_US)
 
 
 @pytest.fixture
-def browser(clock: FrozenClock) -> Browser:
+def browser(clock: ManualClock) -> Browser:
     store = Store()
     store.clock = clock
     return Browser(Dashboard(store, store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
@@ -98,14 +99,14 @@ async def test_a_link_lets_in_once_and_its_cookie_stays_out_of_reach_of_scripts_
 
 
 async def test_a_link_ends_after_a_quarter_of_an_hour_and_a_cookie_after_half_a_day(
-    browser: Browser, clock: FrozenClock
+    browser: Browser, clock: ManualClock
 ) -> None:
     late = browser.app.login_path(1)
     await browser.enter(browser.app.login_path(1))
-    clock.us += LINK_S * 1_000_000
+    clock.advance(LINK_S)
     assert await Browser(browser.app).enter(late) == 401
     assert await browser.go("GET", "/live") == 200
-    clock.us += COOKIE_S * 1_000_000
+    clock.advance(COOKIE_S)
     assert await browser.go("GET", "/live") == 401
 
 
@@ -118,7 +119,7 @@ async def test_a_forged_cookie_or_link_opens_nothing(forged: str, browser: Brows
 
 
 async def test_a_links_token_is_no_cookie_and_another_process_knows_no_link_without_a_secret_key(
-    clock: FrozenClock,
+    clock: ManualClock,
 ) -> None:
     store = Store()
     store.clock = clock
@@ -198,7 +199,7 @@ async def test_a_form_of_another_site_is_refused(headers: dict[str, str], browse
     assert browser.cookie == ""
 
 
-async def test_behind_a_proxy_with_tls_the_cookie_is_secure_and_the_login_works(clock: FrozenClock) -> None:
+async def test_behind_a_proxy_with_tls_the_cookie_is_secure_and_the_login_works(clock: ManualClock) -> None:
     store = Store()
     app = Dashboard(store, store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
     person = Browser(app)
@@ -242,7 +243,7 @@ async def test_every_answer_forbids_inline_code_framing_and_storing(browser: Bro
     assert browser.text == ""
 
 
-async def test_a_database_that_is_away_is_said_so(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_database_is_named_as_the_cause(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(_self: Store, _org_no: int) -> dict[int, QueueCounts]:
         raise Unavailable("The disk is full.")
 

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: it fits, it stays silent on the console, and it follows what happens by itself."""
+"""Tests of the page in a real Chromium: it fits, logs no error, and follows changes by itself."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,8 @@ from heliograph.dashboard import Dashboard
 from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.jobs.states import State
 from tests.dashboard.browser import Tab, chromium, open_tab
-from tests.dashboard.sample import FrozenClock, Store, job
+from tests.dashboard.sample import Store, job
+from tests.kit.clocks import ManualClock
 from tests.kit.replace import replace
 
 pytestmark = [
@@ -23,7 +24,7 @@ pytestmark = [
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store]]:
+async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, ManualClock, Store]]:
     store = Store()
     store.job_rows = list(store.job_rows)
     clock = store.clock
@@ -47,7 +48,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, FrozenClock, Store
 
 
 async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
-    gateway: tuple[Tab, FrozenClock, Store],
+    gateway: tuple[Tab, ManualClock, Store],
 ) -> None:
     tab, clock, store = gateway
     for width in (1240, 390):
@@ -74,7 +75,7 @@ async def test_the_page_fits_and_follows_and_says_nothing_on_the_console(
 
 
 async def test_holding_still_stops_the_page_and_going_on_brings_it_up_to_date(
-    gateway: tuple[Tab, FrozenClock, Store],
+    gateway: tuple[Tab, ManualClock, Store],
 ) -> None:
     tab, clock, store = gateway
     await tab.until("!document.getElementById('hold').hidden")

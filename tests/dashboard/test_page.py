@@ -1,4 +1,4 @@
-"""The page as markup: it says it in a sentence, it escapes everything, and it carries no code."""
+"""Tests of the page's markup: one sentence says the state, everything is escaped, and there is no script."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,14 @@ from heliograph.dashboard.html import el
 from heliograph.dashboard.page import broken_page, live, login_page, page
 from heliograph.dashboard.snapshot import Snapshot, Watcher
 from heliograph.domain.jobs.job import QueueCounts
-from tests.dashboard.sample import FrozenClock, Store
+from tests.dashboard.sample import NOW_US, Store
+from tests.kit.clocks import ManualClock
 
 STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "static"
 
 
 async def look(store: Store) -> Snapshot:
-    return await Watcher(store, store, FrozenClock()).look(1)  # type: ignore[arg-type]  # only what the page asks for
+    return await Watcher(store, store, ManualClock(NOW_US)).snapshot(1)  # type: ignore[arg-type]  # only what the page asks for
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ async def test_the_sentence_comes_first_and_names_what_needs_a_person(busy: str)
     )
 
 
-async def test_what_a_person_must_settle_is_not_said_to_be_on_its_way() -> None:
+async def test_a_message_that_an_operator_must_resolve_is_not_shown_as_in_flight() -> None:
     store = Store()
     store.counts = {1: QueueCounts(active=4, uncertain=4), 3: QueueCounts(active=2, uncertain=2)}
     markup = str(live(await look(store), "http://127.0.0.1:8080"))
@@ -76,15 +77,15 @@ async def test_an_empty_gateway_says_how_to_begin() -> None:
     assert "919876543210" in markup
 
 
-async def test_those_who_look_at_the_same_time_share_one_reading() -> None:
-    store, clock = Store(), FrozenClock()
+async def test_concurrent_viewers_share_one_read() -> None:
+    store, clock = Store(), ManualClock(NOW_US)
     watcher = Watcher(store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
-    await watcher.look(1)
+    await watcher.snapshot(1)
     once = store.asked
-    await watcher.look(1)
+    await watcher.snapshot(1)
     assert store.asked == once
     clock.us += 600_000
-    await watcher.look(1)
+    await watcher.snapshot(1)
     assert store.asked == 2 * once
 
 
@@ -99,7 +100,7 @@ def test_every_word_can_be_read_on_every_surface_in_both_schemes(scheme: int) ->
 
 
 def contrast(one: str, other: str) -> float:
-    """As WCAG 2 defines it."""
+    """Computes the contrast as WCAG 2 defines it."""
 
     def light(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]

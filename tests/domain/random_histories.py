@@ -1,4 +1,4 @@
-"""Healthy histories, made up: what a run would leave behind if every promise were kept."""
+"""Random healthy histories: the records of a run that keeps every promise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,9 @@ ARRIVES = {"sent", "read", "retried", "throttled", "recovered", "refused later",
 
 
 @dataclass
-class World:
+class HistoryBuilder:
+    """The acceptances, arrivals, jobs and events of a run, message by message."""
+
     now_us: int = 1_800_000_000_000_000
     accepted: list[Acceptance] = field(default_factory=list)
     arrivals: list[JournalArrival] = field(default_factory=list)
@@ -107,23 +109,23 @@ def _job(**known: Any) -> Job:
 
 @st.composite
 def healthy(draw: st.DrawFn, fates: Sequence[str] = tuple(FATES), min_size: int = 1) -> Record:
-    world = World()
+    builder = HistoryBuilder()
     token = 1
     for fate in draw(st.lists(st.sampled_from(list(fates)), min_size=min_size, max_size=12)):
         token += draw(st.integers(0, 1))
-        world.message(
+        builder.message(
             fate,
             phone_no=draw(st.sampled_from(list(PHONES))),
             chat=draw(st.integers(1, 2)),
             lane=draw(st.sampled_from(list(Priority))),
             token=token,
         )
-    return world.record()
+    return builder.record()
 
 
 def one(fate: str = "read", times: int = 2) -> Record:
-    """The same fate for a few messages of one chat."""
-    world = World()
+    """Makes a few messages of one chat with the same fate."""
+    builder = HistoryBuilder()
     for _ in range(times):
-        world.message(fate, phone_no=1, chat=1, lane=Priority.NORMAL, token=5)
-    return world.record()
+        builder.message(fate, phone_no=1, chat=1, lane=Priority.NORMAL, token=5)
+    return builder.record()

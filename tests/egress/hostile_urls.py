@@ -1,4 +1,4 @@
-"""Hostile URLs, made by rule: spellings of private addresses × ports × dressing, and names with bad answers."""
+"""Hostile URLs by rule: spellings of private addresses, ports and credentials, and names with bad addresses."""
 
 # every one of these leads to something private, special or inside, whatever a library says of it
 FOUR = (

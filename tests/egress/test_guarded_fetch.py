@@ -1,4 +1,4 @@
-"""Whatever URL comes, no connection reaches an address that may not be reached."""
+"""Tests of the guarded fetch: no URL leads to a connection with a forbidden address."""
 
 import asyncio
 import itertools
@@ -9,15 +9,16 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.egress.addresses import may_reach, parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.fetch import FetchResponse, Forbidden, NoAnswer
 from tests.egress.hostile_urls import FOUR, NAMES, SIX, hostile_urls
-from tests.egress.setup import MachineClock, Names, answering, guarded, listening
+from tests.egress.servers import FakeResolver, answering, guarded, listening
 
 
-def hostile_names() -> Names:
-    names = Names()
+def hostile_names() -> FakeResolver:
+    names = FakeResolver()
     names.answers.update(NAMES)
     return names
 
@@ -37,7 +38,7 @@ def test_an_address_of_the_open_internet_is_reached(address: str) -> None:
     assert may_reach(address)
 
 
-def test_what_is_no_address_is_never_reached() -> None:
+def test_a_text_that_is_no_address_is_never_connected_to() -> None:
     allowed = parse_networks("0.0.0.0/0, ::/0")
     assert not any(may_reach(text, allowed) for text in ("", "localhost", "127.1", "2130706433", "fe80::1%1", "[::1]"))
 
@@ -64,7 +65,7 @@ async def test_no_hostile_url_makes_a_connection() -> None:
         assert listener.connections == 0
 
 
-async def test_a_hostile_url_is_refused_at_the_door_with_words() -> None:
+async def test_a_hostile_url_is_refused_at_accept_with_a_reason() -> None:
     async with guarded(hostile_names()) as fetch:
         for url in hostile_urls(8080):
             refused = await fetch.check(url)
@@ -91,7 +92,7 @@ async def test_a_redirect_to_a_hostile_url_is_shown_and_not_followed() -> None:
 async def test_a_name_that_changes_its_mind_is_connected_to_only_where_it_was_checked(seed: int) -> None:
     """50 rounds for each seed: between two questions the name moves from an open address to a closed one."""
     chance = random.Random(seed)
-    names = Names()
+    names = FakeResolver()
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
     closed = ["127.0.0.1", "::1", "127.0.0.3", "::ffff:127.0.0.2", "0.0.0.0"]
     async with AsyncExitStack() as stack:
@@ -116,7 +117,7 @@ async def test_a_name_that_changes_its_mind_is_connected_to_only_where_it_was_ch
 
 
 async def test_good_urls_pass_and_are_reached_by_their_own_name() -> None:
-    names = Names()
+    names = FakeResolver()
     known = [
         "hooks.example",
         "a.b.c.d.example",
@@ -144,8 +145,8 @@ async def test_good_urls_pass_and_are_reached_by_their_own_name() -> None:
         assert b"Host: hooks.example:" in seen[0]
 
 
-async def test_public_literals_pass_the_door_without_a_question_to_dns() -> None:
-    names = Names()
+async def test_public_literals_are_accepted_without_a_dns_query() -> None:
+    names = FakeResolver()
     async with guarded(names) as fetch:
         for url in ("https://93.184.216.34/x", "http://8.8.8.8:8080", "https://[2606:4700::1111]/", "https://1.1.1.1"):
             assert await fetch.check(url) is None
@@ -176,7 +177,7 @@ async def test_those_who_wait_for_a_name_that_hangs_hold_one_thread_together(mon
 
     monkeypatch.setattr("heliograph.egress.resolver.DNS_LIMIT_S", 0.05)
     monkeypatch.setattr("heliograph.egress.resolver.socket.getaddrinfo", slow)
-    fetch = GuardedFetch(clock=MachineClock())
+    fetch = GuardedFetch(clock=SystemClock())
     try:
         checks = [fetch.check("http://slow.example/") for _ in range(100)]
         assert await asyncio.gather(*checks) == [None] * 100

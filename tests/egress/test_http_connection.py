@@ -1,4 +1,4 @@
-"""What goes over the wire of one fetch, and which connections are used again."""
+"""Tests of the HTTP of one fetch: the bytes on the wire, and the reuse of connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.fetch import Failure, Fetched, FetchResponse, NoAnswer
-from tests.egress.setup import MachineClock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @dataclass
 class Served:
-    """What a server saw: each connection's requests, as head and body."""
+    """The requests that a server got on each connection, as head and body."""
 
     port: int = 0
     seen: list[list[tuple[str, bytes]]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(answer: Callable[[int], bytes], then: bytes = b"") -> AsyncIterator[Served]:
-    """`answer(n)` to the n-th request of all; `then`: sent unasked, a moment after each answer."""
+    """A server that sends `answer(n)` to the n-th request, and `then`, unasked, after each answer."""
     served, count = Served(), 0
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ async def serving(answer: Callable[[int], bytes], then: bytes = b"") -> AsyncIte
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[GuardedFetch]:
-    made = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.0/8"))
+    made = GuardedFetch(clock=SystemClock(), allowed=parse_networks("127.0.0.0/8"))
     yield made
     await made.close()
 

@@ -1,4 +1,4 @@
-"""A server is killed again and again while a broadcast runs: every recipient gets it, and nobody twice.
+"""Tests of a server that is killed repeatedly during a broadcast: each recipient gets the message once.
 
 HELIOGRAPH_TEST_BROADCAST_KILLS=20 kills more often than the few of an ordinary run.
 """

@@ -1,4 +1,4 @@
-"""Killed between any two steps of a message's way, at the first and at a later passing: every promise is kept."""
+"""Tests of kills at each fault point, at the first and at a later passing: every promise holds."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""The proof as a user runs it, short: a few kills must break nothing, and a broken program must be caught."""
+"""Tests of `heliograph prove`, in short: a few kills break nothing, and a broken program is caught."""
 
 import json
 import os

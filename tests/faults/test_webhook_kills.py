@@ -1,4 +1,4 @@
-"""The gateway is killed again and again while it delivers: no event is lost, and a repeat has the id of its first.
+"""Tests of a gateway that is killed repeatedly while it delivers: no event is lost, and a repeat keeps its id.
 
 HELIOGRAPH_TEST_WEBHOOK_KILLS=100 kills more often than the few of an ordinary run.
 """
@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from heliograph.cli.prove.processes import Program, free_port
-from tests.webhooks.setup import ALL, Got, Receiver, receiving
+from tests.webhooks.gateway import ALL, Receiver, Request, receiving
 
 KILLS = int(os.environ.get("HELIOGRAPH_TEST_WEBHOOK_KILLS", "5"))
 KEY = "hg_live_webhook_kills_0123456789"
@@ -74,7 +74,7 @@ class Load:
 async def test_kills_during_delivery_lose_no_event_and_repeat_only_under_the_same_id(tmp_path: Path) -> None:
     chance = random.Random(KILLS)
 
-    def answer(got: Got) -> int:
+    def answer(got: Request) -> int:
         return 503 if chance.random() < 0.03 else 200
 
     port = free_port()
@@ -123,7 +123,7 @@ async def _add_hook(http: aiohttp.ClientSession, url: str, receiver: Receiver) -
 
 
 async def _quiet(receivers: list[Receiver], load: Load) -> None:
-    """Until each receiver has heard everything, or nothing comes any more."""
+    """Waits until each receiver has all events, or no more come."""
     wanted = sum(len(expected(ends)) for ends in load.accepted.values())
     limit = time.monotonic() + QUIET_S
     while time.monotonic() < limit:
@@ -134,27 +134,27 @@ async def _quiet(receivers: list[Receiver], load: Load) -> None:
 
 def check(receiver: Receiver, accepted: dict[str, str]) -> None:
     first: dict[str, list[Any]] = {}
-    told: dict[str, tuple[str, str, str]] = {}
+    delivered: dict[str, tuple[str, str, str]] = {}
     for got in receiver.got:
         body = got.body
         what = (body["queue_id"], body["event"], body["data"]["ack"])
-        if body["id"] not in told:
+        if body["id"] not in delivered:
             first.setdefault(body["queue_id"], []).append((body["sequence"], body["event"], body["data"]["ack"]))
-        assert told.setdefault(body["id"], what) == what, "one id, two contents"
-    assert max(Counter(told.values()).values()) == 1, "one event under two ids"
+        assert delivered.setdefault(body["id"], what) == what, "one id, two contents"
+    assert max(Counter(delivered.values()).values()) == 1, "one event under two ids"
     assert set(first) == set(accepted)
     late = 0
     for queue_id, ends in accepted.items():
-        heard = first[queue_id]
-        assert sorted((event, ack) for _, event, ack in heard) == sorted(expected(ends)), queue_id
-        late += [each[0] for each in heard] != sorted(each[0] for each in heard)
+        events = first[queue_id]
+        assert sorted((event, ack) for _, event, ack in events) == sorted(expected(ends)), queue_id
+        late += [each[0] for each in events] != sorted(each[0] for each in events)
     assert late <= len(accepted) // 100, f"{late} messages out of order"  # a delivery parked after three failed tries
 
 
-def test_the_check_catches_what_is_lost_or_told_under_another_id() -> None:
-    def got(id_: str, event: str, ack: str, sequence: int) -> Got:
+def test_the_check_catches_lost_events_and_changed_ids() -> None:
+    def got(id_: str, event: str, ack: str, sequence: int) -> Request:
         raw = f'{{"id":"{id_}","event":"{event}","queue_id":"q","sequence":{sequence},"data":{{"ack":"{ack}"}}}}'
-        return Got({"webhook-id": id_}, raw.encode())
+        return Request({"webhook-id": id_}, raw.encode())
 
     whole = [got(secrets.token_hex(4), event, ack, n) for n, (event, ack) in enumerate(expected("read"))]
     check(Receiver(got=[*whole, whole[0]]), {"q": "read"})
@@ -163,7 +163,7 @@ def test_the_check_catches_what_is_lost_or_told_under_another_id() -> None:
         [*whole, got("another", "message.sent", "1", 1)],
         [
             *whole,
-            Got(whole[0].headers, whole[1].raw.replace(whole[1].body["id"].encode(), whole[0].body["id"].encode())),
+            Request(whole[0].headers, whole[1].raw.replace(whole[1].body["id"].encode(), whole[0].body["id"].encode())),
         ],
         list(reversed(whole)),
     ):

@@ -1,4 +1,4 @@
-"""A disk without room, and with room again."""
+"""Filling of a small disk."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def fill(disk: Path) -> Path:
-    """What takes all the room that was left; unlink it to give it back."""
+    """Writes a file that takes all the free space; remove it to get the space back."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         for size in (65_536, 4096, 512, 1):

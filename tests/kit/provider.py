@@ -1,74 +1,75 @@
-"""What the contract needs of a provider under test, which joins by adding its ground to `GROUNDS` in conftest.py."""
+"""Providers under test: a sink that records, and the case that a provider gives to the contract tests."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.outcome import Outcome
 from heliograph.domain.messages.content import Content, Kind
+from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Inbound, Phone, Provider, Receipt, SendRequest, SessionState
-
-LIMIT_S = 15.0
-
-
-class MachineClock:
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Unsupported(Exception):
-    """This provider's network cannot do that; the text says why, and the case is skipped by name."""
+    """A network cannot do that; the text says why, and the test is skipped with it."""
 
 
 @dataclass
-class Notes:
-    """ports.provider.Sink that keeps what came. `broken`: it cannot store now."""
+class RecordingSink:
+    """Implements ports.provider.Sink. `broken`: it cannot store now. `times`: when each receipt came."""
 
+    clock: Clock | None = None
     got: list[Receipt] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     messages: list[Inbound] = field(default_factory=list)
-    states: list[SessionState] = field(default_factory=list)
+    sessions: list[tuple[int, SessionState, str]] = field(default_factory=list)
+    calls: int = 0
     broken: bool = False
     refused: int = 0
 
     async def receipts(self, phone_no: int, receipts: Sequence[Receipt]) -> None:
-        if self.broken:
-            self.refused += 1
-            raise OSError("the store is away")
+        self.calls += 1
+        self._refuse_if_broken()
         self.got += receipts
+        if self.clock is not None:
+            self.times += [self.clock.monotonic()] * len(receipts)
 
     async def inbound(self, phone_no: int, messages: Sequence[Inbound]) -> None:
-        if self.broken:
-            self.refused += 1
-            raise OSError("the store is away")
+        self._refuse_if_broken()
         self.messages += messages
 
     async def session(self, phone_no: int, state: SessionState, detail: str = "") -> None:
-        self.states.append(state)
+        self.sessions.append((phone_no, state, detail))
+
+    def state(self, phone_no: int | None = None) -> SessionState | None:
+        """The last state of this phone, or of any."""
+        return next((state for no, state, _ in reversed(self.sessions) if phone_no in (no, None)), None)
+
+    def acks(self, *names: str) -> list[int]:
+        """The ack levels of the message with one of these ids or trackers."""
+        return [one.ack for one in self.got if one.unique_id in names or one.tracker in names]
+
+    def _refuse_if_broken(self) -> None:
+        if self.broken:
+            self.refused += 1
+            raise OSError("the store is away")
 
 
 @dataclass
-class Ground:
-    """A provider with one phone that is open and connected, on a network that does as it is asked.
+class ProviderCase:
+    """A provider with one phone that is open and connected, on a network that follows the test's instructions.
 
     `prepare(kind)` gives a chat; the next send there ends as that outcome (its class name in small letters), or raises
-    Unsupported. `shown(request)`: how often the person would see it. `another`: a chat where ids are not honoured.
+    Unsupported. `shown(request)`: how often the person would see it. `unhonoured`: a chat where ids are not honoured.
     `redelivers`: whether this network hands over again what the sink did not store.
     """
 
     provider: Provider
     phone: Phone
-    notes: Notes
+    sink: RecordingSink
     prepare: Callable[[str], Awaitable[str]]
     shown: Callable[[SendRequest], Awaitable[int]]
-    another: str | None = None
+    unhonoured: str | None = None
     redelivers: bool = True
     _jobs: int = 0
 
@@ -82,12 +83,4 @@ class Ground:
         return await self.provider.send(self.request(chat_id))
 
     def acks(self, request: SendRequest) -> list[int]:
-        mine = (request.unique_id, request.queue_id)
-        return [one.ack for one in self.notes.got if one.unique_id in mine or one.tracker in mine]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Waits for something to come true; fails after 15 s."""
-    async with asyncio.timeout(LIMIT_S):
-        while not true():
-            await asyncio.sleep(0.005)
+        return self.sink.acks(request.unique_id, request.queue_id)

@@ -1,4 +1,4 @@
-"""Frozen values of either kind, changed."""
+"""Copies of frozen dataclasses and structs with changes."""
 
 import dataclasses
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""The media folder: each file once, whole, under the name of its bytes."""
+"""Tests of the media folder: each file is stored once, whole, under the hash of its bytes."""
 
 import hashlib
 import os
@@ -99,7 +99,7 @@ def test_pruning_removes_what_is_old_and_unused_in_bounded_steps(tmp_path: Path)
     leftover.drop()
 
 
-def test_a_disk_that_cannot_be_written_is_said_as_unavailable(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_makes_the_store_unavailable(tmp_path: Path) -> None:
     (tmp_path / "media").write_text("a file where the folder should be")
     with pytest.raises(Unavailable) as refused:
         MediaFolder(tmp_path / "media").incoming()

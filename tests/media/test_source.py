@@ -1,4 +1,4 @@
-"""A file by url: the same bytes for every attempt, and each way it can go wrong has its outcome."""
+"""Tests of files by URL: every attempt gets the same bytes, and each failure has its outcome."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome, Rejected
@@ -15,7 +16,7 @@ from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.source import MediaSource
-from tests.egress.setup import MachineClock, answering
+from tests.egress.servers import answering
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
 MOST = 100_000
@@ -29,7 +30,7 @@ def job(url: str, kind: Kind = Kind.IMAGE, **media: Any) -> OutgoingJob:
 
 
 class Fixed:
-    """Keeps what was fixed on the job; refuses where another was first."""
+    """A callback that records the content fixed for the job, and refuses if another was first."""
 
     def __init__(self) -> None:
         self.contents: list[Content] = []
@@ -43,7 +44,7 @@ class Fixed:
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[GuardedFetch]:
-    made = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.2/32"))
+    made = GuardedFetch(clock=SystemClock(), allowed=parse_networks("127.0.0.2/32"))
     yield made
     await made.close()
 
@@ -79,7 +80,7 @@ async def test_the_bytes_are_kept_and_named_on_the_job_before_the_attempt(
     assert isinstance(again, tuple) and again[1] == path
 
 
-async def test_a_type_that_nobody_declared_is_taken_from_the_answer_or_the_bytes(
+async def test_an_undeclared_type_is_taken_from_the_response_or_the_bytes(
     folder: MediaFolder, fetch: GuardedFetch
 ) -> None:
     answer = http(b"%PDF-1.7 x", headers="Content-Type: application/pdf; x=y\r\n")

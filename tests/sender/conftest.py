@@ -1,20 +1,20 @@
-"""`world`: one phone on a SQLite file. `fleet`: four phones on PostgreSQL, for several senders."""
+"""Fixtures: `senders` for one phone on a SQLite file, `fleet` for four phones on PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.sender.setup import World, sending
+from tests.sender.senders import Senders, open_senders
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with sending(tmp_path / "heliograph.db", tmp_path / "journal.db") as opened:
+async def senders(tmp_path: Path) -> AsyncIterator[Senders]:
+    async with open_senders(tmp_path / "heliograph.db", tmp_path / "journal.db") as opened:
         yield opened
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path, postgres_url: str) -> AsyncIterator[World]:
-    async with sending(postgres_url, tmp_path / "journal.db", phones=4) as opened:
+async def fleet(tmp_path: Path, postgres_url: str) -> AsyncIterator[Senders]:
+    async with open_senders(postgres_url, tmp_path / "journal.db", phones=4) as opened:
         yield opened

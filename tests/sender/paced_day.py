@@ -24,19 +24,21 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.sender import send_loop
 from heliograph.store.database.database import Database
+
+# private: the writer's own steps, which this clock runs without the writer's thread
 from heliograph.store.database.sqlite import SqliteDatabase, _commit, _migrate, _settle, _Work, connect
 from heliograph.store.database.unit import Unit
 from tests.domain.pacing.phone_simulation import Sent, check
-from tests.kit.virtual_clock import VirtualClock
-from tests.sender.setup import World, sending
+from tests.kit.clocks import SECOND_US, VirtualClock
+from tests.kit.database import Location
+from tests.sender.senders import Senders, open_senders
 
-S = 1_000_000
 T = TypeVar("T")
 GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so the checker needs one that is known
 
 
 class OneThread(SqliteDatabase):
-    """The SQLite shell without its threads: a unit runs where it is called, as a transaction of its own."""
+    """A SQLite driver without threads: each unit runs in its caller, as one transaction."""
 
     def __init__(self, path: str, monotonic: Callable[[], float]) -> None:
         super().__init__(path, lambda _seconds, _units: None, monotonic, lock=False)
@@ -59,29 +61,31 @@ class OneThread(SqliteDatabase):
 
 
 def policies() -> list[Policy]:
-    """One for each of five phones."""
+    """Returns one policy for each of five phones."""
     warm = replace(PRESETS["linked-warm"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
     fresh = replace(PRESETS["linked-new"], name="own", gap_min_s=GAP_S, gap_max_s=GAP_S)
     slow = replace(warm, per_hour=30, chat_gap_s=60.0)
     return [warm, fresh, slow, warm, fresh]
 
 
-def one_thread(where: Path | str, clock: VirtualClock) -> Database:
-    return OneThread(str(where), clock.monotonic)
+def one_thread(location: Location, clock: VirtualClock) -> Database:
+    return OneThread(str(location), clock.monotonic)
 
 
 async def day(hours: float) -> None:
     send_loop.RECHECK_S = 1.0
     with tempfile.TemporaryDirectory() as folder:
-        async with sending(Path(folder) / "h.db", Path(folder) / "journal.db", phones=5, shells=one_thread) as world:
+        async with open_senders(
+            Path(folder) / "h.db", Path(folder) / "journal.db", phones=5, make=one_thread
+        ) as senders:
             chosen = policies()
-            for phone, policy in zip(world.phones, chosen, strict=True):
-                await world.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy)))
-            member = await world.join(lease_s=60.0, changes={"policy": lambda row: parse_policy(row.pacing)})
+            for phone, policy in zip(senders.phones, chosen, strict=True):
+                await senders.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy)))
+            member = await senders.join(lease_s=60.0, changes={"policy": lambda row: parse_policy(row.pacing)})
             dice = random.Random(3)
-            began_us = world.clock.now_us()
+            began_us = senders.clock.now_us()
             for hour in range(round(hours)):
-                for n, phone in enumerate(world.phones):
+                for n, phone in enumerate(senders.phones):
                     busy = (30, 15, 20, 120, 60)[n] * (3 if hour % 24 in (9, 10, 17) else 1)
                     for _ in range(busy):
                         chat = (
@@ -89,34 +93,34 @@ async def day(hours: float) -> None:
                             if dice.random() < 0.8
                             else f"4916{dice.randrange(10**8):08d}"
                         )
-                        await world.put(chat, phone=phone)
+                        await senders.put(chat, phone=phone)
                         member.sender.phones((phone.phone_no,))
-                await world.clock.forward(3_600)
+                await senders.clock.forward(3_600)
                 if hour % 6 == 5 or hour + 1 == round(hours):
                     print(f"after {hour + 1} hours:", flush=True)
-                    for phone, policy in zip(world.phones, chosen, strict=True):
-                        await report(world, phone, policy, began_us)
+                    for phone, policy in zip(senders.phones, chosen, strict=True):
+                        await report(senders, phone, policy, began_us)
 
 
-async def report(world: World, phone: PhoneRow, policy: Policy, began_us: int) -> None:
+async def report(senders: Senders, phone: PhoneRow, policy: Policy, began_us: int) -> None:
     jobs = [
         job
-        for job in await world.store.jobs(phone.org_no, phone.phone_no, limit=100_000)
+        for job in await senders.store.jobs(phone.org_no, phone.phone_no, limit=100_000)
         if job.state is State.SENT and job.started_at_us is not None and job.sent_at_us is not None
     ]
     jobs.sort(key=lambda job: job.started_at_us or 0)
     seen: set[str] = set()
     sent = []
     for job in jobs:
-        at, done = ((job.started_at_us or 0) - began_us) / S, ((job.sent_at_us or 0) - began_us) / S
+        at, done = ((job.started_at_us or 0) - began_us) / SECOND_US, ((job.sent_at_us or 0) - began_us) / SECOND_US
         is_new = job.chat_id not in seen
         # a chat that waits for the limit of new chats, or behind an earlier message of its own, has its own reason
-        since = (job.queued_at_us - began_us) / S
+        since = (job.queued_at_us - began_us) / SECOND_US
         sent.append(Sent(at, done, GAP_S, job.chat_id, is_new, since))
         seen.add(job.chat_id)
-    row = await world.store.phone_row(phone.org_no, phone.phone_no)
+    row = await senders.store.phone_row(phone.org_no, phone.phone_no)
     assert row is not None
-    connected = ((row.first_connected_at_us or began_us) - began_us) / S
+    connected = ((row.first_connected_at_us or began_us) - began_us) / SECOND_US
     broken, lost = check(policy, sent, connected)
     print(
         f"phone {phone.phone_no}: {len(sent)} sent, {len(broken)} violations,"

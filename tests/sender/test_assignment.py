@@ -1,4 +1,4 @@
-"""Who should own what: all senders that see the same fleet come to fair shares without talking."""
+"""Tests of the assignment of phones: all senders that see the same fleet reach fair shares without talking."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ TTL_S = 10.0
 
 
 def _watching(fleet: Fleet, now: float, still: set[str]) -> HeartbeatWatch:
-    """Has seen everybody's beat change just now, but for those who stood still for a whole lease."""
+    """A watch that saw each heartbeat rise just now, except those that stood still for a whole lease."""
     watch = HeartbeatWatch()
     before = {name: beat if name in still else beat - 1 for name, beat in fleet.beats.items()}
     watch.look(Fleet(alive=True, beats=before, leases=fleet.leases), now - TTL_S)
@@ -20,7 +20,7 @@ def _watching(fleet: Fleet, now: float, still: set[str]) -> HeartbeatWatch:
 
 
 def _round(owners: list[str | None], alive: list[str], dead: set[str]) -> list[str | None]:
-    """Everybody looks at the same fleet and acts; of two who take the same phone the first gets it (the token)."""
+    """All senders see the same fleet and act; of two that claim one phone the first gets it."""
     leases = [LeaseRow(1, n, owner, 7) for n, owner in enumerate(owners)]
     fleet = Fleet(alive=True, beats=dict.fromkeys({*alive, *dead}, 5), leases=leases)
     after = list(owners)
@@ -70,7 +70,7 @@ def test_no_two_senders_that_see_the_same_reach_for_one_phone(alive: list[str], 
     assert len(taken) == free or any(todo.release for todo in plans)
 
 
-def test_a_sender_is_dead_only_when_its_beat_stood_still_for_a_whole_lease() -> None:
+def test_a_sender_is_dead_only_when_its_heartbeat_did_not_change_for_a_whole_lease() -> None:
     lease = [LeaseRow(1, 1, "bob", 3)]
     watch = HeartbeatWatch()
     for now, beat, taken in ((0.0, 1, False), (9.9, 1, False), (10.1, 1, True), (10.2, 2, False), (20.1, 2, False)):
@@ -87,7 +87,7 @@ def test_a_phone_of_somebody_who_left_is_free_at_once() -> None:
     assert [one.phone_no for one in todo.take] == [1, 2]
 
 
-def test_a_sender_that_must_be_alone_takes_everything_at_once() -> None:
+def test_a_sole_sender_claims_every_phone_at_once() -> None:
     fleet = Fleet(
         alive=True, beats={"ada": 1, "earlier": 9}, leases=[LeaseRow(1, 1, "earlier", 3), LeaseRow(1, 2, "ada", 4)]
     )

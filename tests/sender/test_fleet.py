@@ -1,7 +1,7 @@
-"""Several senders over one PostgreSQL store: shares, hand-overs and take-overs, and no write of a former owner."""
+"""Tests of several senders on one PostgreSQL: shares, hand-overs, take-overs, and no write by a former owner."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -11,20 +11,20 @@ from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
 from heliograph.ports.provider import SessionState
 from heliograph.sender import sender
-from tests.kit.store import look
-from tests.sender.setup import Member, World
+from tests.kit.database import fetch_rows
+from tests.sender.senders import Member, Senders
 
 
-async def _shares(world: World, *wanted: int) -> None:
+async def _shares(senders: Senders, *wanted: int) -> None:
     async def fair() -> bool:
-        held = [set(member.sender.owned) for member in world.members if not member.task.done()]
+        held = [set(member.sender.owned) for member in senders.members if not member.task.done()]
         assert sum(len(phones) for phones in held) == len(set().union(*held)), "two senders own one phone"
         return sorted(len(phones) for phones in held) == sorted(wanted)
 
-    await world.clock.until(fair, limit_s=30)
+    await senders.clock.until(fair, limit_s=30)
 
 
-async def test_senders_share_the_phones_as_they_join_and_leave(fleet: World) -> None:
+async def test_senders_share_the_phones_as_they_join_and_leave(fleet: Senders) -> None:
     first = await fleet.join("a")
     await _shares(fleet, 4)
     await fleet.join("b")
@@ -37,19 +37,19 @@ async def test_senders_share_the_phones_as_they_join_and_leave(fleet: World) -> 
     assert fleet.clock.monotonic() - began < 4
 
 
-async def _stop(world: World, member: Member) -> None:
+async def _stop(senders: Senders, member: Member) -> None:
     stopping = asyncio.ensure_future(member.sender.stop())
 
     async def stopped() -> bool:
         return stopping.done()
 
-    await world.clock.until(stopped, limit_s=10)
+    await senders.clock.until(stopped, limit_s=10)
     stopping.result()
     member.task.cancel()
     await asyncio.gather(member.task, return_exceptions=True)
 
 
-async def test_a_hand_over_takes_two_seconds_at_most_and_leaves_nothing_half_done(fleet: World) -> None:
+async def test_a_hand_over_takes_two_seconds_at_most_and_leaves_nothing_half_done(fleet: Senders) -> None:
     first = await fleet.join("a")
     await _shares(fleet, 4)
     slow = [await fleet.put("14", phone=phone) for phone in fleet.phones]
@@ -66,12 +66,12 @@ async def test_a_hand_over_takes_two_seconds_at_most_and_leaves_nothing_half_don
     assert set((await fleet.shown()).values()) == {1}
 
 
-async def test_a_hand_over_makes_no_message_uncertain_that_was_not_tried(fleet: World) -> None:
+async def test_a_hand_over_makes_no_message_uncertain_that_was_not_tried(fleet: Senders) -> None:
     first = await fleet.join("a")
     await _shares(fleet, 4)
     fleet.network.contacts.update({f"never{n}@c.us": "66" for n in range(30)})
     jobs = [await fleet.put(f"never{n}") for n in range(30)]
-    first.shell.slow_s = 0.05  # so that starts are under way when it stops
+    first.database.slow_s = 0.05  # so that starts are under way when it stops
     first.sender.phones([fleet.phone.phone_no])
     await fleet.clock.forward(0.06)
     await _stop(fleet, first)
@@ -83,7 +83,7 @@ async def test_a_hand_over_makes_no_message_uncertain_that_was_not_tried(fleet: 
     assert {(await fleet.get(job)).reason for job in jobs} == {"answer_lost"}
 
 
-async def test_a_sender_that_dies_is_followed_within_fifteen_seconds(fleet: World) -> None:
+async def test_a_sender_that_dies_is_followed_within_fifteen_seconds(fleet: Senders) -> None:
     first = await fleet.join("a")
     await fleet.join("b")
     await _shares(fleet, 2, 2)
@@ -98,29 +98,30 @@ async def test_a_sender_that_dies_is_followed_within_fifteen_seconds(fleet: Worl
     assert set((await fleet.shown()).values()) == {1}
 
 
-async def test_a_sender_that_stood_still_past_its_lease_finds_itself_replaced(fleet: World) -> None:
+async def test_a_sender_that_stood_still_past_its_lease_finds_itself_replaced(fleet: Senders) -> None:
     first = await fleet.join("a")
     await _shares(fleet, 4)
     second = await fleet.join("b")
     await _shares(fleet, 2, 2)
-    first.shell.away = True  # it goes on by itself, but its database is gone
+    first.database.away = True  # it goes on by itself, but its database is gone
     jobs = [await fleet.put(f"chat{n}", phone=phone) for n in range(5) for phone in fleet.phones]
 
     async def taken() -> bool:
         return len(second.sender.owned) == 4
 
     await fleet.clock.until(taken, limit_s=15)
+    # private: only its own leases know until when they are good
     assert first.sender.owned == {} or fleet.clock.monotonic() < first.sender._own.good_until + 5
     for job in jobs:
         await fleet.until_state(job, State.SENT)
-    first.shell.away = False
+    first.database.away = False
     await _shares(fleet, 2, 2)
     assert set((await fleet.shown()).values()) == {1}
 
 
 @pytest.mark.timeout(300)
-async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World) -> None:
-    """The one that is taken over from goes on for ever, sure that its lease is good: only the store refuses it."""
+async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: Senders) -> None:
+    """The former owner works on in the belief that its lease is good; only the store refuses it."""
     members = [await fleet.join(name, lease_s=1.0) for name in ("a", "b")]
     await _shares(fleet, 2, 2)
     jobs = []
@@ -128,10 +129,10 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World
     tokens = {phone.phone_no: 0 for phone in fleet.phones}
     for turn in range(60):
         zombie, heir = members[turn % 2], members[(turn + 1) % 2]
-        beat = zombie.sender._own._heartbeat
+        beat = zombie.store.heartbeat
         revived = asyncio.Event()
-        zombie.sender._own._heartbeat = lambda revived=revived: _stand_still(revived)  # type: ignore[method-assign,misc]
-        zombie.sender._own.good_until = float("inf")
+        zombie.store.heartbeat = _stand_still(revived)  # type: ignore[method-assign]
+        zombie.sender._own.good_until = float("inf")  # private: a program never believes in a lease for ever
         jobs += [await fleet.put(f"chat{turn % 3}", phone=phone) for phone in fleet.phones]
         for one in members:
             one.sender.phones(tokens)
@@ -148,8 +149,8 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World
         for one in members:
             one.sender.phones(tokens)  # the former owner tries, too
         await fleet.clock.forward(0.2)
-        zombie.sender._own._heartbeat = beat  # type: ignore[method-assign]
-        zombie.sender._own.good_until = 0.0
+        zombie.store.heartbeat = beat  # type: ignore[method-assign]
+        zombie.sender._own.good_until = 0.0  # private: as above
         revived.set()
         await fleet.clock.forward(0.5)
     assert takeovers >= 100
@@ -160,14 +161,19 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: World
     await _tokens_never_go_down(fleet)
 
 
-async def _stand_still(until: asyncio.Event) -> None:
-    await until.wait()
-    raise OSError("stood still")
+def _stand_still(until: asyncio.Event) -> Callable[..., Any]:
+    """A heartbeat that does not end before the event, and then fails."""
+
+    async def heartbeat(*_what: object, **_more: object) -> None:
+        await until.wait()
+        raise OSError("stood still")
+
+    return heartbeat
 
 
-async def _tokens_never_go_down(world: World) -> None:
-    events = await look(
-        world.where,
+async def _tokens_never_go_down(senders: Senders) -> None:
+    events = await fetch_rows(
+        senders.location,
         "SELECT j.phone_no, e.at, e.token FROM events e JOIN jobs j ON j.org_no = e.org_no AND j.job_id = e.job_id "
         "WHERE e.actor = 'engine' ORDER BY j.phone_no, e.at, e.token",
     )
@@ -177,27 +183,25 @@ async def _tokens_never_go_down(world: World) -> None:
             assert earlier["token"] <= later["token"], "a former owner wrote after the new one"
 
 
-async def _frozen_while_opening(fleet: World, where: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+async def _frozen_while_opening(fleet: Senders, where: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """`a` stands still at `where` while it opens its phones, and wakes up when `b` has long taken them over. Gives
     the network's sessions before that and after."""
     first = await fleet.join("a", lease_s=3.0)
-    frozen, own = asyncio.Event(), first.sender._own
-    target: Any = {"recover": own, "open": first.watched}[where]
-    name = {"recover": "_recover", "open": "open"}[where]
+    frozen, waiting = asyncio.Event(), 0
+    target: Any = {"recover": first.store, "open": first.watched}[where]
+    name = {"recover": "interrupted_jobs", "open": "open"}[where]
     inner = getattr(target, name)
 
-    async def stands_still(*what: Any) -> None:
+    async def stands_still(*what: Any) -> Any:
+        nonlocal waiting
+        waiting += 1
         await frozen.wait()
-        await inner(*what)
+        return await inner(*what)
 
     setattr(target, name, stands_still)
-
-    async def opening() -> bool:
-        return len(own._adopting) == len(fleet.phones)
-
-    await fleet.clock.until(opening, limit_s=5)
-    beat = own._heartbeat
-    own._heartbeat = lambda: _stand_still(frozen)  # type: ignore[method-assign]
+    await fleet.clock.until(lambda: waiting == len(fleet.phones), limit_s=5)
+    beat = first.store.heartbeat
+    first.store.heartbeat = _stand_still(frozen)  # type: ignore[method-assign]
     second = await fleet.join("b", lease_s=3.0)
 
     async def taken() -> bool:
@@ -208,20 +212,22 @@ async def _frozen_while_opening(fleet: World, where: str) -> tuple[Mapping[str, 
     await fleet.clock.until(taken, limit_s=15)
     sessions = dict(fleet.network.sessions)
     setattr(target, name, inner)
-    own._heartbeat = beat  # type: ignore[method-assign]
+    first.store.heartbeat = beat  # type: ignore[method-assign]
     frozen.set()
     await fleet.clock.forward(0.5)
     return sessions, dict(fleet.network.sessions)
 
 
-async def test_a_sender_that_froze_before_it_opened_a_phone_leaves_the_next_owners_session_alone(fleet: World) -> None:
+async def test_a_sender_that_froze_before_it_opened_a_phone_leaves_the_next_session_alone(
+    fleet: Senders,
+) -> None:
     before, after = await _frozen_while_opening(fleet, "recover")
     assert len(before) == len(fleet.phones)
     assert all(after[name] is session for name, session in before.items())
 
 
-async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(fleet: World) -> None:
-    """The network lets the last one in: who froze on the threshold ends the owner's session without its knowing."""
+async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(fleet: Senders) -> None:
+    """The network accepts the last connection, so a frozen sender ends the owner's session unnoticed."""
     before, after = await _frozen_while_opening(fleet, "open")
     assert all(after[name] is not session for name, session in before.items())
     jobs = [await fleet.put(f"chat{n}", phone=phone) for n in range(3) for phone in fleet.phones]
@@ -230,8 +236,8 @@ async def test_a_session_that_another_sender_ended_is_opened_again_by_its_owner(
     assert set((await fleet.shown()).values()) == {1}
 
 
-async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> None:
-    """Its first word was cut off: who froze on the threshold came in between."""
+async def test_a_session_without_any_event_is_opened_again(fleet: Senders) -> None:
+    """A frozen sender came in between, so the first session event was lost."""
     member = await fleet.join("a", lease_s=3.0)
     opened: list[int] = []
     inner = member.watched.open
@@ -249,14 +255,14 @@ async def test_a_session_of_which_no_word_came_is_opened_again(fleet: World) -> 
 
 
 async def test_a_second_loop_is_begun_when_the_first_has_its_phones(
-    fleet: World, monkeypatch: pytest.MonkeyPatch
+    fleet: Senders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "PHONES_PER_LOOP", 3)
-    first = await fleet.join("a", changes={"shards": 2})
+    first = await fleet.join("a", changes={"loops": 2})
     await _shares(fleet, 4)
 
     async def loops() -> list[int]:
-        return [len(shard.phones) for shard in first.sender._loops]
+        return [len(loop.phones) for loop in first.sender._loops]  # private: a sender does not show its loops
 
     async def spread() -> bool:
         return await loops() == [3, 1]

@@ -1,24 +1,24 @@
-"""What nobody told a sender of is found by its look around: nothing waits for ever because a hint was lost."""
+"""Tests of lost wake-ups: the periodic sweep of a sender finds the work all the same."""
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy
-from tests.kit.store import change
-from tests.sender.setup import World
+from tests.kit.database import execute_sql
+from tests.sender.senders import Senders
 
 
-async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(world: World) -> None:
-    await world.join()
-    await world.clock.forward(3)
-    job = await world.put("chat1")
-    due_us = world.clock.now_us() + 1_500_000
-    await change(world.where, f"UPDATE lanes SET status = 'delayed', not_before = {due_us}")
-    await world.until_state(job, State.SENT, limit_s=5)
+async def test_a_delayed_chat_that_no_hint_told_of_goes_on_when_its_time_comes(senders: Senders) -> None:
+    await senders.join()
+    await senders.clock.forward(3)
+    job = await senders.put("chat1")
+    due_us = senders.clock.now_us() + 1_500_000
+    await execute_sql(senders.location, f"UPDATE lanes SET status = 'delayed', not_before = {due_us}")
+    await senders.until_state(job, State.SENT, limit_s=5)
 
 
-async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_from_being_looked_at(
-    fleet: World,
+async def test_a_phone_whose_settings_cannot_be_read_does_not_stop_the_sweep_of_others(
+    fleet: Senders,
 ) -> None:
     broken, whole = fleet.phones[0], fleet.phones[1]
 
@@ -29,8 +29,8 @@ async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_fr
 
     await fleet.join(changes={"policy": policy})
     await fleet.clock.forward(3)
-    await change(
-        fleet.where,
+    await execute_sql(
+        fleet.location,
         f"UPDATE phones SET pacing = 'broken', updated_at = updated_at + 1 WHERE phone_no = {broken.phone_no}",
     )
     await fleet.clock.forward(3)
@@ -38,7 +38,7 @@ async def test_a_phone_whose_settings_cannot_be_read_does_not_keep_the_others_fr
     await fleet.until_state(job, State.SENT, limit_s=5)
 
 
-async def test_a_pause_is_written_when_the_database_is_back(world: World) -> None:
+async def test_a_pause_is_written_when_the_database_is_back(senders: Senders) -> None:
     held: list[int] = []
     refusals = [Unavailable("The database is away.")] * 3
 
@@ -47,9 +47,9 @@ async def test_a_pause_is_written_when_the_database_is_back(world: World) -> Non
             raise refusals.pop()
         held.append(phone_no)
 
-    member = await world.join(changes={"hold": hold})
-    await world.clock.forward(3)
+    member = await senders.join(changes={"hold": hold})
+    await senders.clock.forward(3)
     (owned,) = member.sender.owned.values()
-    member.sender._pause(owned, "Look at it.")
-    await world.clock.forward(5)
-    assert held == [world.phone.phone_no]
+    member.sender._pause(owned, "Look at it.")  # private: the failure breaker calls it, after many failures
+    await senders.clock.forward(5)
+    assert held == [senders.phone.phone_no]

@@ -1,4 +1,4 @@
-"""The rate of an organisation holds over any window, whoever asks."""
+"""Tests of an organisation's rate limit: it holds over any window, for all phones together."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Webhooks of a provider, stored and then applied: in the face of a store that is away, a lost phone, and slow ones."""
+"""Tests of stored provider webhooks: they are applied once, also with a failing store, a lost phone, or a slow one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,25 +6,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ProviderUpdate
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.provider_store import StoredInbox
-from tests.simulator.graph.setup import MachineClock, until
+from tests.kit.database import make_database
+from tests.kit.until import until
 
-CLOCK = MachineClock()
+CLOCK = SystemClock()
 PHONE = Phone(7, "phone-a", "447700900000", "cloud")
 
 
 @dataclass
 class Sink:
-    """Keeps what came; `broken`: cannot store now; `gate`: what a receipt named slow waits for."""
+    """A sink that records. `broken`: it cannot store now. `gate`: the event that a receipt named slow waits for."""
 
     got: list[str] = field(default_factory=list)
     broken: bool = False
     refused: int = 0
+    slow_calls: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receipts(self, phone_no: int, receipts: Sequence[Receipt]) -> None:
@@ -32,6 +34,7 @@ class Sink:
             self.refused += 1
             raise OSError("the store is away")
         if receipts[0].tracker == "slow":
+            self.slow_calls += 1
             await self.gate.wait()
         self.got += [str(one.tracker) for one in receipts]
 
@@ -52,7 +55,7 @@ def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
 
 
 @dataclass
-class World:
+class RunningInbox:
     inbox: StoredInbox
     service: InboxService
     sink: Sink
@@ -75,77 +78,77 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    shell = SqliteDatabase(str(folder / "inbox.db"), lambda _seconds, _units: None, CLOCK.monotonic)
-    await shell.open()
-    inbox, sink, owned = StoredInbox(shell, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
+async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
+    database = make_database(folder / "inbox.db", CLOCK)
+    await database.open()
+    inbox, sink, owned = StoredInbox(database, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
     logged: list[str] = []
     service = InboxService(
         inbox, sink, read, owned=lambda: owned, clock=CLOCK, log=lambda event, **more: logged.append(event)
     )
     running = asyncio.create_task(service.run())
     try:
-        yield World(inbox, service, sink, owned, logged)
+        yield RunningInbox(inbox, service, sink, owned, logged)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await shell.close()
+        await database.close()
 
 
-async def test_what_is_stored_is_applied_and_then_gone(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
-        await here.keep("a", "empty", "said-1", "b")
-        await here.empty()
-        assert sorted(here.sink.got) == ["a", "b", "said-1"]
+async def test_a_stored_webhook_is_applied_and_then_removed(tmp_path: Path) -> None:
+    async with running_inbox(tmp_path) as inbox:
+        await inbox.keep("a", "empty", "said-1", "b")
+        await inbox.empty()
+        assert sorted(inbox.sink.got) == ["a", "b", "said-1"]
 
 
-async def test_what_the_sink_cannot_store_stays_and_is_applied_later(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
-        here.sink.broken = True
-        await here.keep("a")
-        await until(lambda: here.sink.refused > 0)
-        assert await here.waiting() == ["a"] and "webhook_not_applied" in here.logged
-        here.sink.broken = False
-        await here.empty()
-        assert here.sink.got == ["a"]
+async def test_a_webhook_that_the_sink_cannot_store_stays_and_is_applied_later(tmp_path: Path) -> None:
+    async with running_inbox(tmp_path) as inbox:
+        inbox.sink.broken = True
+        await inbox.keep("a")
+        await until(lambda: inbox.sink.refused > 0)
+        assert await inbox.waiting() == ["a"] and "webhook_not_applied" in inbox.logged
+        inbox.sink.broken = False
+        await inbox.empty()
+        assert inbox.sink.got == ["a"]
 
 
 async def test_a_receipt_that_waits_for_its_answer_holds_up_no_other(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
-        await here.keep("slow", "quick")
-        await until(lambda: here.sink.got == ["quick"])
-        here.sink.gate.set()
-        await here.empty()
-        assert here.sink.got == ["quick", "slow"]
+    async with running_inbox(tmp_path) as inbox:
+        await inbox.keep("slow", "quick")
+        await until(lambda: inbox.sink.got == ["quick"])
+        inbox.sink.gate.set()
+        await inbox.empty()
+        assert inbox.sink.got == ["quick", "slow"]
 
 
-async def test_a_phone_that_nobody_owns_keeps_its_webhooks_until_somebody_does(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
-        here.owned.clear()
-        await here.keep("a")
-        await here.keep("b", phone_no=8)
-        here.owned.append((1, Phone(8, "phone-b", "447700900008", "cloud")))
-        here.service.wake()
-        await until(lambda: here.sink.got == ["b"])
-        assert await here.waiting() == ["a"]
-        here.owned.append((1, PHONE))
-        await here.empty()
-        assert here.sink.got == ["b", "a"]
+async def test_a_phone_without_an_owner_keeps_its_webhooks_until_it_has_one(tmp_path: Path) -> None:
+    async with running_inbox(tmp_path) as inbox:
+        inbox.owned.clear()
+        await inbox.keep("a")
+        await inbox.keep("b", phone_no=8)
+        inbox.owned.append((1, Phone(8, "phone-b", "447700900008", "cloud")))
+        inbox.service.wake()
+        await until(lambda: inbox.sink.got == ["b"])
+        assert await inbox.waiting() == ["a"]
+        inbox.owned.append((1, PHONE))
+        await inbox.empty()
+        assert inbox.sink.got == ["b", "a"]
 
 
-async def test_a_restart_applies_what_was_under_way_again(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
-        await here.keep("slow")
-        await until(lambda: bool(here.service._under_way))
-    async with world(tmp_path) as again:
+async def test_a_restart_applies_interrupted_webhooks_again(tmp_path: Path) -> None:
+    async with running_inbox(tmp_path) as inbox:
+        await inbox.keep("slow")
+        await until(lambda: inbox.sink.slow_calls > 0)
+    async with running_inbox(tmp_path) as again:
         again.sink.gate.set()
         await again.empty()
         assert again.sink.got == ["slow"]
 
 
 async def test_a_thousand_webhooks_are_applied_each_once(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+    async with running_inbox(tmp_path) as inbox:
         for wave in range(10):
-            await here.keep(*(f"{wave}-{n}" for n in range(100)))
-        await here.empty()
-        assert len(here.sink.got) == len(set(here.sink.got)) == 1_000
+            await inbox.keep(*(f"{wave}-{n}" for n in range(100)))
+        await inbox.empty()
+        assert len(inbox.sink.got) == len(set(inbox.sink.got)) == 1_000

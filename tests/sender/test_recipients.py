@@ -1,27 +1,27 @@
-"""What becomes of a message to each kind of test recipient, with the real store and a clock that jumps."""
+"""Tests of a message to each test recipient, with the real store and a virtual clock."""
 
 import pytest
 
 from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.states import State
-from tests.sender.setup import World
+from tests.sender.senders import Senders
 
 
-async def test_a_message_is_sent_delivered_and_read(world: World) -> None:
-    await world.join()
-    job_id = await world.put("00")
-    job = await world.until_state(job_id, State.SENT, ack=4)
+async def test_a_message_is_sent_delivered_and_read(senders: Senders) -> None:
+    await senders.join()
+    job_id = await senders.put("00")
+    job = await senders.until_state(job_id, State.SENT, ack=4)
     assert job.attempts == 1
-    assert await world.kinds(job_id) == ["queued", "started", "sent", "receipt", "receipt", "receipt"]
+    assert await senders.kinds(job_id) == ["queued", "started", "sent", "receipt", "receipt", "receipt"]
 
 
 @pytest.mark.parametrize(("chat", "attempts", "least_s"), [("10", 2, 1.6), ("11", 3, 4.8)])
 async def test_a_transient_failure_is_tried_again_after_a_growing_wait(
-    world: World, chat: str, attempts: int, least_s: float
+    senders: Senders, chat: str, attempts: int, least_s: float
 ) -> None:
-    member = await world.join()
-    job_id = await world.put(chat)
-    job = await world.until_state(job_id, State.SENT)
+    member = await senders.join()
+    job_id = await senders.put(chat)
+    job = await senders.until_state(job_id, State.SENT)
     assert job.attempts == attempts
     waits = [later - earlier for (earlier, _), (later, _) in zip(member.sends, member.sends[1:], strict=False)]
     for n, wait in enumerate(waits):
@@ -29,149 +29,149 @@ async def test_a_transient_failure_is_tried_again_after_a_growing_wait(
     assert sum(waits) >= least_s
 
 
-async def test_a_message_that_never_goes_through_fails_after_four_attempts(world: World) -> None:
-    member = await world.join()
-    job_id = await world.put("12")
-    job = await world.until_state(job_id, State.FAILED)
+async def test_a_message_that_never_goes_through_fails_after_four_attempts(senders: Senders) -> None:
+    member = await senders.join()
+    job_id = await senders.put("12")
+    job = await senders.until_state(job_id, State.FAILED)
     assert (job.attempts, len(member.sends), job.reason) == (4, 4, "network_error")
 
 
-async def test_being_asked_to_wait_is_no_attempt_and_holds_its_chat_only(world: World) -> None:
-    member = await world.join()
-    asked, behind, other = await world.put("13"), await world.put("13"), await world.put("00")
-    await world.until_state(other, State.SENT)
-    assert (await world.get(asked)).attempts == 0
-    job = await world.until_state(behind, State.SENT)
-    assert (await world.get(asked)).attempts == 1
+async def test_being_asked_to_wait_is_no_attempt_and_holds_its_chat_only(senders: Senders) -> None:
+    member = await senders.join()
+    asked, behind, other = await senders.put("13"), await senders.put("13"), await senders.put("00")
+    await senders.until_state(other, State.SENT)
+    assert (await senders.get(asked)).attempts == 0
+    job = await senders.until_state(behind, State.SENT)
+    assert (await senders.get(asked)).attempts == 1
     ids = [sent for _, sent in member.sends]
     assert ids.index(unique_id(behind)) > ids.index(unique_id(asked), 1)
     assert job.attempts == 1
 
 
 @pytest.mark.parametrize("chat", ["40", "41", "42", "45"])
-async def test_a_refusal_is_final_at_once(world: World, chat: str) -> None:
-    member = await world.join()
-    job_id = await world.put(chat)
-    assert (await world.until_state(job_id, State.FAILED)).attempts == 1
-    await world.clock.forward(60)
+async def test_a_refusal_is_final_at_once(senders: Senders, chat: str) -> None:
+    member = await senders.join()
+    job_id = await senders.put(chat)
+    assert (await senders.until_state(job_id, State.FAILED)).attempts == 1
+    await senders.clock.forward(60)
     assert len(member.sends) == 1
 
 
-async def test_a_phone_that_may_open_no_new_chats_goes_on_with_known_ones(world: World) -> None:
-    member = await world.join()
-    known = await world.put("00")
-    await world.until_state(known, State.SENT)
-    held = await world.put("43")
+async def test_a_phone_that_may_open_no_new_chats_continues_with_known_ones(senders: Senders) -> None:
+    member = await senders.join()
+    known = await senders.put("00")
+    await senders.until_state(known, State.SENT)
+    held = await senders.put("43")
 
-    async def told() -> bool:
-        return (await world.get(held)).reason == "new_chats_restricted"
+    async def reported() -> bool:
+        return (await senders.get(held)).reason == "new_chats_restricted"
 
-    await world.clock.until(told)
-    new, again = await world.put("newchat"), await world.put("00")
-    await world.until_state(again, State.SENT, limit_s=5)
-    assert {(await world.get(job)).state for job in (held, new)} == {State.QUEUED}
-    began = world.clock.monotonic()
-    await world.until_state(held, State.SENT, limit_s=90)
-    await world.until_state(new, State.SENT, limit_s=5)
-    assert world.clock.monotonic() - began > 50
-    assert (await world.get(held)).attempts == 1
+    await senders.clock.until(reported)
+    new, again = await senders.put("newchat"), await senders.put("00")
+    await senders.until_state(again, State.SENT, limit_s=5)
+    assert {(await senders.get(job)).state for job in (held, new)} == {State.QUEUED}
+    began = senders.clock.monotonic()
+    await senders.until_state(held, State.SENT, limit_s=90)
+    await senders.until_state(new, State.SENT, limit_s=5)
+    assert senders.clock.monotonic() - began > 50
+    assert (await senders.get(held)).attempts == 1
     assert len(member.sends) <= 6
 
 
-async def test_a_restricted_phone_sends_nothing_for_its_time(world: World) -> None:
-    member = await world.join()
-    held = await world.put("44")
+async def test_a_restricted_phone_sends_nothing_for_its_time(senders: Senders) -> None:
+    member = await senders.join()
+    held = await senders.put("44")
 
     async def hold() -> bool:
-        return (await world.get(held)).reason == "restricted"
+        return (await senders.get(held)).reason == "restricted"
 
-    await world.clock.until(hold)
-    other = await world.put("00")
-    await world.clock.forward(50)
-    assert (await world.get(other)).state is State.QUEUED
+    await senders.clock.until(hold)
+    other = await senders.put("00")
+    await senders.clock.forward(50)
+    assert (await senders.get(other)).state is State.QUEUED
     assert len(member.sends) == 1
-    await world.until_state(held, State.SENT, limit_s=30)
-    await world.until_state(other, State.SENT, limit_s=5)
+    await senders.until_state(held, State.SENT, limit_s=30)
+    await senders.until_state(other, State.SENT, limit_s=5)
 
 
-async def test_no_acknowledgement_ends_uncertain_and_is_not_sent_again(world: World) -> None:
-    member = await world.join()
-    job_id, behind = await world.put("62"), await world.put("62")
-    await world.until_state(job_id, State.UNCERTAIN)
-    assert 19 < world.clock.monotonic() < 22
-    await world.until_state(behind, State.UNCERTAIN)
-    await world.clock.forward(120)
+async def test_no_acknowledgement_ends_uncertain_and_is_not_sent_again(senders: Senders) -> None:
+    member = await senders.join()
+    job_id, behind = await senders.put("62"), await senders.put("62")
+    await senders.until_state(job_id, State.UNCERTAIN)
+    assert 19 < senders.clock.monotonic() < 22
+    await senders.until_state(behind, State.UNCERTAIN)
+    await senders.clock.forward(120)
     assert [sent for _, sent in member.sends] == [unique_id(job_id), unique_id(behind)]
 
 
-async def test_a_late_acknowledgement_settles_what_was_uncertain(world: World) -> None:
-    await world.join()
-    job_id = await world.put("63")
-    await world.until_state(job_id, State.UNCERTAIN)
-    job = await world.until_state(job_id, State.SENT, ack=2)
+async def test_a_late_acknowledgement_settles_what_was_uncertain(senders: Senders) -> None:
+    await senders.join()
+    job_id = await senders.put("63")
+    await senders.until_state(job_id, State.UNCERTAIN)
+    job = await senders.until_state(job_id, State.SENT, ack=2)
     assert job.attempts == 1
-    assert (await world.kinds(job_id))[-3:] == ["uncertain", "resolved", "receipt"]
+    assert (await senders.kinds(job_id))[-3:] == ["uncertain", "resolved", "receipt"]
 
 
-async def test_a_lost_answer_is_resolved_and_shown_once(world: World) -> None:
-    await world.join()
-    job_id = await world.put("64")
-    await world.until_state(job_id, State.SENT, ack=4)
-    (row,) = await world.journal()
+async def test_a_lost_answer_is_resolved_and_shown_once(senders: Senders) -> None:
+    await senders.join()
+    job_id = await senders.put("64")
+    await senders.until_state(job_id, State.SENT, ack=4)
+    (row,) = await senders.journal()
     assert row["shown"] == 1
     assert row["transmissions"] <= 2
 
 
-async def test_a_connection_lost_before_the_message_was_taken_is_tried_again(world: World) -> None:
-    await world.join()
-    job_id = await world.put("65")
-    job = await world.until_state(job_id, State.SENT, ack=4)
+async def test_a_connection_lost_before_the_message_was_taken_is_tried_again(senders: Senders) -> None:
+    await senders.join()
+    job_id = await senders.put("65")
+    job = await senders.until_state(job_id, State.SENT, ack=4)
     assert job.attempts == 2
-    assert await world.shown() == {unique_id(job_id): 1}
+    assert await senders.shown() == {unique_id(job_id): 1}
 
 
-async def test_where_ids_are_not_honoured_a_lost_answer_is_never_sent_again(world: World) -> None:
-    await world.join()
-    job_id, behind = await world.put("66"), await world.put("66")
-    await world.until_state(job_id, State.UNCERTAIN)
-    began = world.clock.monotonic()
-    await world.until_state(behind, State.UNCERTAIN)
-    assert world.clock.monotonic() - began >= 19.5
-    await world.clock.forward(200)
-    assert await world.shown() == {unique_id(job_id): 1, unique_id(behind): 1}
+async def test_where_ids_are_not_honoured_a_lost_answer_is_never_sent_again(senders: Senders) -> None:
+    await senders.join()
+    job_id, behind = await senders.put("66"), await senders.put("66")
+    await senders.until_state(job_id, State.UNCERTAIN)
+    began = senders.clock.monotonic()
+    await senders.until_state(behind, State.UNCERTAIN)
+    assert senders.clock.monotonic() - began >= 19.5
+    await senders.clock.forward(200)
+    assert await senders.shown() == {unique_id(job_id): 1, unique_id(behind): 1}
 
 
 @pytest.mark.parametrize("chat", ["60", "61"])
-async def test_receipts_in_disorder_and_twice_end_in_one_clean_history(world: World, chat: str) -> None:
-    await world.join()
-    job_id = await world.put(chat)
-    await world.until_state(job_id, State.SENT, ack=4)
-    await world.clock.forward(5)
-    assert [event.ack for event in await world.store.history(world.phone.org_no, job_id)] == [0, 0, 1, 2, 3, 4]
+async def test_receipts_in_disorder_and_twice_end_in_one_clean_history(senders: Senders, chat: str) -> None:
+    await senders.join()
+    job_id = await senders.put(chat)
+    await senders.until_state(job_id, State.SENT, ack=4)
+    await senders.clock.forward(5)
+    assert [event.ack for event in await senders.store.history(senders.phone.org_no, job_id)] == [0, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("chat", ["80", "82"])
-async def test_a_phone_that_was_put_out_goes_on_after_a_restart(world: World, chat: str) -> None:
-    member = await world.join()
-    job_id = await world.put(chat)
+async def test_a_phone_that_was_logged_out_continues_after_a_restart(senders: Senders, chat: str) -> None:
+    member = await senders.join()
+    job_id = await senders.put(chat)
 
     async def down() -> bool:
-        row = await world.store.phone_row(world.phone.org_no, world.phone.phone_no)
+        row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.state in ("logged_out", "replaced")
 
-    await world.clock.until(down)
-    await world.clock.forward(300)
+    await senders.clock.until(down)
+    await senders.clock.forward(300)
     assert len(member.sends) == 1
-    assert (await world.get(job_id)).attempts == 0
-    await world.store.request_restart(world.phone.org_no, world.phone.phone_no)
-    job = await world.until_state(job_id, State.SENT, ack=4, limit_s=10)
+    assert (await senders.get(job_id)).attempts == 0
+    await senders.store.request_restart(senders.phone.org_no, senders.phone.phone_no)
+    job = await senders.until_state(job_id, State.SENT, ack=4, limit_s=10)
     assert job.attempts == 1
 
 
-async def test_a_phone_that_is_offline_uses_up_no_attempt_and_goes_on_by_itself(world: World) -> None:
-    member = await world.join()
-    job_id = await world.put("81")
-    job = await world.until_state(job_id, State.SENT, ack=4, limit_s=60)
+async def test_a_phone_that_is_offline_uses_no_attempt_and_continues_by_itself(senders: Senders) -> None:
+    member = await senders.join()
+    job_id = await senders.put("81")
+    job = await senders.until_state(job_id, State.SENT, ack=4, limit_s=60)
     assert job.attempts == 1
-    assert 29 < world.clock.monotonic() < 40
+    assert 29 < senders.clock.monotonic() < 40
     assert len(member.sends) == 2

@@ -1,4 +1,4 @@
-"""Settings: one table, five places, and one clear line for everything that is wrong."""
+"""Tests of the settings: one table, five places, and one clear line for each error."""
 
 import dataclasses
 from collections.abc import Mapping

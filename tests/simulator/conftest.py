@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.setup import World, world
+from tests.simulator.network_client import Client, network_client
 
 
 @pytest.fixture
-async def net(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path / "network.db") as built:
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    async with network_client(tmp_path / "network.db") as built:
         yield built

@@ -1,4 +1,4 @@
-"""The paths of /simulator: what they answer, and how they refuse."""
+"""Tests of the paths below /simulator: responses and refusals."""
 
 import asyncio
 import json
@@ -12,32 +12,33 @@ from heliograph.ports.provider import Phone
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.journal import SQL
 from heliograph.simulator.routes import MAX_BODY_BYTES, Request, Routes
-from tests.simulator.setup import Sink, World
+from tests.kit.provider import RecordingSink
+from tests.simulator.network_client import Client
 
 ANYONE = "919537851844@c.us"
 ID = "3EB0AAAAAAAAAAAAAAAAAA"
 
 
-async def call(net: World, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
+async def call(client: Client, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    reply = await net.finish(Routes(net.network).handle(Request(method, f"/simulator{path}", query, raw)))
+    reply = await client.finish(Routes(client.network).handle(Request(method, f"/simulator{path}", query, raw)))
     return reply.status, json.loads(reply.body)
 
 
-async def test_the_journal_shows_each_field_that_the_interface_names(net: World) -> None:
+async def test_the_journal_shows_each_field_that_the_interface_names(client: Client) -> None:
     picture = Content(Kind.IMAGE, "look", media=Media("image/png", "a.png", 3, "ab" * 32))
     poll = Content(Kind.POLL, poll=Poll("Tea?", ("yes", "no")))
     for content, quoted in ((picture, None), (poll, "3EB0QUOTED")):
-        request = replace(net.request(ANYONE), content=content, quoted_id=quoted)
-        await net.finish(net.provider.send(request))
-    status, (first, second) = await call(net, "GET", "/messages")
+        request = replace(client.request(ANYONE), content=content, quoted_id=quoted)
+        await client.finish(client.provider.send(request))
+    status, (first, second) = await call(client, "GET", "/messages")
     assert status == 200
     assert set(first) == {
         "message_id", "from", "chat_id", "type", "body", "media", "poll", "quoted_message_id", "received_at",
         "transmissions", "shown", "ack",
     }  # fmt: skip
     assert (first["from"], first["chat_id"], first["type"], first["body"]) == (
-        net.phone.number,
+        client.phone.number,
         ANYONE,
         "image",
         "look",
@@ -54,23 +55,26 @@ async def test_the_journal_shows_each_field_that_the_interface_names(net: World)
     assert second["quoted_message_id"] == "3EB0QUOTED"
 
 
-async def test_the_journal_is_filtered_by_chat_and_phone_oldest_first(net: World) -> None:
+async def test_the_journal_is_filtered_by_chat_and_phone_oldest_first(client: Client) -> None:
     other = Phone(2, "phone-two", "447700900001", "simulator")
-    await net.provider.open(other, Sink(net.clock))
-    for n, (phone, chat) in enumerate([(net.phone, ANYONE), (other, ANYONE), (net.phone, "919537851845@c.us")] * 2):
-        net.phone, kept = phone, net.phone
-        await net.send(chat, str(n))
-        net.phone = kept
+    await client.provider.open(other, RecordingSink(client.clock))
+    for n, (phone, chat) in enumerate(
+        [(client.phone, ANYONE), (other, ANYONE), (client.phone, "919537851845@c.us")] * 2
+    ):
+        client.phone, kept = phone, client.phone
+        await client.send(chat, str(n))
+        client.phone = kept
     bodies = {
         "all": {},
         "chat": {"chat_id": ANYONE},
         "bare chat": {"chat_id": "919537851844"},
         "phone": {"from": other.number},
-        "both": {"chat_id": ANYONE, "from": net.phone.number},
+        "both": {"chat_id": ANYONE, "from": client.phone.number},
         "limited": {"limit": "2"},
     }
     got = {
-        name: [m["body"] for m in (await call(net, "GET", "/messages", **query))[1]] for name, query in bodies.items()
+        name: [m["body"] for m in (await call(client, "GET", "/messages", **query))[1]]
+        for name, query in bodies.items()
     }
     assert got == {
         "all": list("012345"),
@@ -82,7 +86,7 @@ async def test_the_journal_is_filtered_by_chat_and_phone_oldest_first(net: World
     }
 
 
-async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
+async def test_the_queries_of_the_journal_use_an_index(client: Client) -> None:
     values = {
         "chat_id": "1",
         "number": "1",
@@ -104,7 +108,7 @@ async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
         "devices_of",
     )
     for name in names:
-        plan = await net.network.journal.call(
+        plan = await client.network.journal.call(
             lambda db, name=name: db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values).fetchall()  # type: ignore[misc]
         )
         words = " ".join(row[3] for row in plan if "json_each" not in row[3])  # the caller's own phones: a short list
@@ -114,22 +118,22 @@ async def test_the_queries_of_the_journal_use_an_index(net: World) -> None:
         )
 
 
-async def test_a_contact_can_be_given_a_behaviour_and_lose_it(net: World) -> None:
-    assert (await call(net, "PUT", "/contacts/919537851844", {"behaviour": "40"}))[0] == 200
-    assert type(await net.send(ANYONE)).__name__ == "Rejected"
-    assert await call(net, "GET", "/contacts") == (200, {ANYONE: "40"})
-    assert (await call(net, "PUT", f"/contacts/{ANYONE}", {"behaviour": "66"}))[0] == 200
-    assert not net.provider.honours_client_id(net.request(ANYONE).content, ANYONE)
-    assert (await call(net, "PUT", f"/contacts/{ANYONE}", {"behaviour": None}))[0] == 200
-    assert type(await net.send(ANYONE)).__name__ == "Accepted"
+async def test_a_contact_can_be_given_a_behaviour_and_lose_it(client: Client) -> None:
+    assert (await call(client, "PUT", "/contacts/919537851844", {"behaviour": "40"}))[0] == 200
+    assert type(await client.send(ANYONE)).__name__ == "Rejected"
+    assert await call(client, "GET", "/contacts") == (200, {ANYONE: "40"})
+    assert (await call(client, "PUT", f"/contacts/{ANYONE}", {"behaviour": "66"}))[0] == 200
+    assert not client.provider.honours_client_id(client.request(ANYONE).content, ANYONE)
+    assert (await call(client, "PUT", f"/contacts/{ANYONE}", {"behaviour": None}))[0] == 200
+    assert type(await client.send(ANYONE)).__name__ == "Accepted"
 
 
-async def test_a_person_writes_to_the_phone(net: World) -> None:
-    status, answer = await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "hello there"})
-    assert status == 200 and answer["to"] == net.phone.number
-    await call(net, "POST", "/inbound", {"chat_id": ANYONE, "media": {"mimetype": "image/png"}})
-    await net.until(lambda: len(net.sink.messages) == 2)
-    first, second = net.sink.messages
+async def test_a_person_writes_to_the_phone(client: Client) -> None:
+    status, answer = await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "hello there"})
+    assert status == 200 and answer["to"] == client.phone.number
+    await call(client, "POST", "/inbound", {"chat_id": ANYONE, "media": {"mimetype": "image/png"}})
+    await client.until(lambda: len(client.sink.messages) == 2)
+    first, second = client.sink.messages
     assert (first.message_id, first.author, first.type, first.body) == (
         answer["message_id"],
         ANYONE,
@@ -139,74 +143,76 @@ async def test_a_person_writes_to_the_phone(net: World) -> None:
     assert second.type == "image" and second.raw["media"] == {"mimetype": "image/png"}
 
 
-async def test_what_a_person_writes_while_the_line_is_closed_comes_when_it_opens(net: World) -> None:
-    await net.provider.close(1)
-    await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "are you there?"})
-    await net.provider.open(net.phone, net.sink)
-    await net.until(lambda: [message.body for message in net.sink.messages] == ["are you there?"])
-    await net.provider.close(1)
-    await net.provider.open(net.phone, net.sink)
-    await net.pass_time(1)
-    assert len(net.sink.messages) == 1
+async def test_inbound_messages_while_the_session_is_closed_come_when_it_opens(client: Client) -> None:
+    await client.provider.close(1)
+    await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "are you there?"})
+    await client.provider.open(client.phone, client.sink)
+    await client.until(lambda: [message.body for message in client.sink.messages] == ["are you there?"])
+    await client.provider.close(1)
+    await client.provider.open(client.phone, client.sink)
+    await client.pass_time(1)
+    assert len(client.sink.messages) == 1
 
 
-async def test_with_several_phones_the_one_that_wrote_to_the_chat_is_meant(net: World) -> None:
+async def test_with_several_phones_the_one_that_wrote_to_the_chat_is_meant(client: Client) -> None:
     other = Phone(2, "phone-two", "447700900001", "simulator")
-    sink = Sink(net.clock)
-    await net.provider.open(other, sink)
-    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "who?"}))[0] == 422
-    await net.send(ANYONE)
-    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "you"}))[1]["to"] == net.phone.number
-    assert (await call(net, "POST", "/inbound", {"chat_id": ANYONE, "body": "they", "to": other.number}))[0] == 200
-    await net.until(lambda: bool(sink.messages and net.sink.messages))
-    assert ([m.body for m in net.sink.messages], [m.body for m in sink.messages]) == (["you"], ["they"])
+    sink = RecordingSink(client.clock)
+    await client.provider.open(other, sink)
+    assert (await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "who?"}))[0] == 422
+    await client.send(ANYONE)
+    assert (await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "you"}))[1]["to"] == client.phone.number
+    assert (await call(client, "POST", "/inbound", {"chat_id": ANYONE, "body": "they", "to": other.number}))[0] == 200
+    await client.until(lambda: bool(sink.messages and client.sink.messages))
+    assert ([m.body for m in client.sink.messages], [m.body for m in sink.messages]) == (["you"], ["they"])
 
 
-async def test_a_receipt_by_hand_reaches_the_phone_and_the_journal(net: World) -> None:
-    await call(net, "PUT", "/faults", {"receipts": False})
-    await net.send(ANYONE, unique_id=ID)
-    assert (await call(net, "POST", "/receipts", {"message_id": ID, "ack": 4}))[0] == 200
-    await net.until(lambda: net.sink.acks(ID) == [4])
+async def test_a_receipt_by_hand_reaches_the_phone_and_the_journal(client: Client) -> None:
+    await call(client, "PUT", "/faults", {"receipts": False})
+    await client.send(ANYONE, unique_id=ID)
+    assert (await call(client, "POST", "/receipts", {"message_id": ID, "ack": 4}))[0] == 200
+    await client.until(lambda: client.sink.acks(ID) == [4])
     refused = {"message_id": f"true_{ANYONE}_{ID}", "ack": -1, "code": "spam", "detail": "Marked as spam."}
-    assert (await call(net, "POST", "/receipts", refused))[0] == 200
-    await net.until(lambda: net.sink.acks(ID) == [4, -1])
-    assert net.sink.got[-1][1].code == "spam"
-    assert [message["ack"] for message in await net.journal()] == [-1]
+    assert (await call(client, "POST", "/receipts", refused))[0] == 200
+    await client.until(lambda: client.sink.acks(ID) == [4, -1])
+    assert client.sink.got[-1].code == "spam"
+    assert [message["ack"] for message in await client.journal()] == [-1]
 
 
-async def test_a_receipt_by_hand_may_name_a_message_to_a_group_in_short_or_with_its_author(net: World) -> None:
-    await call(net, "PUT", "/faults", {"receipts": False})
+async def test_a_receipt_by_hand_may_name_a_message_to_a_group_in_short_or_with_its_author(
+    client: Client,
+) -> None:
+    await call(client, "PUT", "/faults", {"receipts": False})
     group = "120363297269676566@g.us"
-    await net.send(group, unique_id=ID)
-    for n, name in enumerate((f"true_{group}_{ID}", f"true_{group}_{ID}_{net.phone.number}@c.us"), 3):
-        assert await call(net, "POST", "/receipts", {"message_id": name, "ack": n}) == (
+    await client.send(group, unique_id=ID)
+    for n, name in enumerate((f"true_{group}_{ID}", f"true_{group}_{ID}_{client.phone.number}@c.us"), 3):
+        assert await call(client, "POST", "/receipts", {"message_id": name, "ack": n}) == (
             200,
             {"message_id": ID, "ack": n},
         )
-    await net.until(lambda: net.sink.acks(ID) == [3, 4])
+    await client.until(lambda: client.sink.acks(ID) == [3, 4])
 
 
-async def test_an_acknowledgement_by_hand_ends_the_wait_for_it(net: World) -> None:
-    task = asyncio.ensure_future(net.provider.send(net.request("12025550162@c.us", unique_id=ID)))
-    await net.pass_time(1)
-    await call(net, "POST", "/receipts", {"message_id": ID, "ack": 2})
-    await net.until(task.done)
-    assert type(task.result()).__name__ == "Accepted" and net.clock.monotonic() < 3
+async def test_an_acknowledgement_by_hand_ends_the_wait_for_it(client: Client) -> None:
+    task = asyncio.ensure_future(client.provider.send(client.request("12025550162@c.us", unique_id=ID)))
+    await client.pass_time(1)
+    await call(client, "POST", "/receipts", {"message_id": ID, "ack": 2})
+    await client.until(task.done)
+    assert type(task.result()).__name__ == "Accepted" and client.clock.monotonic() < 3
 
 
-async def test_an_emptied_journal_holds_nothing_and_sends_no_more_receipts(net: World) -> None:
+async def test_an_emptied_journal_holds_nothing_and_sends_no_more_receipts(client: Client) -> None:
     for _ in range(3):
-        await net.send(ANYONE)
-    assert await call(net, "DELETE", "/messages") == (200, {"deleted": 3})
-    await net.pass_time(2)
-    assert (await call(net, "GET", "/messages"))[1] == [] and net.sink.got == []
-    await net.send(ANYONE, unique_id=ID)
-    await net.until(lambda: net.sink.acks(ID) == [3, 4])
+        await client.send(ANYONE)
+    assert await call(client, "DELETE", "/messages") == (200, {"deleted": 3})
+    await client.pass_time(2)
+    assert (await call(client, "GET", "/messages"))[1] == [] and client.sink.got == []
+    await client.send(ANYONE, unique_id=ID)
+    await client.until(lambda: client.sink.acks(ID) == [3, 4])
 
 
-async def test_faults_are_shown_and_changed(net: World) -> None:
-    status, faults = await call(net, "PUT", "/faults", {"latency_ms": 5, "seed": 9})
-    assert status == 200 and faults == (await call(net, "GET", "/faults"))[1]
+async def test_faults_are_shown_and_changed(client: Client) -> None:
+    status, faults = await call(client, "PUT", "/faults", {"latency_ms": 5, "seed": 9})
+    assert status == 200 and faults == (await call(client, "GET", "/faults"))[1]
     assert faults == {
         "latency_ms": 5, "transient_rate": 0.0, "lost_answer_rate": 0.0, "offline": False, "receipts": True, "seed": 9,
     }  # fmt: skip
@@ -255,16 +261,16 @@ async def test_faults_are_shown_and_changed(net: World) -> None:
     ],
 )
 async def test_bad_input_is_refused_in_plain_words(
-    net: World, method: str, path: str, body: Any, query: dict[str, str], status: int, field: str | None
+    client: Client, method: str, path: str, body: Any, query: dict[str, str], status: int, field: str | None
 ) -> None:
-    got, error = await call(net, method, path, body, **query)
+    got, error = await call(client, method, path, body, **query)
     assert (got, error["status"]) == (status, status)
     assert error["code"].endswith("_ERROR") and error["name"] and len(error["message"]) > 10
     assert list(error["fields"]) == ([field] if field else [])
 
 
 @pytest.mark.parametrize("path", ["/simulator/messages", "/messages"])
-async def test_the_asgi_application_answers_wherever_it_is_mounted(net: World, path: str) -> None:
+async def test_the_asgi_application_answers_wherever_it_is_mounted(client: Client, path: str) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -274,6 +280,6 @@ async def test_the_asgi_application_answers_wherever_it_is_mounted(net: World, p
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"limit=1", "headers": []}
-    await net.send(ANYONE)
-    await net.finish(simulator_asgi(net.network)(scope, receive, send))
+    await client.send(ANYONE)
+    await client.finish(simulator_asgi(client.network)(scope, receive, send))
     assert sent[0]["status"] == 200 and len(json.loads(sent[1]["body"])) == 1

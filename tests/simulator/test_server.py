@@ -1,4 +1,4 @@
-"""The network as a process of its own: HTTP, and lines for several gateways that come and go."""
+"""Tests of the network in its own process: HTTP, and sockets of several gateways that come and go."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.outcome import Accepted, Outcome, SessionDown, Unknown
@@ -25,15 +26,16 @@ from heliograph.ports.simulated_network_protocol import PATH
 from heliograph.providers.simulator.provider import SimulatorProvider
 from heliograph.providers.simulator.remote_network import open_remote_network
 from heliograph.simulator.server import simulator_server
-from tests.kit.provider import MachineClock, Notes, until
+from tests.kit.provider import RecordingSink
+from tests.kit.until import until
 
 ANYONE = "919537851844@c.us"
 PROGRAM = """
 import asyncio, random, sys
 from pathlib import Path
 from heliograph.simulator.server import serve
-from tests.kit.provider import MachineClock
-asyncio.run(serve("127.0.0.1", int(sys.argv[2]), Path(sys.argv[1]), clock=MachineClock(), chance=random.Random(1),
+from heliograph.clock import SystemClock
+asyncio.run(serve("127.0.0.1", int(sys.argv[2]), Path(sys.argv[1]), clock=SystemClock(), chance=random.Random(1),
                   started=lambda url: print(url, flush=True)))
 """
 
@@ -41,15 +43,15 @@ asyncio.run(serve("127.0.0.1", int(sys.argv[2]), Path(sys.argv[1]), clock=Machin
 @asynccontextmanager
 async def server(folder: Path, port: int = 0) -> AsyncIterator[str]:
     async with simulator_server(
-        "127.0.0.1", port, folder / "network.db", clock=MachineClock(), chance=random.Random(1)
+        "127.0.0.1", port, folder / "network.db", clock=SystemClock(), chance=random.Random(1)
     ) as (url, _):
         yield url
 
 
 @asynccontextmanager
 async def gateway(url: str) -> AsyncIterator[SimulatorProvider]:
-    async with aiohttp.ClientSession() as session, open_remote_network(url, session, MachineClock()) as network:
-        provider = SimulatorProvider(network, MachineClock(), ack_timeout_s=0.3)
+    async with aiohttp.ClientSession() as session, open_remote_network(url, session, SystemClock()) as network:
+        provider = SimulatorProvider(network, SystemClock(), ack_timeout_s=0.3)
         yield provider
         await provider.shutdown()
 
@@ -62,11 +64,11 @@ def request(sender: Phone, unique_id: str, chat_id: str = ANYONE) -> SendRequest
     return SendRequest(sender, JobId(1), unique_id, chat_id, Content(Kind.TEXT, f"from {sender.number}"), 1)
 
 
-async def open_phone(provider: SimulatorProvider, one: Phone) -> Notes:
-    notes = Notes()
-    await provider.open(one, notes)
-    await until(lambda: notes.states[-1:] == [SessionState.CONNECTED])
-    return notes
+async def open_phone(provider: SimulatorProvider, one: Phone) -> RecordingSink:
+    sink = RecordingSink()
+    await provider.open(one, sink)
+    await until(lambda: sink.state() is SessionState.CONNECTED)
+    return sink
 
 
 async def call(url: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -79,11 +81,11 @@ async def call(url: str, method: str, path: str, body: Any = None) -> tuple[int,
 
 async def test_two_gateways_share_one_network(tmp_path: Path) -> None:
     async with server(tmp_path) as url, gateway(url) as first, gateway(url) as second:
-        notes = [await open_phone(first, phone(1)), await open_phone(second, phone(2))]
+        sink = [await open_phone(first, phone(1)), await open_phone(second, phone(2))]
         assert await first.send(request(phone(1), "3EB01")) == Accepted()
         assert await second.send(request(phone(2), "3EB02")) == Accepted()
-        await until(lambda: [len(one.got) for one in notes] == [2, 2])
-        assert [{receipt.unique_id for receipt in one.got} for one in notes] == [{"3EB01"}, {"3EB02"}]
+        await until(lambda: [len(one.got) for one in sink] == [2, 2])
+        assert [{receipt.unique_id for receipt in one.got} for one in sink] == [{"3EB01"}, {"3EB02"}]
         status, messages = await call(url, "GET", f"/messages?chat_id={ANYONE}")
         assert status == 200 and [one["from"] for one in messages] == [phone(1).number, phone(2).number]
 
@@ -93,20 +95,20 @@ async def test_a_phone_that_moves_to_another_gateway_takes_its_receipts_along(tm
         async with gateway(url) as first:
             await open_phone(first, phone(1))
             await first.send(request(phone(1), "3EB01"))
-            notes = await open_phone(second, phone(1))  # before the first gave it up
+            sink = await open_phone(second, phone(1))  # before the first gave it up
         assert await second.send(request(phone(1), "3EB02")) == Accepted()
-        await until(lambda: sorted((one.unique_id or "", one.ack) for one in notes.got)[-1:] == [("3EB02", 4)])
-        assert {("3EB01", 3), ("3EB01", 4)} <= {(one.unique_id, one.ack) for one in notes.got}
+        await until(lambda: sorted((one.unique_id or "", one.ack) for one in sink.got)[-1:] == [("3EB02", 4)])
+        assert {("3EB01", 3), ("3EB01", 4)} <= {(one.unique_id, one.ack) for one in sink.got}
 
 
 async def test_faults_and_contacts_reach_the_gateways(tmp_path: Path) -> None:
     async with server(tmp_path) as url, gateway(url) as provider:
-        notes = await open_phone(provider, phone(1))
+        sink = await open_phone(provider, phone(1))
         assert (await call(url, "PUT", "/faults", {"offline": True}))[0] == 200
-        await until(lambda: notes.states[-1] is SessionState.OFFLINE)
+        await until(lambda: sink.state() is SessionState.OFFLINE)
         assert isinstance(await provider.send(request(phone(1), "3EB01")), SessionDown)
         await call(url, "PUT", "/faults", {"offline": False})
-        await until(lambda: notes.states[-1] is SessionState.CONNECTED)
+        await until(lambda: sink.state() is SessionState.CONNECTED)
         await call(url, "PUT", f"/contacts/{ANYONE}", {"behaviour": "66"})
         await until(lambda: not provider.honours_client_id(Content(Kind.TEXT, "hi"), ANYONE))
 
@@ -116,28 +118,28 @@ async def test_while_the_network_is_away_phones_are_offline_and_come_back_by_the
 ) -> None:
     url = f"http://127.0.0.1:{free_port}"
     async with gateway(url) as provider:
-        notes = Notes()
-        await provider.open(phone(1), notes)
+        sink = RecordingSink()
+        await provider.open(phone(1), sink)
         assert isinstance(await provider.send(request(phone(1), "3EB01")), SessionDown)
         async with server(tmp_path, free_port):
-            await until(lambda: notes.states[-1] is SessionState.CONNECTED)
+            await until(lambda: sink.state() is SessionState.CONNECTED)
             assert await provider.send(request(phone(1), "3EB01")) == Accepted()
-        await until(lambda: notes.states[-1] is SessionState.OFFLINE)
+        await until(lambda: sink.state() is SessionState.OFFLINE)
         async with server(tmp_path, free_port):
-            await until(lambda: notes.states[-1] is SessionState.CONNECTED)
-            await until(lambda: {(one.unique_id, one.ack) for one in notes.got} == {("3EB01", 3), ("3EB01", 4)})
+            await until(lambda: sink.state() is SessionState.CONNECTED)
+            await until(lambda: {(one.unique_id, one.ack) for one in sink.got} == {("3EB01", 3), ("3EB01", 4)})
 
 
-async def test_a_killed_network_has_everything_it_answered_and_goes_on(tmp_path: Path, free_port: int) -> None:
+async def test_a_killed_network_still_has_everything_it_answered(tmp_path: Path, free_port: int) -> None:
     journal = tmp_path / "network.db"
     url = f"http://127.0.0.1:{free_port}"
     accepted: list[str] = []
     async with gateway(url) as provider:
         async with process(journal, free_port) as running:
-            notes = await open_phone(provider, phone(1))
+            sink = await open_phone(provider, phone(1))
 
             async def send_on() -> Outcome:
-                """Until the first message that was not accepted; gives what came of that one."""
+                """Sends until a message is not accepted, and returns that outcome."""
                 n = 0
                 while (outcome := await provider.send(request(phone(1), f"3EB0{n:04d}"))) == Accepted():
                     accepted.append(f"3EB0{n:04d}")
@@ -150,11 +152,11 @@ async def test_a_killed_network_has_everything_it_answered_and_goes_on(tmp_path:
             await until(sending.done)
             assert isinstance(sending.result(), Unknown | SessionDown)
         async with process(journal, free_port):
-            await until(lambda: notes.states[-1] is SessionState.CONNECTED)
+            await until(lambda: sink.state() is SessionState.CONNECTED)
             _, messages = await call(url, "GET", "/messages")
             assert set(accepted) <= {one["message_id"] for one in messages}
             assert all(one["shown"] == 1 for one in messages)
-            await until(lambda: {one.unique_id for one in notes.got if one.ack == 4} >= set(accepted))
+            await until(lambda: {one.unique_id for one in sink.got if one.ack == 4} >= set(accepted))
 
 
 async def test_bad_input_over_http_is_refused_as_json(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ async def test_bad_input_over_http_is_refused_as_json(tmp_path: Path) -> None:
             assert 400 <= answer.status < 500
 
 
-async def test_a_gateway_that_speaks_nonsense_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
+async def test_a_gateway_that_sends_nonsense_is_disconnected_and_the_others_continue(tmp_path: Path) -> None:
     async with server(tmp_path) as url, gateway(url) as provider, aiohttp.ClientSession() as session:
         await open_phone(provider, phone(1))
         async with session.ws_connect(f"{url}{PATH}") as nonsense:
@@ -183,7 +185,7 @@ async def test_a_gateway_that_speaks_nonsense_is_cut_off_and_the_others_go_on(tm
         assert await provider.send(request(phone(1), "3EB01")) == Accepted()
 
 
-async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_gives_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -195,19 +197,19 @@ async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
 async def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="loopback"):
         async with simulator_server(
-            "0.0.0.0", 0, tmp_path / "network.db", clock=MachineClock(), chance=random.Random(1)
+            "0.0.0.0", 0, tmp_path / "network.db", clock=SystemClock(), chance=random.Random(1)
         ):
             pass
 
 
-async def test_a_journal_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_journal_that_cannot_be_used_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "network.db").write_text("this is no database, and long enough to be read as one" * 100)
     with pytest.raises(CannotStart, match="cannot be used"):
         async with server(tmp_path):
             pass
 
 
-async def test_a_journal_that_another_process_uses_is_said_with_what_to_do(tmp_path: Path, free_port: int) -> None:
+async def test_a_journal_that_another_process_uses_gives_a_clear_error(tmp_path: Path, free_port: int) -> None:
     async with process(tmp_path / "network.db", free_port):
         with pytest.raises(CannotStart, match="HELIOGRAPH_SIMULATOR_URL"):
             async with server(tmp_path):

@@ -1,4 +1,4 @@
-"""Two organisations on one network: what each may do to it touches its own phones alone."""
+"""Tests of two organisations on one network: each changes only its own phones."""
 
 import json
 from typing import Any
@@ -9,7 +9,8 @@ from heliograph.ports.provider import Phone
 from heliograph.ports.simulated_network import DeviceScope
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.routes import Request, Routes
-from tests.simulator.setup import Sink, World
+from tests.kit.provider import RecordingSink
+from tests.simulator.network_client import Client
 
 CHAT = "919537851844@c.us"
 MINE = Phone(1, "phone-one", "919876543210", "simulator")
@@ -19,68 +20,77 @@ ME = DeviceScope((MINE.phone_id,), alone=False)
 THEY = DeviceScope((THEIRS.phone_id, SAME_NUMBER.phone_id), alone=False)
 
 
-async def call(net: World, share: DeviceScope, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+async def call(client: Client, share: DeviceScope, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     raw = b"" if body is None else json.dumps(body).encode()
-    reply = await net.finish(Routes(net.network).handle(Request(method, f"/simulator{path}", {}, raw, share)))
+    reply = await client.finish(Routes(client.network).handle(Request(method, f"/simulator{path}", {}, raw, share)))
     return reply.status, json.loads(reply.body)
 
 
-async def send(net: World, phone: Phone, message_id: str) -> None:
-    net.phone = phone
-    await net.send(CHAT, f"from {phone.phone_id}", unique_id=message_id)
+async def send(client: Client, phone: Phone, message_id: str) -> None:
+    client.phone = phone
+    await client.send(CHAT, f"from {phone.phone_id}", unique_id=message_id)
 
 
 @pytest.fixture
-async def sinks(net: World) -> dict[str, Sink]:
-    found = {MINE.phone_id: net.sink}
+async def sinks(client: Client) -> dict[str, RecordingSink]:
+    found = {MINE.phone_id: client.sink}
     for phone in (THEIRS, SAME_NUMBER):
-        found[phone.phone_id] = Sink(net.clock)
-        await net.provider.open(phone, found[phone.phone_id])
-    await net.until(lambda: all(sink.state is not None for sink in found.values()))
+        found[phone.phone_id] = RecordingSink(client.clock)
+        await client.provider.open(phone, found[phone.phone_id])
+    await client.until(lambda: all(sink.state() is not None for sink in found.values()))
     return found
 
 
-async def test_a_receipt_for_a_message_of_another_organisation_is_a_404(net: World, sinks: dict[str, Sink]) -> None:
-    await net.finish(Routes(net.network).handle(Request("PUT", "/simulator/faults", {}, b'{"receipts": false}')))
-    await send(net, MINE, "3EB0MINE")
-    unknown = await call(net, THEY, "POST", "/receipts", {"message_id": "3EB0NONE", "ack": 4})
-    refused = await call(net, THEY, "POST", "/receipts", {"message_id": "3EB0MINE", "ack": 4})
+async def test_a_receipt_for_a_message_of_another_organisation_is_a_404(
+    client: Client, sinks: dict[str, RecordingSink]
+) -> None:
+    await client.finish(Routes(client.network).handle(Request("PUT", "/simulator/faults", {}, b'{"receipts": false}')))
+    await send(client, MINE, "3EB0MINE")
+    unknown = await call(client, THEY, "POST", "/receipts", {"message_id": "3EB0NONE", "ack": 4})
+    refused = await call(client, THEY, "POST", "/receipts", {"message_id": "3EB0MINE", "ack": 4})
     assert refused[0] == unknown[0] == 404
     assert refused[1]["message"] == unknown[1]["message"].replace("3EB0NONE", "3EB0MINE")
-    assert (await net.journal())[0]["ack"] == 1
-    assert (await call(net, ME, "POST", "/receipts", {"message_id": "3EB0MINE", "ack": 3}))[0] == 200
-    await net.until(lambda: sinks["phone-one"].acks("3EB0MINE") == [3])
+    assert (await client.journal())[0]["ack"] == 1
+    assert (await call(client, ME, "POST", "/receipts", {"message_id": "3EB0MINE", "ack": 3}))[0] == 200
+    await client.until(lambda: sinks["phone-one"].acks("3EB0MINE") == [3])
 
 
-async def test_nobody_writes_to_a_phone_of_another_organisation(net: World, sinks: dict[str, Sink]) -> None:
+async def test_a_phone_of_another_organisation_cannot_be_written_to(
+    client: Client, sinks: dict[str, RecordingSink]
+) -> None:
     stop = {"chat_id": CHAT, "body": "STOP"}
-    assert (await call(net, ME, "POST", "/inbound", stop | {"to": THEIRS.number}))[0] == 404
-    await send(net, THEIRS, "3EB0THEIRS")
-    status, answer = await call(net, ME, "POST", "/inbound", stop)  # they wrote to the chat last, and are not meant
+    assert (await call(client, ME, "POST", "/inbound", stop | {"to": THEIRS.number}))[0] == 404
+    await send(client, THEIRS, "3EB0THEIRS")
+    status, answer = await call(client, ME, "POST", "/inbound", stop)  # they wrote to the chat last, and are not meant
     assert (status, answer["to"]) == (200, MINE.number)
-    await net.until(lambda: len(sinks["phone-one"].messages) == 1)
+    await client.until(lambda: len(sinks["phone-one"].messages) == 1)
     assert (sinks["phone-two"].messages, sinks["phone-three"].messages) == ([], [])
 
 
-async def test_of_two_phones_of_one_number_only_the_callers_is_written_to(net: World, sinks: dict[str, Sink]) -> None:
+async def test_of_two_phones_of_one_number_only_the_callers_is_written_to(
+    client: Client, sinks: dict[str, RecordingSink]
+) -> None:
     said = {"chat_id": CHAT, "body": "hello", "to": MINE.number}
-    assert (await call(net, THEY, "POST", "/inbound", said))[0] == 200
-    await net.until(lambda: len(sinks["phone-three"].messages) == 1)
+    assert (await call(client, THEY, "POST", "/inbound", said))[0] == 200
+    await client.until(lambda: len(sinks["phone-three"].messages) == 1)
     assert sinks["phone-one"].messages == []
 
 
-async def test_an_organisation_empties_its_own_journal_only(net: World, sinks: dict[str, Sink]) -> None:
+async def test_an_organisation_empties_its_own_journal_only(client: Client, sinks: dict[str, RecordingSink]) -> None:
     for phone, message_id in ((MINE, "3EB0MINE"), (THEIRS, "3EB0THEIRS"), (SAME_NUMBER, "3EB0SAME")):
-        await send(net, phone, message_id)
-    await net.provider.close(THEIRS.phone_no)
-    await call(net, THEY, "POST", "/inbound", {"chat_id": CHAT, "body": "later", "to": THEIRS.number})
-    assert await call(net, ME, "DELETE", "/messages") == (200, {"deleted": 1})
-    assert (await call(net, ME, "GET", "/messages"))[1] == []
-    assert [one["message_id"] for one in (await call(net, THEY, "GET", "/messages"))[1]] == ["3EB0THEIRS", "3EB0SAME"]
-    await net.provider.open(THEIRS, sinks["phone-two"])
-    await net.until(lambda: [one.body for one in sinks["phone-two"].messages] == ["later"])
-    await net.until(lambda: sinks["phone-two"].acks("3EB0THEIRS") == [3, 4])
-    await net.until(lambda: sinks["phone-three"].acks("3EB0SAME") == [3, 4])
+        await send(client, phone, message_id)
+    await client.provider.close(THEIRS.phone_no)
+    await call(client, THEY, "POST", "/inbound", {"chat_id": CHAT, "body": "later", "to": THEIRS.number})
+    assert await call(client, ME, "DELETE", "/messages") == (200, {"deleted": 1})
+    assert (await call(client, ME, "GET", "/messages"))[1] == []
+    assert [one["message_id"] for one in (await call(client, THEY, "GET", "/messages"))[1]] == [
+        "3EB0THEIRS",
+        "3EB0SAME",
+    ]
+    await client.provider.open(THEIRS, sinks["phone-two"])
+    await client.until(lambda: [one.body for one in sinks["phone-two"].messages] == ["later"])
+    await client.until(lambda: sinks["phone-two"].acks("3EB0THEIRS") == [3, 4])
+    await client.until(lambda: sinks["phone-three"].acks("3EB0SAME") == [3, 4])
     assert sinks["phone-one"].acks("3EB0MINE") == []
 
 
@@ -92,16 +102,18 @@ async def test_an_organisation_empties_its_own_journal_only(net: World, sinks: d
     ],
 )  # fmt: skip
 async def test_what_holds_for_all_phones_is_refused_while_another_organisation_has_some(
-    net: World, method: str, path: str, body: Any
+    client: Client, method: str, path: str, body: Any
 ) -> None:
-    status, answer = await call(net, ME, method, path, body)
+    status, answer = await call(client, ME, method, path, body)
     assert (status, answer["code"]) == (409, "CONFLICT_ERROR")
     assert "`heliograph simulator`" in answer["message"] and "HELIOGRAPH_SIMULATOR_URL" in answer["message"]
-    assert not net.network.faults.any and net.network.contacts == {}
-    assert (await call(net, DeviceScope(ME.devices, alone=True), method, path, body))[0] == 200
+    assert not client.network.faults.any and client.network.contacts == {}
+    assert (await call(client, DeviceScope(ME.devices, alone=True), method, path, body))[0] == 200
 
 
-async def test_the_mounted_application_heeds_the_share_of_its_caller(net: World, sinks: dict[str, Sink]) -> None:
+async def test_the_mounted_application_shows_only_the_callers_phones(
+    client: Client, sinks: dict[str, RecordingSink]
+) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -111,7 +123,7 @@ async def test_the_mounted_application_heeds_the_share_of_its_caller(net: World,
         sent.append(message)
 
     scope = {"type": "http", "method": "DELETE", "path": "/simulator/messages", "query_string": b"", "headers": []}
-    await send(net, MINE, "3EB0MINE")
-    await net.finish(simulator_asgi(net.network)(scope | {"heliograph.share": THEY}, receive, answer))
+    await send(client, MINE, "3EB0MINE")
+    await client.finish(simulator_asgi(client.network)(scope | {"heliograph.share": THEY}, receive, answer))
     assert json.loads(sent[1]["body"]) == {"deleted": 0}
-    assert len(await net.journal()) == 1
+    assert len(await client.journal()) == 1

@@ -1,32 +1,24 @@
-"""Every test here that asks for `desk` runs on both databases; a difference is a skip with its reason."""
+"""Fixtures of the store's tests: each test that asks for `queue` or `location` runs on both databases."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.store import Desk, open_desk
-from tests.store.control_setup import World, open_world, path_in
+from tests.kit.database import Location
+from tests.kit.phone_queue import PhoneQueue, phone_queue
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    """An open store with one phone, owned by sender-a; audited when the test is done."""
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """A database that does not exist yet, or is empty."""
     if request.param == "sqlite":
-        opened = await open_desk(tmp_path_factory.mktemp("store") / "heliograph.db")
-    else:
-        opened = await open_desk(request.getfixturevalue("postgres_url"))
-    yield opened
-    await opened.store.shell.close()
-    await opened.audit()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return path_in(tmp_path) if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+        return tmp_path / "heliograph.db"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
-async def world(database: str) -> AsyncIterator[World]:
-    async with open_world(database) as found:
-        yield found
+async def queue(location: Location) -> AsyncIterator[PhoneQueue]:
+    """A phone owned by sender-a; its database is audited when the test is done."""
+    async with phone_queue(location) as opened:
+        yield opened

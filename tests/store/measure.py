@@ -1,4 +1,4 @@
-"""The numbers of docs/performance.md on steering, on a real server: `python -m tests.store.measure [CASE …]`.
+"""Measurements of broadcasts, kills, forecasts and backlog on a real server: `python -m tests.store.measure [CASE …]`.
 
 Cases: broadcast, kills, eta, backlog. Each has a folder and a server of its own.
 """
@@ -22,12 +22,13 @@ from typing import Any
 import aiohttp
 
 from heliograph.cli.prove.processes import Program, free_port
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.jobs.enqueue import enqueue
+from tests.kit.database import make_database
 
 KEY = "measure-key-0123456789abcdef"
 
@@ -38,7 +39,7 @@ class Server:
         self.http = http
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[Any, float]:
-        """The answer, and how long it took in ms."""
+        """Returns the response, and its time in ms."""
         began = time.perf_counter()
         async with self.http.request(
             method, self.program.url + path, json=body, headers={"Authorization": f"Bearer {KEY}"}
@@ -94,7 +95,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def broadcast(count: int = 100_000, rounds: int = 5) -> None:
-    """Accept, memory, single messages meanwhile, progress while it runs; each form so many times."""
+    """Measures accepting, memory, single messages and progress, each form so many times."""
     everyone = chats(count)
     forms: dict[str, dict[str, Any]] = {
         "no variables": {"chat_ids": everyone, "message": "Hello"},
@@ -200,7 +201,7 @@ async def kills(count: int = 12_000, times: int = 20) -> None:
 
 
 async def eta() -> None:
-    """What explain foresees for waiting messages against when they went."""
+    """Compares the forecasts of waiting messages with their start times."""
     await _eta("paced", 160, {"gap_min_s": 0.1, "gap_max_s": 0.3, "per_minute": 120})
     await _eta("not paced, 20 ms an attempt", 12_000, "none")
 
@@ -247,7 +248,7 @@ def _unix(text: str) -> float:
 
 
 async def backlog(count: int = 1_000_000) -> None:
-    """Steering and explain with a million waiting messages of one phone."""
+    """Measures operator actions and explain with a million waiting messages of one phone."""
     with tempfile.TemporaryDirectory() as folder:
         async with server(Path(folder)) as one:
             await one.call("POST", "/v1/phones/pause")
@@ -289,9 +290,9 @@ async def backlog(count: int = 1_000_000) -> None:
 
 async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    shell = SqliteDatabase(path, lambda _s, _n: None, time.monotonic)
-    await shell.open()
-    store = Store(shell, _Now(), ids)
+    database = make_database(Path(path), SystemClock())
+    await database.open()
+    store = Store(database, SystemClock(), ids)
     (phone,) = await store.phones(None)
     content = Content(Kind.TEXT, "Hello")
     for first in range(0, count, 2_000):
@@ -300,19 +301,8 @@ async def _fill(path: str, count: int) -> None:
             for n in range(first, first + 2_000)
         ]
         now_us = time.time_ns() // 1000
-        await shell.write(lambda: enqueue(jobs, now_us))  # noqa: B023
-    await shell.close()
-
-
-class _Now:
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await database.write(lambda: enqueue(jobs, now_us))  # noqa: B023
+    await database.close()
 
 
 CASES = {"broadcast": broadcast, "kills": kills, "eta": eta, "backlog": backlog}

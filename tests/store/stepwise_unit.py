@@ -1,4 +1,4 @@
-"""A unit of work on PostgreSQL that goes on statement by statement, as far as a test lets it: so two of them meet."""
+"""A unit of work on PostgreSQL that a test advances statement by statement, so that two of them interleave."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -9,7 +9,7 @@ import asyncpg
 
 from heliograph.store.database.postgresql import BEGIN, execute
 from heliograph.store.database.unit import Statement, Unit
-from tests.kit.store import Desk, open_desk
+from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 T = TypeVar("T")
 _PATIENT = (
@@ -17,25 +17,25 @@ _PATIENT = (
 )
 
 
-class Stepwise(Generic[T]):
-    """The statements that the shell would send, each when it is asked for."""
+class StepwiseUnit(Generic[T]):
+    """A unit whose statements are sent one by one, on request."""
 
     def __init__(self, connection: Any, unit: Unit[T]) -> None:
         self._connection = connection
         self._unit = unit
-        self._next: Statement | None = None
+        self._next: Statement[Any, Any] | None = None
         self._value: T | None = None
 
     @classmethod
-    async def begin(cls, url: object, unit: Unit[T]) -> "Stepwise[T]":
+    async def begin(cls, url: object, unit: Unit[T]) -> "StepwiseUnit[T]":
         connection = await asyncpg.connect(str(url))
         await connection.execute(f"{BEGIN}; {_PATIENT}")
         this = cls(connection, unit)
         this._next = next(unit)
         return this
 
-    async def until(self, name: str) -> "Stepwise[T]":
-        """Goes on up to the statement `name`, and with it."""
+    async def until(self, name: str) -> "StepwiseUnit[T]":
+        """Advances up to and including the statement `name`."""
         while self._next is not None:
             was = self._next.name
             await self._step()
@@ -44,7 +44,7 @@ class Stepwise(Generic[T]):
         raise AssertionError(f"{name} did not come")
 
     async def end(self) -> T:
-        """Goes on to the commit."""
+        """Advances to the commit."""
         try:
             while self._next is not None:
                 await self._step()
@@ -63,7 +63,7 @@ class Stepwise(Generic[T]):
 
 
 async def locked(url: object, lane_of_chat: str) -> asyncpg.Connection:
-    """Somebody who holds the lanes of one chat until they close."""
+    """A connection that locks the lanes of one chat until it closes."""
     connection = await asyncpg.connect(str(url))
     await connection.execute("BEGIN")
     await connection.execute("SELECT 1 FROM lanes WHERE chat_id = $1 FOR UPDATE", lane_of_chat)
@@ -71,7 +71,7 @@ async def locked(url: object, lane_of_chat: str) -> asyncpg.Connection:
 
 
 async def waits(url: object, work: Awaitable[T], *, others: int = 0) -> "asyncio.Task[T]":
-    """Begins the work, and returns when it waits for a lock. `others`: so many wait already."""
+    """Begins the work, and returns when it waits for a lock. `others`: the number that wait already."""
     task = asyncio.ensure_future(work)
     watch = await asyncpg.connect(str(url))
     try:
@@ -85,7 +85,7 @@ async def waits(url: object, work: Awaitable[T], *, others: int = 0) -> "asyncio
 
 
 async def deadlocks(url: object) -> int:
-    """How many there were. The shells must be closed: a connection tells what it met when it ends."""
+    """Counts the deadlocks. The drivers must be closed, because PostgreSQL counts when a connection ends."""
     watch = await asyncpg.connect(str(url))
     try:
         for _ in range(1000):
@@ -104,9 +104,9 @@ _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_dat
 
 
 @asynccontextmanager
-async def meeting_desk(url: str) -> AsyncIterator[Desk]:
-    """For transactions that meet on PostgreSQL. Ends with the books in order, and no deadlock on the way."""
-    opened = await open_desk(url)
+async def interleaved_queue(url: str) -> AsyncIterator[PhoneQueue]:
+    """A queue on PostgreSQL for interleaved transactions; at the end it is audited, and had no deadlock."""
+    opened = await open_phone_queue(url)
     yield opened
     await opened.store.shell.close()
     assert await deadlocks(url) == 0

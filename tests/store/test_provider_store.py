@@ -1,17 +1,18 @@
-"""Webhooks on their way in, and files that are already up: on both databases."""
+"""Tests of the provider inbox and of stored uploads, on both databases."""
 
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider_inbox import NewInboxItem
 from heliograph.store.provider_store import StoredInbox, StoredUploads
-from tests.kit.store import Desk, HandClock
+from tests.kit.clocks import ManualClock
+from tests.kit.phone_queue import PhoneQueue
 
 
-def inbox_of(desk: Desk) -> StoredInbox:
-    return StoredInbox(desk.store.shell, JobIds(HandClock().now_us))
+def inbox_of(queue: PhoneQueue) -> StoredInbox:
+    return StoredInbox(queue.store.shell, JobIds(ManualClock().now_us))
 
 
-async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_for(desk: Desk) -> None:
-    inbox = inbox_of(desk)
+async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_for(queue: PhoneQueue) -> None:
+    inbox = inbox_of(queue)
     await inbox.keep_deliveries([NewInboxItem(1, 7, 100, b'{"n":1}'), NewInboxItem(1, 8, 101, b'{"n":2}')])
     await inbox.keep_deliveries([NewInboxItem(1, 7, 102, "é€".encode()), NewInboxItem(2, 9, 103, b"\xff")])
     found = await inbox.deliveries([(1, 7), (2, 9)], 10)
@@ -24,8 +25,8 @@ async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_fo
     assert await inbox.deliveries([], 10) == [] and await inbox.deliveries([(2, 7)], 10) == []
 
 
-async def test_what_was_applied_is_gone_and_dropping_again_does_no_harm(desk: Desk) -> None:
-    inbox = inbox_of(desk)
+async def test_an_applied_webhook_is_removed_and_a_second_removal_does_no_harm(queue: PhoneQueue) -> None:
+    inbox = inbox_of(queue)
     await inbox.keep_deliveries([NewInboxItem(1, 7, n, b"{}") for n in range(5)])
     found = await inbox.deliveries([(1, 7)], 10)
     await inbox.drop_deliveries(found[:3])
@@ -36,9 +37,9 @@ async def test_what_was_applied_is_gone_and_dropping_again_does_no_harm(desk: De
     assert [d.received_at_us for d in await inbox.deliveries([(1, 7)], 10)] == [4]
 
 
-async def test_an_upload_is_found_until_it_runs_out_or_is_forgotten(desk: Desk) -> None:
-    clock = HandClock()
-    uploads = StoredUploads(desk.store.shell, clock)
+async def test_an_upload_is_found_until_it_runs_out_or_is_forgotten(queue: PhoneQueue) -> None:
+    clock = ManualClock()
+    uploads = StoredUploads(queue.store.shell, clock)
     now = clock.us
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="1", expires_at_us=now + 10)
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="2", expires_at_us=now + 20)

@@ -1,4 +1,4 @@
-"""No request and no claim may scan what waits: every hot query is an index search by organisation, on both databases.
+"""Tests of query plans: each hot query is an index search by organisation, on both databases.
 
 On PostgreSQL also with plans that were made while the tables were empty, which is what a connection keeps until the
 next ANALYZE; with plans made on full tables that were never analysed; and with fresh statistics. Under exactly the
@@ -25,67 +25,33 @@ from heliograph.store.database.postgresql import BEGIN, PostgresDatabase
 from heliograph.store.database.queries import NamedQuery, queries
 from heliograph.store.database.sqlite import SqliteDatabase, encode_rows
 from tests.conftest import _psql
-from tests.kit.store import HandClock
+from tests.kit.clocks import ManualClock
 from tests.store.large_backlog import BIG, call, fill
-
-HOT_FILES = ("enqueue", "advance", "lanes", "receipts", "jobs", "purge", "leases")
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# run for each request, round, receipt or look: held to all rules of this page
-HOT = _words("""
-    provider_message_ids_insert lanes_candidates chats_known_among chats_heard chats_known counts_of_phone
-    events_of_receipts events_insert
-    events_moved events_queued events_sent events_started fence fence_with_state history_of_job idempotency_answer
-    idempotency_find idempotency_save_response idempotency_release idempotency_claim inbound_insert
-    queue_reserve_and_count queue_lock
-    interrupted job_by_id job_of_provider_id jobs_set_author jobs_by_provider_id jobs_by_id jobs_cancel jobs_enqueue
-    jobs_expire
-    jobs_insert jobs_insert_plain jobs_set_provider_id jobs_of_org jobs_of_phone jobs_start_next jobs_orphan
-    jobs_sent jobs_settle
-    jobs_start lanes_busy_of_phone lanes_drop lanes_due lanes_feed lanes_headed_by lanes_heads lanes_known lanes_lock
-    lanes_of_new_chats lanes_in_flight lanes_set lanes_waiting_for leases_release leases_claim inbound_by_id
-    unmatched_receipts_insert unmatched_receipts_claim owners_lock phones_next_start phones_of_chat prune_page
-    prune_told purge_named queue_counters_add
-    queue_counters_add_alike receipts_apply receipts_write_acks receipts_jobs receipts_lock waiting_in_lanes waiting_now
-""")
-# one narrow row a phone or a sender, all of them wanted
-WHOLE = _words("""
-    counts_of_org counts_of_phones leases_seen senders_seen oldest_waiting
-""")
-# a table of a few rows, one for each process; or no table at all
-SMALL = _words("""
-    sender_heartbeat sender_join sender_forget notify
-""")
-# in the background, a bounded piece at a time
-BACKGROUND = _words("""
-    idempotency_drop idempotency_old inbound_drop inbound_old unmatched_receipts_delete unmatched_receipts_old
-    provider_message_ids_prune
-    prune_events prune_jobs
-""")
+def _of(dialect: str, *plans: str) -> dict[str, NamedQuery]:
+    return {name: query for name, query in sorted(queries(dialect).items()) if query.plan in plans}
+
+
 DISTRIBUTED = _words("""
     jobs lanes queue_counters events chats provider_message_ids unmatched_receipts inbound idempotency leases phones
-    holds pace_log broadcasts
-    broadcast_counts broadcast_recipients
+    holds pace_log broadcasts broadcast_counts broadcast_recipients schedules schedule_runs suppressions audit_log
+    provider_inbox fanouts signing_keys streams deliveries delivery_bodies delivery_attempts
 """)
 PAGES = 400  # read for a call of three rows or ten results, however much waits
 
 
-def _names() -> dict[str, set[str]]:
-    folder = files("heliograph.store") / "sql"
-    return {
-        name: set(re.findall(r"^-- name: *(\w+)", (folder / f"{name}.sql").read_text(), re.MULTILINE))
-        for name in HOT_FILES
-    }
+# of all organisations, by an index of age: so many rows are read and no more
+BY_AGE = _words("idempotency_old unmatched_receipts_old inbound_old")
 
 
-def test_every_query_of_the_hot_files_is_classified() -> None:
-    there = set().union(*_names().values())
-    assert there == HOT | WHOLE | SMALL | BACKGROUND
-    assert sum(len(kind) for kind in (HOT, WHOLE, SMALL, BACKGROUND)) == len(there)
+def test_both_twins_of_a_query_have_the_same_class() -> None:
+    lite, postgres = queries("sqlite"), queries("postgresql")
+    assert {name for name in lite.keys() & postgres if lite[name].plan != postgres[name].plan} == set()
 
 
 # -- SQLite
@@ -96,7 +62,7 @@ def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plans") / "heliograph.db"
 
     async def make() -> None:
-        clock = HandClock()
+        clock = ManualClock()
         shell = SqliteDatabase(str(path), lambda _seconds, _units: None, clock.monotonic)
         await shell.open()
         await shell.close()
@@ -123,11 +89,23 @@ def _plan_of_sqlite(direct: sqlite3.Connection, query: NamedQuery) -> list[str]:
 def test_sqlite_searches_and_never_scans(crowded_file: Path) -> None:
     wrong = []
     with contextlib.closing(sqlite3.connect(crowded_file)) as direct:
-        for name, query in sorted(queries("sqlite").items()):
-            if name not in HOT:
-                continue
+        for name, query in _of("sqlite", "hot").items():
             wrong += [f"{name}: {line}" for line in _plan_of_sqlite(direct, query) if _scans(line, query.sql)]
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", sorted(_of("sqlite", "background")))
+def test_what_runs_in_the_background_searches_too(crowded_file: Path, name: str) -> None:
+    query = queries("sqlite")[name]
+    with contextlib.closing(sqlite3.connect(crowded_file)) as direct:
+        steps = _plan_of_sqlite(direct, query)
+    assert [step for step in steps if step.startswith("SCAN") and _scans(step, query.sql)] == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_what_runs_in_the_background_names_its_organisation(dialect: str) -> None:
+    bare = {name for name, query in _of(dialect, "background").items() if "org_no" not in query.sql}
+    assert bare <= BY_AGE
 
 
 def _scans(line: str, sql: str) -> bool:
@@ -135,8 +113,10 @@ def _scans(line: str, sql: str) -> bool:
     found = re.match(r"(SCAN|SEARCH) (\w+)(.*)", line)
     if found is None or found[2] in ("json_each", "r", "CONSTANT", "SUBQUERY") or found[2].isdigit():
         return False
+    if found[2] in _aliases_of_results(sql):
+        return False
     if found[1] == "SCAN":
-        return found[2] not in _aliases_of_results(sql)
+        return True
     return "AUTOMATIC" in line or ("org_no=?" not in line and "rowid=?" not in line)
 
 
@@ -149,9 +129,7 @@ def test_sqlite_answers_as_fast_on_the_big_phone_as_on_a_small_one(crowded_file:
     """Counted in steps of SQLite's own machine, not in seconds."""
     slow = []
     with contextlib.closing(sqlite3.connect(crowded_file, isolation_level=None)) as direct:
-        for name, query in sorted(queries("sqlite").items()):
-            if name not in HOT:
-                continue
+        for name, query in _of("sqlite", "hot").items():
             made = call(query, BIG)
             steps = 0
 
@@ -202,14 +180,14 @@ def plans(postgres_server: str) -> Iterator[list[Found]]:
 
 
 async def _measure(url: str) -> list[Found]:
-    clock = HandClock()
+    clock = ManualClock()
     shell = PostgresDatabase(url, lambda _seconds, _units: None, clock.monotonic)
     await shell.open()
     await shell.close()
     loader = await asyncpg.connect(url)
     kept = await asyncpg.connect(url)
     late = await asyncpg.connect(url)
-    hot = {name: query for name, query in queries("postgresql").items() if name in HOT}
+    hot = _of("postgresql", "hot")
     try:
         for row in await loader.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
             await loader.execute(f"ALTER TABLE {row[0]} SET (autovacuum_enabled = off)")
@@ -307,7 +285,7 @@ def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
 
 
 async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> dict[str, Any]:
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, HandClock().monotonic)
+    shell = PostgresDatabase(url, lambda _seconds, _units: None, ManualClock().monotonic)
     await shell.open()
     await shell.close()
     connection = await asyncpg.connect(url)
@@ -356,4 +334,4 @@ def test_every_distributed_table_has_the_organisation_at_the_head_of_its_key() -
     for table in sorted(DISTRIBUTED - {"phones"}):
         body = re.search(rf"CREATE TABLE {table} \((.*?)\n\)", text, re.DOTALL)
         assert body is not None, table
-        assert re.search(r"PRIMARY KEY \(org_no\b", body[1]), table
+        assert re.search(r"PRIMARY KEY \(org_no\b|^\s*org_no BIGINT PRIMARY KEY", body[1]), table

@@ -1,4 +1,4 @@
-"""Logs show no person, and counters cost next to nothing."""
+"""Tests of logs and metrics: logs show no person, and counters cost next to nothing."""
 
 import io
 import json

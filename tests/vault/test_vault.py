@@ -1,4 +1,4 @@
-"""Credentials at rest: sealed for one row, unreadable without the key, and clear about what to do."""
+"""Tests of stored credentials: sealed for one row, unreadable without the key, with a clear error."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from heliograph.vault import Vault, is_plain
 SECRET = '{"token": "EAAG-something-secret"}'
 
 
-def test_what_is_sealed_shows_nothing_and_opens_again() -> None:
+def test_a_sealed_text_shows_nothing_and_opens_again() -> None:
     vault = Vault("thirty-two bytes or so of a secret key")
     sealed = vault.seal(SECRET, about="phone-a")
     assert "EAAG" not in sealed and "secret" not in sealed

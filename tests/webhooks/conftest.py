@@ -1,37 +1,18 @@
-"""The same promises on both databases."""
+"""Fixtures of the webhook tests: each test that asks for `gateway` runs on both databases."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.database.database import Database
-from heliograph.store.database.postgresql import PostgresDatabase
-from heliograph.store.database.sqlite import SqliteDatabase
-from tests.webhooks.setup import World, world
-
-
-def unheard(_seconds: float, _units: int) -> None: ...
-
-
-@asynccontextmanager
-async def opened(shell: Database) -> AsyncIterator[Database]:
-    await shell.open()
-    try:
-        yield shell
-    finally:
-        await shell.close()
+from tests.kit.database import Location, open_database
+from tests.webhooks.gateway import Gateway, open_gateway
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    clock = SystemClock()
-    shell: Database
-    if request.param == "sqlite":
-        shell = SqliteDatabase(str(tmp_path / "heliograph.db"), unheard, clock.monotonic)
-    else:
-        shell = PostgresDatabase(request.getfixturevalue("postgres_url"), unheard, clock.monotonic)
-    async with opened(shell), world(shell) as made:
-        yield made
+async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
+    sqlite = request.param == "sqlite"
+    location: Location = tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url")
+    async with open_database(location, SystemClock()) as database, open_gateway(database) as opened:
+        yield opened

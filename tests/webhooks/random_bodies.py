@@ -1,4 +1,4 @@
-"""Random webhook bodies: every kind of value that JSON may hold and JavaScript may spell otherwise."""
+"""Random webhook bodies: every kind of JSON value that JavaScript may spell in another way."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Receivers that misbehave, each in one way: what they do with one request, and a certificate where it matters."""
+"""Receivers that each misbehave in one way, with a certificate where it matters."""
 
 import asyncio
 import datetime
@@ -113,7 +113,7 @@ PLAIN: dict[str, Conduct] = {
 
 @dataclass(frozen=True)
 class Certificates:
-    """`trusted`: the authority that the client believes in."""
+    """Certificates for the receivers. `trusted`: the authority that the client trusts."""
 
     trusted: Path
     good: Path
@@ -174,7 +174,7 @@ def make_certificates(folder: Path) -> Certificates:
 
 @asynccontextmanager
 async def receiving(conduct: Conduct, certificate: Path | None = None) -> AsyncIterator[int]:
-    """A server on 127.0.0.1 that reads one request and then conducts itself so; gives its port."""
+    """A server on 127.0.0.1 that reads one request and then behaves as given; returns its port."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Each kind of bad receiver has one outcome, and the reference page says which."""
+"""Tests of bad receivers: each kind has one outcome, and the reference page names it."""
 
 import asyncio
 import re
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.webhooks.attempt import AttemptResult, attempt_of
-from tests.egress.setup import MachineClock, Names
+from tests.egress.servers import FakeResolver
 from tests.webhooks.receivers import PLAIN, Certificates, make_certificates, receiving, status
 
 PAGE = Path(__file__).parents[2] / "docs/reference/webhook-outcomes.md"
@@ -30,8 +31,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-async def deliver(url: str, *, tls: ssl.SSLContext | None = None, names: Names | None = None) -> AttemptResult:
-    fetch = GuardedFetch(clock=MachineClock(), allowed=parse_networks("127.0.0.0/8"), tls=tls, lookup=names)
+async def deliver(url: str, *, tls: ssl.SSLContext | None = None, names: FakeResolver | None = None) -> AttemptResult:
+    fetch = GuardedFetch(clock=SystemClock(), allowed=parse_networks("127.0.0.0/8"), tls=tls, lookup=names)
     try:
         async with asyncio.timeout(10):
             fetched = await fetch.post(url, body=b'{"a":1}', headers={}, limit_s=LIMIT_S, keep=65_536)
@@ -78,14 +79,14 @@ async def test_where_nothing_listens_the_connection_is_refused() -> None:
 
 
 async def test_an_unknown_name_and_a_private_address_have_their_outcomes() -> None:
-    assert (await deliver("http://nobody.test/", names=Names())).outcome == documented()["unknown name"]
+    assert (await deliver("http://nobody.test/", names=FakeResolver())).outcome == documented()["unknown name"]
     assert (await deliver("http://10.0.0.1/")).outcome == documented()["private address"]
 
 
 async def test_dns_that_does_not_answer_ends_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("heliograph.egress.resolver.DNS_LIMIT_S", 0.05)
 
-    class Hanging(Names):
+    class Hanging(FakeResolver):
         async def __call__(self, host: str) -> list[str]:
             await asyncio.Event().wait()
             return []

@@ -1,4 +1,4 @@
-"""When a receiver asks to wait, and when it is given up: on the real store, with a clock that is put ahead by hand."""
+"""Tests of endpoints that ask to wait or fail for days, on the real store with a shifted clock."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -7,38 +7,42 @@ import pytest
 
 from heliograph.domain.webhooks.retry_policy import MAX_RETRY_AFTER_S
 from heliograph.domain.webhooks.webhook import WebhookRow
-from tests.webhooks.setup import Got, SetClock, World, receiving, until, working
+from tests.kit.clocks import ShiftedClock
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, Request, delivering, receiving
 
 SCHEDULE = (1.0, 2.0, *[4 * 3600.0] * 40)  # long enough that none is a dead letter before the endpoint is given up
 
 
-async def _shown(gateway: World, hook: WebhookRow) -> WebhookRow:
+async def _shown(gateway: Gateway, hook: WebhookRow) -> WebhookRow:
     row = await gateway.hooks.hook(gateway.org.org_no, hook.hook_id)
     assert row is not None
     return row
 
 
-async def _tried_again(gateway: World, hook: WebhookRow, clock: SetClock, seen: list[Got], *, days: float) -> None:
-    """The clock goes on in steps of six hours; in each, one more try is made and written down."""
+async def _tried_again(
+    gateway: Gateway, hook: WebhookRow, clock: ShiftedClock, seen: list[Request], *, days: float
+) -> None:
+    """Moves the clock on in steps of six hours, with one attempt in each."""
 
     async def written() -> bool:
         tries = [each.tries for each in await gateway.hooks.deliveries(hook)]
         return sum(tries) >= len(seen) or not (await _shown(gateway, hook)).is_subscribed
 
-    await until(written, within_s=30)  # or the try before would be written down with the time to come
+    await until(written, limit_s=30)  # or the try before would be written down with the time to come
     for _ in range(round(days * 4)):
         before = len(seen)
         clock.forward(days=0.25)
-        await until(lambda: len(seen) > before, within_s=30)  # noqa: B023
-        await until(written, within_s=30)
+        await until(lambda: len(seen) > before, limit_s=30)  # noqa: B023
+        await until(written, limit_s=30)
 
 
-async def test_five_days_of_nothing_but_failures_disable_an_endpoint_and_others_hear_of_it(gateway: World) -> None:
-    clock = SetClock()
+async def test_five_days_of_nothing_but_failures_disable_an_endpoint_and_others_hear_of_it(gateway: Gateway) -> None:
+    clock = ShiftedClock()
     async with (
         receiving(lambda got: 500) as failing,
         receiving() as other,
-        working(gateway, schedule=SCHEDULE, clock=clock) as worker,
+        delivering(gateway, schedule=SCHEDULE, clock=clock) as worker,
     ):
         (hook,) = await gateway.hook(failing.url, "message.created")
         await gateway.hook(other.url, "webhook.disabled")
@@ -66,9 +70,12 @@ async def test_five_days_of_nothing_but_failures_disable_an_endpoint_and_others_
         assert len(failing.got) == seen  # nothing more is tried
 
 
-async def test_one_delivery_within_the_five_days_begins_them_anew(gateway: World) -> None:
-    clock = SetClock()
-    async with receiving(lambda got: 500) as receiver, working(gateway, schedule=SCHEDULE, clock=clock) as worker:
+async def test_one_delivery_within_the_five_days_begins_them_anew(gateway: Gateway) -> None:
+    clock = ShiftedClock()
+    async with (
+        receiving(lambda got: 500) as receiver,
+        delivering(gateway, schedule=SCHEDULE, clock=clock) as worker,
+    ):
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         worker.wake()
@@ -86,16 +93,16 @@ async def test_one_delivery_within_the_five_days_begins_them_anew(gateway: World
         assert row.is_subscribed and row.failures > 0
 
 
-async def test_a_gateway_that_was_away_for_a_week_gives_nobody_up_for_it(gateway: World) -> None:
-    clock = SetClock()
+async def test_a_gateway_that_was_down_for_a_week_disables_no_endpoint(gateway: Gateway) -> None:
+    clock = ShiftedClock()
     async with receiving(lambda got: 500) as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        async with working(gateway, schedule=SCHEDULE, clock=clock, name="before") as worker:
+        async with delivering(gateway, schedule=SCHEDULE, clock=clock, name="before") as worker:
             worker.wake()
             await until(lambda: len(receiver.got) == 1)
         clock.forward(days=7)
-        async with working(gateway, schedule=SCHEDULE, clock=clock, name="after"):
+        async with delivering(gateway, schedule=SCHEDULE, clock=clock, name="after"):
             await until(lambda: len(receiver.got) == 2)
 
             async def written() -> bool:
@@ -110,11 +117,11 @@ async def test_a_gateway_that_was_away_for_a_week_gives_nobody_up_for_it(gateway
     [(90.0, 90.0), (86_400.0 * 365, MAX_RETRY_AFTER_S), (-60.0, 0.0)],
     ids=["is kept to", "is bounded", "in the past counts for nothing"],
 )
-async def test_a_retry_after_that_is_a_date(gateway: World, asked_s: float, waits_s: float) -> None:
-    clock = SetClock()
+async def test_a_retry_after_that_is_a_date(gateway: Gateway, asked_s: float, waits_s: float) -> None:
+    clock = ShiftedClock()
     async with (
         receiving(lambda got: 503) as receiver,
-        working(gateway, schedule=(0.1, 0.1, 0.1), clock=clock) as worker,
+        delivering(gateway, schedule=(0.1, 0.1, 0.1), clock=clock) as worker,
     ):
         (hook,) = await gateway.hook(receiver.url, "message.created")
         at = datetime.fromtimestamp(clock.now_us() // 1_000_000, UTC)

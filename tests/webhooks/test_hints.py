@@ -1,4 +1,4 @@
-"""Processes that only deliver hear from the others that there is something to tell; a lost hint costs a sweep."""
+"""Tests of processes that only deliver: other processes wake them, and a sweep makes up for a lost wake-up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,21 +8,21 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.notify import CHANNEL, EVENTS, PostgresWake
 from heliograph.webhooks import worker as workers
-from tests.webhooks.conftest import opened, unheard
-from tests.webhooks.setup import World, receiving, until, working, world
+from tests.kit.database import make_database, open_database
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, delivering, open_gateway, receiving
 
 
-class Teller:
-    """What a process without the role has: its store tells the hints of each commit."""
+class Notifier:
+    """A process that does not deliver: its store sends a wake-up after each commit."""
 
     def __init__(self, url: str) -> None:
         self.hints: PostgresWake | None = None
         clock = SystemClock()
-        self.shell = PostgresDatabase(url, self._committed, clock.monotonic)
-        self.wake = PostgresWake(url, self.shell, clock)
+        self.database = make_database(url, clock, committed=self._committed)
+        self.wake = PostgresWake(url, self.database, clock)
 
     def _committed(self, _seconds: float, _units: int) -> None:
         if self.hints is not None:
@@ -40,15 +40,17 @@ async def _running(wake: PostgresWake) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def teller(postgres_url: str) -> AsyncIterator[Teller]:
-    made = Teller(postgres_url)
-    async with opened(made.shell), _running(made.wake):
+async def notifier(postgres_url: str) -> AsyncIterator[Notifier]:
+    made = Notifier(postgres_url)
+    await made.database.open()
+    async with _running(made.wake):
         yield made
+    await made.database.close()
 
 
 @pytest.fixture
-async def gateway(teller: Teller) -> AsyncIterator[World]:
-    async with world(teller.shell) as made:
+async def gateway(notifier: Notifier) -> AsyncIterator[Gateway]:
+    async with open_gateway(notifier.database) as made:
         yield made
 
 
@@ -59,18 +61,17 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-async def test_a_hint_reaches_a_worker_in_another_process(
-    gateway: World, teller: Teller, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_wake_reaches_a_worker_in_another_process(
+    gateway: Gateway, notifier: Notifier, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    listening = PostgresWake(postgres_url, shell, SystemClock())
-    async with receiving() as receiver, opened(shell):
+    async with receiving() as receiver, open_database(postgres_url, SystemClock()) as database:
+        listening = PostgresWake(postgres_url, database, SystemClock())
         await gateway.hook(receiver.url, "message.created")
         with _without_sweeps(monkeypatch):
-            async with working(gateway, alone=False, shell=shell) as worker:
+            async with delivering(gateway, alone=False, database=database) as worker:
                 listening.serve_events(worker.wake)
                 async with _running(listening):
-                    teller.hints = teller.wake
+                    notifier.hints = notifier.wake
                     await gateway.enqueue()
 
                     async def told() -> bool:
@@ -80,22 +81,25 @@ async def test_a_hint_reaches_a_worker_in_another_process(
                     await until(told)
 
 
-async def test_a_hint_that_is_lost_costs_only_the_sweep(gateway: World, postgres_url: str) -> None:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    async with receiving() as receiver, opened(shell), working(gateway, alone=False, shell=shell):
+async def test_a_lost_wake_costs_only_the_time_to_the_sweep(gateway: Gateway, postgres_url: str) -> None:
+    async with (
+        receiving() as receiver,
+        open_database(postgres_url, SystemClock()) as database,
+        delivering(gateway, alone=False, database=database),
+    ):
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         await until(lambda: len(receiver.got) == 1)
 
 
-async def test_only_what_webhooks_want_is_hinted_and_no_hint_calls_for_another(
-    gateway: World, teller: Teller, postgres_url: str
+async def test_only_events_with_webhooks_wake_workers_and_a_wake_causes_no_other(
+    gateway: Gateway, notifier: Notifier, postgres_url: str
 ) -> None:
     heard: list[object] = []
     connection = await asyncpg.connect(postgres_url)
     try:
         await connection.add_listener(CHANNEL, lambda *told: heard.append(told[3]))
-        teller.hints = teller.wake
+        notifier.hints = notifier.wake
         await gateway.enqueue()
         await asyncio.sleep(0.2)
         assert heard == []

@@ -1,4 +1,4 @@
-"""Any number of workers on one PostgreSQL: each event once, in order, and nothing lost with a worker that dies."""
+"""Tests of many workers on one PostgreSQL: each event is delivered once, in order, also when a worker dies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,34 +8,31 @@ import pytest
 
 from heliograph.clock import SystemClock
 from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryResult
-from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.delivery_store import OutboxStore
-from tests.webhooks.conftest import opened, unheard
-from tests.webhooks.setup import Got, World, receiving, until, working, world
+from tests.kit.database import open_database
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, Request, delivering, open_gateway, receiving
 
 
 @pytest.fixture
-async def gateway(postgres_url: str) -> AsyncIterator[World]:
-    shell = PostgresDatabase(postgres_url, unheard, SystemClock().monotonic)
-    async with opened(shell), world(shell) as made:
+async def gateway(postgres_url: str) -> AsyncIterator[Gateway]:
+    async with open_database(postgres_url, SystemClock()) as database, open_gateway(database) as made:
         yield made
 
 
-async def test_three_workers_deliver_each_event_once_and_in_order(gateway: World, postgres_url: str) -> None:
+async def test_three_workers_deliver_each_event_once_and_in_order(gateway: Gateway, postgres_url: str) -> None:
     async with receiving() as one, receiving() as two, AsyncExitStack() as stack:
         for receiver in (one, two):
             await gateway.hook(receiver.url)
         for n in range(3):
-            shell = await stack.enter_async_context(
-                opened(PostgresDatabase(postgres_url, unheard, SystemClock().monotonic))
-            )
-            await stack.enter_async_context(working(gateway, name=f"worker-{n}", alone=False, shell=shell))
+            database = await stack.enter_async_context(open_database(postgres_url, SystemClock()))
+            await stack.enter_async_context(delivering(gateway, name=f"worker-{n}", alone=False, database=database))
         ids = []
         for n in range(60):
             ids.append(await gateway.enqueue(chat=f"91953785{n % 20:04d}", text=str(n)))
             if n % 10 == 9:
                 await gateway.whole_way(*ids[-10:])
-        await until(lambda: min(len(one.got), len(two.got)) >= 480, within_s=60)
+        await until(lambda: min(len(one.got), len(two.got)) >= 480, limit_s=60)
         await asyncio.sleep(0.3)
     for receiver in (one, two):
         assert len(receiver.got) == len({got.headers["webhook-id"] for got in receiver.got}) == 480
@@ -49,26 +46,24 @@ async def test_three_workers_deliver_each_event_once_and_in_order(gateway: World
         assert all(numbers == sorted(numbers) for numbers in chats.values())
 
 
-async def test_what_a_dead_worker_had_claimed_is_delivered_by_another(gateway: World, postgres_url: str) -> None:
+async def test_claims_of_a_dead_worker_are_delivered_by_another(gateway: Gateway, postgres_url: str) -> None:
     hanging = asyncio.Event()
 
-    async def hang(got: Got) -> int:
+    async def hang(got: Request) -> int:
         await hanging.wait()
         return 200
 
     async with receiving(hang) as receiver, AsyncExitStack() as stack:
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        shell = await stack.enter_async_context(
-            opened(PostgresDatabase(postgres_url, unheard, SystemClock().monotonic))
-        )
-        outbox = OutboxStore(shell, SystemClock())
+        database = await stack.enter_async_context(open_database(postgres_url, SystemClock()))
+        outbox = OutboxStore(database, SystemClock())
         await outbox.join("dead", alive_s=0.3, alone=False)
         fed = await outbox.fan_out(100)
         moved = await outbox.move("dead", [], [ClaimRequest(*fed[0], 5)], at_once=1, probe_s=5)
         assert len(moved.runs) == 1
         hanging.set()
-        async with working(gateway, name="living", alone=False, alive_s=0.4):
+        async with delivering(gateway, name="living", alone=False, alive_s=0.4):
             await until(lambda: len(receiver.got) == 1)
             # the dead one comes back and has nothing to say any more
             run = moved.runs[0]

@@ -1,4 +1,4 @@
-"""Pauses, ends of broadcasts, missed runs and restrictions are told like everything else."""
+"""Tests of organisation events: pauses, ends of broadcasts, missed runs and restrictions are delivered like others."""
 
 from heliograph.clock import SystemClock
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
@@ -9,7 +9,8 @@ from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.schedules.recurrence import Every, Repeat
 from heliograph.domain.schedules.schedule import Missed, Schedule
 from heliograph.store.control_store import ControlStoreUnits
-from tests.webhooks.setup import World, receiving, until, working
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, delivering, receiving
 
 TEXT = Content(Kind.TEXT, "Hi")
 NAMES = (
@@ -22,12 +23,12 @@ NAMES = (
 )
 
 
-async def test_every_extension_event_is_delivered_in_the_same_envelope(gateway: World) -> None:
+async def test_every_extension_event_is_delivered_in_the_same_envelope(gateway: Gateway) -> None:
     clock, ids = SystemClock(), gateway.ids
-    steering = ControlStoreUnits(gateway.shell, clock, ids)
+    steering = ControlStoreUnits(gateway.database, clock, ids)
     phone = gateway.lease.phone
     org_no, phone_no = phone.org_no, phone.phone_no
-    async with receiving() as receiver, working(gateway) as worker:
+    async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, *NAMES)
         await steering.pause_phone(org_no, phone_no, "Asha", "new SIM")
         await steering.resume_phone(org_no, phone_no, "Bo")

@@ -1,20 +1,22 @@
-"""Retention and webhooks: what a delivery still has to tell of stays until it is told, and nothing waits for ever."""
+"""Tests of webhook retention: a delivery's content stays until it is delivered, and no delivery waits for ever."""
 
 from heliograph.domain.jobs.ids import unique_id
 from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.webhooks.prune import prune_deliveries
-from tests.webhooks.setup import SetClock, World, receiving, until, working
+from tests.kit.clocks import ShiftedClock
+from tests.kit.until import until
+from tests.webhooks.gateway import Gateway, delivering, receiving
 
 BEFORE_US = 3_000_000_000_000_000  # the retention is over
 
 
-async def _states(gateway: World, hook: WebhookRow) -> list[str]:
+async def _states(gateway: Gateway, hook: WebhookRow) -> list[str]:
     return [each.state for each in await gateway.hooks.deliveries(hook)]
 
 
-async def test_what_a_receiver_that_was_down_has_not_heard_is_kept_until_it_has(gateway: World) -> None:
+async def test_events_for_a_receiver_that_was_down_are_kept_until_delivered(gateway: Gateway) -> None:
     async with receiving() as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
         await gateway.hook(receiver.url, "org.phone.updated")
@@ -27,7 +29,7 @@ async def test_what_a_receiver_that_was_down_has_not_heard_is_kept_until_it_has(
         assert (await gateway.store.prune(BEFORE_US, 100))[0] == 0
         await gateway.store.prune_rest(BEFORE_US, BEFORE_US)
         await gateway.outbox.prune_org_events(BEFORE_US, 100)
-        async with working(gateway) as worker:
+        async with delivering(gateway) as worker:
             worker.wake()
 
             async def over() -> bool:
@@ -39,15 +41,15 @@ async def test_what_a_receiver_that_was_down_has_not_heard_is_kept_until_it_has(
         assert await gateway.store.job(gateway.org.org_no, unique_id(job_id)) is None
 
 
-async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(gateway: World) -> None:
-    clock = SetClock()
+async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(gateway: Gateway) -> None:
+    clock = ShiftedClock()
     async with receiving(lambda got: 410) as gone:
         (hook,) = await gateway.hook(gone.url, "message.created")
         for n in range(4):
             await gateway.enqueue(text=str(n))
         await gateway.enqueue(chat="919537851845")
         await gateway.settle_all()
-        async with working(gateway, clock=clock) as worker:
+        async with delivering(gateway, clock=clock) as worker:
             worker.wake()
 
             async def given_up() -> bool:
@@ -55,7 +57,7 @@ async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(
                 return row is not None and not row.is_subscribed
 
             await until(given_up)
-        outbox = OutboxStore(gateway.shell, clock)
+        outbox = OutboxStore(gateway.database, clock)
         waiting = (await _states(gateway, hook)).count("pending")
         assert waiting >= 3
         clock.forward(days=4)
@@ -68,7 +70,7 @@ async def test_what_waits_for_an_endpoint_that_was_given_up_ends_after_its_time(
         assert (await gateway.store.prune(BEFORE_US, 100))[0] > 0
 
 
-async def test_deliveries_are_looked_at_once_in_a_prune_however_many_wait(gateway: World) -> None:
+async def test_a_prune_reads_each_delivery_once_with_any_backlog(gateway: Gateway) -> None:
     async with receiving() as receiver:
         await gateway.hook(receiver.url, "message.created")
         for _ in range(5):

@@ -1,4 +1,4 @@
-"""What we sign is verified by programs nobody here wrote."""
+"""Tests of signatures: independent programs verify them."""
 
 import base64
 import hashlib
@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from heliograph.clock import SystemClock
 from heliograph.domain.webhooks.webhook import OVERLAP_US, new_signing_key
 from heliograph.webhooks.js_json import encode_body
 from heliograph.webhooks.signing import COMPATIBLE, SigningKeys, rotate, signature_headers
-from tests.egress.setup import MachineClock
 from tests.webhooks.random_bodies import random_object
 
 PAYLOADS = 10_000
@@ -47,7 +47,7 @@ def node() -> str:
 
 
 def now_us() -> int:
-    return MachineClock().now_us()
+    return SystemClock().now_us()
 
 
 def test_a_signing_key_is_whsec_and_32_random_bytes() -> None:

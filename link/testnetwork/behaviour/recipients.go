@@ -103,7 +103,7 @@ var table = []Recipient{
 	{Suffix: "60", Steps: steps(200, AckRead, 500, AckDelivered)},
 	{Suffix: "61", Steps: steps(200, AckDelivered, 200, AckDelivered, 500, AckRead, 500, AckRead)},
 	{Suffix: "62", NoAck: true},
-	{Suffix: "63", Late: true},
+	{Suffix: "63", Steps: []Step{{After: LateAck, Ack: AckServer}}, Late: true},
 	{Suffix: "64", Steps: plainSteps, Lost: true, Times: 1},
 	{Suffix: "65", Steps: plainSteps, NotTaken: true, Times: 1},
 	{Suffix: "66", Lost: true, Unrecognised: true},

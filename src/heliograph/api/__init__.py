@@ -1,1 +1,1 @@
-"""The HTTP API: the contract's paths under /v1, probes, and their description. `http.build_api` makes it one app."""
+"""The HTTP API: the contract's paths under /v1, probes and the API's description. `app.build_api` builds the app."""

@@ -1,12 +1,11 @@
 """The API as one ASGI app.
 
-To add a resource: write a module with handlers declared by `@route(...)` (see http/route.py) and a `routes()` that
-lists them, and name that `routes` in `_RESOURCES` below. Authentication, rate limit, body limit, error bodies, headers,
-decoding and /openapi.json need no further code. A handler gets an `ApiRequest` and returns a value or raises a Refusal.
-What a handler needs of another room is a field of `ApiDeps`, handed in by `app/`.
+To add a resource: write a module with handlers declared by `@route(...)` (see http/route.py), and name the module in
+`_RESOURCES` below. Authentication, limits, error bodies, headers, decoding and /openapi.json need no further code. A
+handler gets an `ApiRequest` and returns a value or raises a Refusal. What it needs of another room is a field of
+`ApiDeps`, handed in by `app/`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,7 +14,8 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.asgi import ApiApp, not_found_app
-from heliograph.api.broadcasts import create, manage
+from heliograph.api.broadcasts import create as broadcast
+from heliograph.api.broadcasts import manage as broadcasts
 from heliograph.api.http.auth import ApiKeyCache, PhoneCache
 from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.docs_page import POLICY, docs_page
@@ -26,40 +26,31 @@ from heliograph.api.http.request import ApiState
 from heliograph.api.http.route import JSON, error_response, options
 from heliograph.api.messages import explain, read, send, send_sync
 from heliograph.api.phones import check, qr
-from heliograph.api.phones import manage as phones_manage
+from heliograph.api.phones import manage as phones
 from heliograph.api.queue import audit, control, jobs, legacy, suppressions
-from heliograph.api.schedules import manage as schedules_manage
+from heliograph.api.schedules import manage as schedules
 from heliograph.api.system import probes
 from heliograph.api.webhooks import deliveries, signing_key
-from heliograph.api.webhooks import manage as webhooks_manage
+from heliograph.api.webhooks import manage as webhooks
 
-_RESOURCES: tuple[Callable[[], list[HTTPRouteHandler]], ...] = (
-    send.routes,
-    send_sync.routes,
-    read.routes,
-    jobs.routes,
-    legacy.routes,
-    phones_manage.routes,
-    check.routes,
-    qr.routes,
-    webhooks_manage.routes,
-    signing_key.routes,
-    deliveries.routes,
-    create.routes,
-    manage.routes,
-    schedules_manage.routes,
-    control.routes,
-    audit.routes,
-    suppressions.routes,
-    explain.routes,
-)
+_RESOURCES = (
+    send, send_sync, read, explain, jobs, legacy, control, audit, suppressions, broadcast, broadcasts, schedules,
+    phones, check, qr, webhooks, signing_key, deliveries,
+)  # fmt: skip
+
+
+def v1_routes() -> list[HTTPRouteHandler]:
+    """Lists the handlers that the modules above declare by `@route`."""
+    members = (member for module in _RESOURCES for member in vars(module).values())
+    return [member for member in members if isinstance(member, HTTPRouteHandler)]
 
 
 def build_api(deps: ApiDeps) -> ApiApp:
     """Builds everything that is answered over HTTP, ready for a server."""
-    keys, phones = ApiKeyCache(deps.accounts, deps.clock, deps.guesses), PhoneCache(deps.accounts, deps.clock)
-    state = ApiState(deps, keys, phones, RateLimit(deps.rate_limit_per_second, deps.clock))
-    handlers = [handler for routes in _RESOURCES for handler in routes()]
+    key_cache = ApiKeyCache(deps.accounts, deps.clock, deps.guesses)
+    phone_cache = PhoneCache(deps.accounts, deps.clock)
+    state = ApiState(deps, key_cache, phone_cache, RateLimit(deps.rate_limit_per_second, deps.clock))
+    handlers = v1_routes()
     described = document(handlers, version=deps.version)
     inner = Litestar(
         route_handlers=[

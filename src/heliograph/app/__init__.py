@@ -1,5 +1,5 @@
-"""Composition: the only place where the rooms meet. Nothing is decided here, everything is joined.
+"""Composition: the only place where the rooms meet.
 
-`stores`: the database alone, for commands that open it. `sending` and `gateway`: the whole, role by role. `serve`: its
-life as a process.
+`database`: the database alone, for commands. `sender` and `gateway`: all rooms, role by role. `services`: the loop of
+background services. `serve`: the process.
 """

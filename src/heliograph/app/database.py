@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 Committed = Callable[[float, int], None]  # seconds, units
 
 
-def _unheard(_seconds: float, _units: int) -> None: ...
+def _ignore_commit(_seconds: float, _units: int) -> None: ...
 
 
 def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
     if settings.sqlite_path is not None:
         return SqliteDatabase(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
     from heliograph.store.database.postgresql import (
-        PostgresDatabase,  # its driver is not waited for where the store is a file
+        PostgresDatabase,  # its driver is loaded only when it is used
     )
 
     return PostgresDatabase(settings.database_url, committed, clock.monotonic)
 
 
 def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "PostgresWake | None":
-    """How processes on PostgreSQL wake each other; None: this one is alone."""
+    """Returns the wake-ups between processes on PostgreSQL, None on SQLite."""
     if settings.sqlite_path is not None:
         return None
     from heliograph.store.notify import PostgresWake
@@ -48,9 +48,9 @@ def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "Postgre
 async def open_store(
     settings: Settings, *, committed: Committed | None = None, migrate: bool = True, lock: bool = True
 ) -> AsyncIterator[Store]:
-    """The store, its schema up to date. Raises CannotStart."""
+    """Opens the store and migrates its schema. Raises CannotStart."""
     clock = SystemClock()
-    shell = _shell(settings, committed or _unheard, clock, lock=lock)
+    shell = _shell(settings, committed or _ignore_commit, clock, lock=lock)
     await shell.open(migrate=migrate)
     try:
         yield Store(shell, clock, JobIds(clock.now_us))
@@ -60,28 +60,28 @@ async def open_store(
 
 @asynccontextmanager
 async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
-    """For `keys` and `orgs`: works beside a running server."""
+    """Opens the accounts for `keys` and `orgs`, also while a server runs."""
     async with open_store(settings, lock=False) as store:
         yield store
 
 
 async def check_store(settings: Settings) -> str:
-    """For `doctor`: one line about a database that can be opened."""
+    """Returns one line about the database for `doctor`. Raises CannotStart."""
     async with open_store(settings, migrate=False, lock=False) as store:
         phones, orgs = await store.phones(None), await store.orgs()
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
 
 
 async def move_store(path: Path, url: str, told: "Callable[[TableCopied], None]") -> "Sequence[TableCopied]":
-    """For `migrate --from --to`: a whole SQLite installation to an empty PostgreSQL database. Raises CannotStart."""
+    """Copies a SQLite installation to an empty PostgreSQL database for `migrate --from --to`. Raises CannotStart."""
     from heliograph.store.database.copy_to_postgresql import transfer
     from heliograph.store.database.postgresql import PostgresDatabase
 
     if not await asyncio.to_thread(path.exists):
         raise CannotStart(f"There is no database file {path}.")
     clock = SystemClock()
-    old = SqliteDatabase(str(path), _unheard, clock.monotonic)
-    new = PostgresDatabase(url, _unheard, clock.monotonic)
+    old = SqliteDatabase(str(path), _ignore_commit, clock.monotonic)
+    new = PostgresDatabase(url, _ignore_commit, clock.monotonic)
     await old.open()
     try:
         await new.open()

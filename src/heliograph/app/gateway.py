@@ -1,4 +1,4 @@
-"""The whole gateway, role by role: what `serve` runs.
+"""The gateway that `serve` runs: all rooms joined, role by role.
 
 Promise: leaving the block closes everything in the reverse order of its opening, the store last.
 """
@@ -58,7 +58,7 @@ from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 
 @dataclass(slots=True, kw_only=True)
 class Gateway:
-    """What runs: `services` by name, to be started; `new_secret` and `login_path` are shown once."""
+    """An opened gateway. `services` by name are to be started; `new_secret` and `login_path` are shown once."""
 
     api: ApiApp
     sender: Sender | None
@@ -70,7 +70,7 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIterator[Gateway]:
-    """All rooms joined, for the roles of this process; nothing runs yet but the store and the network."""
+    """Joins all rooms for the roles of this process. Only the store and the network run so far."""
     chance = random.Random(secrets.randbits(64))
     closing = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -154,7 +154,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             version=version("heliograph"),
             secret_key=settings.secret_key,
             public_url=settings.url,
-            said=steering.described,
+            explain_jobs=steering.described,
         )
 
         async def ready() -> Readiness:
@@ -274,7 +274,7 @@ def _provider_webhooks(
 
 
 async def _seed(settings: Settings, store: Store) -> str | None:
-    """The first organisation, key and phone of an empty database; the secret if one was made."""
+    """Makes the first organisation, key and phone of an empty database, and returns the secret if one was made."""
     key = given_key(settings.api_key) if settings.api_key else new_key()
     phone = None
     if settings.simulator_phone:

@@ -1,4 +1,4 @@
-"""The half that sends: the simulated network, the providers, the sender and its services."""
+"""The sending half: the simulated network, the providers, the sender and its inbox."""
 
 import json
 import os
@@ -76,7 +76,7 @@ async def open_providers(
 async def _network(
     settings: Settings, clock: SystemClock, chance: random.Random
 ) -> AsyncIterator[tuple[Network, tuple[Mount, ...]]]:
-    """The simulated network: in the process that sends, or the one that all share at HELIOGRAPH_SIMULATOR_URL."""
+    """Opens the simulated network in this process, or connects to the shared one at HELIOGRAPH_SIMULATOR_URL."""
     if "sender" not in settings.roles:
         yield Nowhere(), ()
         return
@@ -91,8 +91,8 @@ async def _network(
         yield inside, (Mount("/simulator", simulator_asgi(inside), provider=simulator.SPEC.name),)
 
 
-async def _alone() -> None:
-    """Nobody else waits for phones."""
+async def _no_notice() -> None:
+    """Does nothing, as a single process has no other sender to notify."""
 
 
 def make_sender(
@@ -122,14 +122,14 @@ def make_sender(
         lease_s=settings.lease_seconds,
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
-        shards=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
+        loops=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
         has_backpressure=store.has_backpressure,
         org_per_second=settings.org_messages_per_second,
         provider=providers.get,
         policy=policy_of,
         config=config,
         prepare=files.prepare,
-        freed=fleet.freed if fleet is not None else _alone,
+        freed=fleet.freed if fleet is not None else _no_notice,
         hold=lambda org_no, phone_no, why: steering.pause_phone(org_no, phone_no, "gateway", why),
         approve_after_s=settings.approve_after_seconds,
         log=log.info,
@@ -152,9 +152,9 @@ def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any
     def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
         return readers[phone.provider](phone, payload, received_at_us)
 
-    return InboxService(stored, sender.inflow, read, owned=owned, clock=clock, log=log.warning)
+    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log.warning)
 
 
 def policy_of(row: PhoneRow) -> Policy:
-    """A preset by its name, or the phone's own policy as JSON."""
+    """Returns a preset by its name, or the phone's own policy from JSON."""
     return PRESETS[row.pacing] if row.pacing in PRESETS else parse_policy(row.pacing)

@@ -1,7 +1,7 @@
-"""The life of the server as a process: listening, stopping in order, the exit code.
+"""The server as a process: listening, stopping in order, the exit code.
 
-Promise: either works or raises CannotStart with one line. On SIGTERM it stops accepting and starting, waits at most 2 s
-for what is in flight, hands its phones over, and returns 0 within 10 s.
+Promise: it works, or raises CannotStart with one line. On SIGTERM it stops accepting and starting, waits at most 2 s
+for messages in flight, releases its phones, and returns 0 within 10 s.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ from heliograph.settings import Settings
 from heliograph.telemetry.logs import set_up_logs
 
 GRACE_S = 2
-# the writer thread takes the interpreter back after each statement: by default it would wait 5 ms each time
+# the writer thread needs the interpreter after each statement; with the default it would wait 5 ms each time
 SWITCH_S = 0.0005
-# objects made more than were freed before the collector of cycles looks: a request under way holds some dozens
+# objects made minus freed before a collection of cycles; a request in progress holds some dozens
 GC_YOUNG = 10_000
 
 
 async def serve(settings: Settings) -> int:
-    """The whole server, until SIGTERM or SIGINT."""
+    """Runs the server until SIGTERM or SIGINT, and returns the exit code."""
     set_up_logs(settings.log_level, settings.log_format)
     log = structlog.get_logger("heliograph")
     clock = SystemClock()
@@ -55,11 +55,11 @@ async def serve(settings: Settings) -> int:
             services.append(asyncio.create_task(server.serve(sockets=[listener]), name="http"))
             _say_where(settings, listener, running)
         gc.collect()
-        gc.freeze()  # what stands now stays: no need to look at it again
+        gc.freeze()  # the objects of the start stay, so no collection needs to visit them
         gc.set_threshold(GC_YOUNG, 20, 20)
         ending = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([ending, *services], return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in services if task.done() and not stop.is_set()]  # none of them ever ends by itself
+        failed = [task for task in services if task.done() and not stop.is_set()]  # a service never ends by itself
         running.closing.set()
         if server is not None:
             server.should_exit = True
@@ -79,17 +79,16 @@ async def serve(settings: Settings) -> int:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: stopping is ours."""
+    """uvicorn without its own signal handlers."""
 
     def __init__(self, app: ApiApp, limits: HttpLimits) -> None:
-        admission = Admission(limits)
-        speaks = functools.partial(
-            Connection, admission=admission, fast_path=app.fast_path, paths=SENDS, most_bytes=MAX_BYTES
+        protocol = functools.partial(
+            Connection, admission=Admission(limits), fast_path=app.fast_path, paths=SENDS, most_bytes=MAX_BYTES
         )
         super().__init__(
             uvicorn.Config(
                 app,
-                http=cast(Any, speaks),
+                http=cast(Any, protocol),
                 loop="none",
                 lifespan="off",
                 log_config=None,
@@ -139,7 +138,7 @@ def _say_where(settings: Settings, listener: socket.socket, running: Gateway) ->
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     here = f"http://{host}:{port}"
-    url = settings.url or here  # what people open
+    url = settings.url or here  # the address that people open
     out = [f"Heliograph {version('heliograph')} listens on {here}"]
     if url != here:
         out.append(f"  public    {url}   (HELIOGRAPH_URL)")

@@ -1,6 +1,6 @@
-"""The page that people look at: the phones, what waits, the newest messages with their states and why.
+"""The dashboard: phones, waiting messages, and the newest messages with their states and reasons.
 
-An ASGI app of its own. It reads through the ports `Intake` and `Accounts`, and changes nothing but its own session.
+It is a separate ASGI app. It reads through the ports `JobStore` and `Accounts`, and writes nothing but its session.
 """
 
 from heliograph.dashboard.app import Dashboard

@@ -1,7 +1,7 @@
-"""The ASGI app behind `/`: login, the page, its live part, and three files.
+"""The ASGI app at `/`: login, the page, its live part, and three files.
 
-Promise: without a session every path but the login and the files answers with the login page, and nothing is stored by
-looking. The CSP allows no inline code at all.
+Promise: without a session every path but the login and the files answers with the login page. Viewing stores nothing.
+The CSP allows no inline code at all.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Dashboard:
-    """`public_url`: what people call this server by; None = what they typed. `said`: see snapshot.py."""
+    """The dashboard. `public_url`: its public address; None = the Host header. `explain_jobs`: see snapshot.py."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Dashboard:
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
-        said: Explainer | None = None,
+        explain_jobs: Explainer | None = None,
         guesses: GuessLimit | None = None,
     ) -> None:
-        self._watcher = Watcher(intake, accounts, clock, said)
+        self._watcher = Watcher(intake, accounts, clock, explain_jobs)
         self._accounts = accounts
         self._sessions = Sessions(sessions, clock, secret_key)
         self._clock = clock
@@ -72,7 +72,7 @@ class Dashboard:
         self._files = {f"/static/{name}": ((folder / name).read_bytes(), kind) for name, kind in _FILES.items()}
 
     def login_path(self, org_no: int, key_no: int | None = None) -> str:
-        """The path of a link that lets one person in, once, within 15 minutes."""
+        """Returns the path of a login link, good for one use within 15 minutes."""
         return f"/login?token={self._sessions.link_token(org_no, key_no)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +100,7 @@ class Dashboard:
         elif call.path == "/logout" and call.method == "POST":
             await self._log_out(call)
         elif call.path in ("/", "/live") and call.reads:
-            await self._look(call)
+            await self._show(call)
         else:
             await call.answer(404, b"Not found. The page is at /.\n", kind="text/plain; charset=utf-8")
 
@@ -109,12 +109,12 @@ class Dashboard:
             await self._sessions.end(call.cookie)
         await call.go("/login", cookie=_cookie("", 0, secure=call.secure) if call.same_origin else None)
 
-    async def _look(self, call: "_Call") -> None:
+    async def _show(self, call: "_Call") -> None:
         org_no = await self._sessions.org_no(call.cookie)
         if org_no is None:
             await call.answer(401, login_page() if call.path == "/" else b"", headers=[])
             return
-        snapshot = await self._watcher.look(org_no)
+        snapshot = await self._watcher.snapshot(org_no)
         if call.path == "/":
             await call.answer(200, page(snapshot, version=self._version, address=call.address))
             return
@@ -205,7 +205,7 @@ class _Call:
 
     @property
     def secure(self) -> bool:
-        """What people type begins with https; a proxy in front may have taken the TLS off."""
+        """True if the public address begins with https, also behind a proxy that ends TLS."""
         return self.address.startswith("https://")
 
     @property
@@ -218,7 +218,7 @@ class _Call:
 
     @property
     def same_origin(self) -> bool:
-        """A form of our own page sent it, not another site's."""
+        """True if a form of this page sent the request, not that of another site."""
         origin = self.header(b"origin").decode("latin-1")
         site = self.header(b"sec-fetch-site")
         own = {urlsplit(address).netloc for address in (self.address, self._typed)}
@@ -241,7 +241,7 @@ class _Call:
         return self._headers.get(name, b"")
 
     async def body(self, most: int) -> bytes | None:
-        """None if it is longer than `most`, or the other side went away."""
+        """Reads the body. None if it is longer than `most`, or the client is gone."""
         found = b""
         while True:
             event = await self._receive()

@@ -1,4 +1,4 @@
-"""Makes HTML out of values. Every text is escaped; there is no way to pass markup in but by another element.
+"""Makes HTML of values. Every text is escaped; only another element passes as markup.
 
 el("p", "a < b", class_="mute")  →  <p class="mute">a &lt; b</p>
 """
@@ -24,7 +24,7 @@ Child = Element | str | int | None
 
 
 def el(tag: str, *children: Child, **attributes: str | bool | None) -> Element:
-    """`class_` and `for_` lose their underscore, other underscores become hyphens; None and False leave one out."""
+    """Makes an element. `class_` and `for_` lose their underscore, others become hyphens; None and False vanish."""
     shown = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
         return Element(f"<{tag}{shown}>")

@@ -1,4 +1,4 @@
-"""Draws the page: a sentence first, then the tables. No style or script stands in the markup: the CSP forbids it."""
+"""Markup of the page: a sentence first, then the tables. It has no style or script, as the CSP forbids them."""
 
 from heliograph.dashboard.html import Child, Element, document, el, group
 from heliograph.dashboard.snapshot import MessageLine, PhoneLine, Snapshot
@@ -9,7 +9,7 @@ _NEEDS_YOU = frozenset({"logged_out", "replaced", "unauthorized"})
 
 
 def page(snapshot: Snapshot, *, version: str, address: str) -> bytes:
-    """The whole page."""
+    """Makes the whole page."""
     main = el("main", live(snapshot, address), id="main")
     foot = el(
         "footer",
@@ -24,7 +24,7 @@ def page(snapshot: Snapshot, *, version: str, address: str) -> bytes:
 
 
 def login_page(problem: str = "") -> bytes:
-    """Shown to everybody without a session: it tells nothing of what is inside."""
+    """Makes the page for visitors without a session. It shows nothing of the content."""
     form = el(
         "form",
         el("label", "API key", for_="key"),
@@ -58,16 +58,16 @@ def link_page(token: str) -> bytes:
     return document(_head("Heliograph: log in"), el("body", _top(None), main))
 
 
-def broken_page(said: str) -> bytes:
-    """The store cannot answer now."""
+def broken_page(problem: str) -> bytes:
+    """Makes the page for a store that does not answer."""
     main = el(
-        "main", el("h1", "The database does not answer."), el("p", said), el("p", "This page tries again by itself.")
+        "main", el("h1", "The database does not answer."), el("p", problem), el("p", "This page tries again by itself.")
     )
     return document(_head("Heliograph: waiting for the database", refresh=True), el("body", _top(None), main))
 
 
 def live(snapshot: Snapshot, address: str) -> Element:
-    """What changes while one looks. Each part has an id: the script replaces only the parts that differ."""
+    """Makes the live part. Each section has an id, so that the script replaces only those that differ."""
     if not snapshot.messages and not snapshot.health.waiting:
         first = _first_steps(snapshot, address)
         return group(el("h1", "Nothing has been sent yet.", id="sentence"), first, _phones(snapshot))
@@ -78,27 +78,27 @@ def sentence(snapshot: Snapshot) -> list[Child]:
     """`3 messages are waiting, 1 on its way. 2 uncertain. 20 sent. 14 not sent. 1 phone needs you.`"""
     health = snapshot.health
     waiting = health.waiting
-    said: list[Child] = [
+    parts: list[Child] = [
         "Nothing is waiting"
         if not waiting
         else group(el("b", f"{waiting:,} message{_s(waiting)}"), f" {_are(waiting)} waiting")
     ]
     sending = health.active - health.uncertain
     if sending:
-        said.append(f", {sending:,} on {_its(sending)} way")
+        parts.append(f", {sending:,} on {_its(sending)} way")
     if health.delayed:
-        said.append(f", {health.delayed:,} {_are(health.delayed)} scheduled")
-    said.append(". ")
+        parts.append(f", {health.delayed:,} {_are(health.delayed)} scheduled")
+    parts.append(". ")
     if health.uncertain:
-        said += [el("span", f"{health.uncertain:,} uncertain", class_="uncertain"), ". "]
+        parts += [el("span", f"{health.uncertain:,} uncertain", class_="uncertain"), ". "]
     if health.completed:
-        said.append(f"{health.completed:,} sent. ")
+        parts.append(f"{health.completed:,} sent. ")
     if health.failed:
-        said += [el("span", f"{health.failed:,} not sent", class_="bad"), ". "]
+        parts += [el("span", f"{health.failed:,} not sent", class_="bad"), ". "]
     needy = sum(phone.state in _NEEDS_YOU for phone in snapshot.phones)
     if needy:
-        said.append(el("span", f"{needy:,} phone{_s(needy)} need{'s' if needy == 1 else ''} you.", class_="bad"))
-    return said
+        parts.append(el("span", f"{needy:,} phone{_s(needy)} need{'s' if needy == 1 else ''} you.", class_="bad"))
+    return parts
 
 
 def _s(count: int) -> str:
@@ -154,12 +154,12 @@ def _messages(snapshot: Snapshot) -> Element:
 def _message(line: MessageLine) -> Element:
     shown = look(line.state)
     kind = _KINDS.get(line.kind, line.kind.capitalize())
-    said = " ".join(line.text.split())[:140]
+    text = " ".join(line.text.split())[:140]
     return el(
         "tr",
         el("td", el("time", f"{line.at[11:19]} UTC", datetime=line.at), class_="when"),
         el("td", shown_number(line.chat_id), class_="to"),
-        el("td", el("span", kind, class_="kind") if kind else None, said, class_="text", title=line.text[:1000]),
+        el("td", el("span", kind, class_="kind") if kind else None, text, class_="text", title=line.text[:1000]),
         el("td", _state(shown.glyph, shown.word, shown.tone), class_="state"),
         el("td", line.attempts, class_="n try"),
         el("td", line.why, class_="why"),

@@ -1,4 +1,4 @@
-"""What the page shows, read from the store in one go and shared by all who look within half a second."""
+"""The data of the page, read at once and shared by all viewers within half a second."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ class PhoneLine:
 
 @dataclass(frozen=True, slots=True)
 class MessageLine:
-    """`state`: a word of `glyphs.LOOKS`."""
+    """A message of the page. `state`: a key of `domain/explain/status_style.LOOKS`."""
 
     key: str
     at: str
@@ -49,7 +49,7 @@ class MessageLine:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`phones` and `messages` are the first of all; `more_phones` says how many are left out."""
+    """The data of the page. `phones` and `messages` are the first ones; `more_phones` counts those left out."""
 
     org_name: str
     health: QueueCounts
@@ -59,20 +59,22 @@ class Snapshot:
 
 
 class Watcher:
-    """Reads snapshots. `said`: the sentences of many jobs, as `explain` says them; None: of what the rows tell.
+    """Reads snapshots. `explain_jobs`: returns the sentences of many jobs; None: sentences from the rows alone.
 
-    Known weakness: of very many phones only the first are shown.
+    Known weakness: only the first of very many phones are shown.
     """
 
-    def __init__(self, intake: JobStore, accounts: Accounts, clock: Clock, said: Explainer | None = None) -> None:
-        self._said = said
+    def __init__(
+        self, intake: JobStore, accounts: Accounts, clock: Clock, explain_jobs: Explainer | None = None
+    ) -> None:
+        self._explain_jobs = explain_jobs
         self._intake = intake
         self._accounts = accounts
         self._clock = clock
         self._latest: dict[int, tuple[float, Snapshot]] = {}
         self._reading: dict[int, asyncio.Lock] = {}
 
-    async def look(self, org_no: int) -> Snapshot:
+    async def snapshot(self, org_no: int) -> Snapshot:
         async with self._reading.setdefault(org_no, asyncio.Lock()):
             kept = self._latest.get(org_no)
             if kept and self._clock.monotonic() - kept[0] < SHARED_S:
@@ -87,9 +89,9 @@ class Watcher:
         lines = [self._phone_line(row, counts.get(row.phone_no, QueueCounts())) for row in rows[:MAX_PHONES]]
         jobs = await self._intake.jobs(org_no, None, limit=MAX_JOBS)
         by_no = {row.phone_no: row for row in rows}
-        sentences = await (self._told(jobs, by_no) if self._said is None else self._said(jobs))
+        sentences = await (self._explain_jobs(jobs) if self._explain_jobs else self._describe(jobs, by_no))
         messages = [
-            self._message_line(job, by_no.get(job.phone_no), said) for job, said in zip(jobs, sentences, strict=True)
+            self._message_line(job, by_no.get(job.phone_no), why) for job, why in zip(jobs, sentences, strict=True)
         ]
         names = [org.name for org in await self._accounts.orgs() if org.org_no == org_no]
         return Snapshot(
@@ -117,7 +119,7 @@ class Watcher:
             uncertain=health.uncertain,
         )
 
-    async def _told(self, jobs: Sequence[Job], phones: Mapping[int, PhoneRow]) -> Sequence[str]:
+    async def _describe(self, jobs: Sequence[Job], phones: Mapping[int, PhoneRow]) -> Sequence[str]:
         now_us = self._clock.now_us()
         sentences = []
         for job in jobs:
@@ -125,7 +127,7 @@ class Watcher:
             sentences.append(describe(job, now_us=now_us, phone=phones.get(job.phone_no), ahead=ahead))
         return sentences
 
-    def _message_line(self, job: Job, phone: PhoneRow | None, said: str) -> MessageLine:
+    def _message_line(self, job: Job, phone: PhoneRow | None, why: str) -> MessageLine:
         return MessageLine(
             key=unique_id(job.job_id),
             at=iso(job.queued_at_us),
@@ -133,17 +135,17 @@ class Watcher:
             text=shown_body(job.content) or (job.content.media.filename if job.content.media else ""),
             kind=job.content.type.value,
             state=message_state(job),
-            why=said,
+            why=why,
             attempts=job.attempts,
             phone=(phone.name or phone.number) if phone else "deleted phone",
         )
 
 
 def together(counts: Iterable[QueueCounts]) -> QueueCounts:
-    """Of all phones."""
+    """Counts of all phones."""
     total = QueueCounts()
-    for one in counts:
-        total = QueueCounts(*(mine + theirs for mine, theirs in zip(astuple(total), astuple(one), strict=True)))
+    for phone in counts:
+        total = QueueCounts(*(a + b for a, b in zip(astuple(total), astuple(phone), strict=True)))
     return total
 
 

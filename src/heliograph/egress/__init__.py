@@ -1,1 +1,1 @@
-"""The guarded way out: every outside URL (webhook or media) is fetched here and nowhere else."""
+"""Egress: the only place that requests outside URLs (webhooks and media)."""

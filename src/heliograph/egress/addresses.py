@@ -1,8 +1,8 @@
-"""Which addresses may be reached: our own rule, because the standard library's differs between Python versions.
+"""Rule for reachable addresses, as the standard library's differs between Python versions.
 
-Promise: only globally routable unicast addresses, and networks that the operator allowed by name, pass.
+Promise: only globally routable unicast addresses and networks that the operator allowed pass.
 Known weakness: a new special-purpose range is refused only when it is added here (IPv6 outside 2000::/3 never passes).
-Source: IANA's special-purpose registries for IPv4 and IPv6; the clouds' own pages for their metadata addresses.
+Source: IANA's special-purpose registries for IPv4 and IPv6; the cloud providers' pages for metadata addresses.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _V4 = tuple(
         "10.0.0.0/8",
         "100.64.0.0/10",  # carrier-grade NAT; a cloud's metadata lives in it too
         "127.0.0.0/8",
-        "168.63.129.16/32",  # routable in form, but a cloud's own inside service
+        "168.63.129.16/32",  # routable in form, but an internal service of a cloud
         "169.254.0.0/16",  # link-local; most clouds' metadata
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -49,7 +49,7 @@ _V6 = tuple(
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """`127.0.0.0/8, 10.1.0.0/16` → networks. Raises ValueError that names the bad one."""
+    """Parses networks such as `127.0.0.0/8, 10.1.0.0/16`. Raises a ValueError that names the bad one."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -62,7 +62,7 @@ def _routable(text: str) -> bool:
 
 
 def may_reach(text: str, allowed: Sequence[Network] = ()) -> bool:
-    """`text` is an address as the resolver gives it; anything else, and an address with a zone, is refused."""
+    """Returns True for an address that may be reached; False for a zone, or text that is no address."""
     try:
         if _routable(text):
             return True

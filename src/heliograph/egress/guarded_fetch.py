@@ -1,9 +1,9 @@
-"""One request to an outside URL, guarded.
+"""Guarded request to an outside URL.
 
-Promise: connects only to an address that passed the rule, checked again at the socket; follows no redirect; ignores
-proxies of the environment and cookies; inflates nothing; time, headers and body are bounded. Nothing raises for what
-the other side does. After a crash nothing is left behind: there is no state here but idle connections.
-Known weakness: the body of an answer that came in time is waited for until the request's own limit.
+Promise: it connects only to an address that passed the rule, checked again at the socket. It follows no redirect, uses
+no proxy and no cookie, and decompresses nothing. Time, headers and body are bounded. Nothing that the other side does
+raises. The only state is idle connections.
+Known weakness: the body of an answer that came in time is awaited until the limit of the request.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Failure, Fetched, FetchResponse, Forbidden, NoAnswer
 
 _KEEPALIVE_S: Final = 4.0  # below the 5 s after which common servers close an idle connection
-_BODY_GRACE_S: Final = 5.0  # how long the body of an answered POST may take: its status is already the answer
+_BODY_GRACE_S: Final = 5.0  # for the body of an answered POST, whose status is already known
 _TARGETS: Final = 4096
 
 
 class GuardedFetch:
-    """`allowed`: private networks the operator opened. `lookup` and `tls` are for tests and odd installations."""
+    """Makes guarded requests. `allowed`: private networks that the operator opened. `lookup`, `tls`: for tests."""
 
     def __init__(
         self,
@@ -46,7 +46,9 @@ class GuardedFetch:
         self._tls = tls
         self._connections = connections
         self._wire: HttpConnections | None = None
-        self._targets: dict[str, Target | Forbidden] = {}  # what a URL says does not change; what its name means may
+        self._targets: dict[
+            str, Target | Forbidden
+        ] = {}  # the form of a URL does not change; the address of its name may
 
     def _open(self) -> HttpConnections:
         if self._wire is None:
@@ -69,7 +71,7 @@ class GuardedFetch:
             self._system.close()
 
     def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """The last door: whatever came before, no socket is made for an address that may not be reached."""
+        """Makes a socket, and refuses an address that may not be reached: the last check."""
         family, kind, proto, _, where = info
         if not may_reach(str(where[0]), self._allowed):
             raise AddressRefused(str(where[0]), str(where[0]))
@@ -101,7 +103,9 @@ class GuardedFetch:
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str], limit_s: float, keep: int) -> Fetched:
         async def read(response: Response, until: float) -> tuple[bytes, bool]:
-            if response.content.is_eof() and response.content.exception() is None:  # all of it came with the headers
+            if (
+                response.content.is_eof() and response.content.exception() is None
+            ):  # the whole body came with the headers
                 whole = response.content.read_nowait()
                 return whole[:keep], len(whole) > keep
             kept = bytearray()
@@ -161,7 +165,7 @@ class GuardedFetch:
             response.close()
             raise
         if cut:
-            response.close()  # the rest is not wanted: the connection is of no further use
+            response.close()  # the rest is not read, so the connection cannot be used again
         else:
             response.release()
         return FetchResponse(

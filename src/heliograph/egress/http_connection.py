@@ -1,4 +1,4 @@
-"""One request and its answer on a connection of aiohttp's pool, with nothing of a browser around it.
+"""HTTP request on a connection of aiohttp's pool, without redirects, cookies or decompression.
 
 Promise: what is written is one request, whose headers hold no line break; a connection goes back into the pool only
 when its answer was read to its end, and is not used again if anything came after it. At most ten interim answers are
@@ -25,14 +25,16 @@ _MAX_HEADERS: Final = 16_384
 _MAX_FIELDS: Final = 100
 _MAX_INTERIM: Final = 10  # answers of 1xx before the answer
 _HOSTS: Final = 4096
-_TOGETHER: Final = 65_536  # up to here head and body are one packet; copying more would cost more than a second write
+_TOGETHER: Final = (
+    65_536  # bytes; up to this size head and body are one packet, as a second write costs more than the copy
+)
 _UNTIMED: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _OWN: Final = "User-Agent: Heliograph/0.1\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer whose head is here. To be closed or released, once."""
+    """An answer whose head was read; to be closed or released, once."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,22 +45,22 @@ class Response:
         self.connection.close()
 
     def release(self) -> None:
-        """Read to its end: the connection may serve another request, if it is still sound."""
+        """Returns the connection to the pool after the answer was read to its end."""
         self.connection.release()
 
 
 class HttpConnections:
-    """`connector` says where connections may lead, and keeps them."""
+    """Makes requests. `connector` limits the reachable addresses and pools the connections."""
 
     def __init__(self, connector: aiohttp.TCPConnector) -> None:
         self._connector = connector
-        self._asks: dict[URL, tuple[aiohttp.ClientRequest, str]] = {}  # what the pool wants to know, and the head
+        self._asks: dict[URL, tuple[aiohttp.ClientRequest, str]] = {}  # the request for the pool, and the head
 
     async def close(self) -> None:
         await self._connector.close()
 
     async def request(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Response:
-        """Returns when the answer's head is here."""
+        """Sends a request, and returns after the head of the answer."""
         to, target = self._ask(url)
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if fields.count("\n") != len(headers) or fields.count("\r") != len(headers):
@@ -91,7 +93,7 @@ class HttpConnections:
             protocol = connection.protocol
             if protocol is not None and not protocol.should_close:
                 return connection, protocol
-            connection.close()  # something came while it lay in the pool: it would be taken for our answer
+            connection.close()  # bytes came while it was idle; they would be read as the answer
 
 
 async def _exchange(connection: Connection, protocol: ResponseHandler, head: bytes, body: bytes) -> Response:

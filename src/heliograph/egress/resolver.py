@@ -1,8 +1,8 @@
-"""Names to addresses, each checked before anyone may connect to it.
+"""Resolution of names to addresses that were checked.
 
-Promise: the addresses handed on are the ones that were checked, from one look-up; if one of them is private, none is.
-Known weakness: the system's look-up cannot be cancelled. A name that hangs keeps one of the threads until the system
-gives up; past the bound, look-ups fail as timed out instead of piling up.
+Promise: the returned addresses are the checked ones, from one look-up; if one of them is private, none is returned.
+Known weakness: the system's look-up cannot be cancelled. A name that hangs keeps a thread until the system gives up.
+If all threads are busy, look-ups fail as timed out.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class AddressRefused(OSError):
 
 
 class LookupTimeout(OSError):
-    """No answer from DNS in time."""
+    """DNS did not answer in time."""
 
 
 def _look(host: str) -> list[str]:
@@ -38,8 +38,9 @@ def _look(host: str) -> list[str]:
 
 
 class SystemLookup:
-    """The machine's resolver, in threads of its own. Those who ask for a name at the same time share one look-up, so
-    that a name that hangs holds one thread, not one for each who waits for it.
+    """The system's resolver in its own threads.
+
+    Concurrent callers with the same name share one look-up, so that a name that hangs holds one thread.
     """
 
     def __init__(self) -> None:
@@ -57,14 +58,14 @@ class SystemLookup:
     def _told(self, host: str, done: "asyncio.Future[list[str]]") -> None:
         del self._asked[host]
         if not done.cancelled():
-            done.exception()  # looked at: those who waited may have left
+            done.exception()  # retrieved, as all callers may have left
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class GuardedResolver(AbstractResolver):
-    """What aiohttp asks. Raises OSError for what fails, AddressRefused for what must not be."""
+    """The resolver for aiohttp. Raises OSError for a failure, AddressRefused for a forbidden address."""
 
     def __init__(self, lookup: Lookup, allowed: Sequence[Network]) -> None:
         self._lookup = lookup

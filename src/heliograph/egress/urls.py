@@ -1,6 +1,6 @@
-"""The form of an outside URL: read once, by the parser whose result is also what is connected to.
+"""The form of an outside URL, parsed once for both the check and the connection.
 
-Promise: what passes is http or https, names a host and no person, and is spelled in one way only.
+Promise: a URL that passes is http or https, has a host and no credentials, and has one spelling.
 """
 
 import re
@@ -13,14 +13,14 @@ from heliograph.ports.fetch import Forbidden
 MAX_LENGTH = 2048
 _HOST = re.compile(r"^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_-]{1,63})*\.?$", re.ASCII)
 _V4 = re.compile(r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$", re.ASCII)
-# a last label of digits or 0x…: system resolvers read such names as IPv4 addresses in old spellings
+# a last label of digits or 0x…, which system resolvers read as an old spelling of an IPv4 address
 _NUMERIC = re.compile(r"(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)\.?$", re.ASCII)
 _AUTHORITY = re.compile(r"^[a-zA-Z]+://([^/?#]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`literal`: the host is an address (no DNS will be asked)."""
+    """A parsed URL. `literal`: the host is an address, so DNS is not used."""
 
     url: URL
     host: str

@@ -1,1 +1,1 @@
-"""The bytes of media: stored once, before the message that needs them is accepted."""
+"""Media files, stored once before their message is accepted."""

@@ -1,9 +1,9 @@
-"""The folder of files that are sent. Each lies once, under the SHA-256 of its bytes: `ab/abcdef…`.
+"""The folder of media files, each under the SHA-256 of its bytes: `ab/abcdef…`.
 
-Promise: a name that exists holds exactly those bytes, whole and synced: they are written beside it, synced and renamed.
-After a crash there may be a leftover in `.incoming`, which `prune` removes; never half a file under its name.
-Weakness: a file that is pruned in the very moment in which it is given again is lost to that message; `keep` marks it
-as used before it looks, so the moment is short and needs a file that was unused for the whole retention time.
+Promise: a file under its name is complete and synced, as it is written elsewhere, synced and renamed. A crash may leave
+a file in `.incoming`, which `prune` removes.
+Known weakness: a file that is pruned at the very moment in which it is given again is lost to that message. `keep`
+marks it as used first, so the moment is short, and the file must have been unused for the whole retention time.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ INCOMING = ".incoming"
 
 
 class MediaFolder:
-    """ports.media.MediaStore on a file system. Blocking: call it from a thread."""
+    """ports.media.MediaStore on a file system. It blocks, so call it from a thread."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -41,7 +41,7 @@ class MediaFolder:
         for path in self._files():
             if removed >= limit:
                 break
-            with contextlib.suppress(FileNotFoundError):  # another process prunes as well
+            with contextlib.suppress(FileNotFoundError):  # another process may prune too
                 if path.stat().st_mtime < before_s and (path.parent.name == INCOMING or not in_use(path.name)):
                     path.unlink()
                     removed += 1
@@ -56,7 +56,7 @@ class MediaFolder:
 
 
 class IncomingFile:
-    """ports.media.Incoming: a file on its way into the folder, hashed while it is written."""
+    """ports.media.Incoming: a new file, hashed while it is written."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -86,7 +86,7 @@ class IncomingFile:
         with _disk():
             if _still_there(target, self._size):
                 self.drop()
-                _sync(target.parent)  # the one who wrote it may not have come to that yet
+                _sync(target.parent)  # its writer may not have synced the folder yet
             else:
                 os.fsync(self._file.fileno())
                 self._file.close()
@@ -107,7 +107,7 @@ def place(root: Path, sha256: str) -> Path:
 
 
 def _still_there(target: Path, size: int) -> bool:
-    """Marks it as used now, so that it is not pruned before its job is committed."""
+    """Marks the file as used now, so that it is not pruned before its job is committed."""
     try:
         os.utime(target)
         return target.stat().st_size == size
@@ -131,7 +131,7 @@ def _sync(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _disk() -> Iterator[None]:
-    """A disk that is full or gone is said as such: the request may be sent again later."""
+    """Turns errors of a full or missing disk into Unavailable, so that the request may be sent again."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,7 @@
-"""The bytes of a message's file, before its first attempt: from the folder, or fetched once from its url.
+"""Media of a message before its first attempt: from the folder, or fetched once from its url.
 
-Promise: from the first attempt on the bytes are the same: what was fetched is in the folder and its hash on the job
-before the network is called. A file that cannot be had is an outcome of the attempt, transient or permanent as for
-sends.
+Promise: all attempts send the same bytes: a fetched file is in the folder and its hash is on the job before the network
+is called. A file that cannot be fetched is an outcome of the attempt, transient or permanent.
 """
 
 import asyncio
@@ -23,12 +22,12 @@ LIMIT_S = 60.0
 _CHUNK = 256 * 1024
 _AGAIN = frozenset({408, 425, 429})
 
-# keeps the content with its file's hash on the job; False: it has one already
+# stores the content with the file's hash on the job; False: the job has one already
 Fix = Callable[[OutgoingJob, Content], Awaitable[bool]]
 
 
 class MediaSource:
-    """`prepare` is what the sender calls for each attempt of a message that holds a file."""
+    """Provides files. The sender calls `prepare` for each attempt of a message with a file."""
 
     def __init__(self, store: MediaStore, fetch: Fetch, fix: Fix, *, most: int = MAX_BYTES) -> None:
         self._store = store
@@ -108,7 +107,7 @@ class MediaSource:
 
 
 def _declared(media: Media, answer: object) -> str:
-    """What the caller said it is; else what its server says, if that says anything."""
+    """Returns the type given by the caller, otherwise that given by the server, if any."""
     if media.mimetype != ANY or not isinstance(answer, FetchResponse):
         return media.mimetype
     said = plain(answer.headers.get("content-type", ANY))
@@ -116,7 +115,7 @@ def _declared(media: Media, answer: object) -> str:
 
 
 class _Sink:
-    """Gathers small pieces, so that the disk is asked, in a thread, for few large writes."""
+    """Collects small pieces into few large writes, in a thread."""
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming

@@ -1,1 +1,1 @@
-"""Promises between rooms, as Protocols only. A room asks for what it needs here and is handed it in `app.py`."""
+"""Promises between rooms, as Protocols only. A room asks for what it needs here and gets it from `app`."""

@@ -34,7 +34,7 @@ class SenderDeps:
     lease_s: float
     owner: str
     sole: bool
-    shards: int
+    loops: int
     has_backpressure: Callable[[], bool] = _no_backpressure
     org_per_second: float = 0.0
     provider: Callable[[str], Provider | None]

@@ -143,12 +143,12 @@ class PhoneLeases:
             if owned is None or self.stopping or lease.token != self._adopting.get(phone_no):
                 return  # cannot be driven here, or was taken anew meanwhile
             self.phones[phone_no] = owned
-            shard = self._place(phone_no)
-            await self._recover(owned, shard)
+            loop = self._place(phone_no)
+            await self._recover(owned, loop)
             if deps.clock.monotonic() >= self.good_until:  # a session of the next owner would be ended by ours
                 self.drop(owned)
                 return
-            shard.add(owned)
+            loop.add(owned)
             assert self.sink is not None
             owned.opened_at = deps.clock.monotonic()
             await owned.provider.open(owned.phone, self.sink)
@@ -215,7 +215,7 @@ class PhoneLeases:
         rows = await self._deps.store.recent_starts(row.org_no, row.phone_no, now_us - round(policy.horizon_s * 1e6))
         return history_from_rows(policy, rows, now=now, now_us=now_us, first_connected_at_us=row.first_connected_at_us)
 
-    async def _recover(self, owned: OwnedPhone, shard: SendLoop) -> None:
+    async def _recover(self, owned: OwnedPhone, loop: SendLoop) -> None:
         deps, row = self._deps, owned.row
         for job, token in await deps.store.interrupted_jobs(row.org_no, row.phone_no, owned.token):
             verdict = interrupted(
@@ -224,7 +224,7 @@ class PhoneLeases:
                 limits=deps.limits,
             )
             deps.log("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
-            shard.settle(owned, Settlement(job, owned.token, token, verdict))
+            loop.settle(owned, Settlement(job, owned.token, token, verdict))
 
     def lost(self, phones: Iterable[tuple[int, int]]) -> None:
         """Drops each (phone_no, token) for which a write was refused."""

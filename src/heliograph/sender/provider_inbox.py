@@ -12,12 +12,12 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Phone, Sink
 from heliograph.ports.provider_inbox import Inbox, InboxItem, PayloadReader
 
-_AT_ONCE = 500
+_MAX_IN_FLIGHT = 500
 _LIMIT = 500
 _SWEEP_S = 0.5
-_AGAIN_S = 1.0
+_RETRY_S = 1.0
 _PRUNE_S = 3600.0
-_KEPT_US = 30 * 24 * 3600 * 1_000_000
+_RETENTION_US = 30 * 24 * 3600 * 1_000_000
 
 
 class InboxService:
@@ -39,7 +39,7 @@ class InboxService:
         self._owned = owned
         self._clock = clock
         self._log = log
-        self._under_way: set[tuple[int, int]] = set()
+        self._in_flight: set[tuple[int, int]] = set()
         self._applied: list[InboxItem] = []
         self._wake = asyncio.Event()
 
@@ -57,11 +57,11 @@ class InboxService:
                     found = await self._take(group)
                     await self._drop()
                     if self._clock.monotonic() - pruned_at >= _PRUNE_S:
-                        await self._inbox.prune_deliveries(self._clock.now_us() - _KEPT_US)
+                        await self._inbox.prune_deliveries(self._clock.now_us() - _RETENTION_US)
                         pruned_at = self._clock.monotonic()
                 except Exception as error:  # noqa: BLE001  supervised: the database may be away; nothing was dropped
                     self._log("inbox_failed", error=f"{type(error).__name__}: {error}")
-                    await self._clock.sleep(_AGAIN_S)
+                    await self._clock.sleep(_RETRY_S)
                     continue
                 if not found:
                     await self._pause()
@@ -75,13 +75,13 @@ class InboxService:
 
     async def _take(self, group: asyncio.TaskGroup) -> int:
         phones = {(org_no, phone.phone_no): phone for org_no, phone in self._owned()}
-        room = _AT_ONCE - len(self._under_way)
+        room = _MAX_IN_FLIGHT - len(self._in_flight)
         if not phones or room <= 0:
             return 0
         found = await self._inbox.deliveries(list(phones), _LIMIT)
-        fresh = [one for one in found if (one.phone_no, one.inbox_no) not in self._under_way][:room]
+        fresh = [one for one in found if (one.phone_no, one.inbox_no) not in self._in_flight][:room]
         for one in fresh:
-            self._under_way.add((one.phone_no, one.inbox_no))
+            self._in_flight.add((one.phone_no, one.inbox_no))
             group.create_task(self._apply(phones[one.org_no, one.phone_no], one))
         return len(fresh)
 
@@ -94,8 +94,8 @@ class InboxService:
                 await self._sink.receipts(phone.phone_no, news.receipts)
         except Exception as error:  # noqa: BLE001  supervised: it stays in the inbox and is tried again by whoever owns the phone
             self._log("webhook_not_applied", phone=phone.phone_id, error=f"{type(error).__name__}: {error}")
-            await self._clock.sleep(_AGAIN_S)
-            self._under_way.discard((delivery.phone_no, delivery.inbox_no))
+            await self._clock.sleep(_RETRY_S)
+            self._in_flight.discard((delivery.phone_no, delivery.inbox_no))
             return
         self._applied.append(delivery)
         self._wake.set()
@@ -109,4 +109,4 @@ class InboxService:
         except BaseException:
             self._applied += applied
             raise
-        self._under_way -= {(one.phone_no, one.inbox_no) for one in applied}
+        self._in_flight -= {(one.phone_no, one.inbox_no) for one in applied}

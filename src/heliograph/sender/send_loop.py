@@ -28,10 +28,10 @@ from heliograph.sender.wait import pause
 ROUND_S = 0.003  # rounds under load begin no closer than this: fewer and larger transactions
 # while API callers wait, the loop pauses for twice the time of its last round
 BACKPRESSURE_FACTOR = 2.0
-MAX_GIVE_WAY_S = 0.1
+MAX_BACKPRESSURE_PAUSE_S = 0.1
 MIN_PAUSE_S = 0.001  # between two checks of a phone that may not send yet
 RECHECK_S = 0.1
-MAX_LOOK_AGAIN_S = 1.0  # for new chats that must wait: each check is a transaction
+MAX_RECHECK_S = 1.0  # for new chats that must wait: each check is a transaction
 
 
 class SendLoop:
@@ -128,7 +128,9 @@ class SendLoop:
         """Gives the pause after a round, longer while API callers wait: sending may be late, accepting may not."""
         rest_s = max(ROUND_S - took_s, 0.0)
         return (
-            max(rest_s, min(took_s * BACKPRESSURE_FACTOR, MAX_GIVE_WAY_S)) if self._deps.has_backpressure() else rest_s
+            max(rest_s, min(took_s * BACKPRESSURE_FACTOR, MAX_BACKPRESSURE_PAUSE_S))
+            if self._deps.has_backpressure()
+            else rest_s
         )
 
     async def _wait(self) -> None:
@@ -247,7 +249,7 @@ class SendLoop:
                 # ready, but not for us now: another transaction holds it, or it is a new chat
                 due_s = FOREVER if due_us is None else max((due_us - self._clock.now_us()) / 1e6, RECHECK_S)
                 if due_us == 0 and not found.free:
-                    due_s = min(max(found.new_chat_in_s(now), RECHECK_S), MAX_LOOK_AGAIN_S)
+                    due_s = min(max(found.new_chat_in_s(now), RECHECK_S), MAX_RECHECK_S)
                 found.due_at = now + due_s
 
     def _judge(self, owned: OwnedPhone, verdict: Verdict, now: float) -> None:

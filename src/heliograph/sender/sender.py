@@ -45,12 +45,12 @@ class Sender:
                 changed=self._read_again,
                 trip=self._pause,
             )
-            for _ in range(1 if deps.org_per_second else deps.shards)  # an organisation's rate is kept by one loop
+            for _ in range(1 if deps.org_per_second else deps.loops)  # an organisation's rate is kept by one loop
         ]
-        self.inflow = ProviderEventSink(
+        self.events = ProviderEventSink(
             deps, owned=self._own.phones.get, in_flight=self._is_in_flight, changed=self._session
         )
-        self._own.sink = self.inflow
+        self._own.sink = self.events
 
     # -- what others ask
 
@@ -77,7 +77,7 @@ class Sender:
     async def run(self) -> None:
         """Runs until cancelled; `stop` first, for a hand-over."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.inflow.run())
+            group.create_task(self.events.run())
             for loop in self._loops:
                 group.create_task(loop.run())
             group.create_task(self._own.run())
@@ -148,7 +148,7 @@ class Sender:
             owned.history.in_flight = owned.in_flight
         if rekeyed:
             owned.phone = replace(owned.phone, config=self._deps.config(row))
-            self._own.spawn(owned.provider.open(owned.phone, self.inflow))
+            self._own.spawn(owned.provider.open(owned.phone, self.events))
         elif restart:
             self._own.spawn(owned.provider.restart(row.phone_no))
         self._loop_of(row.phone_no).look(row.phone_no)

@@ -1,7 +1,7 @@
-"""How this process is set up, from environment, `.env` and a TOML file, checked before anything starts.
+"""Settings of this process from environment, `.env` and a TOML file, checked before anything starts.
 
-Promise: a wrong or unknown name or value ends in one clear line; a secret is never shown by `repr`.
-Known weakness: read once at start; a change needs a restart.
+Promise: a wrong or unknown name or value gives one clear line. `repr` never shows a secret.
+Known weakness: settings are read at start, so a change needs a restart.
 """
 
 from heliograph.settings.load import load_settings

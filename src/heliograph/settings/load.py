@@ -21,7 +21,7 @@ TOML_FILE = "heliograph.toml"
 def load_settings(
     environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None, *, folder: Path | None = None
 ) -> Settings:
-    """`flags`: field name → text as typed, None = not given. `folder`: where `.env` and `heliograph.toml` may lie."""
+    """Loads the settings. `flags`: field name → text, None = not given. `folder`: of `.env` and `heliograph.toml`."""
     place = folder or Path()
     rows = {row.name: row for row in setting_rows()}
     chosen = environ.get(PREFIX + "CONFIG")
@@ -55,7 +55,7 @@ def _take(values: dict[str, Any], row: SettingRow, raw: str, source: str) -> Non
 
 
 def _unknown(name: str, source: str, rows: Mapping[str, SettingRow]) -> str:
-    from difflib import get_close_matches  # costs 5 ms: only when something is wrong
+    from difflib import get_close_matches  # imports for 5 ms, so only after an error
 
     near = get_close_matches(name, rows, n=1, cutoff=0.7)
     hint = f" Did you mean {near[0]}?" if near else " `heliograph serve --help` lists all names."
@@ -63,7 +63,7 @@ def _unknown(name: str, source: str, rows: Mapping[str, SettingRow]) -> str:
 
 
 def _env_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines; `export`, quotes and `# comments` are understood. Other programs' names are left alone."""
+    """Reads `NAME=value` lines with `export`, quotes and `# comments`. Names of other programs are ignored."""
     found: dict[str, str] = {}
     for number, line in enumerate(_lines(path), start=1):
         text = line.strip().removeprefix("export ").lstrip()

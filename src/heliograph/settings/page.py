@@ -1,4 +1,4 @@
-"""The table of settings as people read it: the reference page and the end of `heliograph serve --help`."""
+"""The settings for people: the reference page, and the end of `heliograph serve --help`."""
 
 import sys
 import textwrap

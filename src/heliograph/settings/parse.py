@@ -1,4 +1,4 @@
-"""From the text of a setting to its value. A ValueError's text completes the sentence "NAME must be …"."""
+"""Parsers of setting values. A ValueError's text completes the sentence "NAME must be …"."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def secret(raw: str) -> str:
 
 
 def networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    from ipaddress import ip_network  # costs 5 ms: only when it is used
+    from ipaddress import ip_network  # imports for 5 ms, so only when it is used
 
     try:
         return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())

@@ -1,4 +1,4 @@
-"""Every setting in one place: name, type, default and meaning. Help, reference page and parsing are read from here.
+"""The table of settings: name, type, default and meaning, for parsing, help and reference page.
 
 To add a setting, add a field. Its name is HELIOGRAPH_ and the field's name in capitals.
 """
@@ -26,7 +26,7 @@ STANDARD_SCHEDULE_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting as people see it."""
+    """A setting for help and reference page."""
 
     name: str
     field: str
@@ -229,7 +229,7 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file itself, where a link leads to; None on PostgreSQL."""
+        """The path of the database file, with links resolved; None on PostgreSQL."""
         scheme, _, rest = self.database_url.partition(":///")
         return Path(os.path.realpath(rest)) if scheme == "sqlite" else None
 
@@ -250,7 +250,7 @@ class Settings:
 
     @property
     def server_url(self) -> str:
-        """Where commands that speak HTTP go. A server that listens everywhere is reached on loopback."""
+        """The server's address for commands. A server that listens everywhere is reached on loopback."""
         if self.url:
             return self.url
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
@@ -258,7 +258,7 @@ class Settings:
 
     @property
     def database_label(self) -> str:
-        """The database without its password: fit for logs."""
+        """The database without its password, for logs."""
         scheme, mark, rest = self.database_url.partition("://")
         login, at, place = rest.rpartition("@")
         return f"{scheme}{mark}{login.partition(':')[0]}{at}{place.partition('?')[0]}"

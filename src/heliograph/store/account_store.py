@@ -1,4 +1,4 @@
-"""Organisations, keys and phones, one transaction a verb: most of ports.intake.Accounts."""
+"""The account half of the store: organisations, keys and phones, one transaction for each method."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,11 @@ from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, Ph
 from heliograph.ports.clock import Clock
 from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.simulated_network import DeviceScope
-from heliograph.store.accounts import page_sessions
+from heliograph.store.accounts import api_keys, orgs, page_sessions
 from heliograph.store.accounts import phones as phone_rows
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
-from heliograph.store.database.unit import query, query_batch
+from heliograph.store.database.unit import query
 from heliograph.store.jobs import reads
 
 ENDED_SESSION_US = 3600 * 1_000_000  # a login that ended is kept so long, so that its link stays used
@@ -29,7 +30,7 @@ class AccountStore:
 
     async def create_org(self, name: str) -> OrgRow:
         now_us = self._clock.now_us()
-        made = await self.shell.write(lambda: phone_rows.create_org(new_uuid(), name, now_us))
+        made = await self.shell.write(lambda: orgs.create_org(new_uuid(), name, now_us))
         if made is None:
             raise Conflict(f"There is an organisation named {name} already.")
         return made
@@ -37,24 +38,24 @@ class AccountStore:
     async def seed(self, digest: bytes, prefix: str, phone: NewPhone | None) -> bool:
         """Fills an empty database; whether the key was made now."""
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: phone_rows.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
+        return await self.shell.write(lambda: orgs.seed(new_uuid(), digest.hex(), prefix, phone, now_us))
 
     async def orgs(self) -> list[OrgRow]:
-        return await self.shell.read(phone_rows.orgs)
+        return await self.shell.read(orgs.orgs)
 
     async def create_key(self, org_no: int, name: str, digest: bytes, prefix: str) -> KeyRow:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: phone_rows.create_key(org_no, name, digest.hex(), prefix, now_us))
+        return await self.shell.write(lambda: api_keys.create_key(org_no, name, digest.hex(), prefix, now_us))
 
     async def keys(self, org_no: int | None) -> list[KeyRow]:
-        return await self.shell.read(lambda: phone_rows.keys(org_no))
+        return await self.shell.read(lambda: api_keys.keys(org_no))
 
     async def revoke_key(self, org_no: int, prefix: str) -> KeyRow | None:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: phone_rows.revoke_key(org_no, prefix, now_us))
+        return await self.shell.write(lambda: api_keys.revoke_key(org_no, prefix, now_us))
 
     async def key_by_digest(self, digest: bytes) -> KeyRow | None:
-        found = await self.shell.read(lambda: phone_rows.key_by_digest(digest.hex()))
+        found = await self.shell.read(lambda: api_keys.key_by_digest(digest.hex()))
         if found is not None:
             self._key_uses[found.key_no] = self._clock.now_us()
         return found
@@ -76,7 +77,7 @@ class AccountStore:
         if not uses:
             return
         try:
-            await self.shell.write(lambda: query_batch("keys_used", sorted(uses.items())))
+            await self.shell.write(lambda: query(named.keys_used(sorted(uses.items()))))
         except BaseException:
             self._key_uses = uses | self._key_uses
             raise
@@ -127,4 +128,4 @@ class AccountStore:
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:
         now_us = self._clock.now_us()
-        await self.shell.write(lambda: query("phone_restart", org_no=org_no, phone_no=phone_no, now=now_us))
+        await self.shell.write(lambda: query(named.phone_restart(org_no=org_no, phone_no=phone_no, now=now_us)))

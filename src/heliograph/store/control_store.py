@@ -13,14 +13,16 @@ from heliograph.domain.schedules.schedule import Occurrence, Schedule
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.clock import Clock
 from heliograph.ports.control_store import AuditEntry, Forecast, HoldRow, Suppressed
-from heliograph.store.accounts.audit import emit_org_event, record_audit
+from heliograph.store.accounts.audit import record_audit
+from heliograph.store.accounts.org_events import emit_org_event
 from heliograph.store.broadcasts import enqueue_recipients, lifecycle
 from heliograph.store.broadcasts.cleanup import sweep
 from heliograph.store.broadcasts.create import LOAD, take_in
 from heliograph.store.broadcasts.jobs import cancel_fed, jobs_of
 from heliograph.store.control import holds
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
-from heliograph.store.database.unit import Unit, query, query_batch, query_one
+from heliograph.store.database.unit import Unit, query, query_one
 from heliograph.store.explain import load_facts
 from heliograph.store.explain.explain_many import described
 from heliograph.store.jobs import expire, retry_and_resolve
@@ -122,7 +124,7 @@ class ControlStoreUnits:
         known = 0
         for first in range(0, len(chats), LOAD):
             rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
-            known += len(await self._shell.read(lambda: query_batch("chats_known_among", rows)))  # noqa: B023
+            known += len(await self._shell.read(lambda: query(named.chats_known_among(rows))))  # noqa: B023
         new = len(chats) - known
         return await self._shell.read(
             lambda: load_facts.forecast_of(org_no, phone_no, len(chats), new, delay_s, in_flight, now_us)
@@ -184,10 +186,12 @@ class ControlStoreUnits:
         def unit() -> Unit[bool]:
             if act == "pause":
                 yield from holds.hold(org_no, phone_no, "phone", actor, reason, now_us)
-                done = yield from query_one("phone_pause", org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
+                done = yield from query_one(
+                    named.phone_pause(org_no=org_no, phone_no=phone_no, now=now_us, actor=actor)
+                )
             else:
-                yield from query("hold_drop", org_no=org_no, phone_no=phone_no, target="phone")
-                done = yield from query_one("phone_resume", org_no=org_no, phone_no=phone_no, now=now_us)
+                yield from query(named.hold_delete(org_no=org_no, phone_no=phone_no, target="phone"))
+                done = yield from query_one(named.phone_resume(org_no=org_no, phone_no=phone_no, now=now_us))
             if done is None:
                 return False
             yield from record_audit(org_no, phone_no, act, "phone", reason, actor, act_no, now_us)
@@ -226,7 +230,7 @@ class ControlStoreUnits:
         return await self._shell.write(unit)
 
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
-        rows = await self._shell.read(lambda: query("holds_of_phone", org_no=org_no, phone_no=phone_no))
+        rows = await self._shell.read(lambda: query(named.holds_of_phone(org_no=org_no, phone_no=phone_no)))
         return [HoldRow(row["target"], row["actor"], row["reason"], row["created_at"]) for row in rows]
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
@@ -238,7 +242,7 @@ class ControlStoreUnits:
         moved = 0
         while True:
             rows = await self._shell.read(
-                lambda: query("failed_since", org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)  # noqa: B023
+                lambda: query(named.jobs_failed_since(org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK))  # noqa: B023
             )
             found = [JobId(row["job_id"]) for row in rows]
             moved += await self._put_back(org_no, found, actor)
@@ -269,7 +273,9 @@ class ControlStoreUnits:
         return await self._shell.read(lambda: described(jobs, now_us)) if jobs else []
 
     async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
-        rows = await self._shell.read(lambda: query("audit_log_of_org", org_no=org_no, below=2**63 - 1, limit=limit))
+        rows = await self._shell.read(
+            lambda: query(named.audit_log_of_org(org_no=org_no, below=2**63 - 1, limit=limit))
+        )
         return [
             AuditEntry(row["at"], row["actor"], row["act"], row["target"], row["detail"], row["phone_no"])
             for row in rows
@@ -280,7 +286,9 @@ class ControlStoreUnits:
     async def suppress(self, org_no: int, chat_id: str, reason: str, actor: str) -> bool:
         now_us = self._clock.now_us()
         found = await self._shell.write(
-            lambda: query_one("suppress", org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
+            lambda: query_one(
+                named.suppression_insert(org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
+            )
         )
         return found is not None
 
@@ -288,7 +296,7 @@ class ControlStoreUnits:
         now_us, act_no = self._clock.now_us(), self._ids.make()
 
         def unit() -> Unit[bool]:
-            if (yield from query_one("unsuppress", org_no=org_no, chat_id=chat_id)) is None:
+            if (yield from query_one(named.suppression_delete(org_no=org_no, chat_id=chat_id))) is None:
                 return False
             yield from record_audit(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
             return True
@@ -296,9 +304,11 @@ class ControlStoreUnits:
         return await self._shell.write(unit)
 
     async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]:
-        rows = await self._shell.read(lambda: query("suppressions_of_org", org_no=org_no, after=after, limit=limit))
+        rows = await self._shell.read(lambda: query(named.suppressions_of_org(org_no=org_no, after=after, limit=limit)))
         return [Suppressed(row["chat_id"], row["reason"], row["actor"], row["created_at"]) for row in rows]
 
     async def record_policy_change(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        rows = await self._shell.read(lambda: query("pace_rows", org_no=org_no, phone_no=phone_no, after=after_us))
+        rows = await self._shell.read(
+            lambda: query(named.pace_log_recent(org_no=org_no, phone_no=phone_no, after=after_us))
+        )
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]

@@ -40,6 +40,7 @@ from heliograph.store.accounts import phones as phone_rows
 from heliograph.store.broadcasts import jobs as broadcast_jobs
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.control import suppressions
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query
 from heliograph.store.jobs import cancel, prune, reads, receipts
@@ -180,7 +181,7 @@ class Store(AccountStore):
         await self.shell.write(lambda: leases.release(owner, phones))
 
     async def forget(self, owner: str) -> None:
-        await self.shell.write(lambda: query("sender_forget", owner=owner))
+        await self.shell.write(lambda: query(named.sender_delete(owner=owner)))
 
     async def network_id(self, org_no: int, job_id: JobId) -> str | None:
         found = await self.shell.read(lambda: reads.job(org_no, job_id, ""))
@@ -234,5 +235,5 @@ class Store(AccountStore):
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
         await prune.rest(self.shell, before_us, day_ago_us)
-        for row in await self.shell.read(lambda: query("phones_left")):
+        for row in await self.shell.read(lambda: query(named.phones_deleted_with_rest())):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

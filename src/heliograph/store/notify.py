@@ -12,13 +12,13 @@ the pace of those looks, and only the log says why.
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import asyncpg
 import structlog
 
 from heliograph.ports.clock import Clock
 from heliograph.ports.wake import FleetWake
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.postgresql import AWAY, execute, split_url
 from heliograph.store.database.unit import Unit, query
@@ -26,7 +26,7 @@ from heliograph.store.webhooks.fan_out import fan_out_due
 
 CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
-MOST = 500  # phones in one hint: a payload holds 8,000 bytes
+MAX_PHONES = 500  # phones in one hint: a payload holds 8,000 bytes
 RETRY_S = 2.0
 CHECK_S = 30.0  # a connection whose other end is gone without a word is found out after so long
 ANSWER_S = 5.0
@@ -71,7 +71,7 @@ class PostgresWake:
 
     async def freed(self) -> None:
         """Phones were given up: others need not wait for their next beat to take them."""
-        await self._shell.write(lambda: query("notify", channel=CHANNEL, payload=str(FREED)))
+        await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=str(FREED))))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -85,10 +85,10 @@ class PostgresWake:
         while True:
             await self._some.wait()
             self._some.clear()
-            hinted = [self._waiting.pop() for _ in range(min(MOST, len(self._waiting)))]
+            hinted = [self._waiting.pop() for _ in range(min(MAX_PHONES, len(self._waiting)))]
             try:
                 payload = ",".join(map(str, hinted))
-                await self._shell.write(lambda: query("notify", channel=CHANNEL, payload=payload))  # noqa: B023
+                await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=payload)))  # noqa: B023
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
                 await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)
@@ -121,7 +121,7 @@ class PostgresWake:
     async def _hear(self) -> None:
         ended = asyncio.Event()
 
-        def heard(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        def heard(_connection: asyncpg.Connection, _pid: int, _channel: str, payload: object) -> None:
             if payload == EVENTS:
                 if self._hear_events is not None:
                     self._hear_events()
@@ -139,7 +139,7 @@ class PostgresWake:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), CHECK_S)
                 if not ended.is_set():
-                    empty = next(query("notify", channel=CHANNEL, payload=""))
+                    empty = next(query(named.notify(channel=CHANNEL, payload="")))
                     await asyncio.wait_for(execute(connection, empty), ANSWER_S)
         finally:
             connection.terminate()
@@ -147,4 +147,4 @@ class PostgresWake:
 
 def _events_hint() -> Unit[None]:
     if (yield from fan_out_due()):
-        yield from query("notify", channel=CHANNEL, payload=EVENTS)
+        yield from query(named.notify(channel=CHANNEL, payload=EVENTS))

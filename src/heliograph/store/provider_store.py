@@ -1,6 +1,6 @@
-"""What the Cloud API provider keeps: webhooks on their way in, and files that are already up.
+"""The store of providers: webhooks that are not applied yet, and the ids of uploaded files.
 
-Promise: a delivery that was kept is on disk before its sender is told so, and stays until it was applied.
+Promise: a webhook is on disk before its sender gets an answer, and stays until it was applied.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
-from heliograph.store.database.unit import Unit, query, query_batch, query_one
+from heliograph.store.database.unit import Unit, query, query_one
 
 
 class StoredInbox:
@@ -24,17 +25,17 @@ class StoredInbox:
             (d.org_no, d.phone_no, self._ids.make(), d.received_at_us, d.payload.decode(errors="replace"))
             for d in deliveries
         ]
-        await self._shell.write(lambda: _all("inbox_keep", rows))
+        await self._shell.write(lambda: query(named.inbox_insert(rows)))
 
     async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
         return await self._shell.read(lambda: _oldest(sorted(phones), limit))
 
     async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
         rows = sorted((d.org_no, d.phone_no, d.inbox_no) for d in deliveries)
-        await self._shell.write(lambda: _all("inbox_drop", rows))
+        await self._shell.write(lambda: query(named.inbox_delete(rows)))
 
     async def prune_deliveries(self, before_us: int) -> None:
-        await self._shell.write(lambda: _prune(before_us))
+        await self._shell.write(lambda: query(named.inbox_prune(before=before_us)))
 
 
 class StoredUploads:
@@ -54,38 +55,27 @@ class StoredUploads:
         await self._shell.write(lambda: _keep(phone_no, sha256, mimetype, media_id, expires_at_us, now_us))
 
     async def forget_upload(self, phone_no: int, sha256: str, mimetype: str) -> None:
-        await self._shell.write(lambda: _forget(phone_no, sha256, mimetype))
-
-
-def _all(name: str, rows: Sequence[Sequence[object]]) -> Unit[None]:
-    yield from query_batch(name, rows)
+        await self._shell.write(lambda: query(named.upload_delete(phone_no=phone_no, sha256=sha256, mimetype=mimetype)))
 
 
 def _oldest(phones: Sequence[tuple[int, int]], limit: int) -> Unit[list[InboxItem]]:
-    rows = yield from query_batch("inbox_oldest", phones, limit=limit)
+    rows = yield from query(named.inbox_oldest(phones, limit=limit))
     return [InboxItem(r["org_no"], r["phone_no"], r["inbox_no"], r["received_at"], r["payload"].encode()) for r in rows]
 
 
-def _prune(before_us: int) -> Unit[None]:
-    yield from query("inbox_prune", before=before_us)
-
-
 def _find(phone_no: int, sha256: str, mimetype: str, now_us: int) -> Unit[str | None]:
-    row = yield from query_one("upload_find", phone_no=phone_no, sha256=sha256, mimetype=mimetype, now=now_us)
-    return None if row is None else str(row["media_id"])
+    row = yield from query_one(named.upload_find(phone_no=phone_no, sha256=sha256, mimetype=mimetype, now=now_us))
+    return None if row is None else row["media_id"]
 
 
 def _keep(phone_no: int, sha256: str, mimetype: str, media_id: str, expires_at_us: int, now_us: int) -> Unit[None]:
-    yield from query("uploads_prune", phone_no=phone_no, now=now_us)
+    yield from query(named.uploads_prune(phone_no=phone_no, now=now_us))
     yield from query(
-        "upload_keep",
-        phone_no=phone_no,
-        sha256=sha256,
-        mimetype=mimetype,
-        media_id=media_id,
-        expires_at=expires_at_us,
+        named.upload_upsert(
+            phone_no=phone_no,
+            sha256=sha256,
+            mimetype=mimetype,
+            media_id=media_id,
+            expires_at=expires_at_us,
+        )
     )
-
-
-def _forget(phone_no: int, sha256: str, mimetype: str) -> Unit[None]:
-    yield from query("upload_forget", phone_no=phone_no, sha256=sha256, mimetype=mimetype)

@@ -1,1 +1,1 @@
-"""What an operator sees: structured logs without numbers or bodies, and counters for Prometheus."""
+"""Telemetry: structured logs without numbers or bodies, and metrics for Prometheus."""

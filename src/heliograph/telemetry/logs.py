@@ -1,4 +1,4 @@
-"""Sets up the one log of the process: structlog and the standard library's loggers in one form, on standard error.
+"""Log of the process on standard error: structlog and the standard library's loggers in one form.
 
 Promise: every line passes `redact_event`. Lines of libraries appear from warning up.
 """
@@ -15,7 +15,7 @@ from heliograph.telemetry.redact import redact_event
 
 
 def set_up_logs(level: str, form: str, stream: TextIO | None = None) -> None:
-    """`level`: debug, info, warning, error. `form`: console, json, or auto (console on a terminal)."""
+    """Sets up logging. `level`: debug, info, warning, error. `form`: console, json, or auto (console on a terminal)."""
     out = stream or sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
     number = getattr(logging, level.upper())

@@ -1,8 +1,8 @@
-"""The counters that `/metrics` shows.
+"""The metrics of `/metrics`.
 
-Promise: counting costs well under 2 µs a message, and never raises. Figures are this process's since it started, but
-for the backlog, which is read from the store when somebody asks; when the store does not answer or refuses writes,
-`heliograph_store_up` is 0 and the other figures still come.
+Promise: counting costs well under 2 µs a message, and never raises. Figures count from the start of this process,
+except the backlog, which is read from the store on demand. If the store does not answer or refuses writes,
+`heliograph_store_up` is 0 and the other figures remain available.
 Known weakness: a restart begins at 0, as Prometheus expects.
 """
 
@@ -17,14 +17,14 @@ from heliograph.domain.errors import Unavailable
 from heliograph.ports.meter import Backlog
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
-MAX_LABELS = 200  # further reasons are counted as "other": a label must not grow with what others send us
+MAX_LABELS = 200  # further values are counted as "other", as labels must not grow with foreign input
 _LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 _SHORT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Histogram:
-    """A histogram without locks: one writer thread."""
+    """A histogram without locks, for one writer thread."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -44,7 +44,7 @@ class Histogram:
 
 
 class LabelledCounter(dict[tuple[str, ...], int]):
-    """Counts by label values, bounded."""
+    """A counter for a bounded set of label values."""
 
     def add(self, labels: tuple[str, ...], count: int = 1) -> None:
         if labels not in self and len(self) >= MAX_LABELS:
@@ -59,7 +59,7 @@ class LabelledCounter(dict[tuple[str, ...], int]):
 
 
 class Meters:
-    """A `ports.meter.Meter` that keeps the figures, and shows them by `render`."""
+    """A `ports.meter.Meter` whose `render` makes the page."""
 
     def __init__(self, backlog: Callable[[], Awaitable[Backlog]] | None = None) -> None:
         self._read_backlog = backlog
@@ -112,11 +112,11 @@ class Meters:
         self._leases.add((change,), phones)
 
     def watch(self, backlog: Callable[[], Awaitable[Backlog]], writes: Callable[[], bool]) -> None:
-        """Where the backlog is read from, once the store is open, and whether it takes writes."""
+        """Sets the source of the backlog, and the check of whether the store accepts writes."""
         self._read_backlog, self._writes = backlog, writes
 
     async def render(self) -> bytes:
-        """The page of `GET /metrics`, of type CONTENT_TYPE."""
+        """Makes the page of `GET /metrics`, of type CONTENT_TYPE."""
         try:
             self._backlog = await self._read_backlog() if self._read_backlog else None
             self._store_up = int(self._writes())
@@ -125,7 +125,7 @@ class Meters:
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
-        """Called by the registry."""
+        """Yields the metrics; the registry calls it."""
         accepted = CounterMetricFamily("heliograph_accepted", "Messages accepted: committed and synced.")
         accepted.add_metric((), self._accepted)
         yield accepted

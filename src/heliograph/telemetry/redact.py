@@ -1,7 +1,7 @@
-"""Takes people out of log lines: a number keeps its last three digits, what was said is gone.
+"""Redaction of log lines: a number keeps its last three digits, message texts are removed.
 
-Promise: no log line shows a whole phone number or a value under one of `HIDDEN`'s names.
-Known weakness: a body that somebody writes into the event's own words cannot be told apart; only digits are masked.
+Promise: no log line shows a whole phone number or a value under one of the names in `HIDDEN`.
+Known weakness: a message text inside the event's sentence is not recognised; only its digits are masked.
 """
 
 import re
@@ -47,7 +47,7 @@ def _hidden(value: Any) -> str:
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
-    """A structlog processor; put it after the one that formats exceptions."""
+    """Redacts an event: a structlog processor for use after the one that formats exceptions."""
     return {
         name: value
         if name.startswith("_") or name == "timestamp"

@@ -1,8 +1,8 @@
-"""Encrypts stored credentials with a key from the environment (AES-256-GCM).
+"""Encryption of stored credentials with a key from the environment (AES-256-GCM).
 
 Promise: with a key, a stolen database shows no credential, and sealed text moved to another row does not open.
-Weakness: without `HELIOGRAPH_SECRET_KEY` credentials are stored as plain text; `heliograph doctor` says so. A lost key
-means that credentials must be entered again.
+Known weakness: without `HELIOGRAPH_SECRET_KEY` credentials are stored as plain text; `heliograph doctor` says so. A
+lost key means that credentials must be entered again.
 """
 
 import base64
@@ -21,7 +21,7 @@ _NONCE_BYTES = 12
 
 
 class Vault:
-    """`secret_key`: any text with enough randomness, such as 32 random bytes in base64. None: nothing is encrypted."""
+    """Seals text. `secret_key`: text with enough randomness, such as 32 random bytes in base64; None: no encryption."""
 
     def __init__(self, secret_key: str | None) -> None:
         self._cipher = AESGCM(_derive(secret_key)) if secret_key else None
@@ -44,7 +44,7 @@ class Vault:
         if sealed.startswith(_PLAIN):
             return sealed[len(_PLAIN) :]
         if not sealed.startswith(_SEALED):
-            return sealed  # written before there was a vault
+            return sealed  # stored before encryption was set up
         if self._cipher is None:
             raise CannotOpen(
                 "Credentials are stored encrypted: set HELIOGRAPH_SECRET_KEY to the key they were stored with."
@@ -60,7 +60,7 @@ class Vault:
 
 
 def is_plain(stored: str) -> bool:
-    """True for a stored secret that anybody with the database file can read."""
+    """Returns True for a stored secret that anybody with the database file can read."""
     return bool(stored) and not stored.startswith(_SEALED)
 
 

@@ -1,4 +1,4 @@
-"""The outcome of one attempt as it is kept: one word, the status, the words, what the receiver answered."""
+"""The stored result of one delivery attempt: outcome, status, sentence, answer."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -9,7 +9,7 @@ from heliograph.ports.fetch import Fetched, FetchResponse, Forbidden, NoAnswer
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """`outcome`: a domain.delivery.Outcome or a ports.fetch.Failure. `status` 0: no answer."""
+    """Result of an attempt. `outcome`: a DeliveryOutcome or a failure code of ports.fetch. `status` 0: no answer."""
 
     outcome: str
     status: int
@@ -34,10 +34,10 @@ def attempt_of(fetched: Fetched, *, now_us: int) -> AttemptResult:
             return AttemptResult(
                 outcome,
                 fetched.status,
-                _words(outcome, fetched),
+                _sentence(outcome, fetched),
                 fetched.took_ms,
                 fetched.body,
-                _asked_wait(fetched, now_us) if outcome is not DeliveryOutcome.DELIVERED else None,
+                _retry_after_s(fetched, now_us) if outcome is not DeliveryOutcome.DELIVERED else None,
             )
         case NoAnswer():
             return AttemptResult(fetched.code, 0, fetched.detail, fetched.took_ms)
@@ -47,15 +47,15 @@ def attempt_of(fetched: Fetched, *, now_us: int) -> AttemptResult:
             assert_never(fetched)
 
 
-def _asked_wait(answer: FetchResponse, now_us: int) -> float | None:
+def _retry_after_s(answer: FetchResponse, now_us: int) -> float | None:
     return parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now_us=now_us)
 
 
-def _words(outcome: DeliveryOutcome, answer: FetchResponse) -> str:
+def _sentence(outcome: DeliveryOutcome, answer: FetchResponse) -> str:
     if outcome is DeliveryOutcome.DELIVERED:
         return f"Answered {answer.status}."
     if outcome is DeliveryOutcome.REDIRECTED:
-        # a header's bytes may be anything; what is kept must be text
+        # a header may hold any bytes, but the store needs text
         where = answer.headers.get("location", "nowhere")[:200].encode("ascii", "replace").decode()
         return f"Answered {answer.status} to {where}: redirects are not followed, set the new URL on the webhook."
     if outcome is DeliveryOutcome.GONE:

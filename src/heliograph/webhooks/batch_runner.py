@@ -1,4 +1,4 @@
-"""One run: consecutive deliveries of a stream, posted one after another until one fails."""
+"""Delivery of one batch: consecutive deliveries of a stream, posted one after another until one fails."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,8 +11,7 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
 from heliograph.ports.meter import Meter
 from heliograph.ports.webhook_store import BatchResult, ClaimedDelivery, DeliveryBatch, DeliveryResult
-from heliograph.webhooks import attempt
-from heliograph.webhooks.attempt import attempt_of
+from heliograph.webhooks.attempt import AttemptResult, attempt_of
 from heliograph.webhooks.envelope import Envelopes
 from heliograph.webhooks.signing import SigningKeys, signature_headers
 
@@ -20,7 +19,7 @@ _log = structlog.get_logger("webhooks")
 
 
 class Runner:
-    """`alive`: whether our claims still stand, by our own clock; no post begins afterwards."""
+    """Posts batches. `alive`: true while this worker's claims hold; no post begins afterwards."""
 
     def __init__(
         self,
@@ -42,38 +41,37 @@ class Runner:
         self._stopped = False
 
     def stop(self) -> None:
-        """No further post begins."""
+        """Lets no further post begin."""
         self._stopped = True
 
-    async def deliver(self, run: DeliveryBatch, keys: SigningKeys) -> BatchResult:
+    async def deliver(self, batch: DeliveryBatch, keys: SigningKeys) -> BatchResult:
         done: list[DeliveryResult] = []
         delivered, failed, gone = 0, 0, False
-        for item in run.items:
+        for item in batch.items:
             if self._stopped or not self._alive():
                 break
             body = self._body(item) if item.wanted else None
             if body is None:
                 done.append(DeliveryResult(item.delivery, "cancelled", None))
                 continue
-            tried = await self._post(item, body, keys)
-            ended = self._judge(run, item, tried, body)
-            done.append(ended)
-            self._meter.delivery(tried.outcome, tried.took_ms / 1000)
+            result = await self._post(item, body, keys)
+            done.append(self._judge(batch, item, result, body))
+            self._meter.delivery(result.outcome, result.took_ms / 1000)
             if _log.is_enabled_for(logging.DEBUG):
-                _log.debug("webhook_tried", **_named(item, tried))
-            if tried.delivered:
+                _log.debug("webhook_tried", **_log_fields(item, result))
+            if result.delivered:
                 delivered += 1
                 continue
-            failed, gone = 1, tried.gone
+            failed, gone = 1, result.gone
             break
-        return BatchResult(run, tuple(done), delivered, failed, gone)
+        return BatchResult(batch, tuple(done), delivered, failed, gone)
 
     def _body(self, item: ClaimedDelivery) -> bytes | None:
         if item.body is not None:
             return item.body.encode()
         return self._envelopes.render(item.delivery, item.story)
 
-    async def _post(self, item: ClaimedDelivery, body: bytes, keys: SigningKeys) -> attempt.AttemptResult:
+    async def _post(self, item: ClaimedDelivery, body: bytes, keys: SigningKeys) -> AttemptResult:
         headers = signature_headers(keys, body, delivery_id=item.delivery.delivery_id, now_us=self._clock.now_us())
         fetched = await self._fetch.post(
             item.url,
@@ -84,40 +82,38 @@ class Runner:
         )
         return attempt_of(fetched, now_us=self._clock.now_us())
 
-    def _judge(
-        self, run: DeliveryBatch, item: ClaimedDelivery, tried: attempt.AttemptResult, body: bytes
-    ) -> DeliveryResult:
+    def _judge(self, batch: DeliveryBatch, item: ClaimedDelivery, result: AttemptResult, body: bytes) -> DeliveryResult:
         was = item.delivery
         kept = DeliveryAttempt(
             attempt=was.attempts + 1,
-            at_us=self._clock.now_us() - tried.took_ms * 1000,
-            took_ms=tried.took_ms,
-            outcome=tried.outcome,
-            status=tried.status,
-            detail=tried.detail,
-            answer=tried.answer.decode("utf-8", "replace").replace("\0", "\ufffd"),
+            at_us=self._clock.now_us() - result.took_ms * 1000,
+            took_ms=result.took_ms,
+            outcome=result.outcome,
+            status=result.status,
+            detail=result.detail,
+            answer=result.answer.decode("utf-8", "replace").replace("\0", "\ufffd"),
         )
-        if tried.delivered:
+        if result.delivered:
             return DeliveryResult(was, "delivered", kept)
         first_body = body.decode() if item.body is None else None
-        wait = self._wait(was, tried)
+        wait = self._wait(was, result)
         if wait is None:
             return DeliveryResult(was, "dead", kept, first_body)
-        park = was.tries + 1 >= PARK_AFTER_TRIES and not run.parked
+        park = was.tries + 1 >= PARK_AFTER_TRIES and not batch.parked
         return DeliveryResult(was, "pending", kept, first_body, wait, park)
 
-    def _wait(self, was: Delivery, tried: attempt.AttemptResult) -> float | None:
-        return wait_s(was.tries + 1, self._schedule, jitter=self._jitter(), retry_after_s=tried.retry_after_s)
+    def _wait(self, was: Delivery, result: AttemptResult) -> float | None:
+        return wait_s(was.tries + 1, self._schedule, jitter=self._jitter(), retry_after_s=result.retry_after_s)
 
 
-def _named(item: ClaimedDelivery, tried: attempt.AttemptResult) -> dict[str, object]:
-    """For the log: no body, and of the URL the host, because a path may hold a secret."""
+def _log_fields(item: ClaimedDelivery, result: AttemptResult) -> dict[str, object]:
+    """Makes the log fields: no body, and only the host of the URL, as its path may hold a secret."""
     return {
         "delivery": item.delivery.delivery_id,
         "about": item.delivery.event,
         "host": item.url.split("/")[2],
         "attempt": item.delivery.attempts + 1,
-        "outcome": tried.outcome,
-        "status": tried.status,
-        "took_ms": tried.took_ms,
+        "outcome": result.outcome,
+        "status": result.status,
+        "took_ms": result.took_ms,
     }

@@ -1,6 +1,6 @@
-"""The body of a delivery: one envelope that serves every kind of reader, rendered from the event's own snapshot.
+"""The body of a delivery: one envelope for every kind of reader, rendered from the snapshot of the event.
 
-Promise: `message.sent` shows the message as it was when it was sent, not as it is when the receiver is reached.
+Promise: `message.sent` shows the message as it was when it was sent, not as it is at the time of delivery.
 Source: contract 4, 6.6 and 6.7.
 """
 
@@ -25,7 +25,7 @@ _CACHED = 2048
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`current_attributes` is `data` again, for readers of the other kind. `reason`: of a failure."""
+    """The envelope. `current_attributes` repeats `data`, for readers of the other kind. `reason`: of a failure."""
 
     id: str
     event: str
@@ -42,14 +42,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Envelopes:
-    """Renders bodies. What one event says to many hooks is rendered once."""
+    """Renders bodies. An event for several webhooks is rendered once."""
 
     def __init__(self) -> None:
         self._data: dict[tuple[int, int, int, int], tuple[msgspec.Raw, str, str]] = {}
         self._encoder = msgspec.json.Encoder()
 
     def render(self, delivery: Delivery, story: EventSource) -> bytes | None:
-        """None: what it should tell of is gone."""
+        """Renders a delivery. None: the source of its event is gone."""
         if story.job is not None and story.change is not None and story.phone is not None:
             return self._of_message(delivery, story.job, story.change, story.phone)
         if story.inbound is not None and story.phone is not None:
@@ -121,7 +121,7 @@ def _message_data(job: Job, change: Event, phone: PhoneRow, ack: int) -> msgspec
 
 
 def _job_then(job: Job, change: Event, ack: int) -> Job:
-    """The job as it stood at that change: later stamps and ids are not known yet."""
+    """Returns the job as it was at the event, without later times and ids."""
     created, at_us = change.n == 1, change.at_us
     return msgspec.structs.replace(
         job,
@@ -150,7 +150,7 @@ def _phone_then(phone: PhoneRow, name: str, detail: str, at_us: int) -> object:
 
 
 def sample_body(hook: WebhookRow, now_us: int) -> str:
-    """What a test sends: the hook's own event, with sample data. `{delivery_id}` is filled in by the store."""
+    """Makes the body of a test: the webhook's event with sample data. The store fills in `{delivery_id}`."""
     data = {
         "test": True,
         "message": "This is a test of your webhook. Nothing was sent to anybody.",

@@ -1,8 +1,8 @@
-"""JSON exactly as JavaScript's JSON.stringify would spell the parsed body again.
+"""JSON with the spelling of JavaScript's JSON.stringify.
 
-Promise: `JSON.stringify(JSON.parse(body)) === body`, so that a receiver may hash either. For that, keys that JavaScript
-would move (array indices) stand first in rising order, numbers that it would spell otherwise are made integers or
-strings, and lone surrogates become U+FFFD.
+Promise: `JSON.stringify(JSON.parse(body)) === body`, so that a receiver may hash either. Therefore keys that are array
+indices come first in rising order, numbers that JavaScript spells differently become integers or strings, and lone
+surrogates become U+FFFD.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 _SAFE = 2**53 - 1
-_SMALLEST = 1e-5  # below it JavaScript and this encoder choose different exponents
+_MIN_PLAIN = 1e-5  # below it JavaScript and this encoder choose different exponents
 _INDEX_END = 2**32 - 1
 
 _encoder = msgspec.json.Encoder()
 
 
 def encode_body(value: object) -> bytes:
-    """Compact UTF-8. `value`: dict, list, tuple, str, int, float, bool, None; other types raise TypeError."""
+    """Encodes dict, list, tuple, str, int, float, bool and None as compact UTF-8. Raises TypeError for others."""
     return _encoder.encode(_plain(value))
 
 
@@ -52,7 +52,7 @@ def _number(value: float) -> int | float | str | None:
         return None
     if value.is_integer():
         return int(value) if abs(value) <= _SAFE else str(int(value))
-    return value if _SMALLEST <= abs(value) < _SAFE else repr(value)
+    return value if _MIN_PLAIN <= abs(value) < _SAFE else repr(value)
 
 
 def _is_index(key: str) -> bool:

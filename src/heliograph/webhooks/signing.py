@@ -1,7 +1,7 @@
-"""Signatures on a delivery, both ways at once.
+"""Signatures of a delivery in both forms: Standard Webhooks and the compatible header.
 
-Promise: while a rotation lasts, a receiver that knows either key verifies the Standard Webhooks headers; the compatible
-header stays with the old key until the overlap ends, and then switches.
+Promise: during a rotation, a receiver with either key can verify the Standard Webhooks headers. The compatible header
+stays with the old key until the overlap ends, and then switches.
 Source: interface, "Webhooks"; contract 4, "Signature".
 """
 
@@ -16,13 +16,13 @@ from standardwebhooks import Webhook
 
 from heliograph.domain.webhooks.webhook import OVERLAP_US, new_signing_key
 
-_PIECE = 2000  # larger ones hand the interpreter to another thread, and getting it back takes longer than the hash
+_PIECE = 2000  # bytes; a larger piece releases the interpreter lock, and taking it back costs more than the hash
 COMPATIBLE = "x-periskope-signature"
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """An organisation's keys: `previous` counts until `switch_at_us`."""
+    """Keys of an organisation: `previous` is valid until `switch_at_us`."""
 
     current: str
     previous: str | None = None
@@ -33,7 +33,7 @@ class SigningKeys:
 
 
 def rotate(keys: SigningKeys, now_us: int) -> SigningKeys:
-    """A new current key. Rotated again within an overlap, the key in force stays the previous one."""
+    """Makes a new current key. Within an overlap, the key in force stays the previous one."""
     in_force = keys.previous if keys.overlapping(now_us) and keys.previous else keys.current
     return SigningKeys(new_signing_key(), in_force, now_us + OVERLAP_US)
 
@@ -49,7 +49,7 @@ def _standard(key: str) -> Webhook:
 
 
 def compatible_signature(key: str, body: bytes) -> str:
-    """Keyed with the UTF-8 bytes of the whole `whsec_…` text, as receivers of that header do."""
+    """Signs with the UTF-8 bytes of the whole `whsec_…` text, as receivers of that header do."""
     sum_ = _keyed(key).copy()
     for start in range(0, len(body), _PIECE):
         sum_.update(body[start : start + _PIECE])

@@ -1,13 +1,13 @@
-"""The delivery worker: fans events out, posts what is due in order, writes down what came of it.
+"""Delivery worker: fans events out, posts due deliveries in order, and settles them.
 
-Promise: each event reaches every hook that wanted it at least once, always under the same id; within a chat in order
-while the receiver takes them. Killed at any moment, what was under way is claimed again and sent with the same id.
-Weakness: an endpoint that hangs holds its own few slots for up to 15 s each, until its circuit opens.
+Promise: each event reaches every subscribed webhook at least once, always under the same id, and in order within a chat
+while the receiver accepts them. After a crash, deliveries in flight are claimed again and sent with the same id.
+Known weakness: an endpoint that hangs holds its own few slots for up to 15 s each, until its circuit opens.
 
               wake ─► fan out ─► active endpoints ─┐
    sweep (due waits, probes) ──────────────────────┤
                                                     ▼
-   finished runs ───────────────────────► move: settle + claim (one transaction) ─► runs, a task each
+   finished batches ────────────────────► move: settle + claim (one transaction) ─► batches, a task each
 """
 
 import asyncio
@@ -28,26 +28,26 @@ from heliograph.webhooks.batch_runner import Runner
 from heliograph.webhooks.envelope import Envelopes
 from heliograph.webhooks.signing import SigningKeys
 
-PER_ENDPOINT = 8  # streams of one endpoint on their way at once
-IN_FLIGHT = 1024  # of all endpoints: more than many that hang can hold
+PER_ENDPOINT = 8  # streams of one endpoint in flight
+IN_FLIGHT = 1024  # streams of all endpoints; more than many hanging endpoints can hold
 MAX_CONCURRENT = 8  # deliveries of a stream claimed together
 FAN_OUT = 500  # events of an organisation turned into deliveries in one transaction
 SWEEP_S = 0.25
-MIN_PAUSE_S = 0.005  # between two fan-outs, so that events gather
-IDLE_BREATH_S = 0.02  # after one that found nothing: most commits are none of ours
+MIN_PAUSE_S = 0.005  # between two fan-outs, so that events collect
+IDLE_PAUSE_S = 0.02  # after an empty fan-out, as most commits hold no events
 ALIVE_S = 15.0
-HEARTBEATS_PER_LEASE = 4  # while one lasts
-GRACE_S = 2.0  # what is on its way at shutdown may still end
-LEASE_MARGIN = 0.15  # of the time we count as alive: we stop before others take over
-RETRY_S = 1.0  # after the store could not answer
+HEARTBEATS_PER_LEASE = 4  # per lease
+GRACE_S = 2.0  # for batches in flight at shutdown
+LEASE_MARGIN = 0.15  # of the lease; posting stops this much before others may take over
+RETRY_S = 1.0  # after a failed call of the store
 
 _log = structlog.get_logger("webhooks")
-Place = tuple[int, int]  # org_no, endpoint_no
+Endpoint = tuple[int, int]  # org_no, endpoint_no
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`alone`: no other worker can be alive on this store (SQLite), so what was claimed is free at start."""
+    """Options of a worker. `alone`: no other worker shares the store (SQLite), so all claims are free at start."""
 
     worker: str
     alone: bool
@@ -58,7 +58,7 @@ class WorkerOptions:
 
 
 class DeliveryWorker:
-    """A service: `run` until cancelled. `wake` is a hint that events were committed; it may be lost."""
+    """A service: `run` until cancelled. `wake` is a hint about committed events; it may be lost."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class DeliveryWorker:
         self._options = options
         self._events = asyncio.Event()
         self._work = asyncio.Event()
-        self._active: dict[Place, int] = {}  # may have work; with the time, in steps, at which that was heard
+        self._active: dict[Endpoint, int] = {}  # endpoints that may have work, with the step of the last hint
         self._step = 0
-        self._flying: dict[Place, int] = {}
+        self._in_flight: dict[Endpoint, int] = {}
         self._finished: list[BatchResult] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._alive_until = 0.0
@@ -93,7 +93,7 @@ class DeliveryWorker:
         await self._heartbeat()
         try:
             async with asyncio.TaskGroup() as group:
-                for loop in (self._beat_again, self._fan_out, self._sweep, self._claim_and_settle):
+                for loop in (self._heartbeat_later, self._fan_out, self._sweep, self._claim_and_settle):
                     group.create_task(self._supervised(loop), name=f"webhooks.{loop.__name__}")
         finally:
             await self._shut_down()
@@ -119,84 +119,84 @@ class DeliveryWorker:
         await self._outbox.join(self._options.worker, alive_s=alive_s, alone=self._options.alone)
         self._alive_until = began + alive_s * (1 - LEASE_MARGIN)
 
-    async def _beat_again(self) -> None:
+    async def _heartbeat_later(self) -> None:
         await self._clock.sleep(self._options.alive_s / HEARTBEATS_PER_LEASE)
         await self._heartbeat()
 
     async def _fan_out(self) -> None:
         await self._events.wait()
         self._events.clear()
-        fed = await self._outbox.fan_out(FAN_OUT)
-        self._activate(fed)
-        await self._clock.sleep(MIN_PAUSE_S if fed else IDLE_BREATH_S)
+        endpoints = await self._outbox.fan_out(FAN_OUT)
+        self._activate(endpoints)
+        await self._clock.sleep(MIN_PAUSE_S if endpoints else IDLE_PAUSE_S)
 
     async def _sweep(self) -> None:
         self._events.set()
         self._activate(await self._outbox.due())
         await self._clock.sleep(SWEEP_S)
 
-    def _activate(self, places: Sequence[Place]) -> None:
-        if places:
+    def _activate(self, endpoints: Sequence[Endpoint]) -> None:
+        if endpoints:
             self._step += 1
-            self._active.update(dict.fromkeys(places, self._step))
+            self._active.update(dict.fromkeys(endpoints, self._step))
             self._work.set()
 
     async def _claim_and_settle(self) -> None:
         await self._work.wait()
         self._work.clear()
-        wants, asked = self._wants(), self._step
+        requests, step = self._claim_requests(), self._step
         finished, self._finished = self._finished, []
-        if not finished and not wants:
+        if not finished and not requests:
             return
         try:
-            moved = await self._outbox.move(
-                self._options.worker, finished, wants, at_once=MAX_CONCURRENT, probe_s=self._probe_s
+            claimed = await self._outbox.move(
+                self._options.worker, finished, requests, at_once=MAX_CONCURRENT, probe_s=self._probe_s
             )
         except (Unavailable, asyncio.CancelledError):
-            self._finished = finished + self._finished  # to be written down at the next try
+            self._finished = finished + self._finished  # settled by the next call
             self._work.set()
             raise
         except Exception:
             await self._one_by_one(finished)
             raise
-        started: dict[Place, int] = {}
-        for run in moved.runs:
-            place = (run.org_no, run.endpoint_no)
-            started[place] = started.get(place, 0) + 1
-            self._start(run, self._signing(run.org_no, moved.keys[run.org_no]))
-        for want in wants:
-            place = (want.org_no, want.endpoint_no)
-            # unless more was heard of while we asked
-            if started.get(place, 0) < want.streams and self._active[place] <= asked:
-                del self._active[place]
-        for url in moved.disabled:
+        started: dict[Endpoint, int] = {}
+        for batch in claimed.runs:
+            endpoint = (batch.org_no, batch.endpoint_no)
+            started[endpoint] = started.get(endpoint, 0) + 1
+            self._start(batch, self._signing(batch.org_no, claimed.keys[batch.org_no]))
+        for request in requests:
+            endpoint = (request.org_no, request.endpoint_no)
+            # unless a hint came during the call
+            if started.get(endpoint, 0) < request.streams and self._active[endpoint] <= step:
+                del self._active[endpoint]
+        for url in claimed.disabled:
             _log.warning("endpoint_disabled", host=url.split("/")[2])  # a path may hold a secret
-        if moved.disabled:
+        if claimed.disabled:
             self._events.set()
 
     async def _one_by_one(self, finished: Sequence[BatchResult]) -> None:
-        """A defect in one of them must not hold up the others: it alone stays claimed, until the next start."""
-        for each in finished:
+        """Settles the results separately, so that only one with a defect stays claimed until the next start."""
+        for result in finished:
             try:
-                await self._outbox.move(self._options.worker, [each], [], at_once=1, probe_s=self._probe_s)
+                await self._outbox.move(self._options.worker, [result], [], at_once=1, probe_s=self._probe_s)
             except Unavailable:
-                self._finished.append(each)
-            except Exception:  # noqa: BLE001  supervised: told, and left out
-                _log.exception("delivery_not_settled", stream=each.batch.endpoint_no)
+                self._finished.append(result)
+            except Exception:  # noqa: BLE001  supervised: logged, and left out
+                _log.exception("delivery_not_settled", stream=result.batch.endpoint_no)
         self._work.set()
 
-    def _wants(self) -> list[ClaimRequest]:
-        """Free slots of the endpoints that may have work, and of those whose runs just ended."""
-        self._activate([(each.batch.org_no, each.batch.endpoint_no) for each in self._finished])
+    def _claim_requests(self) -> list[ClaimRequest]:
+        """Returns the free slots of active endpoints, and of those whose batches just ended."""
+        self._activate([(result.batch.org_no, result.batch.endpoint_no) for result in self._finished])
         self._work.clear()
-        left = self._options.in_flight - sum(self._flying.values())
-        wants = []
-        for org_no, endpoint_no in sorted(self._active, key=lambda place: self._flying.get(place, 0)):
-            free = min(self._options.per_endpoint - self._flying.get((org_no, endpoint_no), 0), left)
+        left = self._options.in_flight - sum(self._in_flight.values())
+        requests = []
+        for org_no, endpoint_no in sorted(self._active, key=lambda endpoint: self._in_flight.get(endpoint, 0)):
+            free = min(self._options.per_endpoint - self._in_flight.get((org_no, endpoint_no), 0), left)
             if free > 0:
-                wants.append(ClaimRequest(org_no, endpoint_no, free))
+                requests.append(ClaimRequest(org_no, endpoint_no, free))
                 left -= free
-        return wants
+        return requests
 
     def _signing(self, org_no: int, keys: SigningKeyRow) -> SigningKeys:
         previous = None if keys.previous is None else self._open(org_no, keys.previous)
@@ -208,24 +208,24 @@ class DeliveryWorker:
             opened = self._opened[org_no, sealed] = self._secrets.open(sealed, about=about_keys(org_no))
         return opened
 
-    def _start(self, run: DeliveryBatch, keys: SigningKeys) -> None:
-        place = (run.org_no, run.endpoint_no)
-        self._flying[place] = self._flying.get(place, 0) + 1
-        task = asyncio.get_running_loop().create_task(self._deliver_batch(run, keys))
+    def _start(self, batch: DeliveryBatch, keys: SigningKeys) -> None:
+        endpoint = (batch.org_no, batch.endpoint_no)
+        self._in_flight[endpoint] = self._in_flight.get(endpoint, 0) + 1
+        task = asyncio.get_running_loop().create_task(self._deliver_batch(batch, keys))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver_batch(self, run: DeliveryBatch, keys: SigningKeys) -> None:
-        finished = await self._runner.deliver(run, keys)
-        place = (run.org_no, run.endpoint_no)
-        self._flying[place] -= 1
-        if not self._flying[place]:
-            del self._flying[place]
+    async def _deliver_batch(self, batch: DeliveryBatch, keys: SigningKeys) -> None:
+        finished = await self._runner.deliver(batch, keys)
+        endpoint = (batch.org_no, batch.endpoint_no)
+        self._in_flight[endpoint] -= 1
+        if not self._in_flight[endpoint]:
+            del self._in_flight[endpoint]
         self._finished.append(finished)
         self._work.set()
 
     async def _shut_down(self) -> None:
-        """What is on its way may end, for a moment; then its claims are given up for the next worker."""
+        """Waits a moment for batches in flight, then releases their claims for the next worker."""
         self._runner.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=GRACE_S)

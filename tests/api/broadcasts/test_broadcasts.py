@@ -1,21 +1,21 @@
-"""Broadcasts over HTTP: taken in whole, or refused whole and by name."""
+"""Tests of broadcasts over HTTP: a list is accepted whole, or refused whole with the field at fault."""
 
 from typing import Any
 
 import pytest
 
 from heliograph.domain.jobs.ids import queue_id
-from tests.api.setup import World
+from tests.api.gateway import Gateway
 
 CHATS = [f"9195378518{n:02d}" for n in range(20)]
 
 
-async def post(gateway: World, **body: Any) -> Any:
+async def post(gateway: Gateway, **body: Any) -> Any:
     given = {"chat_ids": CHATS, "message": "Hi", "delay": 0} | body
     return await gateway.http.post("/v1/message/broadcast", json={k: v for k, v in given.items() if v is not None})
 
 
-async def test_a_broadcast_is_accepted_and_its_counts_are_shown(gateway: World) -> None:
+async def test_a_broadcast_is_accepted_and_its_counts_are_shown(gateway: Gateway) -> None:
     answer = await post(gateway)
     assert answer.status_code == 200
     made = answer.json()
@@ -26,7 +26,7 @@ async def test_a_broadcast_is_accepted_and_its_counts_are_shown(gateway: World) 
     assert shown["message_payload"] == {"body": "Hi", "message_type": "chat", "performed_by": "api"}
 
 
-async def test_its_messages_are_listed_before_and_after_they_are_fed(gateway: World) -> None:
+async def test_its_messages_are_listed_before_and_after_they_are_enqueued(gateway: Gateway) -> None:
     made = (await post(gateway, message="Hi {{n}}", variables=_values("n"))).json()
     listed = await gateway.http.post("/v1/message/queues", json={"broadcast_id": made["broadcast_id"]})
     names = [job["queue_id"] for job in listed.json()]
@@ -42,14 +42,14 @@ def _values(*names: str) -> list[dict[str, Any]]:
     return [{"chat_id": chat, "values": dict.fromkeys(names, f"v{n}")} for n, chat in enumerate(CHATS)]
 
 
-async def test_a_csv_is_taken_with_its_columns_as_variables(gateway: World) -> None:
+async def test_a_csv_is_taken_with_its_columns_as_variables(gateway: Gateway) -> None:
     answer = await post(
         gateway, chat_ids=None, csv="to,name\n919537851844,Asha\n+91 95378-51845,Bo\n", message="Hi {{name}}"
     )
     assert answer.status_code == 200 and answer.json()["total_chats"] == 2
 
 
-async def test_a_dry_run_shows_and_sends_nothing(gateway: World) -> None:
+async def test_a_dry_run_shows_and_sends_nothing(gateway: Gateway) -> None:
     shown = (await post(gateway, message="Hi {{n}}", variables=_values("n"), dry_run=True)).json()
     assert shown["broadcast_id"] is None and shown["dry_run"] is True and shown["new_chats"] == 20
     assert shown["preview"][0] == {"chat_id": "919537851800@c.us", "message": "Hi v0"}
@@ -81,7 +81,7 @@ async def test_a_dry_run_shows_and_sends_nothing(gateway: World) -> None:
         ({"reply_to": "nonsense"}, "reply_to"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_queued(gateway: World, body: dict[str, Any], field: str) -> None:
+async def test_wrong_input_is_named_and_nothing_is_queued(gateway: Gateway, body: dict[str, Any], field: str) -> None:
     answer = await post(gateway, **body)
     assert answer.status_code == 422
     assert field in answer.json()["fields"]
@@ -90,13 +90,13 @@ async def test_what_is_wrong_is_named_and_nothing_is_queued(gateway: World, body
     assert await gateway.jobs() == []
 
 
-async def test_a_wrong_csv_is_named_by_row_and_column(gateway: World) -> None:
+async def test_a_wrong_csv_is_named_by_row_and_column(gateway: Gateway) -> None:
     answer = await post(gateway, chat_ids=None, csv="to,name\n919537851844,Asha\nBo,919537851845\n", message="Hi")
     culprit = answer.json()["fields"]["csv"]
     assert answer.status_code == 422 and (culprit["row"], culprit["column"]) == (3, "to")
 
 
-async def test_the_same_key_gives_the_same_broadcast(gateway: World) -> None:
+async def test_the_same_key_gives_the_same_broadcast(gateway: Gateway) -> None:
     body = {"chat_ids": CHATS, "message": "Hi"}
     headers = {"Idempotency-Key": "once"}
     first = await gateway.http.post("/v1/message/broadcast", json=body, headers=headers)
@@ -106,7 +106,7 @@ async def test_the_same_key_gives_the_same_broadcast(gateway: World) -> None:
     assert other.status_code == 422
 
 
-async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gateway: World) -> None:
+async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gateway: Gateway) -> None:
     name = (await post(gateway)).json()["broadcast_id"]
     base = f"/v1/message/broadcast/{name}"
     await gateway.steering.feed()
@@ -129,7 +129,7 @@ async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gatew
     ]  # fmt: skip
 
 
-async def test_a_purge_by_broadcast_names_every_message_it_took_out(gateway: World) -> None:
+async def test_a_purge_by_broadcast_names_every_message_it_took_out(gateway: Gateway) -> None:
     name = (await post(gateway)).json()["broadcast_id"]
     answer = (await gateway.http.post("/v1/message/queues/purge", json={"broadcast_id": name})).json()
     assert answer["mode"] == "broadcast_id" and len(set(answer["queue_ids"])) == 20
@@ -137,13 +137,13 @@ async def test_a_purge_by_broadcast_names_every_message_it_took_out(gateway: Wor
 
 
 @pytest.mark.parametrize("name", ["nonsense", "ba3273cb-12be-48d4-90e0-0cbc0b427ef1"])
-async def test_an_unknown_broadcast_is_a_404(gateway: World, name: str) -> None:
+async def test_an_unknown_broadcast_is_a_404(gateway: Gateway, name: str) -> None:
     assert (await gateway.http.get("/v1/queue/broadcast", params={"broadcast_id": name})).status_code == 404
     for act in ("pause", "resume", "cancel", "retry"):
         assert (await gateway.http.post(f"/v1/message/broadcast/{name}/{act}")).status_code == 404
 
 
-async def test_another_organisation_sees_nothing_of_it(gateway: World) -> None:
+async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     name = (await post(gateway)).json()["broadcast_id"]
     other = await gateway.store.create_org("two")
     secret = "hg_live_ffffffffffffffffffffffffffffffff"

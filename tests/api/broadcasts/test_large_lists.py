@@ -1,4 +1,4 @@
-"""Large lists of recipients are read by pieces, and mean the same as if they were read at once."""
+"""Tests of large recipient lists: read in slices, they mean the same as when read at once."""
 
 import json
 from typing import Any
@@ -32,6 +32,7 @@ def raw(value: Any) -> msgspec.Raw:
 
 
 def elements(array: Any, decoder: Any, end: bytes, begin: bytes) -> list[Any]:
+    # private: the slices of a list are seen only here; requests show the whole
     return [one for one in recipients._each(raw(array), decoder, end, begin, "field") if one is not None]
 
 
@@ -39,7 +40,7 @@ def elements(array: Any, decoder: Any, end: bytes, begin: bytes) -> list[Any]:
 def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipients, "PIECE", size)
-        assert elements(texts, recipients._chats, b'"', b'"') == texts
+        assert elements(texts, recipients._chats, b'"', b'"') == texts  # private: as above
 
 
 @given(texts=st.lists(_TRICKY, max_size=20), size=st.integers(1, 200), indent=st.sampled_from([None, 0, 2]))
@@ -47,7 +48,10 @@ def test_objects_come_out_of_pieces_as_they_went_in(texts: list[str], size: int,
     given_ones = [{"chat_id": text, "values": {"name": text, text: "x"}} for text in texts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipients, "PIECE", size)
-        found = elements(json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{")
+        # private: as above
+        found = elements(
+            json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{"
+        )  # private: as above
     assert [(one.chat_id, one.values) for one in found] == [(one["chat_id"], one["values"]) for one in given_ones]
 
 
@@ -61,7 +65,7 @@ def test_depth_is_the_same_whatever_the_size_of_the_pieces(value: Any, size: int
     text = json.dumps(value).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(body, "SLICE", size)
-        assert body._depth(text) == _nested(value)
+        assert body._depth(text) == _nested(value)  # private: requests only show whether a limit is passed
 
 
 def _nested(value: Any) -> int:
@@ -96,7 +100,7 @@ def test_a_list_that_is_not_utf8_is_refused() -> None:
         read(recipients.recipients_in_body(raw(b'["\xff"]'), raw(b"null"), lambda _chat, _values: None))
 
 
-def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_let_go_in_steps() -> None:
+def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_release_in_steps() -> None:
     chats = [f"9195{n:08d}" for n in range(100_000)]
     values = [{"chat_id": chat, "values": {"name": f"N{n}"}} for n, chat in enumerate(chats)]
     seen = []
@@ -116,4 +120,4 @@ def test_a_hundred_thousand_with_values_are_read_in_many_steps_and_let_go_in_ste
     assert taken > 100 and len(seen) == 99_993
     assert wanted.recipients[99_992] == Recipient("919500099992@c.us", '{"name":"N99992"}')
     assert wanted.repeated == 7 and wanted.other is None
-    assert len(list(recipients.let_go(wanted.recipients))) == 250 and wanted.recipients == []
+    assert len(list(recipients.release(wanted.recipients))) == 250 and wanted.recipients == []

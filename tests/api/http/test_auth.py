@@ -1,4 +1,4 @@
-"""Who may call: keys, phones of the caller, and organisations that never see each other."""
+"""Tests of authentication: keys, the caller's phones, and organisations that never see each other."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from heliograph.api.http.auth import KEY_TTL_S
 from heliograph.domain.accounts.guess_limit import BURST, MAX_WAIT_S
 from heliograph.domain.jobs.job import KeyRow
-from tests.api.setup import NUMBER, SECRET, World
+from tests.api.gateway import NUMBER, SECRET, Gateway
 
 OTHER_SECRET = "hg_live_another_organisations_key"
 
@@ -22,7 +22,7 @@ OTHER_SECRET = "hg_live_another_organisations_key"
         f"BEARER  bearer {SECRET}",
     ],
 )
-async def test_a_key_is_taken_with_stray_spaces_and_a_doubled_prefix(gateway: World, header: str) -> None:
+async def test_a_key_is_taken_with_stray_spaces_and_a_doubled_prefix(gateway: Gateway, header: str) -> None:
     async with gateway.client(None, Authorization=header) as http:
         assert (await http.get("/v1/phones")).status_code == 200
 
@@ -31,7 +31,7 @@ async def test_a_key_is_taken_with_stray_spaces_and_a_doubled_prefix(gateway: Wo
     "header", [None, "", "Bearer", "Bearer ", SECRET, f"Basic {SECRET}", "Bearer wrong", "Bearer \u00fc"]
 )
 @pytest.mark.parametrize("path", ["/v1/phones", "/v1/message/send", "/v1/nothing"])
-async def test_a_call_without_a_known_key_is_unauthorized(gateway: World, header: str | None, path: str) -> None:
+async def test_a_call_without_a_known_key_is_unauthorized(gateway: Gateway, header: str | None, path: str) -> None:
     async with gateway.client(None) as http:
         headers = {} if header is None else {b"Authorization": header.encode("latin-1")}
         answer = await http.post(path, headers=headers, json={"chat_id": "919537851844", "message": "Hi"})
@@ -47,16 +47,16 @@ async def test_a_call_without_a_known_key_is_unauthorized(gateway: World, header
     assert await gateway.jobs() == []
 
 
-async def test_a_revoked_key_stops_within_the_time_it_is_remembered(gateway: World) -> None:
+async def test_a_revoked_key_stops_within_the_time_it_is_remembered(gateway: Gateway) -> None:
     assert KEY_TTL_S < 5
     assert (await gateway.send()).status_code == 200
     await gateway.store.revoke_key(gateway.org.org_no, gateway.key.prefix)
-    gateway.clock.now_s += KEY_TTL_S
+    gateway.clock.advance(KEY_TTL_S)
     assert (await gateway.send()).status_code == 401
     assert (await gateway.http.get("/v1/phones")).status_code == 401
 
 
-async def test_requests_that_arrive_together_share_one_look_up(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_requests_share_one_lookup(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     real = gateway.store.key_by_digest
 
@@ -74,20 +74,20 @@ async def test_requests_that_arrive_together_share_one_look_up(gateway: World, m
 
 
 @pytest.mark.parametrize("spelling", [NUMBER, f"+{NUMBER}", "+91 98765 43210", f"{NUMBER}@c.us", " 919876543210 "])
-async def test_a_phone_is_named_by_its_number_in_any_spelling(gateway: World, spelling: str) -> None:
+async def test_a_phone_is_named_by_its_number_in_any_spelling(gateway: Gateway, spelling: str) -> None:
     await gateway.add_phone(gateway.org.org_no, "447700900002")
     answer = await gateway.http.get("/v1/phones", headers={"x-phone": spelling})
     assert answer.json()["phone_id"] == gateway.phone.phone_id
 
 
-async def test_a_phone_is_named_by_its_id(gateway: World) -> None:
+async def test_a_phone_is_named_by_its_id(gateway: Gateway) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     answer = await gateway.http.get("/v1/phones", headers={"x-phone": second.phone_id})
     assert answer.json()["org_phone"] == "447700900002@c.us"
     assert answer.headers["x-periskope-phone-id"] == second.phone_id
 
 
-async def test_organisations_never_see_each_other(gateway: World) -> None:
+async def test_organisations_never_see_each_other(gateway: Gateway) -> None:
     mine = (await gateway.send()).json()
     other = await gateway.store.create_org("Second")
     await gateway.add_key(other.org_no, OTHER_SECRET)
@@ -113,7 +113,7 @@ async def test_organisations_never_see_each_other(gateway: World) -> None:
     assert (await gateway.http.get(f"/v1/message/{mine['queue_id']}")).json()["ack"] == "0"
 
 
-async def test_the_same_idempotency_key_of_two_organisations_is_two_keys(gateway: World) -> None:
+async def test_the_same_idempotency_key_of_two_organisations_is_two_keys(gateway: Gateway) -> None:
     other = await gateway.store.create_org("Second")
     await gateway.add_key(other.org_no, OTHER_SECRET)
     await gateway.add_phone(other.org_no, NUMBER)
@@ -127,7 +127,7 @@ async def test_the_same_idempotency_key_of_two_organisations_is_two_keys(gateway
 
 
 async def test_wrong_keys_of_an_address_are_refused_with_429_after_a_burst_and_right_ones_never(
-    gateway: World,
+    gateway: Gateway,
 ) -> None:
     async def met(secret: str) -> tuple[int, str | None]:
         async with gateway.client(secret) as http:
@@ -135,15 +135,15 @@ async def test_wrong_keys_of_an_address_are_refused_with_429_after_a_burst_and_r
             return answer.status_code, answer.headers.get("retry-after")
 
     await gateway.add_key(gateway.org.org_no, OTHER_SECRET)
-    began_s = gateway.clock.now_s
+    began_us = gateway.clock.now_us()
     assert [await met(f"hg_wrong_{n}") for n in range(BURST)] == [(401, None)] * BURST
     assert await met("hg_wrong") == (429, "5")
     assert await met(OTHER_SECRET) == (200, None)  # never seen before: it waited for its turn
     await met("hg_wrong")  # the right one gave its turn back
     assert [(await met(f"hg_wrong_{n}"))[0] for n in range(20)] == [429] * 20
-    assert gateway.clock.now_s - began_s < MAX_WAIT_S
+    assert gateway.clock.now_us() - began_us < MAX_WAIT_S * 1_000_000
     assert await met(OTHER_SECRET) == (200, None)
     async with gateway.client(None) as http:
         assert (await http.get("/v1/phones")).status_code == 401  # no key is no guess
-    gateway.clock.now_s += 60
+    gateway.clock.advance(60)
     assert await met("hg_wrong") == (401, None)

@@ -1,27 +1,23 @@
-"""/openapi.json tells the truth: what routes exist, what they take, what they answer."""
+"""Tests of /openapi.json against the program: its routes, their bodies and their responses."""
 
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from heliograph.api import app as api_http
-from tests.api.setup import BODY_LIMIT, World
+from heliograph.api.app import v1_routes
+from tests.api.gateway import BODY_LIMIT, Gateway
 
 
-async def document(gateway: World) -> Any:
+async def document(gateway: Gateway) -> Any:
     async with gateway.client(None) as http:
         return (await http.get("/openapi.json")).json()
 
 
-async def test_every_route_is_on_the_page_and_nothing_else(gateway: World) -> None:
+async def test_every_route_is_on_the_page_and_nothing_else(gateway: Gateway) -> None:
     page = await document(gateway)
     shown = {(method.upper(), path) for path, methods in page["paths"].items() for method in methods}
-    routed = {
-        (handler.opt["about"].method, handler.opt["about"].path)
-        for routes in api_http._RESOURCES
-        for handler in routes()
-    }
+    routed = {(handler.opt["about"].method, handler.opt["about"].path) for handler in v1_routes()}
     assert shown == routed
     for method, path in shown:
         answer = await gateway.http.request(
@@ -31,7 +27,7 @@ async def test_every_route_is_on_the_page_and_nothing_else(gateway: World) -> No
         assert answer.status_code != 404 or answer.json()["message"] != "There is nothing at this path; see /docs"
 
 
-async def test_each_operation_names_its_key_and_its_errors(gateway: World) -> None:
+async def test_each_operation_names_its_key_and_its_errors(gateway: Gateway) -> None:
     page = await document(gateway)
     assert page["openapi"] == "3.1.0"
     assert page["security"] == [{"bearer": []}]
@@ -46,13 +42,13 @@ async def test_each_operation_names_its_key_and_its_errors(gateway: World) -> No
                     assert answer["content"]["application/json"]["example"]["status"] == int(status)
 
 
-async def test_a_body_over_the_limit_is_refused_on_a_path_that_takes_none_as_the_page_says(gateway: World) -> None:
+async def test_a_body_over_the_limit_is_refused_on_a_path_that_takes_none_as_the_page_says(gateway: Gateway) -> None:
     answer = await gateway.http.request("GET", "/v1/phones/all", content=b" " * (BODY_LIMIT + 1))
     assert answer.status_code == 413
     await check_answer(await document(gateway), "get", "/phones/all", 413, answer.json())
 
 
-async def test_every_reference_leads_somewhere(gateway: World) -> None:
+async def test_every_reference_leads_somewhere(gateway: Gateway) -> None:
     page = await document(gateway)
 
     def references(value: Any) -> set[str]:
@@ -68,7 +64,7 @@ async def test_every_reference_leads_somewhere(gateway: World) -> None:
 
 
 async def check_answer(page: Any, method: str, path: str, status: int, body: Any) -> None:
-    """The answer is what the page says it is."""
+    """Checks a response against its description."""
     schema = page["paths"][path][method]["responses"][str(status)]["content"]["application/json"]["schema"]
     jsonschema_rs.validate(schema | {"components": page["components"]}, body)
 
@@ -85,14 +81,14 @@ async def check_answer(page: Any, method: str, path: str, status: int, body: Any
         ("patch", "/phones/update", {"phone_name": "x"}), ("patch", "/phones/update", {}),
     ],
 )  # fmt: skip
-async def test_answers_are_as_the_page_describes_them(gateway: World, method: str, path: str, body: Any) -> None:
+async def test_answers_are_as_the_page_describes_them(gateway: Gateway, method: str, path: str, body: Any) -> None:
     await gateway.send(poll={"pollName": "Lunch?", "pollOptions": ["Yes", "No"]}, message=None)
     page = await document(gateway)
     answer = await gateway.http.request(method.upper(), f"/v1{path}", json=body)
     await check_answer(page, method, path, answer.status_code, answer.json())
 
 
-async def test_what_is_told_of_a_message_is_as_the_page_describes_it(gateway: World) -> None:
+async def test_webhook_bodies_match_their_description(gateway: Gateway) -> None:
     sent = (await gateway.send()).json()
     page = await document(gateway)
     for path, name in (
@@ -105,13 +101,13 @@ async def test_what_is_told_of_a_message_is_as_the_page_describes_it(gateway: Wo
     await check_answer(page, "get", "/message/{message_id}", 404, missing.json())
 
 
-async def test_the_example_of_a_send_is_accepted(gateway: World) -> None:
+async def test_the_example_of_a_send_is_accepted(gateway: Gateway) -> None:
     page = await document(gateway)
     example = page["paths"]["/message/send"]["post"]["requestBody"]["content"]["application/json"]["example"]
     assert (await gateway.http.post("/v1/message/send", json=example)).status_code == 200
 
 
-async def test_the_page_for_people_needs_nothing_from_elsewhere(gateway: World) -> None:
+async def test_the_page_for_people_needs_nothing_from_elsewhere(gateway: Gateway) -> None:
     page = await document(gateway)
     async with gateway.client(None) as http:
         answer = await http.get("/docs")

@@ -1,4 +1,4 @@
-"""A file given as base64 is decoded a chunk at a time: the memory it takes does not grow with it."""
+"""Tests of base64 media: it is decoded in chunks, so memory does not grow with the file."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.api.messages.base64_media import CHUNK, take_in
+from heliograph.api.messages.base64_media import CHUNK, store_file
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
 from heliograph.domain.errors import Invalid
 from heliograph.media.folder import MediaFolder
@@ -28,14 +28,14 @@ def media_of(body: SendBody) -> MediaBody:
     return body.media
 
 
-async def test_a_file_of_24_mib_is_taken_in_with_little_memory(tmp_path: Path) -> None:
+async def test_a_file_of_24_mib_is_decoded_with_little_memory(tmp_path: Path) -> None:
     data = b"%PDF-1.7\n" + b"\x00\x01\x02" * (8 * MIB)
     body = body_of(base64.b64encode(data).decode())
     content = content_of(body)
     folder = MediaFolder(tmp_path)
     tracemalloc.start()
     try:
-        taken = await take_in(folder, content, media_of(body), most=None)
+        taken = await store_file(folder, content, media_of(body), most=None)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -46,10 +46,12 @@ async def test_a_file_of_24_mib_is_taken_in_with_little_memory(tmp_path: Path) -
 
 
 @given(data=st.binary(min_size=1, max_size=300))
-async def test_whatever_was_encoded_is_what_is_stored(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_the_stored_bytes_are_those_that_were_encoded(
+    data: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     body = body_of(base64.b64encode(data).decode())
     folder = MediaFolder(tmp_path_factory.mktemp("media"))
-    taken = await take_in(folder, content_of(body), media_of(body), most=None)
+    taken = await store_file(folder, content_of(body), media_of(body), most=None)
     assert taken.media is not None
     assert taken.media.sha256 == hashlib.sha256(data).hexdigest()
 
@@ -59,7 +61,7 @@ async def test_one_wrong_character_anywhere_refuses_the_whole_file(tmp_path: Pat
     text = base64.b64encode(b"\x00" * CHUNK * 2).decode()
     body = body_of(text[:at] + "*" + text[at + 1 :])
     with pytest.raises(Invalid, match="not valid base64"):
-        await take_in(MediaFolder(tmp_path), content_of(body), media_of(body), most=None)
+        await store_file(MediaFolder(tmp_path), content_of(body), media_of(body), most=None)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -68,12 +70,12 @@ async def test_padding_at_the_end_of_a_chunk_does_not_hide_what_follows(tmp_path
     assert text[CHUNK - 1] == "="
     body = body_of(text)
     with pytest.raises(Invalid, match="not valid base64"):
-        await take_in(MediaFolder(tmp_path), content_of(body), media_of(body), most=None)
+        await store_file(MediaFolder(tmp_path), content_of(body), media_of(body), most=None)
 
 
 async def test_a_file_is_counted_while_it_is_decoded(tmp_path: Path) -> None:
     body = body_of(base64.b64encode(b"\x00" * 3000).decode())
     with pytest.raises(Invalid, match="at most 2999 bytes"):
-        await take_in(MediaFolder(tmp_path), content_of(body), media_of(body), most=2999)
+        await store_file(MediaFolder(tmp_path), content_of(body), media_of(body), most=2999)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert (await take_in(MediaFolder(tmp_path), content_of(body), media_of(body), most=3000)).media is not None
+    assert (await store_file(MediaFolder(tmp_path), content_of(body), media_of(body), most=3000)).media is not None

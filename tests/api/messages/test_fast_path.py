@@ -1,4 +1,4 @@
-"""The short way of a send against the ordinary one: the same checks, answers and headers, or it leaves them alone."""
+"""Tests of the fast path of POST send against the ordinary path: the same checks, responses and headers."""
 
 import asyncio
 import json
@@ -11,16 +11,16 @@ import pytest
 from heliograph.api.http.auth import AHEAD_S, PHONE_TTL_S
 from heliograph.api.messages.send import SendAnswer
 from heliograph.domain.errors import Unavailable
-from tests.api.setup import NUMBER, SECRET, World, world
+from tests.api.gateway import NUMBER, SECRET, Gateway, open_gateway
 
 BODY = {"chat_id": "919537851844", "message": "Hi"}
 ANSWERS = ("content-type", "x-periskope-trace-id", "x-periskope-org-id", "x-periskope-phone-id")
 
 
 async def offer(
-    gateway: World, body: Any = BODY, *, secret: str = SECRET, **headers: str
+    gateway: Gateway, body: Any = BODY, *, secret: str = SECRET, **headers: str
 ) -> tuple[int, dict[str, str], dict[str, Any]] | None:
-    """Status, headers and body of the short way; None if it did not take the request."""
+    """Status, headers and body from the fast path, or None if it left the request alone."""
     answer: asyncio.Future[tuple[int, bytes, bytes]] = asyncio.get_running_loop().create_future()
     given = {"authorization": f"Bearer {secret}", "content-type": "application/json", "x-phone": NUMBER} | headers
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -33,12 +33,12 @@ async def offer(
     return status, said, json.loads(text)
 
 
-async def remember(gateway: World) -> None:
-    """One send the ordinary way: from now on the key and the phone are known."""
+async def remember(gateway: Gateway) -> None:
+    """Sends once by the ordinary path, so that the key and the phone are cached."""
     assert (await gateway.http.post("/v1/message/send", json=BODY, headers={"x-phone": NUMBER})).status_code == 200
 
 
-async def test_a_send_is_answered_as_on_the_ordinary_way(gateway: World) -> None:
+async def test_a_send_gets_the_response_of_the_ordinary_path(gateway: Gateway) -> None:
     ordinary = await gateway.http.post("/v1/message/send", json=BODY, headers={"x-phone": NUMBER})
     short = await offer(gateway)
     assert short is not None
@@ -52,18 +52,18 @@ async def test_a_send_is_answered_as_on_the_ordinary_way(gateway: World) -> None
         assert (headers[name] == ordinary.headers[name]) is (name != "x-periskope-trace-id")
     first, second = sorted(await gateway.jobs(), key=lambda job: job.job_id)
     assert (first.chat_id, first.content, first.priority) == (second.chat_id, second.content, second.priority)
-    assert gateway.woken.seen == [gateway.phone.phone_no] * 2
+    assert gateway.wake.phone_nos == [gateway.phone.phone_no] * 2
 
 
-async def test_nothing_is_taken_for_a_key_or_phone_that_is_not_remembered(gateway: World) -> None:
+async def test_the_fast_path_takes_nothing_for_a_key_or_phone_that_is_not_cached(gateway: Gateway) -> None:
     assert await offer(gateway) is None
     await remember(gateway)
     assert await offer(gateway, secret="hg_live_ffffffffffffffffffffffffffffffff") is None
     assert await offer(gateway, x_phone="447700900002") is None
     assert await offer(gateway) is not None
-    gateway.clock.now_s += 2.5  # the phone is to be asked for again
+    gateway.clock.advance(2.5)  # the phone is to be asked for again
     assert await offer(gateway) is None
-    gateway.clock.now_s += 1  # and the key
+    gateway.clock.advance(1)  # and the key
     assert await offer(gateway) is None
     assert len(await gateway.jobs()) == 2
 
@@ -91,7 +91,7 @@ async def test_nothing_is_taken_for_a_key_or_phone_that_is_not_remembered(gatewa
         {"chat_id": "919537851844", "reaction": {"message_id": "nothing", "emoji": "x"}},
     ],
 )
-async def test_what_is_wrong_or_asks_for_more_is_left_to_the_ordinary_way(gateway: World, body: Any) -> None:
+async def test_wrong_or_unusual_bodies_are_left_to_the_ordinary_path(gateway: Gateway, body: Any) -> None:
     await remember(gateway)
     assert await offer(gateway, body) is None
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -109,20 +109,20 @@ async def test_what_is_wrong_or_asks_for_more_is_left_to_the_ordinary_way(gatewa
         {"idempotency_key": "x" * 256},
     ],
 )
-async def test_odd_headers_are_left_to_the_ordinary_way(gateway: World, headers: dict[str, str]) -> None:
+async def test_odd_headers_are_left_to_the_ordinary_path(gateway: Gateway, headers: dict[str, str]) -> None:
     await remember(gateway)
     assert await offer(gateway, **headers) is None
     assert len(await gateway.jobs()) == 1
 
 
-async def test_a_body_over_the_limit_is_left_to_the_ordinary_way(tmp_path: Path) -> None:
-    async with world(tmp_path, max_body_bytes=60) as gateway:
+async def test_a_body_over_the_limit_is_left_to_the_ordinary_path(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, max_body_bytes=60) as gateway:
         await remember(gateway)
         assert await offer(gateway, BODY | {"message": "x" * 30}) is None
         assert await offer(gateway) is not None
 
 
-async def test_what_needs_nothing_more_is_taken(gateway: World) -> None:
+async def test_the_fast_path_takes_plain_sends(gateway: Gateway) -> None:
     await remember(gateway)
     poll = {"pollName": "Lunch?", "pollOptions": ["Yes", "No"]}
     for body in (
@@ -136,7 +136,7 @@ async def test_what_needs_nothing_more_is_taken(gateway: World) -> None:
     assert len(await gateway.jobs()) == 4
 
 
-async def test_a_replay_is_the_same_answer_on_either_way(gateway: World) -> None:
+async def test_a_replay_gets_the_same_response_on_either_path(gateway: Gateway) -> None:
     await remember(gateway)
     first = await offer(gateway, idempotency_key="order-1")
     again = await offer(gateway, idempotency_key="order-1")
@@ -154,7 +154,7 @@ async def test_a_replay_is_the_same_answer_on_either_way(gateway: World) -> None
 
 
 async def test_each_request_is_counted_once_against_the_limit(tmp_path: Path) -> None:
-    async with world(tmp_path, rate_limit_per_second=4) as gateway:
+    async with open_gateway(tmp_path, rate_limit_per_second=4) as gateway:
         await remember(gateway)
         assert await offer(gateway, {"chat_id": "somebody", "message": "Hi"}) is None
         answers = [await offer(gateway) for _ in range(4)]
@@ -166,7 +166,7 @@ async def test_each_request_is_counted_once_against_the_limit(tmp_path: Path) ->
         assert len(await gateway.jobs()) == 4
 
 
-async def test_a_phone_that_was_deleted_meanwhile_is_a_404(gateway: World) -> None:
+async def test_a_phone_that_was_deleted_in_between_is_a_404(gateway: Gateway) -> None:
     await remember(gateway)
     assert await gateway.store.delete_phone(gateway.org.org_no, gateway.phone.phone_no, "test")
     answer = await offer(gateway)
@@ -175,7 +175,7 @@ async def test_a_phone_that_was_deleted_meanwhile_is_a_404(gateway: World) -> No
 
 
 async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
-    gateway: World, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await remember(gateway)
     failure: list[Exception] = [Unavailable("The database cannot write now", retry_after_s=2), ValueError("a defect")]
@@ -191,9 +191,11 @@ async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
     assert (defect[0], defect[2]["message"]) == (500, "Internal server error")
 
 
-async def test_one_request_asks_ahead_while_the_others_go_on(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_request_refreshes_the_cache_while_the_others_continue(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await remember(gateway)
-    gateway.clock.now_s += PHONE_TTL_S - AHEAD_S  # the phone is to be asked for again soon
+    gateway.clock.advance(PHONE_TTL_S - AHEAD_S)  # the phone is to be asked for again soon
     asked, go_on = asyncio.Event(), asyncio.Event()
     look_up = gateway.store.phone
 

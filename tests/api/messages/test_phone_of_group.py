@@ -1,4 +1,4 @@
-"""Without x-phone: a message to a group goes by the one phone of the organisation that knows the group."""
+"""Tests of sends to a group without x-phone: they go through the one phone that knows the group."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,19 @@ import pytest
 
 from heliograph.domain.timestamps import iso
 from heliograph.ports.provider import Inbound
-from tests.api.setup import NUMBER, World
+from tests.api.gateway import NUMBER, Gateway
 
 GROUP = "120363000000000100@g.us"
 PATHS = ("/v1/message/send", "/v1/message/send-sync", "/v1/message/scheduled")
 
 
-async def hear(gateway: World, phone_no: int, chat_id: str = GROUP) -> None:
-    """A person writes to the phone in that chat."""
+async def hear(gateway: Gateway, phone_no: int, chat_id: str = GROUP) -> None:
+    """Stores a message from a person to the phone in that chat."""
     said = Inbound(f"3A{chat_id}", chat_id, "919537851844@c.us", gateway.clock.now_us(), "chat", "hello")
     await gateway.store.inbound(phone_no, gateway.org.org_no, [said])
 
 
-async def write(gateway: World, path: str, chat_id: str = GROUP) -> Any:
+async def write(gateway: Gateway, path: str, chat_id: str = GROUP) -> Any:
     body: dict[str, Any] = {"chat_id": chat_id, "message": "Hi"}
     if path.endswith("sync"):
         body["sync_timeout"] = 0
@@ -29,7 +29,7 @@ async def write(gateway: World, path: str, chat_id: str = GROUP) -> Any:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_group_that_one_phone_knows_is_written_to_by_that_phone(gateway: World, path: str) -> None:
+async def test_a_group_that_one_phone_knows_is_written_to_by_that_phone(gateway: Gateway, path: str) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     await hear(gateway, second.phone_no)
     answer = await write(gateway, path)
@@ -42,7 +42,7 @@ async def test_a_group_that_one_phone_knows_is_written_to_by_that_phone(gateway:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_group_that_no_phone_or_several_know_needs_the_header_and_says_why(gateway: World, path: str) -> None:
+async def test_a_group_that_no_phone_or_several_know_needs_the_header_and_says_why(gateway: Gateway, path: str) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     await hear(gateway, second.phone_no, "120363000000000101@g.us")
     for why in ("no phone of this organisation", "2 phones of this organisation"):
@@ -54,7 +54,7 @@ async def test_a_group_that_no_phone_or_several_know_needs_the_header_and_says_w
     assert await gateway.jobs() == []
 
 
-async def test_a_phone_that_was_deleted_is_not_chosen(gateway: World) -> None:
+async def test_a_phone_that_was_deleted_is_not_chosen(gateway: Gateway) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     await gateway.add_phone(gateway.org.org_no, "447700900003")
     await hear(gateway, second.phone_no)
@@ -62,7 +62,7 @@ async def test_a_phone_that_was_deleted_is_not_chosen(gateway: World) -> None:
     assert (await write(gateway, PATHS[0])).status_code == 422
 
 
-async def test_what_is_chosen_for_one_group_is_not_remembered_for_other_chats(gateway: World) -> None:
+async def test_the_phone_chosen_for_one_group_is_not_used_for_other_chats(gateway: Gateway) -> None:
     second = await gateway.add_phone(gateway.org.org_no, "447700900002")
     await hear(gateway, second.phone_no)
     await hear(gateway, second.phone_no, "919537851844@c.us")
@@ -73,7 +73,7 @@ async def test_what_is_chosen_for_one_group_is_not_remembered_for_other_chats(ga
 
 
 async def test_nothing_is_asked_of_the_store_where_the_header_or_the_only_phone_says_it(
-    gateway: World, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     truth = gateway.store.phones_of_chat

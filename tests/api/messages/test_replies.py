@@ -1,22 +1,22 @@
-"""What a message may answer or react to: what its own phone sent or received, shown by its message_id."""
+"""Tests of replies and reactions: they name, by its message_id, a message that the same phone sent or received."""
 
 import pytest
 
 from heliograph.domain.jobs.ids import parse_job_id
 from heliograph.ports.provider import Inbound
-from tests.api.setup import World
+from tests.api.gateway import Gateway
 
 PERSON, GROUP = "919537851844@c.us", "120363000000000100@g.us"
 UNKNOWN = "names no message that this phone sent or received"
 
 
-async def hear(gateway: World, message_id: str, chat_id: str, author: str = PERSON) -> None:
+async def hear(gateway: Gateway, message_id: str, chat_id: str, author: str = PERSON) -> None:
     said = Inbound(message_id, chat_id, author, gateway.clock.now_us(), "chat", "hello")
     await gateway.store.inbound(gateway.phone.phone_no, gateway.org.org_no, [said])
 
 
-async def quoted(gateway: World, name: str) -> str | None:
-    """None: refused, by the name of the field."""
+async def quoted(gateway: Gateway, name: str) -> str | None:
+    """Sends a reply, and returns the quoted message, or None if its field was refused."""
     answer = await gateway.http.post(
         "/v1/message/send",
         json={"chat_id": PERSON, "message": "Hi", "reply_to": name},
@@ -29,7 +29,7 @@ async def quoted(gateway: World, name: str) -> str | None:
     return str((await gateway.http.get(f"/v1/message/{answer.json()['queue_id']}")).json()["quoted_message_id"])
 
 
-async def test_what_a_person_wrote_is_quoted_by_its_message_id(gateway: World) -> None:
+async def test_an_inbound_message_is_quoted_by_its_message_id(gateway: Gateway) -> None:
     await hear(gateway, "3A01", PERSON)
     await hear(gateway, "3A02", GROUP)
     for name in ("3A01", f"false_{PERSON}_3A01"):
@@ -43,13 +43,13 @@ async def test_what_a_person_wrote_is_quoted_by_its_message_id(gateway: World) -
     [f"true_{PERSON}_3A01", "false_99999999999@c.us_3A01", f"false_{GROUP}_3A01_{PERSON}",
      f"false_{PERSON}_3A01_{PERSON}", f"true_{GROUP}_3A02_{PERSON}", f"false_{GROUP}_3A02_99999999999@c.us", "3A03"],
 )  # fmt: skip
-async def test_an_id_that_does_not_fit_what_a_person_wrote_names_nothing(gateway: World, name: str) -> None:
+async def test_an_id_that_does_not_fit_what_a_person_wrote_names_nothing(gateway: Gateway, name: str) -> None:
     await hear(gateway, "3A01", PERSON)
     await hear(gateway, "3A02", GROUP)
     assert await quoted(gateway, name) is None
 
 
-async def test_a_message_of_another_phone_is_none_of_this_one_unless_it_came_to_it(gateway: World) -> None:
+async def test_a_message_of_another_phone_is_none_of_this_one_unless_it_came_to_it(gateway: Gateway) -> None:
     other = await gateway.add_phone(gateway.org.org_no, "447700900001")
     theirs = {"x-phone": other.number}
     body = {"chat_id": GROUP, "message": "from the other"}
@@ -63,7 +63,7 @@ async def test_a_message_of_another_phone_is_none_of_this_one_unless_it_came_to_
         assert await quoted(gateway, name) == f"false{full.removeprefix('true')}"
 
 
-async def test_broadcasts_and_schedules_resolve_what_they_answer_too(gateway: World) -> None:
+async def test_broadcasts_and_schedules_resolve_what_they_answer_too(gateway: Gateway) -> None:
     first = (await gateway.send()).json()
     full = f"true_{PERSON}_{first['unique_id']}"
     later = {"chat_id": PERSON, "message": "Hi", "scheduled_at": "2099-01-01T00:00:00Z", "reply_to": first["queue_id"]}
@@ -75,7 +75,7 @@ async def test_broadcasts_and_schedules_resolve_what_they_answer_too(gateway: Wo
     assert job["message"]["quoted_message_id"] == full
 
 
-async def test_a_reaction_names_the_message_by_its_message_id_and_refuses_by_its_own_field(gateway: World) -> None:
+async def test_a_reaction_names_the_message_by_its_message_id_and_refuses_by_its_own_field(gateway: Gateway) -> None:
     first = (await gateway.send(chat_id=GROUP)).json()
     refused = await gateway.send(message=None, reaction={"message_id": "nosuch", "emoji": "x"})
     assert (refused.status_code, list(refused.json()["fields"])) == (422, ["message_id"])

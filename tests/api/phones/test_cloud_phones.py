@@ -1,4 +1,4 @@
-"""Cloud API phones over HTTP: made with credentials that are never shown again, checked, re-keyed, and sent through."""
+"""Tests of Cloud API phones over HTTP: credentials are sealed, never shown, checked and replaced."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -9,23 +9,24 @@ from typing import Any
 import aiohttp
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.messages.content import Kind
 from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.vault import Vault
-from tests.api.setup import World, world
-from tests.providers.cloud.setup import Uploads
-from tests.simulator.graph.setup import MachineClock, graph_world
+from tests.api.gateway import Gateway, open_gateway
+from tests.providers.cloud.session import Uploads
+from tests.simulator.graph.graph_client import graph_client
 
 SECRETS = {"token": "graph-test-token", "app_secret": "graph-test-app-secret", "verify_token": "graph-verify"}
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 32).decode()
 
 
 @asynccontextmanager
-async def cloud(folder: Path) -> AsyncIterator[tuple[World, dict[str, Any], Vault]]:
+async def cloud(folder: Path) -> AsyncIterator[tuple[Gateway, dict[str, Any], Vault]]:
     """An API that knows the Cloud API, and the body that makes a phone on a local Graph server."""
-    async with graph_world() as graph, aiohttp.ClientSession() as session:
+    async with graph_client() as graph, aiohttp.ClientSession() as session:
         base_url = graph.server.base_url
-        provider = CloudProvider(session, clock=MachineClock(), uploads=Uploads(), allowed_base_urls=[base_url])
+        provider = CloudProvider(session, clock=SystemClock(), uploads=Uploads(), allowed_base_urls=[base_url])
         vault = Vault("a key of the test, long enough")
         wiring = {
             "provider": lambda name: provider if name == "cloud" else None,
@@ -34,7 +35,7 @@ async def cloud(folder: Path) -> AsyncIterator[tuple[World, dict[str, Any], Vaul
             "secrets": vault,
         }
         config = {"phone_number_id": "100000000000001", "waba_id": "200000000000001", "base_url": base_url, **SECRETS}
-        async with world(folder, **wiring) as gateway:
+        async with open_gateway(folder, **wiring) as gateway:
             yield gateway, {"provider": "cloud", "number": "447700900000", "config": config}, vault
         await provider.shutdown()
 
@@ -44,17 +45,17 @@ async def test_a_cloud_phone_is_made_and_its_credentials_are_sealed_and_never_sh
         made = await gateway.http.post("/v1/phones/create", json=body)
         assert made.status_code == 200, made.text
         phone_id = made.json()["phone_id"]
-        told = made.text + (await gateway.http.get("/v1/phones/all")).text
+        shown = made.text + (await gateway.http.get("/v1/phones/all")).text
         checked = await gateway.http.get(f"/v1/phones/{phone_id}/check")
-        told += checked.text
+        shown += checked.text
         row = await gateway.store.phone(gateway.org.org_no, phone_id)
         assert row is not None
         for secret in SECRETS.values():
-            assert secret not in told and secret not in row.config
+            assert secret not in shown and secret not in row.config
             assert secret in vault.open(row.config, about=phone_id)
 
 
-async def test_a_check_says_of_each_thing_whether_it_is_well_and_what_to_do(tmp_path: Path) -> None:
+async def test_a_check_says_for_each_item_whether_it_works_and_what_to_do(tmp_path: Path) -> None:
     async with cloud(tmp_path) as (gateway, body, _):
         phone_id = (await gateway.http.post("/v1/phones/create", json=body)).json()["phone_id"]
         found = (await gateway.http.get(f"/v1/phones/{phone_id}/check")).json()
@@ -82,7 +83,7 @@ async def test_a_check_says_of_each_thing_whether_it_is_well_and_what_to_do(tmp_
         ({"provider": "pigeon"}, "provider"),
     ],
 )
-async def test_what_is_wrong_is_refused_by_its_name_and_no_phone_is_made(
+async def test_wrong_input_is_refused_by_field_and_no_phone_is_made(
     change: dict[str, Any], field: str, tmp_path: Path
 ) -> None:
     async with cloud(tmp_path) as (gateway, body, _):

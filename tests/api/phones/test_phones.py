@@ -1,25 +1,26 @@
-"""Phones over HTTP: listed, made, named, restarted, deleted, and the code they are paired with."""
+"""Tests of phones over HTTP: list, create, name, restart, delete, and the pairing code."""
 
 import base64
 from typing import Any
 
 import pytest
 
-from tests.api.setup import NUMBER, World
+from tests.api.gateway import NUMBER, Gateway
 
 
-async def set_state(gateway: World, state: str) -> None:
+async def set_state(gateway: Gateway, state: str) -> None:
+    from heliograph.store.database import named
     from heliograph.store.database.unit import Unit, query
 
     def unit() -> Unit[Any]:
         yield from query(
-            "phone_state", org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1
+            named.phone_state(org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1)
         )
 
     await gateway.store.shell.write(unit)
 
 
-async def test_the_phone_of_the_header_has_the_shape_of_the_contract(gateway: World) -> None:
+async def test_the_phone_of_the_header_has_the_shape_of_the_contract(gateway: Gateway) -> None:
     phone = (await gateway.http.get("/v1/phones", headers={"x-phone": NUMBER})).json()
     for name in ("org_id", "org_phone", "created_at", "updated_at", "wa_state", "phone_id", "qr_code", "phone_image",
                  "phone_name", "first_connected_at", "is_ready", "label_ids", "labels"):  # fmt: skip
@@ -28,13 +29,13 @@ async def test_the_phone_of_the_header_has_the_shape_of_the_contract(gateway: Wo
     assert (phone["wa_state"], phone["is_ready"]) == ("DISCONNECTED", False)
 
 
-async def test_all_phones_are_a_bare_array(gateway: World) -> None:
+async def test_all_phones_are_a_bare_array(gateway: Gateway) -> None:
     await gateway.add_phone(gateway.org.org_no, "447700900002")
     phones = (await gateway.http.get("/v1/phones/all")).json()
     assert [phone["number"] for phone in phones] == [NUMBER, "447700900002"]
 
 
-async def test_a_phone_is_created_with_a_number_and_can_send_at_once(gateway: World) -> None:
+async def test_a_phone_is_created_with_a_number_and_can_send_at_once(gateway: Gateway) -> None:
     body = {"provider": "simulator", "number": "+44 7700 900-005", "phone_name": "Second"}
     answer = await gateway.http.post("/v1/phones/create", json=body)
     assert answer.status_code == 200
@@ -48,7 +49,7 @@ async def test_a_phone_is_created_with_a_number_and_can_send_at_once(gateway: Wo
     assert sent.status_code == 200
 
 
-async def test_an_empty_call_creates_simulator_phones_with_numbers_of_their_own(gateway: World) -> None:
+async def test_an_empty_call_creates_simulator_phones_with_numbers_of_their_own(gateway: Gateway) -> None:
     made = [(await gateway.http.post("/v1/phones/create", content=content)).json() for content in (b"", b"{}", b"")]
     assert len({phone["number"] for phone in made}) == 3
     assert all(phone["number"].startswith("447700900") for phone in made)
@@ -63,13 +64,13 @@ async def test_an_empty_call_creates_simulator_phones_with_numbers_of_their_own(
         ({"phone_name": "x" * 300}, 422, "phone_name"),
     ],
 )  # fmt: skip
-async def test_a_phone_that_cannot_be_made_is_refused(gateway: World, body: Any, status: int, field: str) -> None:
+async def test_a_phone_that_cannot_be_made_is_refused(gateway: Gateway, body: Any, status: int, field: str) -> None:
     answer = await gateway.http.post("/v1/phones/create", json=body)
     assert (answer.status_code, list(answer.json()["fields"])) == (status, [field])
     assert len(await gateway.store.phones(gateway.org.org_no)) == 1
 
 
-async def test_a_phone_is_named_and_labelled(gateway: World) -> None:
+async def test_a_phone_is_named_and_labelled(gateway: Gateway) -> None:
     body = {"phone_name": "Support", "phone_image": "https://example.com/a.png", "labels": "vip, India ,VIP,,"}
     phone = (await gateway.http.patch("/v1/phones/update", json=body)).json()
     assert (phone["phone_name"], phone["phone_image"]) == ("Support", "https://example.com/a.png")
@@ -88,23 +89,23 @@ async def test_a_phone_is_named_and_labelled(gateway: World) -> None:
         ({"labels": ",".join(map(str, range(101)))}, "labels"), ({"phone_name": "a\0b"}, "phone_name"),
     ],
 )  # fmt: skip
-async def test_an_update_that_says_nothing_or_nonsense_is_refused(gateway: World, body: Any, field: str) -> None:
+async def test_an_update_that_says_nothing_or_nonsense_is_refused(gateway: Gateway, body: Any, field: str) -> None:
     answer = await gateway.http.patch("/v1/phones/update", json=body)
     assert answer.status_code == 422
     assert field in answer.json()["fields"]
 
 
 @pytest.mark.parametrize("what", ["restart", "reset", "resync"])
-async def test_a_restart_is_an_empty_204_and_reaches_the_owner(gateway: World, what: str) -> None:
+async def test_a_restart_is_an_empty_204_and_reaches_the_owner(gateway: Gateway, what: str) -> None:
     answer = await gateway.http.post(f"/v1/phones/{what}", headers={"Content-Length": "0"})
     assert (answer.status_code, answer.content) == (204, b"")
     after = await gateway.store.phone(gateway.org.org_no, NUMBER)
     assert after is not None
     assert after.restarts == gateway.phone.restarts + 1
-    assert gateway.woken.seen == [gateway.phone.phone_no]
+    assert gateway.wake.phone_nos == [gateway.phone.phone_no]
 
 
-async def test_the_list_of_phones_tells_how_much_waits_on_each(gateway: World) -> None:
+async def test_the_list_of_phones_tells_how_much_waits_on_each(gateway: Gateway) -> None:
     other = await gateway.add_phone(gateway.org.org_no, "447700900123")
     for _ in range(3):
         await gateway.http.post(
@@ -119,7 +120,7 @@ async def test_the_list_of_phones_tells_how_much_waits_on_each(gateway: World) -
     }
 
 
-async def test_a_deleted_phone_is_gone_and_its_waiting_messages_end(gateway: World) -> None:
+async def test_a_deleted_phone_is_gone_and_its_waiting_messages_end(gateway: Gateway) -> None:
     sent = (await gateway.send()).json()
     assert (await gateway.http.delete("/v1/phones/delete")).status_code == 204
     assert (await gateway.http.get("/v1/phones/all")).json() == []
@@ -129,7 +130,7 @@ async def test_a_deleted_phone_is_gone_and_its_waiting_messages_end(gateway: Wor
     assert (await gateway.http.post("/v1/phones/create", json={"number": NUMBER})).status_code == 200
 
 
-async def test_the_code_is_json_for_the_client_and_a_picture_for_a_browser(gateway: World) -> None:
+async def test_the_code_is_json_for_the_client_and_a_picture_for_a_browser(gateway: Gateway) -> None:
     as_json = [
         await gateway.http.get("/v1/phones/qr", headers={"client-version": "1.1.2"}),
         await gateway.http.get("/v1/phones/qr", headers={"accept": "application/json"}),
@@ -152,7 +153,7 @@ async def test_the_code_is_json_for_the_client_and_a_picture_for_a_browser(gatew
     assert (await gateway.http.get("/v1/phones/qr", params={"format": "gif"})).status_code == 422
 
 
-async def test_a_connected_phone_has_no_code_to_scan(gateway: World) -> None:
+async def test_a_connected_phone_has_no_code_to_scan(gateway: Gateway) -> None:
     await set_state(gateway, "connected")
     answer = await gateway.http.get("/v1/phones/qr", headers={"client-version": "1.1.2"})
     assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT_ERROR")

@@ -1,4 +1,4 @@
-"""Steering over HTTP: a phone, a chat, a message; and why a message is where it is."""
+"""Tests of pause, resume, cancel, retry and explain over HTTP, for a phone, a chat and a message."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.pacing.policy_parser import parse_policy
 from heliograph.ports.sender_store import LeaseRow, Settlement, StartRequest
-from tests.api.setup import World
+from tests.api.gateway import Gateway
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
 FAILED = Verdict(State.FAILED, "failed", "gone", "Not on WhatsApp.")
@@ -16,22 +16,22 @@ RETRY = Verdict(State.QUEUED, "retry", "net", "The connection was lost.", lane_w
 SENT = Verdict(State.SENT, "sent", ack=1)
 
 
-async def settle_next(gateway: World, verdict: Verdict) -> None:
-    """As the phone's owner would."""
+async def settle_next(gateway: Gateway, verdict: Verdict) -> None:
+    """Starts and settles the next message, as the phone's owner does."""
     fleet = await gateway.store.heartbeat("tester", first=True)
     token = next(seen.token for seen in fleet.leases if seen.phone_no == gateway.phone.phone_no)
     seen = LeaseRow(gateway.org.org_no, gateway.phone.phone_no, None, token)
     (lease,) = await gateway.store.claim_leases("tester", [seen])
-    wish = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
-    (one,) = (await gateway.store.settle_and_start([], [wish])).started
+    request = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
+    (one,) = (await gateway.store.settle_and_start([], [request])).started
     await gateway.store.settle_and_start([Settlement(one.job, lease.token, one.token, verdict)], [])
 
 
-async def send(gateway: World, **body: Any) -> str:
+async def send(gateway: Gateway, **body: Any) -> str:
     return str((await gateway.send(**body)).json()["queue_id"])
 
 
-async def test_a_phone_is_paused_and_resumed_and_its_messages_say_so(gateway: World) -> None:
+async def test_a_phone_is_paused_and_resumed_and_its_messages_say_so(gateway: Gateway) -> None:
     paused = await gateway.http.post("/v1/phones/pause", json={"by": "Asha", "reason": "new SIM"})
     assert paused.json() == {"what": gateway.phone.phone_id, "state": "paused", "changed": True}
     assert (await gateway.http.post("/v1/phones/pause")).json()["changed"] is False
@@ -45,10 +45,10 @@ async def test_a_phone_is_paused_and_resumed_and_its_messages_say_so(gateway: Wo
     status = (await gateway.http.get(f"/v1/message/{name}/status")).json()
     assert why["sentence"].startswith(status["status_description"].removesuffix("."))
     assert (await gateway.http.post("/v1/phones/resume")).json()["changed"] is True
-    assert gateway.woken.seen[-1] == gateway.phone.phone_no
+    assert gateway.wake.phone_nos[-1] == gateway.phone.phone_no
 
 
-async def test_a_chat_is_paused_and_resumed(gateway: World) -> None:
+async def test_a_chat_is_paused_and_resumed(gateway: Gateway) -> None:
     name = await send(gateway)
     answer = await gateway.http.post("/v1/chats/919537851844/pause", json={"by": "Asha"})
     assert answer.json()["what"] == "919537851844@c.us"
@@ -58,7 +58,7 @@ async def test_a_chat_is_paused_and_resumed(gateway: World) -> None:
     assert (await gateway.http.post("/v1/chats/nonsense/pause")).status_code == 422
 
 
-async def test_a_waiting_message_is_cancelled_and_then_refused(gateway: World) -> None:
+async def test_a_waiting_message_is_cancelled_and_then_refused(gateway: Gateway) -> None:
     name = await send(gateway)
     answer = await gateway.http.post(f"/v1/message/{name}/cancel", json={"by": "Asha"})
     assert answer.json()["status"] == "failed"
@@ -69,7 +69,7 @@ async def test_a_waiting_message_is_cancelled_and_then_refused(gateway: World) -
     assert history[-1]["actor"] == "Asha"
 
 
-async def test_a_failed_message_is_sent_again_and_a_sent_one_is_not(gateway: World) -> None:
+async def test_a_failed_message_is_sent_again_and_a_sent_one_is_not(gateway: Gateway) -> None:
     name = await send(gateway)
     await settle_next(gateway, FAILED)
     again = await gateway.http.post(f"/v1/message/{name}/retry", json={"by": "Asha"})
@@ -79,7 +79,7 @@ async def test_a_failed_message_is_sent_again_and_a_sent_one_is_not(gateway: Wor
     assert refused.status_code == 409 and refused.json()["fields"]["state"]["value"] == "sent"
 
 
-async def test_a_message_that_waits_behind_another_cannot_go_at_once_and_says_why(gateway: World) -> None:
+async def test_a_message_behind_another_cannot_be_hurried_and_says_why(gateway: Gateway) -> None:
     first, second = await send(gateway), await send(gateway)
     await settle_next(gateway, RETRY)
     refused = await gateway.http.post(f"/v1/message/{second}/retry")
@@ -90,7 +90,7 @@ async def test_a_message_that_waits_behind_another_cannot_go_at_once_and_says_wh
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("arrived", "sent"), ("again", "queued"), ("give_up", "failed")])
-async def test_an_uncertain_message_is_settled_by_hand(gateway: World, outcome: str, status: str) -> None:
+async def test_an_uncertain_message_is_settled_by_hand(gateway: Gateway, outcome: str, status: str) -> None:
     name = await send(gateway)
     await settle_next(gateway, UNCERTAIN)
     why = (await gateway.http.get(f"/v1/message/{name}/explain")).json()
@@ -101,7 +101,7 @@ async def test_an_uncertain_message_is_settled_by_hand(gateway: World, outcome: 
     assert refused.status_code == 409
 
 
-async def test_what_failed_is_put_back_by_name_or_by_time(gateway: World) -> None:
+async def test_failed_messages_are_retried_by_id_or_by_time(gateway: Gateway) -> None:
     names = [await send(gateway, chat_id=f"91953785180{n}") for n in range(4)]
     for _ in names:
         await settle_next(gateway, FAILED)
@@ -117,7 +117,7 @@ async def test_what_failed_is_put_back_by_name_or_by_time(gateway: World) -> Non
         assert (answer.status_code, answer.json()) == (200, {"retried": 0})
 
 
-async def test_a_message_may_have_a_lane_and_an_end(gateway: World) -> None:
+async def test_a_message_may_have_a_lane_and_an_end(gateway: Gateway) -> None:
     await send(gateway, priority="urgent", ttl_seconds=60)
     (job,) = await gateway.jobs()
     assert job.priority == 0 and job.expires_at_us == gateway.clock.now_us() + 60_000_000
@@ -126,7 +126,7 @@ async def test_a_message_may_have_a_lane_and_an_end(gateway: World) -> None:
         assert answer.status_code == 422 and list(answer.json()["fields"]) == list(wrong)
 
 
-async def test_the_suppression_list_is_kept_by_hand_too(gateway: World) -> None:
+async def test_the_suppression_list_is_kept_by_hand_too(gateway: Gateway) -> None:
     made = await gateway.http.post("/v1/suppressions", json={"chat_id": "919537851844", "reason": "asked by phone"})
     assert made.json() == {"what": "919537851844@c.us", "state": "suppressed", "changed": True}
     (row,) = (await gateway.http.get("/v1/suppressions")).json()
@@ -136,18 +136,18 @@ async def test_the_suppression_list_is_kept_by_hand_too(gateway: World) -> None:
 
 
 @pytest.mark.parametrize("act", ["cancel", "retry", "resolve"])
-async def test_an_unknown_message_is_a_404(gateway: World, act: str) -> None:
+async def test_an_unknown_message_is_a_404(gateway: Gateway, act: str) -> None:
     answer = await gateway.http.post(f"/v1/message/nonsense/{act}", json={"outcome": "again"})
     assert answer.status_code == 404
 
 
-async def test_bad_words_of_who_and_why_are_refused(gateway: World) -> None:
+async def test_a_bad_actor_or_reason_is_refused(gateway: Gateway) -> None:
     for wrong in ({"by": "x" * 101}, {"by": "a\nb"}, {"reason": "x" * 501}):
         answer = await gateway.http.post("/v1/phones/pause", json=wrong)
         assert answer.status_code == 422 and list(answer.json()["fields"]) == list(wrong)
 
 
-async def test_a_message_explains_its_turn_and_its_time(gateway: World) -> None:
+async def test_a_message_explains_its_turn_and_its_time(gateway: Gateway) -> None:
     first = await send(gateway)
     second = await send(gateway)
     why = (await gateway.http.get(f"/v1/message/{second}/explain")).json()
@@ -157,7 +157,7 @@ async def test_a_message_explains_its_turn_and_its_time(gateway: World) -> None:
     assert (why["sentence"], why["blockers"]) == ("Successfully submitted.", [])
 
 
-async def test_a_phone_takes_a_preset_or_a_policy_of_its_own(gateway: World) -> None:
+async def test_a_phone_takes_a_preset_or_a_policy_of_its_own(gateway: Gateway) -> None:
     preset = await gateway.http.patch("/v1/phones/update", json={"pacing": "linked-warm"})
     assert preset.json()["pacing"] == "linked-warm"
     own = {"base": "linked-warm", "per_hour": 40, "quiet_hours": {"start": "21:00", "end": "08:00"}}
@@ -179,14 +179,14 @@ async def test_a_phone_takes_a_preset_or_a_policy_of_its_own(gateway: World) -> 
         ({"per_day": 10, "warm_up": [{"until_day": 2, "per_day": 50}]}, "warm_up"),
     ],
 )
-async def test_a_policy_that_cannot_be_kept_is_refused_by_field(gateway: World, pacing: Any, field: str) -> None:
+async def test_a_policy_that_cannot_be_kept_is_refused_by_field(gateway: Gateway, pacing: Any, field: str) -> None:
     answer = await gateway.http.patch("/v1/phones/update", json={"pacing": pacing})
     assert answer.status_code == 422 and field in answer.json()["fields"]
     shown = (await gateway.http.get("/v1/phones")).json()
     assert shown["pacing"] == "none"
 
 
-async def test_lists_status_and_explain_say_the_same(gateway: World) -> None:
+async def test_lists_status_and_explain_say_the_same(gateway: Gateway) -> None:
     name = await send(gateway)
     await gateway.http.post("/v1/chats/919537851844/pause", json={"by": "Asha"})
     why = (await gateway.http.get(f"/v1/message/{name}/explain")).json()["sentence"]
@@ -196,7 +196,7 @@ async def test_lists_status_and_explain_say_the_same(gateway: World) -> None:
     assert [one["status_description"] for one in (listed, legacy, status)] == [why] * 3
 
 
-async def test_bulk_messages_to_who_said_stop_are_refused_and_others_go(gateway: World) -> None:
+async def test_bulk_messages_to_who_said_stop_are_refused_and_others_go(gateway: Gateway) -> None:
     keyed = {"Idempotency-Key": "before"}
     body = {"chat_id": "919537851844", "message": "News", "priority": "bulk"}
     before = await gateway.http.post("/v1/message/send", json=body, headers=keyed)

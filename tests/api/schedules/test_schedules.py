@@ -1,4 +1,4 @@
-"""Scheduled messages over HTTP, as contract 2.4 has them."""
+"""Tests of scheduled messages over HTTP, as contract 2.4 describes them."""
 
 import asyncio
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 import pytest
 
 from heliograph.domain.timestamps import iso
-from tests.api.setup import World
+from tests.api.gateway import Gateway
 
 WEEKLY = {"repeat_interval": "week", "timezone": "Asia/Kolkata", "repeat_days": ["monday"]}
 
 
-def at(gateway: World, seconds: float) -> str:
+def at(gateway: Gateway, seconds: float) -> str:
     return iso(gateway.clock.now_us() + round(seconds * 1_000_000))
 
 
-async def post(gateway: World, **body: Any) -> Any:
+async def post(gateway: Gateway, **body: Any) -> Any:
     given = {"chat_id": "919537851844", "message": "Hi", "scheduled_at": at(gateway, 3_600)} | body
     return await gateway.http.post("/v1/message/scheduled", json=given)
 
 
-async def test_a_message_for_later_is_made_shown_and_listed(gateway: World) -> None:
+async def test_a_message_for_later_is_made_shown_and_listed(gateway: Gateway) -> None:
     made = (await post(gateway)).json()
     assert made["status"] == "scheduled" and made["is_repeat"] is False and made["recurrence"] == "once"
     assert made["message_payload"] == {"message": "Hi", "message_type": "chat"}
@@ -31,21 +31,21 @@ async def test_a_message_for_later_is_made_shown_and_listed(gateway: World) -> N
     assert listed["scheduled_messages"] == [made]
 
 
-async def test_a_key_makes_one_message_for_later_however_often_it_is_asked_for(gateway: World) -> None:
+async def test_a_key_makes_one_message_for_later_however_often_it_is_asked_for(gateway: Gateway) -> None:
     body = {"chat_id": "919537851844", "message": "Hi", "scheduled_at": at(gateway, 60)}
     headers = {"Idempotency-Key": "later-1"}
     first = await gateway.http.post("/v1/message/scheduled", json=body, headers=headers)
     assert "idempotent-replayed" not in first.headers
     other = await gateway.http.post("/v1/message/scheduled", json=body | {"message": "Ho"}, headers=headers)
     assert (other.status_code, list(other.json()["fields"])) == (422, ["Idempotency-Key"])
-    gateway.clock.now_s += 3_600  # its time is over
+    gateway.clock.advance(3_600)  # its time is over
     again = await gateway.http.post("/v1/message/scheduled", json=body, headers=headers)
     assert (again.status_code, again.json()) == (200, first.json())
     assert again.headers["idempotent-replayed"] == "true"
     assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 1
 
 
-async def test_requests_for_later_with_one_key_that_arrive_together_make_one(gateway: World) -> None:
+async def test_requests_for_later_with_one_key_that_arrive_together_make_one(gateway: Gateway) -> None:
     body = {"chat_id": "919537851844", "message": "Hi", "scheduled_at": at(gateway, 3_600)}
     headers = {"Idempotency-Key": "later-2"}
     answers = await asyncio.gather(
@@ -55,21 +55,21 @@ async def test_requests_for_later_with_one_key_that_arrive_together_make_one(gat
     assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 1
 
 
-async def test_a_new_text_still_answers_the_same_message_and_hides_its_links(gateway: World) -> None:
+async def test_a_new_text_still_answers_the_same_message_and_hides_its_links(gateway: Gateway) -> None:
     quoted = (await gateway.send()).json()
     made = (await post(gateway, reply_to=quoted["unique_id"], options={"hide_url_preview": True})).json()
     path = f"/v1/message/scheduled/{made['scheduled_id']}"
     assert (await gateway.http.patch(path, json={"message": "Ho"})).status_code == 200
-    gateway.clock.now_s += 3_601
+    gateway.clock.advance(3_601)
     await gateway.steering.run_schedules()
     job = next(job for job in await gateway.jobs() if job.content.body == "Ho")
     assert job.content.hide_url_preview
     assert job.content.reply_to is not None and quoted["unique_id"] in job.content.reply_to
 
 
-async def test_it_becomes_a_message_and_an_occurrence(gateway: World) -> None:
+async def test_it_becomes_a_message_and_an_occurrence(gateway: Gateway) -> None:
     made = (await post(gateway)).json()
-    gateway.clock.now_s += 3_601
+    gateway.clock.advance(3_601)
     await gateway.steering.run_schedules()
     (job,) = await gateway.jobs()
     runs = (await gateway.http.get(f"/v1/message/scheduled/{made['scheduled_id']}/occurrences")).json()
@@ -82,7 +82,7 @@ async def test_it_becomes_a_message_and_an_occurrence(gateway: World) -> None:
     assert refused.status_code == 409 and refused.json()["fields"]["state"]["value"] == "completed"
 
 
-async def test_a_repetition_keeps_its_configuration(gateway: World) -> None:
+async def test_a_repetition_keeps_its_configuration(gateway: Gateway) -> None:
     made = (await post(gateway, is_repeat=True, repeat_config=WEEKLY | {"repeat_value": 2})).json()
     assert made["repeat_config"] == {
         "timezone": "Asia/Kolkata", "repeat_interval": "week", "repeat_value": 2, "repeat_days": ["monday"],
@@ -91,7 +91,7 @@ async def test_a_repetition_keeps_its_configuration(gateway: World) -> None:
     assert made["recurrence"].startswith("every 2 weeks on monday at")
 
 
-async def test_it_is_changed_paused_skipped_and_deleted(gateway: World) -> None:
+async def test_it_is_changed_paused_skipped_and_deleted(gateway: Gateway) -> None:
     made = (await post(gateway, is_repeat=True, repeat_config={"repeat_interval": "day"})).json()
     path = f"/v1/message/scheduled/{made['scheduled_id']}"
     later = at(gateway, 7_200)
@@ -111,11 +111,11 @@ async def test_it_is_changed_paused_skipped_and_deleted(gateway: World) -> None:
     assert (await gateway.http.delete(path)).status_code == 404
 
 
-async def test_runs_that_came_due_while_it_was_paused_are_not_made_up_for(gateway: World) -> None:
+async def test_runs_that_became_due_while_it_was_paused_are_skipped(gateway: Gateway) -> None:
     made = (await post(gateway, is_repeat=True, repeat_config={"repeat_interval": "day"})).json()
     path = f"/v1/message/scheduled/{made['scheduled_id']}"
     await gateway.http.patch(path, json={"paused": True})
-    gateway.clock.now_s += 5 * 86_400
+    gateway.clock.advance(5 * 86_400)
     await gateway.http.patch(path, json={"paused": False})
     await gateway.steering.run_schedules()
     assert await gateway.jobs() == []
@@ -140,13 +140,13 @@ async def test_runs_that_came_due_while_it_was_paused_are_not_made_up_for(gatewa
         ({"priority": "now"}, "priority"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_made(gateway: World, body: dict[str, Any], field: str) -> None:
+async def test_wrong_input_is_named_and_nothing_is_made(gateway: Gateway, body: dict[str, Any], field: str) -> None:
     answer = await post(gateway, **body)
     assert answer.status_code == 422 and field in answer.json()["fields"]
     assert (await gateway.http.get("/v1/message/scheduled")).json()["count"] == 0
 
 
-async def test_another_organisation_sees_nothing_of_it(gateway: World) -> None:
+async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     made = (await post(gateway)).json()
     other = await gateway.store.create_org("two")
     secret = "hg_live_ffffffffffffffffffffffffffffffff"

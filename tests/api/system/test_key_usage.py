@@ -1,24 +1,25 @@
-"""When a key was last used: written by a service, a while later, and when it ends."""
+"""Tests of the time of a key's last use: a service writes it a minute later, and when the service ends."""
 
 import asyncio
 from functools import partial
 from typing import Any
 
 from heliograph.app.services import run_every
-from heliograph.store.database.postgresql import PostgresDatabase
-from tests.api.setup import World
+from heliograph.clock import SystemClock
+from tests.api.gateway import Gateway
+from tests.kit.database import make_database
 
 INTERVAL_S = 60.0
 # nobody has opened it
-AWAY = PostgresDatabase("postgresql://127.0.0.1/none", lambda _seconds, _units: None, lambda: 0.0)
+AWAY = make_database("postgresql://127.0.0.1/none", SystemClock())
 
 
-class Turned:
-    """Stands still until `turn`; `asleep`: for how long somebody waits."""
+class SteppedClock:
+    """A clock whose sleeper wakes at each `step`. `asleep`: the length of each sleep."""
 
     def __init__(self) -> None:
         self.asleep: list[float] = []
-        self._turned = asyncio.Event()
+        self._woken = asyncio.Event()
 
     def now_us(self) -> int:
         return 0
@@ -28,24 +29,24 @@ class Turned:
 
     async def sleep(self, seconds: float) -> None:
         self.asleep.append(seconds)
-        await self._turned.wait()
-        self._turned.clear()
+        await self._woken.wait()
+        self._woken.clear()
 
-    async def turn(self) -> None:
-        """Until whoever waited waits again."""
+    async def step(self) -> None:
+        """Wakes the sleeper, and waits until it sleeps again."""
         before = len(self.asleep)
-        self._turned.set()
+        self._woken.set()
         async with asyncio.timeout(10):
             while len(self.asleep) == before:
                 await asyncio.to_thread(int)
 
 
-async def last_use(gateway: World) -> int | None:
+async def last_use(gateway: Gateway) -> int | None:
     [key] = await gateway.store.keys(gateway.org.org_no)
     return key.last_used_at_us
 
 
-async def started(gateway: World, clock: Turned, log: Any) -> "asyncio.Task[None]":
+async def started(gateway: Gateway, clock: SteppedClock, log: Any) -> "asyncio.Task[None]":
     write, failed = gateway.store.write_key_uses, partial(log, "key_uses_not_written")
     service = asyncio.create_task(run_every(clock, INTERVAL_S, write, failed, last_s=1.0))
     async with asyncio.timeout(10):
@@ -60,33 +61,33 @@ async def ended(service: "asyncio.Task[None]") -> None:
     assert service.cancelled()
 
 
-async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: World) -> None:
-    clock = Turned()
+async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: Gateway) -> None:
+    clock = SteppedClock()
     service = await started(gateway, clock, lambda *_, **__: None)
     first = gateway.clock.now_us()
     assert (await gateway.send()).status_code == 200
     assert await last_use(gateway) is None
-    await clock.turn()
+    await clock.step()
     assert (await last_use(gateway), clock.asleep) == (first, [INTERVAL_S, INTERVAL_S])
-    gateway.clock.now_s += 30
+    gateway.clock.advance(30)
     assert (await gateway.http.get("/v1/phones")).status_code == 200
     assert await last_use(gateway) == first
     await ended(service)
     assert await last_use(gateway) == gateway.clock.now_us()
 
 
-async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: World) -> None:
-    clock, said = Turned(), list[str]()
+async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: Gateway) -> None:
+    clock, said = SteppedClock(), list[str]()
     service = await started(gateway, clock, lambda event, **_: said.append(event))
     await gateway.send()
     used = gateway.clock.now_us()
     there, gateway.store.shell = gateway.store.shell, AWAY
-    await clock.turn()
+    await clock.step()
     assert said == ["key_uses_not_written"]
     gateway.store.shell = there
-    await clock.turn()
+    await clock.step()
     assert await last_use(gateway) == used
-    gateway.clock.now_s += 30
+    gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
     gateway.store.shell = AWAY
     await ended(service)

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: arrays in, arrays out; nothing is made when one thing is wrong."""
+"""Tests of webhooks over HTTP: arrays in, arrays out; one wrong entry refuses all."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
 from heliograph.webhooks.envelope import sample_body
-from tests.api.setup import World, world
+from tests.api.gateway import Gateway, open_gateway
 
 URL = "https://93.184.216.34/hook"
 OTHER = "bb_live_0123456789abcdef0123456789abcdef"
 
 
-class Desk:
-    """The webhooks' store under a desk, joined to the world after its shell is open."""
+class LateStore:
+    """A webhook store that is set after its database is open; counts the wakes of the worker."""
 
     def __init__(self) -> None:
         self.woken = 0
@@ -34,29 +34,29 @@ class Desk:
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[World]:
-    desk = Desk()
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    late = LateStore()
     fetch = GuardedFetch(clock=SystemClock())
-    webhooks = WebhookDeps(desk, Vault("a secret of this test's own"), sample_body, desk.wake)
-    async with world(tmp_path, fetch=fetch, webhooks=webhooks) as made:
-        desk.store = WebhookStore(made.store.shell, made.clock)
+    webhooks = WebhookDeps(late, Vault("a secret of this test's own"), sample_body, late.wake)
+    async with open_gateway(tmp_path, fetch=fetch, webhooks=webhooks) as made:
+        late.store = WebhookStore(made.store.shell, made.clock)
         yield made
     await fetch.close()
 
 
-async def make(gateway: World, **changes: Any) -> Any:
+async def make(gateway: Gateway, **changes: Any) -> Any:
     body = {"hookUrl": URL, "integrationName": ["message.sent", "message.failed"]} | changes
     return await gateway.http.post("/v1/webhooks", json=body)
 
 
-async def listed(gateway: World, **query: str) -> list[dict[str, Any]]:
+async def listed(gateway: Gateway, **query: str) -> list[dict[str, Any]]:
     answer = await gateway.http.get("/v1/webhooks", params=query)
     assert answer.status_code == 200
     rows: list[dict[str, Any]] = answer.json()
     return rows
 
 
-async def test_an_array_of_names_makes_an_array_of_rows_of_the_contracts_shape(gateway: World) -> None:
+async def test_an_array_of_names_makes_an_array_of_rows_of_the_contracts_shape(gateway: Gateway) -> None:
     answer = await make(gateway, name="Orders")
     assert answer.status_code == 201
     rows = answer.json()
@@ -73,18 +73,18 @@ async def test_an_array_of_names_makes_an_array_of_rows_of_the_contracts_shape(g
     assert all("signing_key" not in row for row in shown)
 
 
-async def test_a_single_name_makes_a_single_row(gateway: World) -> None:
+async def test_a_single_name_makes_a_single_row(gateway: Gateway) -> None:
     row = (await make(gateway, integrationName="message.read")).json()
     assert row["integration_name"] == "message.read"
     assert (await gateway.http.get(f"/v1/webhooks/{row['id']}")).json()["id"] == row["id"]
 
 
-async def test_every_name_of_the_catalogue_can_be_subscribed_to(gateway: World) -> None:
+async def test_every_name_of_the_catalogue_can_be_subscribed_to(gateway: Gateway) -> None:
     rows = (await make(gateway, integrationName=sorted(EVENT_NAMES))).json()
     assert {row["integration_name"] for row in rows} == EVENT_NAMES
 
 
-async def test_filters_choose_among_rows(gateway: World) -> None:
+async def test_filters_choose_among_rows(gateway: Gateway) -> None:
     rows = (await make(gateway)).json()
     other = (await make(gateway, hookUrl=URL + "2", integrationName="message.sent", type="zapier")).json()
     await gateway.http.patch(f"/v1/webhooks/{rows[1]['id']}", json={"isSubscribed": False})
@@ -100,7 +100,7 @@ async def test_filters_choose_among_rows(gateway: World) -> None:
     assert await ids(hook_url=URL + "2") == [other["id"]]
 
 
-async def test_a_row_is_changed_and_deleted(gateway: World) -> None:
+async def test_a_row_is_changed_and_deleted(gateway: Gateway) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     path = f"/v1/webhooks/{row['id']}"
     change = {
@@ -142,7 +142,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "field"), BAD)
-async def test_bad_input_names_its_field_and_makes_nothing(gateway: World, change: dict[str, Any], field: str) -> None:
+async def test_bad_input_names_its_field_and_makes_nothing(
+    gateway: Gateway, change: dict[str, Any], field: str
+) -> None:
     answer = await make(gateway, **change)
     assert answer.status_code == 422, answer.text
     assert list(answer.json()["fields"]) == [field]
@@ -153,13 +155,14 @@ async def test_bad_input_names_its_field_and_makes_nothing(gateway: World, chang
 
 
 def _hooks_counted() -> Any:
+    from heliograph.store.database import named
     from heliograph.store.database.unit import query
 
-    return len((yield from query("hooks_listening", org_no=1)))
+    return len((yield from query(named.hooks_subscribed(org_no=1))))
 
 
 @pytest.mark.parametrize(("change", "field"), [*BAD[2:10], *BAD[12:]])
-async def test_a_bad_change_changes_nothing(gateway: World, change: dict[str, Any], field: str) -> None:
+async def test_a_bad_change_changes_nothing(gateway: Gateway, change: dict[str, Any], field: str) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     path = f"/v1/webhooks/{row['id']}"
     before = (await gateway.http.get(path)).json()
@@ -171,7 +174,7 @@ async def test_a_bad_change_changes_nothing(gateway: World, change: dict[str, An
     assert (await gateway.http.patch(path, json={})).status_code == 422
 
 
-async def test_the_same_idempotency_key_gives_the_same_rows(gateway: World) -> None:
+async def test_the_same_idempotency_key_gives_the_same_rows(gateway: Gateway) -> None:
     body = {"hookUrl": URL, "integrationName": ["message.sent"]}
     headers = {"Idempotency-Key": "once"}
     first = await gateway.http.post("/v1/webhooks", json=body, headers=headers)
@@ -183,25 +186,25 @@ async def test_the_same_idempotency_key_gives_the_same_rows(gateway: World) -> N
     assert other.status_code == 422 and len(await listed(gateway)) == 1
 
 
-async def test_the_signing_key_is_one_for_the_organisation_and_rotates_with_an_overlap(gateway: World) -> None:
+async def test_the_signing_key_is_one_for_the_organisation_and_rotates_with_an_overlap(gateway: Gateway) -> None:
     made = (await make(gateway)).json()
     key = (await gateway.http.get("/v1/webhooks/signing-key")).json()
     assert key == {"signing_key": made[0]["signing_key"]}
     rotated = (await gateway.http.post("/v1/webhooks/signing-key/rotate")).json()
     assert rotated["previous_signing_key"] == key["signing_key"] != rotated["signing_key"]
     assert (await gateway.http.get("/v1/webhooks/signing-key")).json() == rotated
-    gateway.clock.now_s += 24 * 3600 + 1
+    gateway.clock.advance(24 * 3600 + 1)
     assert (await gateway.http.get("/v1/webhooks/signing-key")).json() == {"signing_key": rotated["signing_key"]}
 
 
-async def test_the_signing_key_is_sealed_in_the_database(gateway: World, tmp_path: Path) -> None:
+async def test_the_signing_key_is_sealed_in_the_database(gateway: Gateway, tmp_path: Path) -> None:
     key = (await make(gateway)).json()[0]["signing_key"].removeprefix("whsec_")
     for path in tmp_path.iterdir():
         if path.is_file():
             assert key.encode() not in path.read_bytes()
 
 
-async def test_another_organisation_sees_nothing_of_it(gateway: World) -> None:
+async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     tested = (await gateway.http.post(f"/v1/webhooks/{row['id']}/test")).json()
     other = await gateway.store.create_org("Other")
@@ -220,7 +223,7 @@ async def test_another_organisation_sees_nothing_of_it(gateway: World) -> None:
     assert mine != row["signing_key"]
 
 
-async def test_a_test_delivery_can_be_looked_up(gateway: World) -> None:
+async def test_a_test_delivery_can_be_looked_up(gateway: Gateway) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     path = f"/v1/webhooks/{row['id']}"
     answer = await gateway.http.post(f"{path}/test")
@@ -237,7 +240,7 @@ async def test_a_test_delivery_can_be_looked_up(gateway: World) -> None:
 @pytest.mark.parametrize(
     ("path", "field"), [("?state=lost", "state"), ("?limit=0", "limit"), ("?limit=x", "limit"), ("?before=x", "before")]
 )
-async def test_a_list_of_deliveries_refuses_what_it_cannot_read(gateway: World, path: str, field: str) -> None:
+async def test_a_list_of_deliveries_refuses_what_it_cannot_read(gateway: Gateway, path: str, field: str) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     answer = await gateway.http.get(f"/v1/webhooks/{row['id']}/deliveries{path}")
     assert answer.status_code == 422 and field in answer.json()["fields"]
@@ -246,7 +249,7 @@ async def test_a_list_of_deliveries_refuses_what_it_cannot_read(gateway: World, 
 @pytest.mark.parametrize(
     "body", [{}, {"failed_since": "yesterday"}, {"from": "2026-01-01", "failed_since": "2026-01-01"}]
 )
-async def test_a_replay_of_many_says_what_it_needs(gateway: World, body: dict[str, str]) -> None:
+async def test_a_replay_of_many_says_what_it_needs(gateway: Gateway, body: dict[str, str]) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     answer = await gateway.http.post(f"/v1/webhooks/{row['id']}/deliveries/replay", json=body)
     assert answer.status_code == 422 and "failed_since" in answer.json()["fields"]

@@ -1,4 +1,4 @@
-"""The statement about pairs: a median of ratios, and between which of them the true one lies with 95 %."""
+"""Tests of the comparison in pairs: the median of the ratios, and its 95 % interval."""
 
 from math import comb
 
@@ -8,7 +8,7 @@ from heliograph.cli.bench.slow_receiver import compare, outside
 
 
 @pytest.mark.parametrize("pairs", range(6, 200))
-def test_what_may_be_left_out_at_each_end_is_as_much_as_95_percent_allow(pairs: int) -> None:
+def test_the_interval_leaves_out_as_many_pairs_as_95_percent_allow(pairs: int) -> None:
     def sure(left_out: int) -> float:
         tail = sum(comb(pairs, n) for n in range(left_out + 1))
         return 1 - 2 * tail / float(2**pairs)

@@ -1,4 +1,4 @@
-"""The benchmark does what it says: each case runs, checks its own work, and prints figures."""
+"""Tests of a small benchmark run: each case checks its own work and prints figures."""
 
 import json
 import subprocess

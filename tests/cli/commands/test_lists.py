@@ -1,4 +1,4 @@
-"""Commands that show what is there: tables for people, the API's own JSON for programs."""
+"""Tests of commands that list: tables for people, the API's own JSON for programs."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def listed(state: str, attempts: int = 1, **stamps: str) -> dict[str, Any]:
 
 
 def drawn(grid: Any, width: int) -> list[str]:
-    """As a terminal so wide would show it."""
+    """Renders the output for a terminal of this width."""
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=True, color_system=None).print(grid)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
@@ -102,7 +102,7 @@ def test_the_table_fits_a_terminal_of_any_width_and_its_id_is_whole(width: int) 
     assert line.split()[-1] in (QUEUE_ID, UNIQUE_ID)
 
 
-def test_what_nobody_knows_is_not_shown_as_being_sent(server: Script, heliograph: Run) -> None:
+def test_uncertain_messages_are_not_shown_as_being_sent(server: Script, heliograph: Run) -> None:
     server.on("POST /v1/message/queues", [listed("sending")])
     server.on(f"GET /v1/message/{UNIQUE_ID}/status", status_of("pending"))
     assert "? uncertain" in heliograph("jobs").out
@@ -148,9 +148,7 @@ def test_why_says_the_sentence_and_draws_the_recorder_with_its_gaps(server: Scri
     assert f"unique_id   {UNIQUE_ID}" in said.out
 
 
-def test_why_tells_the_time_of_a_receipt_that_is_older_than_the_settlement_beside_it(
-    server: Script, heliograph: Run
-) -> None:
+def test_why_shows_the_time_of_a_receipt_that_is_older_than_its_settlement(server: Script, heliograph: Run) -> None:
     server.on(f"GET /v1/message/{QUEUE_ID}/status", status_of("read", "Read by recipient."))
     base = {"before": None, "after": "sent", "ack": 0, "actor": "api", "reason": None, "detail": None, "attempt": 2}
     settled = "2026-04-01T14:23:35.264Z"
@@ -191,7 +189,7 @@ def test_why_names_what_holds_a_message_back_and_when_it_will_go(server: Script,
     assert json.loads(heliograph("why", QUEUE_ID, "--json").out)["explain"] == explained
 
 
-def test_why_and_jobs_have_the_same_word_for_what_was_cancelled(server: Script, heliograph: Run) -> None:
+def test_why_and_jobs_have_the_same_word_for_cancelled_messages(server: Script, heliograph: Run) -> None:
     ended = {"cancelled_at": "2026-04-01T14:23:22Z"}
     server.on("POST /v1/message/queues", [listed("failed", attempts=0, **ended)])
     server.on(
@@ -215,7 +213,7 @@ def test_a_new_phone_is_not_called_ready_while_it_is_connecting(server: Script, 
     assert "is ready to send" in heliograph("phones", "add").err
 
 
-def test_the_audit_log_names_the_phone_of_each_entry(server: Script, heliograph: Run) -> None:
+def test_acts_name_their_phone(server: Script, heliograph: Run) -> None:
     act = {"at": "2026-04-01T14:23:22Z", "by": "Asha", "act": "pause", "what": "phone", "detail": "", "phone_id": "p"}
     server.on("GET /v1/audit", [act | {"number": "12025550121"}, act | {"number": None, "what": "chat:1@c.us"}])
     _, first, second = heliograph("queue", "log").out.splitlines()

@@ -1,4 +1,4 @@
-"""`heliograph migrate --from --to`: a whole installation moves, all or nothing."""
+"""Tests of `heliograph migrate --from --to`: the whole installation is copied, or nothing."""
 
 import json
 from collections.abc import Callable

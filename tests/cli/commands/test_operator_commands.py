@@ -1,4 +1,4 @@
-"""Broadcasts, schedules and steering from the command line."""
+"""Tests of commands for broadcasts, schedules and the queue."""
 
 import json
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_a_dry_run_shows_what_would_be_sent(server: Script, heliograph: Run, gue
     assert server.asked[0].body["dry_run"] is True
 
 
-def test_a_wrong_row_is_told_and_nothing_is_sent(server: Script, heliograph: Run, guests: str) -> None:
+def test_a_wrong_row_is_named_and_nothing_is_sent(server: Script, heliograph: Run, guests: str) -> None:
     text = "row 3, column phone: no number"
     server.on(
         "POST /v1/message/broadcast",
@@ -86,7 +86,7 @@ def test_a_wrong_row_is_told_and_nothing_is_sent(server: Script, heliograph: Run
     assert said.code == 2 and text in said.err
 
 
-def test_a_file_that_is_not_there_or_not_text_is_told(server: Script, heliograph: Run, tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_named(server: Script, heliograph: Run, tmp_path: Path) -> None:
     assert heliograph("broadcast", "missing.csv", "--message", "Hi").code == 2
     (tmp_path / "latin.csv").write_bytes(b"phone\n9195\xff\n")
     said = heliograph("broadcast", str(tmp_path / "latin.csv"), "--message", "Hi")

@@ -1,4 +1,4 @@
-"""Cloud API phones from a terminal: secrets by file or standard input, never on the screen."""
+"""Tests of commands for Cloud API phones: secrets come from a file or standard input, and are never printed."""
 
 import json
 from collections.abc import Callable
@@ -31,9 +31,7 @@ def test_a_phone_is_added_with_secrets_from_a_file_and_a_verify_token_is_made_an
         assert secret not in said.out + said.err
 
 
-def test_what_is_missing_is_named_and_nothing_is_asked_of_the_server(
-    server: Script, heliograph: Run, tmp_path: Path
-) -> None:
+def test_a_missing_option_is_named_before_any_request(server: Script, heliograph: Run, tmp_path: Path) -> None:
     said = heliograph("phones", "add", "--provider", "cloud", "--number", "447700900000", "--phone-number-id", "12345")
     assert said.code == 2 and "token" in said.err and "--credentials" in said.err
     odd = tmp_path / "odd.json"

@@ -1,4 +1,4 @@
-"""What the server refuses, as what a person at the command line can do about it."""
+"""Tests of refusals by the server: the command line says what the person can do."""
 
 import getpass
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_with_several_phones_a_command_says_by_which_option_one_is_chosen(
         (("phones", "show", "nope"), "GET /v1/phones", "heliograph phones list"),
     ],
 )
-def test_what_is_not_found_is_looked_for_where_such_things_are(
+def test_a_404_names_the_command_that_lists_such_things(
     server: Script, heliograph: Run, command: tuple[str, ...], request_: str, shown_by: str
 ) -> None:
     server.on(request_, error(404, "NOT_FOUND_ERROR", "There is none."), status=404)
@@ -62,7 +62,7 @@ def test_a_chat_that_opted_out_is_a_refusal_by_policy(server: Script, heliograph
     assert heliograph("send", "12025550100", "News", "--priority", "bulk").code == 2
 
 
-def test_a_purge_of_what_is_not_there_is_exit_3(server: Script, heliograph: Run) -> None:
+def test_a_purge_of_an_unknown_job_exits_with_3(server: Script, heliograph: Run) -> None:
     missing = error(404, "NOT_FOUND_ERROR", "There is no such message.")
     server.on("POST /v1/message/queues/purge", {"purged": True, "mode": "queue_ids", "queue_ids": []})
     server.on("GET /v1/message/nope/status", missing, status=404)
@@ -77,7 +77,7 @@ def test_a_purge_of_what_is_not_there_is_exit_3(server: Script, heliograph: Run)
     assert len(server.of("/v1/message/queues/purge")) == before
 
 
-def test_what_is_made_here_is_made_in_your_name(
+def test_things_made_by_the_command_line_carry_the_users_name(
     server: Script, heliograph: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "guests.csv").write_text("phone,name\n919537851844,Asha\n")
@@ -102,9 +102,7 @@ def test_what_is_made_here_is_made_in_your_name(
     assert first == second  # the same broadcast, whoever starts it
 
 
-def test_a_broadcast_that_somebody_else_has_sent_is_not_sent_again(
-    server: Script, heliograph: Run, tmp_path: Path
-) -> None:
+def test_a_broadcast_whose_key_was_used_is_not_sent_again(server: Script, heliograph: Run, tmp_path: Path) -> None:
     (tmp_path / "guests.csv").write_text("phone,name\n919537851844,Asha\n")
     said_so = "This Idempotency-Key was used for another request within the last 24 hours"
     fields = {"Idempotency-Key": {"message": said_so, "value": None}}

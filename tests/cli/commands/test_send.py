@@ -1,4 +1,4 @@
-"""`heliograph send`: what it asks of the server, and that its exit code tells the truth."""
+"""Tests of `heliograph send`: its requests, and its exit codes."""
 
 import base64
 import getpass
@@ -53,7 +53,7 @@ def test_send_makes_media_polls_replies_and_options(server: Script, heliograph: 
     }
 
 
-def test_waiting_for_read_follows_the_ladder_and_ends_with_0(server: Script, heliograph: Run) -> None:
+def test_waiting_for_read_follows_each_state_and_exits_with_0(server: Script, heliograph: Run) -> None:
     server.on("POST /v1/message/send", ACCEPTED)
     server.on(
         STATUS,
@@ -108,7 +108,7 @@ def test_an_uncertain_message_that_a_receipt_settles_in_time_ends_with_0(server:
         (503, "SERVICE_UNAVAILABLE_ERROR", 1),
     ],
 )
-def test_a_refusal_becomes_its_exit_code_with_the_servers_words(
+def test_a_refusal_becomes_its_exit_code_with_the_servers_message(
     status: int, name: str, code: int, server: Script, heliograph: Run
 ) -> None:
     fields = {"chat_id": {"message": "chat_id must be a number", "value": "x"}}

@@ -1,4 +1,4 @@
-"""The demonstration's own receiver believes nothing that is not signed twice."""
+"""Tests of the demo's receiver: it accepts only deliveries with both signatures."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Tables on terminals of every width: what names a row is whole or not there, and a pipe gets all of it."""
+"""Tests of tables on terminals of every width: a name is shown whole or left out, and a pipe gets everything."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Whom a broadcast goes to, and what each of them reads."""
+"""Tests of broadcast recipients: CSV files, and the text that each recipient gets."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def test_missing_variables_are_named_with_the_first_who_lacks_them() -> None:
     check_all("Hello", recipients, most=100)
 
 
-def test_a_text_that_gets_too_long_for_somebody_is_refused() -> None:
+def test_a_text_that_gets_too_long_for_one_recipient_is_refused() -> None:
     check_all("{{a}}", [("1@c.us", {"a": "x" * 10})], most=10)
     with pytest.raises(Invalid, match=r"2@c\.us is longer"):
         check_all("{{a}}!", [("1@c.us", {"a": "x"}), ("2@c.us", {"a": "x" * 10})], most=10)

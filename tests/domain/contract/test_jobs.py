@@ -1,4 +1,4 @@
-"""One internal state reads differently by path: the table of the interface, row by row, and the exact sentences."""
+"""Tests of a job in the API's words: each state as the interface table gives it for each path."""
 
 from typing import Any
 
@@ -237,7 +237,7 @@ def test_an_event_reads_with_its_time_and_cause() -> None:
 
 
 def test_a_history_never_runs_backwards_and_keeps_the_networks_own_times() -> None:
-    """A receipt for the first transmission of an id, told after the second one was settled."""
+    """A receipt for the first transmission of an id comes after the second one was settled."""
     sent = Event(JOB.job_id, 5, NOW + 14_264_000, "sent", "sending", "sent", 1, 2, 7, "engine")
     delivered = Event(JOB.job_id, 6, NOW + 10_215_000, "receipt", "sent", "sent", 3, 2, 7, "network")
     played = Event(JOB.job_id, 7, NOW + 15_000_000, "receipt", "sent", "sent", 5, 2, 7, "network")

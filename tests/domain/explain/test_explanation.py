@@ -1,4 +1,4 @@
-"""Why a message is where it is: one answer, from one function."""
+"""Tests of `explain`: one function says why a message does not move."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_nothing_in_its_way_means_it_is_about_to_go() -> None:
     assert found.eta_us == NOW + 3 * S
 
 
-def test_everything_at_once_is_told_in_order_of_decisiveness() -> None:
+def test_several_blockers_are_explained_in_order_of_importance() -> None:
     of = facts(
         job=replace(JOB, attempts=1, not_before_us=NOW + 60 * S, detail="The connection was lost."),
         phone=replace(PHONE, paused_at_us=NOW - S, paused_by="Asha", state="offline", new_chats_until_us=NOW + 90 * S),
@@ -114,7 +114,7 @@ def test_a_message_that_will_expire_first_says_so() -> None:
     assert found.eta_us is None
 
 
-def test_what_it_has_been_through_says_more_than_its_turn() -> None:
+def test_the_history_of_a_message_explains_more_than_its_position() -> None:
     found = explain(facts(job=replace(JOB, attempts=1, detail="No answer."), ahead=3))
     assert found.sentence == "Attempt 1 did not succeed, the next is about to start: No answer."
     assert [b.code for b in found.blockers] == ["behind"]
@@ -157,13 +157,13 @@ def test_an_uncertain_message_says_since_when_and_by_which_command_it_is_settled
          "Waits: WhatsApp refuses the phone's credentials; a person must renew them: The token expired."),
     ],
 )  # fmt: skip
-def test_what_a_provider_says_in_our_own_words_is_not_said_twice(state: str, detail: str, sentence: str) -> None:
+def test_a_providers_text_that_equals_ours_is_shown_once(state: str, detail: str, sentence: str) -> None:
     found = explain(facts(phone=replace(PHONE, state=state, state_detail=detail)))
     assert found.sentence == sentence
     assert found.blockers[0].action
 
 
-def test_nobody_knows_when_a_phone_that_is_connecting_will_send() -> None:
+def test_a_phone_that_is_connecting_has_no_forecast() -> None:
     found = explain(facts(phone=replace(PHONE, state="connecting"), ahead=1))
     assert [b.code for b in found.blockers] == ["phone_connecting", "behind"]
     assert found.eta_us is None

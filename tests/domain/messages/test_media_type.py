@@ -1,4 +1,4 @@
-"""Files are told by their first bytes, and must agree with what is said of them."""
+"""Tests of media types: the first bytes decide, and must agree with the declared type."""
 
 import base64
 import zlib
@@ -34,7 +34,7 @@ WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
         (DOCX, "application/zip"), (zlib.compress(b"x"), None), (TEXT, None), (b"", None), (b"\xff", None),
     ],
 )  # fmt: skip
-def test_a_file_is_told_by_its_first_bytes(head: bytes, shown: str | None) -> None:
+def test_a_file_type_is_known_by_its_first_bytes(head: bytes, shown: str | None) -> None:
     assert sniff(head) == shown
 
 

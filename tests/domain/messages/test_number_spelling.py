@@ -1,4 +1,4 @@
-"""Numbers as people and spreadsheets write them: the person meant, or a refusal with a reason."""
+"""Tests of phone numbers as people and spreadsheets write them: they are read, or refused with a reason."""
 
 import random
 
@@ -55,7 +55,7 @@ def test_a_number_is_read_as_it_was_meant(written: str, meant: str) -> None:
         ("\u00bd2025550104", "no part of a number"),
     ],
 )
-def test_what_may_name_another_person_is_refused_with_its_reason(written: str, reason: str) -> None:
+def test_ambiguous_numbers_are_refused_with_a_reason(written: str, reason: str) -> None:
     with pytest.raises(UnreadableNumber, match=reason):
         read_number(written)
 

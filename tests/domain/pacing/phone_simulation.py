@@ -1,4 +1,4 @@
-"""A phone with a queue, run by the pacing function on a clock of its own; and a checker that knows only the results.
+"""A simulated phone that sends under a pacing policy, and a checker that sees only the results.
 
 Run by hand at full size: `python -m tests.domain.pacing.phone_simulation --phones 100 --days 30`.
 """
@@ -34,8 +34,8 @@ class Sent:
 
 
 @dataclass
-class World:
-    """`connected`: when the phone first connected. `kills`: at these moments the owner changes and reads its rows."""
+class PhoneSimulation:
+    """A phone under a policy. `connected`: when it first connected. `kills`: how often a new owner reads its rows."""
 
     policy: Policy
     seed: int
@@ -118,7 +118,7 @@ def limit_at(policy: Policy, key: str, age_s: float) -> int | None:
 
 
 def check(policy: Policy, sent: list[Sent], connected: float) -> tuple[list[str], float]:
-    """Every broken rule, and the share of time in which a message waited although every rule would have let it go."""
+    """Returns every broken rule, and the share of time in which a message waited although every rule allowed it."""
     broken: list[str] = []
     starts = [s.at for s in sent]
     new = [s.at for s in sent if s.new]
@@ -185,9 +185,10 @@ def main() -> None:
     worst = 0.0
     for n in range(given.phones):
         rate = (20.0, 60.0, 120.0, 400.0)[n % 4]
-        world = World(policy, n, given.days, connected=-DAY * (n % 15), arrivals_per_hour=rate, kills=n % 5)
-        broken, lost = check(policy, world.run(), world.connected)
-        total += len(world.sent)
+        connected = -DAY * (n % 15)
+        simulation = PhoneSimulation(policy, n, given.days, connected, arrivals_per_hour=rate, kills=n % 5)
+        broken, lost = check(policy, simulation.run(), simulation.connected)
+        total += len(simulation.sent)
         violations += len(broken)
         worst = max(worst, lost)
     spent = time.process_time() - begun

@@ -1,4 +1,4 @@
-"""Pacing: never faster than the policy, never slower than it must be."""
+"""Tests of pacing: never faster than the policy allows, never slower than it must be."""
 
 import math
 
@@ -16,7 +16,7 @@ from heliograph.domain.pacing.next_start import (
     next_start,
     starts_allowed,
 )
-from tests.domain.pacing.phone_simulation import DAY, World, check
+from tests.domain.pacing.phone_simulation import DAY, PhoneSimulation, check
 
 US = 10**15
 
@@ -28,7 +28,7 @@ def test_the_policy_none_never_waits_and_keeps_nothing() -> None:
         assert next_start(policy, history, 5.0) == (5.0, None)
         history.start(5.0, US, f"{n}", True)
     assert policy.free
-    assert len(history.starts) == 0 and not history._chats
+    assert len(history.starts) == 0 and not history._chats  # private: memory that is kept shows nowhere else
 
 
 def test_the_gap_runs_from_settle_to_the_next_start() -> None:
@@ -80,7 +80,7 @@ def test_a_chat_may_save_up_a_burst_and_then_waits_alone() -> None:
     assert next_start(policy, history, 12.0, chat="a") == (12.0, None)
 
 
-def test_new_chats_have_a_limit_of_their_own_and_known_chats_go_on() -> None:
+def test_new_chats_have_their_own_limit_and_known_chats_continue() -> None:
     policy = Policy(new_chats_per_day=2)
     history = StartHistory(policy)
     for chat in "ab":
@@ -158,7 +158,7 @@ def test_memory_is_bounded_by_the_policy_and_not_by_time() -> None:
     for n in range(20_000):
         history.start(float(n), US, f"chat{n}", True)
     assert len(history.starts) == 10
-    assert len(history._chats) <= 10
+    assert len(history._chats) <= 10  # private: as above
 
 
 _WINDOW = st.none() | st.integers(1, 6)
@@ -223,22 +223,22 @@ def test_next_start_is_the_earliest_moment_that_breaks_no_rule(
 
 
 @pytest.mark.parametrize("preset", ["linked-new", "linked-warm", "cloud-default"])
-def test_a_month_of_mixed_load_breaks_no_rule_and_wastes_no_pace(preset: str) -> None:
+def test_a_month_of_mixed_load_keeps_every_rule_and_uses_its_pace(preset: str) -> None:
     """docs/performance.md has the figures of 100 phones, by `python -m tests.domain.pacing.phone_simulation`."""
     policy = PRESETS[preset]
     days, rate = (1.0, 4_000.0) if preset == "cloud-default" else (15.0, 150.0)
     for seed, kills in ((1, 0), (2, 5)):
-        world = World(policy, seed, days, connected=-DAY * seed, arrivals_per_hour=rate, kills=kills)
-        broken, lost = check(policy, world.run(), world.connected)
+        simulation = PhoneSimulation(policy, seed, days, connected=-DAY * seed, arrivals_per_hour=rate, kills=kills)
+        broken, lost = check(policy, simulation.run(), simulation.connected)
         assert broken == []
         assert lost < 0.02
-        assert len(world.sent) > 1_000
+        assert len(simulation.sent) > 1_000
 
 
 def test_the_checker_sees_a_phone_that_is_too_fast() -> None:
     policy = PRESETS["linked-warm"]
-    world = World(policy, 1, 1.0, arrivals_per_hour=300.0)
-    sent = world.run()
+    simulation = PhoneSimulation(policy, 1, 1.0, arrivals_per_hour=300.0)
+    sent = simulation.run()
     for s in sent:
         s.at *= 0.95
         s.settled *= 0.95
@@ -249,7 +249,7 @@ def test_the_checker_sees_a_phone_that_is_too_fast() -> None:
 
 def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
     policy = PRESETS["linked-warm"]
-    sent = World(policy, 1, 1.0, arrivals_per_hour=300.0).run()
+    sent = PhoneSimulation(policy, 1, 1.0, arrivals_per_hour=300.0).run()
     for n, s in enumerate(sent):
         s.at += n * 2.0
         s.settled += n * 2.0
@@ -257,7 +257,7 @@ def test_the_checker_sees_a_phone_that_is_too_slow() -> None:
     assert lost > 0.02
 
 
-def test_a_gap_alone_lets_one_message_be_under_way_at_a_time() -> None:
+def test_a_gap_alone_allows_one_message_in_flight() -> None:
     policy = Policy(gap_min_s=3, gap_max_s=3)
     history = StartHistory(policy)
     assert starts_allowed(policy, history, 100.0) == 1

@@ -1,4 +1,4 @@
-"""Quiet hours are those of the person who is written to."""
+"""Tests of quiet hours: they follow the time zone of the recipient."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""A number in good standing: stops are heard, and failures stop the phone."""
+"""Tests of number safety: opt-out words are recognised, and repeated failures pause the phone."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from heliograph.domain.pacing.failure_breaker import Breaker, FailureWatch
     ["STOP", "stop.", " Stop! ", "Stop all", "unsubscribe", "DARME DE BAJA", "Arrêt", "désabonner", "Стоп", "إيقاف",
      "बंद करो", "退订", "配信停止", "수신거부", "หยุด", "Dừng lại", "opt-out", "*STOP*", "iptal", "Abmelden"],
 )  # fmt: skip
-def test_a_plain_request_to_stop_is_heard_in_many_languages(text: str) -> None:
+def test_a_plain_request_to_stop_is_recognised_in_many_languages(text: str) -> None:
     assert stop_word(text)
 
 

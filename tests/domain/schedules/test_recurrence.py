@@ -1,4 +1,4 @@
-"""Schedules: each run once, by the clock on the wall."""
+"""Tests of recurrence: each run comes once, at its local time."""
 
 import calendar
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,7 @@ def test_the_end_is_inclusive() -> None:
 
 
 def brute(first_us: int, repeat: Repeat, count: int) -> list[int]:
-    """Goes through all dates, one by one."""
+    """Finds the runs by a walk over all dates."""
     zone = ZoneInfo(repeat.zone)
     anchor = (EPOCH + timedelta(microseconds=first_us)).astimezone(zone)
     found: list[int] = []

@@ -1,4 +1,4 @@
-"""What fires which webhook, when a delivery is tried again, and when an endpoint is given up: pure rules."""
+"""Tests of the webhook rules: the events of each change, the retry times, and the end of an endpoint."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def test_inner_steps_fire_nothing(after: str) -> None:
     assert names(before="sending", after=after, ack=0) == []
 
 
-def test_a_send_that_is_settled_by_a_late_receipt_fires_every_rung_below_it() -> None:
+def test_a_send_that_is_settled_by_a_late_receipt_fires_every_lower_ack_level() -> None:
     assert [name for name, _ in names(before="uncertain", ack=3)] == [
         "message.sent", "message.ack.updated", "message.ack.updated", "message.delivered", "message.ack.updated",
     ]  # fmt: skip

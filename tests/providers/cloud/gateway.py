@@ -1,4 +1,4 @@
-"""A whole gateway around the Cloud API, without its HTTP API: store, sender, provider, webhook, inbox, Graph server."""
+"""A gateway around the Cloud API without its HTTP API: store, sender, provider, webhook, inbox and Graph server."""
 
 import asyncio
 import random
@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from heliograph.api.webhooks.provider_callback import webhook_app
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
 from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
@@ -29,20 +30,20 @@ from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.sender.sender import Sender
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import text
-from tests.simulator.graph.setup import MachineClock, until
+from tests.kit.database import make_database
+from tests.kit.until import until
+from tests.providers.cloud.session import text
 
-CLOCK = MachineClock()
+CLOCK = SystemClock()
 FAST = Timeouts(connect_s=2, answer_s=2, upload_s=5)
 QUICK = Rules(sent_after_s=0.02, delivered_after_s=0.04, read_after_s=0.08, throughput_per_s=0, pair_interval_s=0)
 
 
 async def nobody(*_: object) -> None:
-    """Nobody else waits for phones, and none is paused here."""
+    """Does nothing: no other sender waits, and no phone is paused."""
 
 
 class Network(Protocol):
@@ -54,8 +55,8 @@ class Network(Protocol):
     async def call_back(self, url: str) -> None: ...
 
 
-class Local:
-    """A Graph server in this process, which tests may look into."""
+class LocalGraph:
+    """A Graph server in this process, which tests can inspect."""
 
     def __init__(self, server: GraphServer) -> None:
         self.base_url = server.base_url
@@ -80,8 +81,8 @@ class Gateway:
     logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
-    def graph(self) -> Local:
-        assert isinstance(self.at, Local)
+    def graph(self) -> LocalGraph:
+        assert isinstance(self.at, LocalGraph)
         return self.at
 
     async def add_phone(self, phone_number_id: str, number: str, **config: str) -> PhoneRow:
@@ -107,13 +108,13 @@ class Gateway:
                 (owned := self.sender.owned.get(p.phone_no)) is not None and owned.session.value == "connected"
                 for p in phones
             ),
-            seconds=30,  # a phone that missed a beat is taken at the next, after a third of the lease
+            limit_s=30,  # a phone that missed a beat is taken at the next, after a third of the lease
         )
 
     async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
         job_id = self.ids.make()
-        wish = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
-        assert isinstance(await self.store.enqueue(wish), Enqueued)
+        job = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
+        assert isinstance(await self.store.enqueue(job), Enqueued)
         self.sender.phones((phone.phone_no,))
         return job_id
 
@@ -122,7 +123,7 @@ class Gateway:
         assert found is not None
         return found
 
-    async def become(self, job_id: JobId, state: State, *, seconds: float = 10.0) -> Job:
+    async def until_state(self, job_id: JobId, state: State, *, seconds: float = 10.0) -> Job:
         """Polls until the job is in that state."""
         end = CLOCK.monotonic() + seconds
         while (job := await self.job(job_id)).state is not state:
@@ -130,8 +131,8 @@ class Gateway:
             await asyncio.sleep(0.005)
         return job
 
-    async def ended(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
-        """Polls until each job has reached the rung (or failed)."""
+    async def until_ack(self, job_ids: Sequence[JobId], ack: int, *, seconds: float = 20.0) -> list[Job]:
+        """Polls until each job has this ack level, or has failed."""
         end = CLOCK.monotonic() + seconds
         while True:
             jobs = [await self.job(one) for one in job_ids]
@@ -146,7 +147,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(
+async def open_gateway(
     folder: Path,
     rules: Rules = QUICK,
     *,
@@ -154,22 +155,22 @@ async def gateway(
     limits: Limits | None = None,
     graph: Network | None = None,
 ) -> AsyncIterator[Gateway]:
-    """`graph`: one that runs elsewhere; otherwise a server in this process, with these rules."""
+    """Runs a gateway. `graph`: a server in another process; otherwise one starts here with these rules."""
     async with AsyncExitStack() as stack:
         if graph is None:
-            graph = Local(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
+            graph = LocalGraph(await stack.enter_async_context(graph_server(rules, clock=CLOCK)))
         ids = JobIds(CLOCK.now_us)
-        shell = SqliteDatabase(str(folder / "gateway.db"), lambda seconds, units: None, CLOCK.monotonic)
-        await shell.open()
-        stack.push_async_callback(shell.close)
-        store, vault = Store(shell, CLOCK, ids), Vault("a key for the test of the gateway")
-        inbox = StoredInbox(shell, ids)
+        database = make_database(folder / "gateway.db", CLOCK)
+        await database.open()
+        stack.push_async_callback(database.close)
+        store, vault = Store(database, CLOCK, ids), Vault("a key for the test of the gateway")
+        inbox = StoredInbox(database, ids)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15), cookie_jar=aiohttp.DummyCookieJar()
             )
         )
-        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(shell, CLOCK), timeouts=timeouts)
+        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(database, CLOCK), timeouts=timeouts)
         logged: list[tuple[str, dict[str, Any]]] = []
 
         def config(row: PhoneRow) -> dict[str, object]:
@@ -189,7 +190,7 @@ async def gateway(
                 lease_s=30.0,
                 owner="test",
                 sole=True,
-                shards=1,
+                loops=1,
                 provider=lambda name: provider if name == "cloud" else None,
                 policy=lambda row: PRESETS[row.pacing],
                 config=config,
@@ -202,14 +203,14 @@ async def gateway(
         )
         service = InboxService(
             inbox,
-            sender.inflow,
+            sender.events,
             read_delivery,
             owned=lambda: [(owned.row.org_no, owned.phone) for owned in sender.owned.values()],
             clock=CLOCK,
             log=lambda event, **more: logged.append((event, more)),
         )
-        door = CloudWebhookReceiver(store, inbox, vault, CLOCK)
-        url = await stack.enter_async_context(served(webhook_app(door, stored=service.wake)))
+        receiver = CloudWebhookReceiver(store, inbox, vault, CLOCK)
+        url = await stack.enter_async_context(served(webhook_app(receiver, stored=service.wake)))
         await graph.call_back(url + WEBHOOK_PATH)
         org = await store.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
@@ -225,7 +226,7 @@ async def gateway(
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
-    """The app on a port of its own."""
+    """Serves the app on a free port."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -1,4 +1,4 @@
-"""Figures of the Cloud API over the local Graph server, which runs in a process of its own.
+"""Measurements of the Cloud API over the local Graph server, which runs in its own process.
 
     python -m tests.providers.cloud.measure
 
@@ -24,12 +24,12 @@ from heliograph.domain.jobs.ids import queue_id
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.simulator.graph import GraphServer, Rules, serve_graph
-from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, gateway
-from tests.providers.cloud.setup import text
+from tests.providers.cloud.gateway import CLOCK, QUICK, Gateway, open_gateway
+from tests.providers.cloud.session import text
 
 
 @dataclass(slots=True)
-class Elsewhere:
+class RemoteGraph:
     """A Graph server in another process."""
 
     base_url: str
@@ -49,14 +49,14 @@ class Elsewhere:
 
 
 @asynccontextmanager
-async def elsewhere(rules: Rules) -> AsyncIterator[Elsewhere]:
+async def elsewhere(rules: Rules) -> AsyncIterator[RemoteGraph]:
     command = [sys.executable, "-m", "tests.providers.cloud.measure", "graph", json.dumps(asdict(rules))]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         url = (await process.stdout.readline()).decode().strip()
         async with aiohttp.ClientSession() as http:
-            yield Elsewhere(url, http)
+            yield RemoteGraph(url, http)
     finally:
         process.terminate()
         await process.wait()
@@ -70,24 +70,24 @@ async def case(name: str, rules: Rules, *, phones: int, messages: int, chats: in
     with tempfile.TemporaryDirectory() as folder:
         async with (
             elsewhere(rules) as graph,
-            gateway(Path(folder), timeouts=patient, limits=Limits(ack_timeout_s=5), graph=graph) as gate,
+            open_gateway(Path(folder), timeouts=patient, limits=Limits(ack_timeout_s=5), graph=graph) as gateway,
         ):
-            rows = [await gate.add_phone(phone_number_id, number) for phone_number_id, number in numbers.items()]
-            await gate.connected(*rows)
+            rows = [await gateway.add_phone(phone_number_id, number) for phone_number_id, number in numbers.items()]
+            await gateway.connected(*rows)
             began = CLOCK.monotonic()
             jobs = []
             for first in range(0, messages, 200):
                 wave = range(first, min(first + 200, messages))
                 jobs += await asyncio.gather(
-                    *(gate.send(rows[n % phones], f"447911{n // phones % chats:06d}", text(str(n))) for n in wave)
+                    *(gateway.send(rows[n % phones], f"447911{n // phones % chats:06d}", text(str(n))) for n in wave)
                 )
             taken_s = await _all_taken(graph, messages, began)
-            await gate.ended(jobs[-50:], 4, seconds=120)
-            settled = await gate.ended(jobs, 4, seconds=120)
-            return await _told(name, graph, gate, settled, jobs, messages, taken_s)
+            await gateway.until_ack(jobs[-50:], 4, seconds=120)
+            settled = await gateway.until_ack(jobs, 4, seconds=120)
+            return await _told(name, graph, gateway, settled, jobs, messages, taken_s)
 
 
-async def _all_taken(graph: Elsewhere, messages: int, began: float) -> float:
+async def _all_taken(graph: RemoteGraph, messages: int, began: float) -> float:
     while CLOCK.monotonic() - began < 120:
         async with graph.http.get(f"{graph.base_url}/_graph") as response:
             if (await response.json())["counts"]["messages"] >= messages:
@@ -97,7 +97,7 @@ async def _all_taken(graph: Elsewhere, messages: int, began: float) -> float:
 
 
 async def _told(
-    name: str, graph: Elsewhere, gate: Gateway, settled: list[Any], jobs: list[Any], messages: int, taken_s: float
+    name: str, graph: RemoteGraph, gateway: Gateway, settled: list[Any], jobs: list[Any], messages: int, taken_s: float
 ) -> bool:
     rows = await graph.journal()
     shown = Counter(row["tracker"] for row in rows)
@@ -106,9 +106,9 @@ async def _told(
     by_chat: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         by_chat.setdefault((row["phone_number_id"], row["to"]), []).append(int(row["body"]["text"]["body"]))
-    disorder = sum(told != sorted(told) for told in by_chat.values())
+    disorder = sum(order != sorted(order) for order in by_chat.values())
     unsettled = sum(job.state.value != "sent" or job.ack < 4 for job in settled)
-    histories = [await gate.store.history(gate.org_no, one) for one in jobs]
+    histories = [await gateway.store.history(gateway.org_no, one) for one in jobs]
     uncertain = sum(any(event.kind == "uncertain" for event in history) for history in histories)
     print(
         f"{name}: {messages / taken_s:,.0f} messages/s · lost {lost} · doubled {doubled} · out of order {disorder}"

@@ -1,4 +1,4 @@
-"""The Cloud API's ground for the contract: the local Graph server, its signed webhooks, and the stored inbox."""
+"""The Cloud API's case for the contract: the local Graph server, its signed webhooks, and the stored inbox."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
 from heliograph.ports.provider_inbox import NewInboxItem
@@ -17,12 +18,13 @@ from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.webhook_payload import read_delivery, signed
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.provider_store import StoredInbox
-from tests.kit.provider import Ground, MachineClock, Notes, until
-from tests.providers.cloud.setup import Uploads, cloud_phone
+from tests.kit.database import open_database
+from tests.kit.provider import ProviderCase, RecordingSink
+from tests.kit.until import until
+from tests.providers.cloud.session import Uploads, cloud_phone
 
-CLOCK = MachineClock()
+CLOCK = SystemClock()
 RULES = Rules(sent_after_s=0.02, delivered_after_s=0.05, read_after_s=0.1, throughput_per_s=0, pair_interval_s=0)
 _CHATS = {
     "accepted": "777",
@@ -35,7 +37,7 @@ _CHATS = {
 
 
 class _Opened(CloudProvider):
-    """Remembers whose sink is open, as the sender does."""
+    """A provider that keeps the sink of each open phone, as the sender does."""
 
     sinks: dict[int, tuple[Phone, Sink]]
 
@@ -49,7 +51,7 @@ class _Opened(CloudProvider):
 
 
 class _Switch:
-    """The inbox's sink: whoever has the phone open now; a phone that is closed takes nothing."""
+    """A sink that forwards to the sink that the phone is open with; a closed phone raises."""
 
     def __init__(self, provider: _Opened) -> None:
         self._provider = provider
@@ -65,12 +67,10 @@ class _Switch:
 
 
 @asynccontextmanager
-async def cloud_api(folder: Path) -> AsyncIterator[Ground]:
+async def cloud_api(folder: Path) -> AsyncIterator[ProviderCase]:
     async with AsyncExitStack() as stack:
-        shell = SqliteDatabase(str(folder / "inbox.db"), lambda seconds, units: None, CLOCK.monotonic)
-        await shell.open()
-        stack.push_async_callback(shell.close)
-        inbox = StoredInbox(shell, JobIds(CLOCK.now_us))
+        database = await stack.enter_async_context(open_database(folder / "inbox.db", CLOCK))
+        inbox = StoredInbox(database, JobIds(CLOCK.now_us))
         graph = await stack.enter_async_context(graph_server(RULES, clock=CLOCK))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         provider = _Opened(session, clock=CLOCK, uploads=Uploads(), timeouts=Timeouts(connect_s=2, answer_s=3))
@@ -109,11 +109,11 @@ async def cloud_api(folder: Path) -> AsyncIterator[Ground]:
         async def shown(request: SendRequest) -> int:
             return len(graph.network.journal(tracker=request.queue_id))
 
-        ground = Ground(provider, phone, Notes(), prepare, shown, another="447700900064@c.us")
-        await provider.open(phone, ground.notes)
-        await until(lambda: ground.notes.states[-1:] == [SessionState.CONNECTED])
+        case = ProviderCase(provider, phone, RecordingSink(), prepare, shown, unhonoured="447700900064@c.us")
+        await provider.open(phone, case.sink)
+        await until(lambda: case.sink.state(1) is SessionState.CONNECTED)
         try:
-            yield ground
+            yield case
         finally:
             await provider.shutdown()
             running.cancel()

@@ -1,4 +1,4 @@
-"""What a Cloud API phone needs, what it can never send, and what is never shown."""
+"""Tests of a Cloud API account: required settings, kinds that it cannot send, and secrets that are never shown."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_a_wrong_setting_is_refused_by_its_name_and_no_secret_is_shown(field: st
         assert value not in f"{caught.value.message} {caught.value.fields}"
 
 
-def test_what_is_right_is_completed_and_another_server_is_the_operators_to_allow() -> None:
+def test_right_settings_are_completed_and_another_server_needs_permission() -> None:
     stored = accept_account(GOOD, [])
     assert stored["base_url"] == PUBLIC_BASE_URL and stored["api_version"] == "v23.0"
     local = accept_account(GOOD | {"base_url": "http://127.0.0.1:9091/"}, ["http://127.0.0.1:9091"])
@@ -113,5 +113,5 @@ def test_what_the_cloud_api_can_never_send_is_refused_with_the_field_and_why(
         *(Content(type=kind) for kind in (Kind.LOCATION, Kind.CONTACT, Kind.REACTION, Kind.TEMPLATE, Kind.INTERACTIVE)),
     ],
 )
-def test_what_it_can_send_is_not_refused(content: Content) -> None:
+def test_supported_content_is_not_refused(content: Content) -> None:
     assert refusal(content, PERSON) is None

@@ -1,4 +1,4 @@
-"""Files: by upload that is used again, by link, and what becomes of a link that lies."""
+"""Tests of media: reused uploads, links, and a link with a false type."""
 
 import hashlib
 from pathlib import Path
@@ -11,8 +11,8 @@ from heliograph.domain.jobs.outcome import Accepted, NotSent, Rejected
 from heliograph.domain.messages.content import Content, Kind, Media
 from heliograph.providers.cloud.media_uploads import LIFETIME_US
 from heliograph.simulator.graph import Rules
-from tests.providers.cloud.setup import CLOCK, Cloud, cloud_world, request
-from tests.simulator.graph.setup import until
+from tests.kit.until import until
+from tests.providers.cloud.session import CLOCK, Cloud, cloud_session, request
 
 PERSON = "447700900000"
 
@@ -44,7 +44,7 @@ async def test_each_kind_with_a_file_is_uploaded_and_named(
 ) -> None:
     path, digest = file(tmp_path)
     body = "Look" if "caption" in part else ""
-    async with cloud_world() as cloud:
+    async with cloud_session() as cloud:
         content = picture(digest, kind, mimetype, body=body, filename="a.pdf" if kind is Kind.DOCUMENT else "")
         asked = request(cloud.phone, PERSON, content, media_path=path)
         assert isinstance(await cloud.provider.send(asked), Accepted)
@@ -63,7 +63,7 @@ async def test_a_file_goes_up_once_for_many_messages_even_at_the_same_time(tmp_p
     import asyncio
 
     path, digest = file(tmp_path)
-    async with cloud_world(Rules(throughput_per_s=0, pair_interval_s=0)) as cloud:
+    async with cloud_session(Rules(throughput_per_s=0, pair_interval_s=0)) as cloud:
         outcomes = await asyncio.gather(*(send_picture(cloud, path, digest) for _ in range(20)))
         assert all(isinstance(o, Accepted) for o in outcomes)
         assert cloud.graph.server.network.uploads == 1
@@ -71,7 +71,7 @@ async def test_a_file_goes_up_once_for_many_messages_even_at_the_same_time(tmp_p
 
 async def test_an_upload_that_ran_out_is_made_again(tmp_path: Path) -> None:
     path, digest = file(tmp_path)
-    async with cloud_world() as cloud:
+    async with cloud_session() as cloud:
         await send_picture(cloud, path, digest)
         ((key, (media_id, expires_at_us)),) = cloud.uploads.kept.items()
         assert abs(expires_at_us - CLOCK.now_us() - LIFETIME_US) < 60_000_000
@@ -84,7 +84,7 @@ async def test_an_upload_that_whatsapp_has_dropped_is_forgotten_and_made_again_b
     tmp_path: Path,
 ) -> None:
     path, digest = file(tmp_path)
-    async with cloud_world() as cloud:
+    async with cloud_session() as cloud:
         await send_picture(cloud, path, digest)
         ((media_id, _),) = cloud.uploads.kept.values()
         assert cloud.graph.server.network.drop_file(media_id)
@@ -95,7 +95,7 @@ async def test_an_upload_that_whatsapp_has_dropped_is_forgotten_and_made_again_b
 
 async def test_a_type_that_whatsapp_does_not_take_is_refused_for_good(tmp_path: Path) -> None:
     path, digest = file(tmp_path)
-    async with cloud_world() as cloud:
+    async with cloud_session() as cloud:
         odd = picture(digest, Kind.DOCUMENT, "application/x-odd")
         refused = await cloud.provider.send(request(cloud.phone, PERSON, odd, media_path=path))
         assert isinstance(refused, Rejected)
@@ -103,7 +103,7 @@ async def test_a_type_that_whatsapp_does_not_take_is_refused_for_good(tmp_path: 
 
 
 async def test_a_file_that_is_gone_from_the_folder_is_a_clear_refusal(tmp_path: Path) -> None:
-    async with cloud_world() as cloud:
+    async with cloud_session() as cloud:
         content = picture("0" * 64)
         refused = await cloud.provider.send(request(cloud.phone, PERSON, content, media_path=tmp_path / "gone"))
         assert isinstance(refused, Rejected) and refused.code == "media_missing"
@@ -122,7 +122,7 @@ async def test_a_link_is_named_to_whatsapp_and_one_that_lies_about_its_type_fail
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with cloud_world(media_by="link") as cloud:
+        async with cloud_session(media_by="link") as cloud:
             url = f"http://127.0.0.1:{runner.addresses[0][1]}/picture.png"
             asked = request(cloud.phone, PERSON, picture(None, url=url))
             assert isinstance(await cloud.provider.send(asked), Accepted)

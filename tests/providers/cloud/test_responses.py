@@ -1,4 +1,4 @@
-"""Answers of the Graph API as outcomes, without a network: every code, odd bodies, waits."""
+"""Tests of Graph API responses as outcomes, without a network: every error code, malformed bodies, and waits."""
 
 import json
 
@@ -41,7 +41,7 @@ def refusal(code: int, *, status: int = 400, subcode: int | None = None, **heade
 
 
 @pytest.mark.parametrize("code", sorted(ERROR_RULES))
-def test_every_known_code_becomes_the_outcome_of_its_row_with_words_and_the_code(code: int) -> None:
+def test_every_known_code_becomes_the_outcome_of_its_row_with_its_text_and_code(code: int) -> None:
     found = outcome_of(refusal(code))
     assert isinstance(found, _CLASS[ERROR_RULES[code].means])
     assert not isinstance(found, Accepted)
@@ -129,7 +129,7 @@ def test_the_pair_limit_waits_four_to_the_power_of_the_refusals_before() -> None
 
 
 @given(st.integers(100, 599), st.binary(max_size=200), st.dictionaries(st.just("retry-after"), st.text(max_size=9)))
-def test_no_answer_whatever_raises(status: int, body: bytes, headers: dict[str, str]) -> None:
+def test_no_response_raises_an_error(status: int, body: bytes, headers: dict[str, str]) -> None:
     assert isinstance(outcome_of(GraphAnswer(status, headers, body)), Outcome)
 
 
@@ -141,7 +141,7 @@ _JSON = st.recursive(
 
 
 @given(st.integers(200, 599), st.dictionaries(st.sampled_from(["error", "messages", "x"]), _JSON), _JSON)
-def test_no_json_whatever_raises_and_only_an_id_is_a_success(
+def test_no_json_raises_an_error_and_only_an_id_is_a_success(
     status: int, body: dict[str, object], code: object
 ) -> None:
     if isinstance(body.get("error"), dict):

@@ -1,4 +1,4 @@
-"""What WhatsApp tells us: read in every published shape, believed only when signed, harmless when it is repeated."""
+"""Tests of incoming webhooks: every published shape is read, unsigned ones are refused, and repeats change nothing."""
 
 import dataclasses
 import json
@@ -17,7 +17,8 @@ from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.providers.cloud.webhook_payload import signed as is_signed
 from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import CLOCK, cloud_phone
+from tests.kit.clocks import ManualClock
+from tests.providers.cloud.session import CLOCK, cloud_phone
 from tests.providers.cloud.webhooks import (
     PERSON,
     PHONE,
@@ -51,18 +52,18 @@ def test_a_voice_note_is_told_from_a_plain_audio_file() -> None:
 
 
 @pytest.mark.parametrize(("name", "ack"), [("sent", 2), ("delivered", 3), ("read", 4), ("played", 5), ("failed", -1)])
-def test_statuses_become_rungs_without_contacts(name: str, ack: int) -> None:
+def test_statuses_become_ack_levels_without_contacts(name: str, ack: int) -> None:
     news = read_delivery(OURS, raw(change({"statuses": [status(name, biz_opaque_callback_data="q-1")]})), NOW)
     (receipt,) = news.receipts
     assert (receipt.ack, receipt.tracker, receipt.provider_message_id) == (ack, "q-1", "wamid.A")
     assert receipt.at_us == 1_763_000_000_999_999
 
 
-def test_a_stamp_is_the_end_of_its_second_but_not_after_it_was_heard_of() -> None:
+def test_a_time_is_the_end_of_its_second_but_not_after_its_arrival() -> None:
     body = raw(change({"statuses": [status("read", at=1_763_000_000)]}))
     stamps = [1_763_000_000_400_000, 1_763_000_000_999_999, 1_763_000_600_000_000, 1_762_999_000_000_000]
-    told = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
-    assert told == [400_000, 999_999, 999_999, 0]
+    times = [read_delivery(OURS, body, received).receipts[0].at_us - 1_763_000_000_000_000 for received in stamps]
+    assert times == [400_000, 999_999, 999_999, 0]
     odd = raw(change({"statuses": [status("read") | {"timestamp": "soon"}]}))
     assert read_delivery(OURS, odd, 77).receipts[0].at_us == 77
 
@@ -91,12 +92,12 @@ _JSON = st.recursive(
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_whatever_raise(body: bytes) -> None:
+def test_no_bytes_raise_an_error(body: bytes) -> None:
     assert read_delivery(OURS, body, NOW).inbound == ()
 
 
 @given(_JSON, _JSON, _JSON)
-def test_no_oddity_inside_a_right_frame_raises(statuses: Any, messages: Any, metadata: Any) -> None:
+def test_no_odd_value_inside_a_right_frame_raises_an_error(statuses: Any, messages: Any, metadata: Any) -> None:
     inside = {"metadata": {"phone_number_id": PHONE}, "statuses": [statuses], "messages": [messages, statuses]}
     odd = {"metadata": metadata, "statuses": statuses, "messages": messages}
     body = json.dumps(payload({"value": inside, "field": "messages"}, {"value": odd})).encode()
@@ -121,8 +122,8 @@ def test_the_signature_is_that_of_the_raw_bytes() -> None:
     assert not is_signed(body, signed(body, ""), "")
 
 
-class Kept:
-    """What the door stored."""
+class InMemoryInbox:
+    """An inbox in memory."""
 
     def __init__(self) -> None:
         self.rows: list[NewInboxItem] = []
@@ -131,13 +132,13 @@ class Kept:
         self.rows.extend(deliveries)
 
     async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
     async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
     async def prune_deliveries(self, before_us: int) -> None:
-        raise AssertionError("the door only stores")
+        raise AssertionError("the receiver only stores")
 
 
 def row(phone: Phone, vault: Vault, **config: str) -> PhoneRow:
@@ -156,8 +157,8 @@ class Phones:
         return self.rows
 
 
-def door(*rows: PhoneRow, vault: Vault) -> tuple[CloudWebhookReceiver, Kept]:
-    kept = Kept()
+def webhook_receiver(*rows: PhoneRow, vault: Vault) -> tuple[CloudWebhookReceiver, InMemoryInbox]:
+    kept = InMemoryInbox()
     return CloudWebhookReceiver(Phones(*rows), kept, vault, CLOCK), kept
 
 
@@ -165,15 +166,15 @@ VAULT = Vault("a key of the test, long enough")
 
 
 async def test_a_signed_webhook_is_stored_as_it_came_before_it_is_confirmed() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
-    verdict = await taker.receive(body, signed(body))
+    verdict = await receiver.receive(body, signed(body))
     assert verdict.answer is ReceiveStatus.STORED and verdict.phone_nos == (1,)
     assert [(r.org_no, r.phone_no, r.payload) for r in kept.rows] == [(1, 1, body)]
 
 
 async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     dice = random.Random(6)
     body = raw(change({"statuses": [status("read", biz_opaque_callback_data="q-1")]}))
     good = signed(body)
@@ -192,7 +193,7 @@ async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
                 signature = good[: dice.randrange(len(good))]
             case _:  # another message under an old signature
                 altered = bytearray(raw(change({"statuses": [status("failed", wamid=f"wamid.{n}")]})))
-        answers.append((await taker.receive(bytes(altered), signature)).answer)
+        answers.append((await receiver.receive(bytes(altered), signature)).answer)
     assert ReceiveStatus.STORED not in answers
     assert kept.rows == []
     assert {ReceiveStatus.FORGED} <= set(answers) <= {ReceiveStatus.FORGED, ReceiveStatus.MALFORMED}
@@ -200,9 +201,11 @@ async def test_a_thousand_forged_and_altered_webhooks_store_nothing() -> None:
 
 async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothing_for_ours() -> None:
     intruder = cloud_phone("http://127.0.0.1:1", phone_no=2)
-    taker, kept = door(row(OURS, VAULT), row(intruder, VAULT, app_secret="secret-of-the-intruder"), vault=VAULT)
+    receiver, kept = webhook_receiver(
+        row(OURS, VAULT), row(intruder, VAULT, app_secret="secret-of-the-intruder"), vault=VAULT
+    )
     body = raw(SHAPES["text"][0])
-    verdict = await taker.receive(body, signed(body, "secret-of-the-intruder"))
+    verdict = await receiver.receive(body, signed(body, "secret-of-the-intruder"))
     assert verdict.phone_nos == (2,)
     assert [r.phone_no for r in kept.rows] == [2]
 
@@ -210,54 +213,38 @@ async def test_a_phone_of_another_organisation_with_its_own_secret_proves_nothin
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"object":"page","entry":[]}', b'{"entry":1}', b"\xff\xfe", b"[" * 99_999]
 )
-async def test_a_malformed_webhook_is_refused_in_words(body: bytes) -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
-    verdict = await taker.receive(body, signed(body))
+async def test_a_malformed_webhook_is_refused_with_a_reason(body: bytes) -> None:
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
+    verdict = await receiver.receive(body, signed(body))
     assert verdict.answer is ReceiveStatus.MALFORMED and verdict.detail
     assert kept.rows == []
 
 
-async def test_a_webhook_for_a_phone_nobody_knows_is_refused() -> None:
-    taker, kept = door(row(OURS, VAULT), vault=VAULT)
+async def test_a_webhook_for_an_unknown_phone_is_refused() -> None:
+    receiver, kept = webhook_receiver(row(OURS, VAULT), vault=VAULT)
     body = raw(change({"statuses": [status("sent")]}, phone="999999999999999"))
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert kept.rows == []
 
 
 async def test_the_handshake_echoes_only_for_one_of_our_tokens() -> None:
-    taker, _ = door(row(OURS, VAULT), vault=VAULT)
-    assert await taker.challenge("subscribe", "graph-test-verify-token", "1158201444") == "1158201444"
-    assert await taker.challenge("subscribe", "another", "1158201444") is None
-    assert await taker.challenge("unsubscribe", "graph-test-verify-token", "1158201444") is None
-    assert await taker.challenge("subscribe", "", "1158201444") is None
-    assert await taker.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
+    receiver, _ = webhook_receiver(row(OURS, VAULT), vault=VAULT)
+    assert await receiver.challenge("subscribe", "graph-test-verify-token", "1158201444") == "1158201444"
+    assert await receiver.challenge("subscribe", "another", "1158201444") is None
+    assert await receiver.challenge("unsubscribe", "graph-test-verify-token", "1158201444") is None
+    assert await receiver.challenge("subscribe", "", "1158201444") is None
+    assert await receiver.challenge("subscribe", "graph-test-verify-token", "x" * 5_000) is None
 
 
-async def test_a_phone_whose_credentials_do_not_open_keeps_the_others_going() -> None:
+async def test_a_phone_whose_credentials_do_not_open_does_not_stop_the_others() -> None:
     other = cloud_phone("http://127.0.0.1:1", phone_no=3, phone_number_id="300000000000003")
-    taker, _ = door(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
+    receiver, _ = webhook_receiver(row(other, Vault("another key altogether")), row(OURS, VAULT), vault=VAULT)
     body = raw(SHAPES["text"][0])
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
-
-
-class HandClock:
-    """Stands where it is put."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def now_us(self) -> int:
-        return int(self.now_s * 1e6)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.STORED
 
 
 async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_reads_the_phones_once() -> None:
-    clock, kept = HandClock(), Kept()
+    clock, kept = ManualClock(), InMemoryInbox()
     phones = Phones()
     reads = 0
 
@@ -267,15 +254,15 @@ async def test_a_new_phone_or_a_new_secret_is_known_within_a_second_and_a_flood_
             reads += 1
             return await phones.phones(org_no)
 
-    taker = CloudWebhookReceiver(Counted(), kept, VAULT, clock)
+    receiver = CloudWebhookReceiver(Counted(), kept, VAULT, clock)
     body = raw(SHAPES["text"][0])
     for _ in range(100):
-        assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+        assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED
     assert reads == 1
     phones.rows.append(row(OURS, VAULT))
-    clock.now_s += 1.1
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.STORED
+    clock.advance(1.1)
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.STORED
     phones.rows[0] = row(OURS, VAULT, app_secret="another-app-secret")
-    clock.now_s += 1.1
-    assert (await taker.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
-    assert (await taker.receive(body, signed(body))).answer is ReceiveStatus.FORGED
+    clock.advance(1.1)
+    assert (await receiver.receive(body, signed(body, "another-app-secret"))).answer is ReceiveStatus.STORED
+    assert (await receiver.receive(body, signed(body))).answer is ReceiveStatus.FORGED

@@ -1,4 +1,4 @@
-"""GET and POST /providers/cloud/webhook over HTTP: what Meta's servers, and others, are told."""
+"""Tests of GET and POST /providers/cloud/webhook over HTTP."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from heliograph.domain.errors import Unavailable
 from heliograph.ports.provider_inbox import ReceiveResult
 from heliograph.providers.cloud.spec import WEBHOOK_PATH
 from heliograph.vault import Vault
-from tests.providers.cloud.setup import cloud_phone
-from tests.providers.cloud.test_webhook import VAULT, Kept, door, row
+from tests.providers.cloud.session import cloud_phone
+from tests.providers.cloud.test_webhook import VAULT, InMemoryInbox, row, webhook_receiver
 from tests.providers.cloud.webhooks import SHAPES, raw, signed
 
 OURS = cloud_phone("http://127.0.0.1:1")
 
 
-def client(woken: list[int], vault: Vault = VAULT) -> tuple[httpx.AsyncClient, Kept]:
-    taker, kept = door(row(OURS, vault), vault=vault)
+def client(woken: list[int], vault: Vault = VAULT) -> tuple[httpx.AsyncClient, InMemoryInbox]:
+    receiver, kept = webhook_receiver(row(OURS, vault), vault=vault)
 
     def stored(phone_nos: Sequence[int]) -> None:
         woken.extend(phone_nos)
 
-    transport = httpx.ASGITransport(webhook_app(taker, stored=stored))
+    transport = httpx.ASGITransport(webhook_app(receiver, stored=stored))
     return httpx.AsyncClient(transport=transport, base_url="http://gateway"), kept
 
 
@@ -60,7 +60,7 @@ async def test_a_signed_webhook_is_stored_and_its_phone_is_woken() -> None:
         (b" " * (MAX_WEBHOOK_BYTES + 1), "", 413),
     ],
 )
-async def test_what_is_forged_malformed_or_too_large_is_refused_and_not_stored(
+async def test_forged_malformed_or_large_webhooks_are_refused_and_not_stored(
     body: bytes, signature: str, status: int
 ) -> None:
     woken: list[int] = []

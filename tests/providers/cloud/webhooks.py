@@ -1,4 +1,4 @@
-"""Webhooks in the sixteen published shapes and all kinds of statuses, written anew with numbers of fiction."""
+"""Webhooks in the sixteen published shapes and with all statuses, with fictional numbers."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The fifty published shapes of POST /{phone_number_id}/messages, written anew. `MEDIA`: an uploaded file's id."""
+"""The fifty published shapes of POST /{phone_number_id}/messages. `MEDIA`: an uploaded file's id."""
 
 from typing import Any
 
@@ -214,7 +214,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def filled(value: Any, media_id: str) -> Any:
-    """The shape with a real file's id."""
+    """Fills in the id of a real file."""
     if isinstance(value, dict):
         return {key: filled(one, media_id) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""pywa, a client that nobody here wrote, drives the local Graph server: its answers are what others expect."""
+"""Tests of the local Graph server with pywa, an independent client."""
 
 import warnings
 
@@ -27,21 +27,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from heliograph.simulator.graph import Rules
-from tests.simulator.graph.setup import World, graph_world, until
+from tests.kit.until import until
+from tests.simulator.graph.graph_client import GraphClient, graph_client
 
 QUICK = Rules(sent_after_s=0.01, delivered_after_s=0.02, read_after_s=0.04, status_contacts=True)
 
 
 @asynccontextmanager
-async def client(world: World, *, token: str = "graph-test-token") -> AsyncIterator[WhatsApp]:
+async def client(graph: GraphClient, *, token: str = "graph-test-token") -> AsyncIterator[WhatsApp]:
     async with httpx.AsyncClient() as session:
-        wa = WhatsApp(phone_id=world.phone, token=token, session=session)
-        session.base_url = httpx.URL(world.root)
+        wa = WhatsApp(phone_id=graph.phone, token=token, session=session)
+        session.base_url = httpx.URL(graph.root)
         yield wa
 
 
 async def test_pywa_sends_every_kind_it_knows() -> None:
-    async with graph_world(QUICK) as world, client(world) as wa:
+    async with graph_client(QUICK) as graph, client(graph) as wa:
         to = "447700900123"
         sent = [
             await wa.send_message(to=to, text="hello", preview_url=True, tracker="job-1"),
@@ -59,21 +60,21 @@ async def test_pywa_sends_every_kind_it_knows() -> None:
         ids = [one.id for one in sent]
         assert all(str(one).startswith("wamid.") for one in ids)
         await wa.send_reaction(to=to, emoji="👍", message_id=str(ids[0]))
-        assert len(world.server.network.journal()) == len(sent) + 1
-        assert world.server.network.journal(tracker="job-1")[0]["body"]["text"] == {
+        assert len(graph.server.network.journal()) == len(sent) + 1
+        assert graph.server.network.journal(tracker="job-1")[0]["body"]["text"] == {
             "body": "hello",
             "preview_url": True,
         }
 
 
 async def test_pywa_reads_the_statuses() -> None:
-    async with graph_world(QUICK) as world, client(world) as wa:
+    async with graph_client(QUICK) as graph, client(graph) as wa:
         sent = await wa.send_message(to="447700900123", text="hello", tracker="job-2")
         found: list[MessageStatus[str]] = []
 
         def read() -> bool:
             found.clear()
-            for _, raw in world.hooks.got:
+            for _, raw in graph.hooks.got:
                 update = json.loads(raw)
                 value = update["entry"][0]["changes"][0]["value"]
                 for one in value["statuses"]:
@@ -95,9 +96,9 @@ async def test_pywa_reads_the_statuses() -> None:
     [(130429, RateLimitHit), (131056, TooManyMessages), (131047, ReEngagementMessage), (131026, MessageUndeliverable)],
 )
 async def test_pywa_names_the_errors(code: int, error: type[WhatsAppError]) -> None:
-    async with graph_world(QUICK) as world, client(world) as wa:
-        async with world.http.put(
-            f"{world.server.base_url}/_graph/recipients/447911123456", json={"answer": code}
+    async with graph_client(QUICK) as graph, client(graph) as wa:
+        async with graph.http.put(
+            f"{graph.server.base_url}/_graph/recipients/447911123456", json={"answer": code}
         ) as response:
             assert response.status == 204
         with pytest.raises(error) as caught:
@@ -106,6 +107,6 @@ async def test_pywa_names_the_errors(code: int, error: type[WhatsAppError]) -> N
 
 
 async def test_pywa_sees_a_wrong_token() -> None:
-    async with graph_world(replace(QUICK, token="another-token")) as world, client(world) as wa:
+    async with graph_client(replace(QUICK, token="another-token")) as graph, client(graph) as wa:
         with pytest.raises(ExpiredAccessToken):
             await wa.send_message(to="447700900123", text="hello")

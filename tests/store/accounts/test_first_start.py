@@ -1,4 +1,4 @@
-"""The first start: an empty database gets one organisation, key and phone, however many processes start at once."""
+"""Tests of the first start: an empty database gets one organisation, key and phone, with any number of processes."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Moving an installation from SQLite to PostgreSQL: everything arrives, or nothing does."""
+"""Tests of copying an installation from SQLite to PostgreSQL: everything arrives, or nothing."""
 
 import time
 from pathlib import Path
@@ -7,18 +7,19 @@ import pytest
 
 from heliograph.app.database import move_store, open_store
 from heliograph.domain.errors import CannotStart
-from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import Enqueued, NewJob
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.settings import Settings
 from heliograph.store.database.copy_to_postgresql import TableCopied
+from tests.kit.factories import create_phone
 
 
 async def _fill(path: Path, jobs: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
     async with open_store(Settings(database_url=f"sqlite:///{path}")) as store:
         org = await store.create_org("moving")
-        phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), "919876543210", "simulator"))
+        phone = await create_phone(store, org.org_no, "919876543210")
         for n in range(jobs):
             content = Content(Kind.TEXT, f"parcel {n} — «ü» 🚚")
             made = await store.enqueue(
@@ -27,12 +28,12 @@ async def _fill(path: Path, jobs: int) -> None:
             assert isinstance(made, Enqueued)
 
 
-async def test_an_installation_moves_whole_and_goes_on_over_there(tmp_path: Path, postgres_url: str) -> None:
+async def test_an_installation_is_copied_whole_and_continues_there(tmp_path: Path, postgres_url: str) -> None:
     old = tmp_path / "old.db"
     await _fill(old, 25)
-    told: list[TableCopied] = []
-    moved = await move_store(old, postgres_url, told.append)
-    assert told == list(moved)
+    reported: list[TableCopied] = []
+    moved = await move_store(old, postgres_url, reported.append)
+    assert reported == list(moved)
     rows = {one.table: one.rows for one in moved}
     assert rows["jobs"] == rows["events"] == rows["lanes"] == 25
     async with open_store(Settings(database_url=postgres_url)) as store:

@@ -1,5 +1,4 @@
-"""A server that cannot be reached, or that takes a call and never answers: refused within five seconds, and all goes on
-by itself when it is back. A relay between the store and a real server plays the wire that breaks."""
+"""Tests of a PostgreSQL that is unreachable or silent: refused within five seconds, and used again by itself."""
 
 import asyncio
 import contextlib
@@ -11,12 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
 from heliograph.domain.jobs.job import Enqueued, NewPhone
-from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.job_store import Store
-from tests.kit.store import Desk, faults_of, open_desk
+from tests.kit.audit import find_faults
+from tests.kit.database import make_database
+from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 REFUSED_WITHIN_S = 5.5
 BACK_WITHIN_S = 10.0
@@ -78,33 +79,33 @@ class Relay:
 
 @dataclass
 class Wired:
-    desk: Desk
+    queue: PhoneQueue
     store: Store
     relay: Relay
 
 
 @pytest.fixture
 async def wired(postgres_url: str) -> AsyncIterator[Wired]:
-    desk = await open_desk(postgres_url)
+    queue = await open_phone_queue(postgres_url)
     parts = urlsplit(postgres_url)
     folder, port = parse_qs(parts.query).get("host", [""])[0], parts.port or 5432
     relay = Relay(f"{folder}/.s.PGSQL.{port}" if folder.startswith("/") else (parts.hostname or "127.0.0.1", port))
     await relay.open()
     user = (parts.username or "postgres") + (f":{parts.password}" if parts.password else "")
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, time.monotonic)
-    await shell.open()
-    yield Wired(desk, Store(shell, desk.clock, JobIds(desk.clock.now_us)), relay)
-    await shell.close()
+    database = make_database(url, SystemClock())
+    await database.open()
+    yield Wired(queue, Store(database, queue.clock, JobIds(queue.clock.now_us)), relay)
+    await database.close()
     await relay.close()
-    await desk.store.shell.close()
-    assert await faults_of(postgres_url) == []
+    await queue.store.shell.close()
+    assert await find_faults(postgres_url) == []
 
 
 async def _refused(wired: Wired) -> float:
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        await wired.store.enqueue(wired.desk.job("a"))
+        await wired.store.enqueue(wired.queue.new_job("a"))
     return time.monotonic() - began
 
 
@@ -112,15 +113,15 @@ async def _goes_on(wired: Wired) -> float:
     began = time.monotonic()
     while True:
         try:
-            assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+            assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
         except Unavailable:
             assert time.monotonic() - began < BACK_WITHIN_S
         else:
             return time.monotonic() - began
 
 
-async def test_a_server_that_refuses_connections_is_told_soon_and_taken_up_again(wired: Wired) -> None:
-    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+async def test_a_server_that_refuses_connections_is_reported_soon_and_used_again(wired: Wired) -> None:
+    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.refusing = True
     wired.relay.cut()
     for _ in range(2):
@@ -129,8 +130,8 @@ async def test_a_server_that_refuses_connections_is_told_soon_and_taken_up_again
     assert await _goes_on(wired) < BACK_WITHIN_S
 
 
-async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired: Wired) -> None:
-    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
+async def test_a_server_that_never_answers_is_reported_soon_and_used_again(wired: Wired) -> None:
+    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.flows.clear()
     for _ in range(2):
         assert await _refused(wired) < REFUSED_WITHIN_S
@@ -138,11 +139,11 @@ async def test_a_server_that_never_answers_is_told_soon_and_taken_up_again(wired
     assert await _goes_on(wired) < BACK_WITHIN_S
 
 
-async def test_callers_that_come_one_after_the_other_while_a_server_is_frozen_are_all_told_soon(wired: Wired) -> None:
+async def test_callers_in_a_row_of_a_frozen_server_are_all_refused_soon(wired: Wired) -> None:
     async def send() -> float:
         began = time.monotonic()
         with contextlib.suppress(Unavailable):
-            await wired.store.enqueue(wired.desk.job("a"))
+            await wired.store.enqueue(wired.queue.new_job("a"))
         return time.monotonic() - began
 
     calls = []
@@ -166,12 +167,12 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
     ended = False
 
     async def client(name: str) -> list[object]:
-        heard: list[object] = []
+        results: list[object] = []
         while not ended:
-            got = await asyncio.gather(wired.store.enqueue(wired.desk.job(name)), return_exceptions=True)
-            heard.append(got[0])
+            got = await asyncio.gather(wired.store.enqueue(wired.queue.new_job(name)), return_exceptions=True)
+            results.append(got[0])
             await asyncio.sleep(0.001)
-        return heard
+        return results
 
     clients = [asyncio.ensure_future(client(f"c{n}")) for n in range(20)]
     for _ in range(60):
@@ -179,19 +180,19 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
         await _direct(postgres_url, CUT)
     ended = True
     async with asyncio.timeout(20):
-        heard = [each for told in await asyncio.gather(*clients) for each in told]
-    accepted = {each.job_id for each in heard if isinstance(each, Enqueued)}
-    assert [each for each in heard if not isinstance(each, Enqueued | Unavailable)] == []
-    stored = [row["job_id"] for row in await wired.desk.look("SELECT job_id FROM jobs")]
+        results = [each for group in await asyncio.gather(*clients) for each in group]
+    accepted = {each.job_id for each in results if isinstance(each, Enqueued)}
+    assert [each for each in results if not isinstance(each, Enqueued | Unavailable)] == []
+    stored = [row["job_id"] for row in await wired.queue.rows("SELECT job_id FROM jobs")]
     assert accepted <= set(stored)
-    bodies = [row["content"] for row in await wired.desk.look("SELECT content FROM jobs")]
+    bodies = [row["content"] for row in await wired.queue.rows("SELECT content FROM jobs")]
     assert len(bodies) == len(set(bodies)), "stored twice"
 
 
 async def test_a_time_of_read_only_ends_for_connections_that_began_in_it_too(wired: Wired, postgres_url: str) -> None:
     name = urlsplit(postgres_url).path[1:]
-    assert isinstance(await wired.store.enqueue(wired.desk.job("a")), Enqueued)
-    await wired.desk.change(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
+    await wired.queue.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     wired.relay.cut()
     for _ in range(3):
         assert await _refused(wired) < REFUSED_WITHIN_S
@@ -208,11 +209,11 @@ async def _direct(url: str, sql: str) -> None:
         await connection.close()
 
 
-async def test_many_callers_of_a_server_that_never_answers_are_all_told_soon(wired: Wired) -> None:
-    await wired.store.create_phone(NewPhone(wired.desk.org_no, new_phone_id(), "917777777777", "simulator"))
+async def test_many_callers_of_a_silent_server_are_all_refused_soon(wired: Wired) -> None:
+    await wired.store.create_phone(NewPhone(wired.queue.org_no, new_phone_id(), "917777777777", "simulator"))
     wired.relay.flows.clear()
     began = time.monotonic()
-    calls = [wired.store.orgs() for _ in range(30)] + [wired.store.enqueue(wired.desk.job("a")) for _ in range(30)]
+    calls = [wired.store.orgs() for _ in range(30)] + [wired.store.enqueue(wired.queue.new_job("a")) for _ in range(30)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(one, Unavailable) for one in results)
     assert time.monotonic() - began < 2 * REFUSED_WITHIN_S

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that cannot be worked with is said so in one line, and nothing is made in it."""
+"""Tests of a PostgreSQL database that cannot be used: one line says why, and nothing is created in it."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -7,19 +7,20 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
-from heliograph.store.database.postgresql import PostgresDatabase
+from tests.kit.database import make_database
 
 
-async def said(url: str, *, migrate: bool = True) -> str:
-    """What stands against it; empty: nothing."""
+async def reason_against(url: str, *, migrate: bool = True) -> str:
+    """Returns the reason why the database cannot be used, or an empty text."""
     try:
-        shell = PostgresDatabase(url, lambda _seconds, _units: None, lambda: 0.0)
-        await shell.open(migrate=migrate)
+        database = make_database(url, SystemClock())
+        await database.open(migrate=migrate)
     except CannotStart as problem:
         assert "\n" not in str(problem)
         return str(problem)
-    await shell.close()
+    await database.close()
     return ""
 
 
@@ -45,7 +46,7 @@ async def tables(url: str) -> list[str]:
 
 @pytest.fixture
 async def visitor(postgres_url: str) -> AsyncIterator[str]:
-    """The URL of a role that owns nothing."""
+    """Creates a role that owns nothing, and returns its URL."""
     name = f"visitor_{secrets.token_hex(6)}"
     await run(postgres_url, f"CREATE ROLE {name} LOGIN PASSWORD 'x'", f"GRANT USAGE ON SCHEMA public TO {name}")
     parts = urlsplit(postgres_url)
@@ -60,46 +61,46 @@ async def test_a_database_that_keeps_text_otherwise_than_as_utf8(postgres_url: s
     await run(postgres_url, made)
     try:
         url = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
-        assert "LATIN1" in await said(url)
+        assert "LATIN1" in await reason_against(url)
         assert await tables(url) == []
     finally:
         await run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_a_database_that_takes_no_writes(postgres_url: str) -> None:
-    assert await said(postgres_url) == ""
+    assert await reason_against(postgres_url) == ""
     await run(
         postgres_url, f'ALTER DATABASE "{urlsplit(postgres_url).path[1:]}" SET default_transaction_read_only = on'
     )
-    assert "takes no writes" in await said(postgres_url)
+    assert "takes no writes" in await reason_against(postgres_url)
 
 
 @pytest.mark.parametrize("other", ["CREATE TABLE orgs (n int)", "CREATE TABLE schema_migrations (version text)"])
 async def test_a_database_with_tables_of_another_program(postgres_url: str, other: str) -> None:
     await run(postgres_url, other)
-    assert "another program" in await said(postgres_url)
+    assert "another program" in await reason_against(postgres_url)
     assert len(await tables(postgres_url)) == 1
 
 
 async def test_a_user_who_may_make_no_tables(postgres_url: str, visitor: str) -> None:
-    assert "Grant it CREATE on the schema" in await said(visitor)
+    assert "Grant it CREATE on the schema" in await reason_against(visitor)
     assert await tables(postgres_url) == []
 
 
 async def test_a_user_who_may_read_the_tables_but_not_write_them(postgres_url: str, visitor: str) -> None:
-    assert await said(postgres_url) == ""
-    assert "schema_migrations" in await said(visitor)
+    assert await reason_against(postgres_url) == ""
+    assert "schema_migrations" in await reason_against(visitor)
     name = urlsplit(visitor).username
     await run(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
-    told = await said(visitor)
-    assert "lacks DELETE, INSERT, UPDATE on the table" in told and "more" in told
+    reason = await reason_against(visitor)
+    assert "lacks DELETE, INSERT, UPDATE on the table" in reason and "more" in reason
     rights = "SELECT, INSERT, UPDATE, DELETE"
     await run(postgres_url, f"GRANT {rights} ON ALL TABLES IN SCHEMA public TO {name}")
     await run(postgres_url, f"REVOKE INSERT ON org_events FROM {name}")
-    assert "lacks INSERT on the table org_events:" in await said(visitor)
+    assert "lacks INSERT on the table org_events:" in await reason_against(visitor)
     await run(postgres_url, f"GRANT INSERT ON org_events TO {name}")
-    assert await said(visitor) == ""
+    assert await reason_against(visitor) == ""
 
 
 async def test_a_url_that_cannot_be_read() -> None:
-    assert "cannot be read" in await said("postgresql://a@[::1/x")
+    assert "cannot be read" in await reason_against("postgresql://a@[::1/x")

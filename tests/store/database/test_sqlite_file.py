@@ -1,4 +1,4 @@
-"""What only a file can suffer: a full disk, a torn log, a second writer; and that a commit is synced."""
+"""Tests of the SQLite file: a full disk, a torn log, a second writer, and synced commits."""
 
 import asyncio
 import os
@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 
+from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
 from heliograph.store.database import sqlite as sqlite_shell
-from heliograph.store.database.sqlite import SqliteDatabase, connect
-from tests.kit.store import SENT, Desk, faults_of, look, make_shell, open_desk, retry, uncertain
+from heliograph.store.database.sqlite import connect
+from tests.kit.audit import find_faults
+from tests.kit.database import fetch_rows, make_database
+from tests.kit.phone_queue import SENT, PhoneQueue, open_phone_queue, retry, uncertain
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    opened = await open_desk(tmp_path / "heliograph.db")
+async def queue(tmp_path: Path) -> AsyncIterator[PhoneQueue]:
+    opened = await open_phone_queue(tmp_path / "heliograph.db")
     yield opened
     await opened.store.shell.close()
     await opened.audit()
@@ -37,8 +40,8 @@ def test_every_connection_syncs_each_commit(tmp_path: Path) -> None:
         connection.close()
 
 
-class _Deaf(sqlite3.Connection):
-    """A SQLite that does not do as it is told."""
+class _IgnoringConnection(sqlite3.Connection):
+    """A SQLite connection that ignores settings."""
 
     def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
         return super().execute("PRAGMA synchronous=NORMAL" if sql == "PRAGMA synchronous=FULL" else sql, *more)
@@ -48,42 +51,42 @@ async def test_a_file_that_would_not_be_synced_is_not_opened(tmp_path: Path, mon
     opening = sqlite3.connect
 
     def deaf(*args: Any, **more: Any) -> sqlite3.Connection:
-        return opening(*args, **more, factory=_Deaf)
+        return opening(*args, **more, factory=_IgnoringConnection)
 
     monkeypatch.setattr("heliograph.store.database.sqlite.sqlite3.connect", deaf)
-    shell = SqliteDatabase(str(tmp_path / "heliograph.db"), lambda _seconds, _units: None, lambda: 0.0)
+    database = make_database(tmp_path / "heliograph.db", SystemClock())
     with pytest.raises(CannotStart, match="synchronous=FULL"):
-        await shell.open()
+        await database.open()
 
 
-async def test_a_second_writer_is_refused_with_the_pid_of_the_first(desk: Desk) -> None:
+async def test_a_second_writer_is_refused_with_the_pid_of_the_first(queue: PhoneQueue) -> None:
     with pytest.raises(CannotStart, match=r"belongs to another heliograph process \(pid \d+\)"):
-        await make_shell(desk.where, desk.clock).open()
+        await make_database(queue.location, queue.clock).open()
 
 
-async def test_a_second_writer_is_refused_by_whatever_link_it_comes(desk: Desk, tmp_path: Path) -> None:
-    assert isinstance(desk.where, Path)
+async def test_a_second_writer_is_refused_by_whatever_link_it_comes(queue: PhoneQueue, tmp_path: Path) -> None:
+    assert isinstance(queue.location, Path)
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "link.db"
-    link.symlink_to(desk.where)
+    link.symlink_to(queue.location)
     with pytest.raises(CannotStart, match=r"belongs to another heliograph process \(pid \d+\)"):
-        await make_shell(link, desk.clock).open()
+        await make_database(link, queue.clock).open()
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["link.db"]
 
 
 @pytest.mark.parametrize("lock", [True, False])
 async def test_a_file_of_two_names_is_not_opened_because_the_log_lies_beside_one_of_them(
-    lock: bool, desk: Desk, tmp_path: Path
+    lock: bool, queue: PhoneQueue, tmp_path: Path
 ) -> None:
-    assert isinstance(desk.where, Path)
+    assert isinstance(queue.location, Path)
     second = tmp_path / "second.db"
-    os.link(desk.where, second)
+    os.link(queue.location, second)
     with pytest.raises(CannotStart, match="has 2 names"):
-        await SqliteDatabase(str(second), lambda _seconds, _units: None, lambda: 0.0, lock=lock).open()
+        await make_database(second, SystemClock(), lock=lock).open()
     assert not list(tmp_path.glob("second.db?*"))
 
 
-async def test_a_full_disk_refuses_and_all_goes_on_when_there_is_room(
+async def test_a_full_disk_refuses_writes_and_they_resume_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections: list[sqlite3.Connection] = []
@@ -93,40 +96,40 @@ async def test_a_full_disk_refuses_and_all_goes_on_when_there_is_room(
         return connections[-1]
 
     monkeypatch.setattr(sqlite_shell, "connect", remember)
-    desk = await open_desk(tmp_path / "heliograph.db")
+    queue = await open_phone_queue(tmp_path / "heliograph.db")
     writer = connections[0]
-    accepted = [await desk.put("a")]
-    (started,) = await desk.start()
+    accepted = [await queue.put("a")]
+    (started,) = await queue.start()
     pages = writer.execute("PRAGMA page_count").fetchone()[0]
     writer.execute(f"PRAGMA max_page_count={pages + 12}")
     with pytest.raises(Unavailable) as refused:
         for _ in range(500):
-            accepted.append(await desk.put("a", body="x" * 2000))
+            accepted.append(await queue.put("a", body="x" * 2000))
     assert refused.value.retry_after_s
-    crowd = await asyncio.gather(*(desk.store.enqueue(desk.job("b", body="y" * 2000)) for _ in range(20)),
+    crowd = await asyncio.gather(*(queue.store.enqueue(queue.new_job("b", body="y" * 2000)) for _ in range(20)),
                                  return_exceptions=True)  # fmt: skip
     assert any(isinstance(one, Unavailable) for one in crowd)
     accepted += [one.job_id for one in crowd if isinstance(one, Enqueued)]
-    assert (await desk.get(accepted[0])).state is State.SENDING  # reading goes on
+    assert (await queue.get(accepted[0])).state is State.SENDING  # reading goes on
     writer.execute(f"PRAGMA max_page_count={pages * 100}")
-    assert (await desk.settle(started, SENT)).settled == [True]
-    accepted.append(await desk.put("b"))
-    await desk.store.shell.close()
-    assert await faults_of(desk.where) == []
-    assert {row["job_id"] for row in await desk.look("SELECT job_id FROM jobs")} == set(accepted)
+    await queue.settle(started, SENT)
+    accepted.append(await queue.put("b"))
+    await queue.store.shell.close()
+    assert await find_faults(queue.location) == []
+    assert {row["job_id"] for row in await queue.rows("SELECT job_id FROM jobs")} == set(accepted)
 
 
 async def test_whatever_is_torn_off_the_log_everything_acknowledged_before_is_there(tmp_path: Path) -> None:
-    desk = await open_desk(tmp_path / "heliograph.db")
+    queue = await open_phone_queue(tmp_path / "heliograph.db")
     log = tmp_path / "heliograph.db-wal"
     dice = random.Random(11)
     acknowledged: list[tuple[int, JobId, State]] = []  # how long the log was when the caller was told
     for n in range(60):
-        job_id = await desk.put(f"chat{n}")
+        job_id = await queue.put(f"chat{n}")
         acknowledged.append((log.stat().st_size, job_id, State.QUEUED))
         if n % 3 == 2:
             verdict = dice.choice([SENT, retry(60.0), uncertain(60.0)])
-            ended = await desk.send(verdict)
+            ended = await queue.send_next(verdict)
             acknowledged.append((log.stat().st_size, ended, verdict.state))
     whole = log.read_bytes()
     for trial in range(40):
@@ -136,16 +139,16 @@ async def test_whatever_is_torn_off_the_log_everything_acknowledged_before_is_th
         shutil.copy(tmp_path / "heliograph.db", copy)
         tail = dice.randbytes(dice.randrange(0, 6000)) if trial % 2 else b""  # what was there before, or nothing
         Path(f"{copy}-wal").write_bytes(whole[:cut] + tail)
-        await _is_whole(copy, {job_id: state for size, job_id, state in acknowledged if size <= cut}, desk)
-    await desk.store.shell.close()
+        await _is_whole(copy, {job_id: state for size, job_id, state in acknowledged if size <= cut}, queue)
+    await queue.store.shell.close()
 
 
-async def _is_whole(copy: Path, promised: dict[JobId, State], desk: Desk) -> None:
-    shell = make_shell(copy, desk.clock)
-    await shell.open()  # also brings the schema up to date, as a start does
-    await shell.close()
-    assert await faults_of(copy) == []
-    there = {row["job_id"]: row["state"] for row in await look(copy, "SELECT job_id, state FROM jobs")}
+async def _is_whole(copy: Path, promised: dict[JobId, State], queue: PhoneQueue) -> None:
+    database = make_database(copy, queue.clock)
+    await database.open()  # also brings the schema up to date, as a start does
+    await database.close()
+    assert await find_faults(copy) == []
+    there = {row["job_id"]: row["state"] for row in await fetch_rows(copy, "SELECT job_id, state FROM jobs")}
     assert promised.keys() <= there.keys()
     for job_id, state in promised.items():
         # what came after the promise may be there as well

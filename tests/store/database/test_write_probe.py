@@ -1,4 +1,4 @@
-"""A store that refuses writes says so, and stops saying so by itself."""
+"""Tests of a store that refuses writes: it reports them, and recovers by itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,11 +15,13 @@ from heliograph.domain.errors import Unavailable
 from heliograph.store.database import sqlite as sqlite_shell
 from heliograph.store.database.sqlite import connect
 from heliograph.store.database.write_probe import probe_refused_writes, probe_write
-from tests.kit.store import Desk, HandClock, look, open_desk
+from tests.kit.clocks import ManualClock
+from tests.kit.database import fetch_rows
+from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 
 class Locked:
-    """Keeps a database from taking writes."""
+    """A switch that makes a database refuse writes."""
 
     def __init__(self, where: str | Path, writer: Any) -> None:
         self._where = where
@@ -54,7 +56,7 @@ class Locked:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def locked(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Desk, Locked]:
+) -> tuple[PhoneQueue, Locked]:
     opened: list[Any] = []
 
     def remember(path: str, *, read_only: bool = False) -> Any:
@@ -63,61 +65,61 @@ async def locked(
 
     monkeypatch.setattr(sqlite_shell, "connect", remember)
     sqlite = request.param == "sqlite"
-    desk = await open_desk(tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url"))
-    return desk, Locked(desk.where, opened[0] if sqlite else None)
+    queue = await open_phone_queue(tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url"))
+    return queue, Locked(queue.location, opened[0] if sqlite else None)
 
 
-def in_trouble(desk: Desk) -> bool:
-    return desk.store.shell.write_error is not None
+def in_trouble(queue: PhoneQueue) -> bool:
+    return queue.store.shell.write_error is not None
 
 
-async def until_refused(desk: Desk) -> None:
+async def until_refused(queue: PhoneQueue) -> None:
     with pytest.raises(Unavailable):
         for _ in range(200):
-            await desk.put("a", body="x" * 2000)
+            await queue.put("a", body="x" * 2000)
 
 
-async def test_a_refused_write_is_seen_at_once_and_forgotten_when_one_goes_through(
-    locked: tuple[Desk, Locked],
+async def test_a_refused_write_is_reported_until_a_write_succeeds(
+    locked: tuple[PhoneQueue, Locked],
 ) -> None:
-    desk, lock = locked
-    shell = desk.store.shell
-    await desk.put("a")
-    assert not in_trouble(desk)
+    queue, lock = locked
+    database = queue.store.shell
+    await queue.put("a")
+    assert not in_trouble(queue)
     await lock.refuse()
-    await until_refused(desk)
-    assert "cannot" in str(shell.write_error)
+    await until_refused(queue)
+    assert "cannot" in str(database.write_error)
     for _ in range(3):
         with pytest.raises(Unavailable):
-            await probe_write(shell, desk.clock.now_us())
-        assert in_trouble(desk)
-    await desk.store.orgs()
-    assert in_trouble(desk)  # that it can be read says nothing of writes
+            await probe_write(database, queue.clock.now_us())
+        assert in_trouble(queue)
+    await queue.store.orgs()
+    assert in_trouble(queue)  # that it can be read says nothing of writes
     await lock.allow()
-    await until(lambda: not in_trouble(desk), desk)
-    await desk.put("a")
-    assert not in_trouble(desk)
-    await shell.close()
+    await probe_until(lambda: not in_trouble(queue), queue)
+    await queue.put("a")
+    assert not in_trouble(queue)
+    await database.close()
 
 
-async def until(done: Callable[[], bool], desk: Desk) -> None:
-    """Turns the clock on, a pulse at a time."""
+async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
+    """Runs the write probe under a manual clock until it is done."""
 
     class Ended(Exception): ...
 
-    class Turning(HandClock):
+    class StoppingClock(ManualClock):
         async def sleep(self, seconds: float) -> None:
             if done():
                 raise Ended
-            self.turn(seconds)
+            self.advance(seconds)
 
     with pytest.raises(Ended):
-        clock = Turning()
-        probe = partial(probe_refused_writes, desk.store.shell, clock)
+        clock = StoppingClock()
+        probe = partial(probe_refused_writes, queue.store.shell, clock)
         await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
 
 
-async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:
+async def test_nothing_is_written_while_all_is_well(queue: PhoneQueue) -> None:
     beats = 0
 
     def enough() -> bool:
@@ -125,5 +127,5 @@ async def test_nothing_is_written_while_all_is_well(desk: Desk) -> None:
         beats += 1
         return beats > 3
 
-    await until(enough, desk)
-    assert await look(desk.where, "SELECT * FROM write_probe") == []
+    await probe_until(enough, queue)
+    assert await fetch_rows(queue.location, "SELECT * FROM write_probe") == []

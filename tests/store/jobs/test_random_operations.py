@@ -1,5 +1,4 @@
-"""Whatever happens to a queue, in whatever order: counters tell the truth, no message is out of reach, no history has a
-hole, and in the end everything is settled."""
+"""Tests of random operations in random order: counters, lanes and histories stay right, and all jobs end."""
 
 from collections import Counter
 from itertools import count
@@ -13,11 +12,11 @@ from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Limits, Verdict, interrupted
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import Settlement, Started, StartRequest
+from heliograph.ports.sender_store import Settlement, Started
 from heliograph.store.control import holds
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.expire import expire_step
-from tests.kit.store import REFUSED, SENT, Desk, another_phone, retry, uncertain
+from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
 _VERDICTS = (
     SENT,
@@ -53,11 +52,11 @@ _op = st.one_of(
 _numbers = count(1)
 
 
-class _Queue:
-    """One phone, what was put into it, and what is on its way as its present owner knows it."""
+class _Operations:
+    """One phone, its messages, and those in flight as its present owner knows them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, queue: PhoneQueue) -> None:
+        self.queue = queue
         self.jobs: list[JobId] = []
         self.under_way: list[Started] = []
         self.senders = count(1)
@@ -69,115 +68,115 @@ class _Queue:
         await getattr(self, f"_{name}")(*more)
 
     async def _put(self, chat: str, lane: Priority, expires_s: float | None) -> None:
-        at = None if expires_s is None else self.desk.clock.now_us() + round(expires_s * 1e6)
-        self.jobs.append(await self.desk.put(chat, lane=lane, expires_at_us=at))
+        at = None if expires_s is None else self.queue.clock.now_us() + round(expires_s * 1e6)
+        self.jobs.append(await self.queue.put(chat, priority=lane, expires_at_us=at))
 
     async def _start(self, limit: int, new_limit: int) -> None:
-        self.under_way += await self.desk.start(limit, new_limit=new_limit)
+        self.under_way += await self.queue.start(limit, new_limit=new_limit)
         chats = Counter(one.job.chat_id for one in self.under_way)
         assert all(many == 1 for many in chats.values()), "two messages of one chat are on their way"
 
     async def _settle(self, which: int, verdict: Verdict) -> None:
         if self.under_way:
             one = self.under_way.pop(which % len(self.under_way))
-            assert (await self.desk.settle(one, verdict)).settled == [True]
+            await self.queue.settle(one, verdict)
 
     async def _settle_and_start(self, which: int, verdict: Verdict) -> None:
         if self.under_way:
             one = self.under_way.pop(which % len(self.under_way))
-            wish = StartRequest(self.desk.phone_no, self.desk.org_no, self.desk.token, limit=2)
-            done = await self.desk.store.settle_and_start([self.desk.settlement(one, verdict)], [wish])
+            request = self.queue.start_request(2)
+            done = await self.queue.store.settle_and_start([self.queue.settlement(one, verdict)], [request])
             self.under_way += done.started
 
     async def _receipt(self, which: int, acks: list[int]) -> None:
         if job_id := self.pick(which):
-            await self.desk.receipt(job_id, *acks)
+            await self.queue.receipt(job_id, *acks)
 
     async def _turn(self, seconds: float) -> None:
-        self.desk.clock.turn(seconds)
+        self.queue.clock.advance(seconds)
 
     async def _purge(self) -> None:
-        await self.desk.store.purge(self.desk.org_no, self.desk.phone_no)
+        await self.queue.store.purge(self.queue.org_no, self.queue.phone_no)
 
     async def _purge_one(self, which: int) -> None:
         if job_id := self.pick(which):
-            await self.desk.store.purge(self.desk.org_no, None, job_ids=[job_id])
+            await self.queue.store.purge(self.queue.org_no, None, job_ids=[job_id])
 
     async def _expire(self) -> None:
-        desk = self.desk
-        await desk.store.shell.write(lambda: expire_step(desk.org_no, desk.phone_no, desk.clock.now_us()))
+        queue = self.queue
+        await queue.store.shell.write(lambda: expire_step(queue.org_no, queue.phone_no, queue.clock.now_us()))
 
     async def _take_over(self) -> None:
-        """Another sender takes the phone and settles what was in the middle, as engines do."""
-        desk = self.desk
-        await desk.take_over(f"sender-{next(self.senders)}")
-        found = await desk.store.interrupted_jobs(desk.org_no, desk.phone_no, desk.token)
+        """Gives the phone to another sender, which settles the interrupted attempts."""
+        queue = self.queue
+        await queue.take_over(f"sender-{next(self.senders)}")
+        found = await queue.store.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
         assert {job.job_id for job, _ in found} == {one.job.job_id for one in self.under_way}
         verdicts = [
             interrupted(starts=job.starts, honours_client_id=job.job_id % 2 == 0, limits=Limits()) for job, _ in found
         ]
         settlements = [
-            Settlement(job, desk.token, token, verdict) for (job, token), verdict in zip(found, verdicts, strict=True)
+            Settlement(job, queue.token, token, verdict) for (job, token), verdict in zip(found, verdicts, strict=True)
         ]
-        await desk.store.settle_and_start(settlements, [])
+        await queue.store.settle_and_start(settlements, [])
         late, self.under_way = self.under_way, []
         for one in late:  # the former owner comes too late, under its own token and under the new one
-            assert (await desk.settle(one, SENT, token=one.token)).settled == [False]
-            assert (await desk.settle(one, SENT)).settled == [False]
+            assert (await queue.try_settle(one, SENT, token=one.token)).settled == [False]
+            assert (await queue.try_settle(one, SENT)).settled == [False]
 
     async def _hear(self, chat: str) -> None:
-        at = self.desk.clock.now_us()
-        heard = Inbound(f"M{next(_numbers)}", f"{chat}@c.us", f"{chat}@c.us", at, "chat", "hello")
-        await self.desk.store.inbound(self.desk.phone_no, self.desk.org_no, [heard])
+        at = self.queue.clock.now_us()
+        inbound = Inbound(f"M{next(_numbers)}", f"{chat}@c.us", f"{chat}@c.us", at, "chat", "hello")
+        await self.queue.store.inbound(self.queue.phone_no, self.queue.org_no, [inbound])
 
     async def _hold(self, chat: str) -> None:
-        desk, what = self.desk, f"chat:{chat}@c.us"
-        now_us = desk.clock.now_us()
-        await desk.store.shell.write(lambda: holds.hold(desk.org_no, desk.phone_no, what, "ada", "", now_us))
+        queue, what = self.queue, f"chat:{chat}@c.us"
+        now_us = queue.clock.now_us()
+        await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, what, "ada", "", now_us))
 
     async def _release(self, chat: str) -> None:
-        desk = self.desk
-        await desk.store.shell.write(lambda: holds.release_chat(desk.org_no, desk.phone_no, f"{chat}@c.us"))
+        queue = self.queue
+        await queue.store.shell.write(lambda: holds.release_chat(queue.org_no, queue.phone_no, f"{chat}@c.us"))
 
     async def _retry_now(self, which: int) -> None:
-        desk, job_id = self.desk, self.pick(which)
+        queue, job_id = self.queue, self.pick(which)
         if job_id:
-            now_us = desk.clock.now_us()
-            await desk.store.shell.write(lambda: retry_and_resolve.retry_now(desk.org_no, [job_id], "ada", now_us))
+            now_us = queue.clock.now_us()
+            await queue.store.shell.write(lambda: retry_and_resolve.retry_now(queue.org_no, [job_id], "ada", now_us))
 
     async def _resolve(self, which: int, how: retry_and_resolve.Resolution) -> None:
-        desk, job_id = self.desk, self.pick(which)
+        queue, job_id = self.queue, self.pick(which)
         if job_id:
-            now_us = desk.clock.now_us()
-            await desk.store.shell.write(lambda: retry_and_resolve.resolve(desk.org_no, job_id, how, "ada", now_us))
+            now_us = queue.clock.now_us()
+            await queue.store.shell.write(lambda: retry_and_resolve.resolve(queue.org_no, job_id, how, "ada", now_us))
 
     async def drain(self) -> None:
-        """Everything that can go goes, and then nothing is left waiting."""
+        """Sends every message that can be sent; then none is waiting."""
         for chat in "abc":
             await self._release(chat)
         for _ in range(3 * len(self.jobs) + 3):
             for one in self.under_way:
-                assert (await self.desk.settle(one, SENT)).settled == [True]
-            self.desk.clock.turn(30)
-            self.under_way = await self.desk.start(10)
+                await self.queue.settle(one, SENT)
+            self.queue.clock.advance(30)
+            self.under_way = await self.queue.start(10)
         assert self.under_way == []
         left = [job for job in await self.all() if job.state in (State.QUEUED, State.SENDING)]
         assert left == [], "messages that nothing leads to"
 
     async def all(self) -> list[Job]:
-        return await self.desk.store.jobs(self.desk.org_no, self.desk.phone_no)
+        return await self.queue.store.jobs(self.queue.org_no, self.queue.phone_no)
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(ops=st.lists(_op, min_size=4, max_size=40))
-async def test_any_order_of_events_leaves_a_queue_that_adds_up(desk: Desk, ops: list[tuple[Any, ...]]) -> None:
-    phone = await another_phone(desk, f"9{next(_numbers):011d}")
-    queue = _Queue(phone)
+async def test_any_order_of_events_leaves_a_queue_that_adds_up(queue: PhoneQueue, ops: list[tuple[Any, ...]]) -> None:
+    phone = await queue.add_phone(f"9{next(_numbers):011d}")
+    operations = _Operations(phone)
     for op in ops:
-        await queue.do(*op)
+        await operations.do(*op)
     await phone.audit()
-    await queue.drain()
+    await operations.drain()
     await phone.audit()
     health = await phone.store.health(phone.org_no, phone.phone_no)
-    states = Counter(job.state for job in await queue.all())
+    states = Counter(job.state for job in await operations.all())
     assert (health.waiting, health.active, health.completed) == (0, states[State.UNCERTAIN], states[State.SENT])

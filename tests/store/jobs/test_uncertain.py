@@ -1,88 +1,90 @@
-"""What nobody knows of stands in nobody's way, and is counted for whoever must settle it."""
+"""Tests of uncertain messages: they hold up no other chat, and are counted for the operator."""
 
 from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
-from tests.store.control_setup import S, World
+from tests.kit.clocks import SECOND_US
+from tests.kit.phone_queue import PhoneQueue
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=20.0, maybe_sent=True)
 
 
-async def connected(world: World) -> None:
-    await world.store.phone_state(world.org_no, world.phone_no, world.lease.token, state="connected", detail="")
+async def connected(queue: PhoneQueue) -> None:
+    await queue.store.phone_state(queue.org_no, queue.phone_no, queue.lease.token, state="connected", detail="")
 
 
-async def left_uncertain(world: World, chats: int) -> list[Job]:
-    jobs = [await world.send(f"9195000000{n:02}@c.us") for n in range(chats)]
-    assert len(await world.step(chats, UNCERTAIN)) == chats
+async def left_uncertain(queue: PhoneQueue, chats: int) -> list[Job]:
+    jobs = [await queue.put_text(f"9195000000{n:02}@c.us") for n in range(chats)]
+    assert len(await queue.run(chats, UNCERTAIN)) == chats
     return jobs
 
 
-async def test_uncertain_messages_of_other_chats_are_not_what_a_message_waits_behind(world: World) -> None:
-    await connected(world)
-    await left_uncertain(world, 7)
-    job = await world.send("919599999999@c.us")
-    found = await world.steering.explain(job)
+async def test_uncertain_messages_of_other_chats_do_not_count_as_ahead(queue: PhoneQueue) -> None:
+    await connected(queue)
+    await left_uncertain(queue, 7)
+    job = await queue.put_text("919599999999@c.us")
+    found = await queue.control.explain(job)
     assert (found.sentence, found.blockers) == ("Waits to be sent.", ())
-    assert await world.steering.described([job]) == [found.sentence]
-    (under_way,) = await world.start()
-    later = await world.send("919588888888@c.us")
-    assert (await world.steering.explain(later)).sentence == "Waits behind 1 other."
-    await world.settle(under_way)
+    assert await queue.control.described([job]) == [found.sentence]
+    (under_way,) = await queue.start()
+    later = await queue.put_text("919588888888@c.us")
+    assert (await queue.control.explain(later)).sentence == "Waits behind 1 other."
+    await queue.settle(under_way)
 
 
-async def test_a_chat_that_waits_for_an_answer_goes_on_when_it_says_so(world: World) -> None:
-    """Although messages went out slowly before: their time apart is no measure for one that nothing stands before."""
-    await connected(world)
+async def test_a_chat_that_waits_for_an_answer_continues_at_the_time_it_gives(queue: PhoneQueue) -> None:
+    """The pace of earlier messages does not count for one that has nothing before it."""
+    await connected(queue)
     chat = "919537851844@c.us"
     for _ in range(6):
-        await world.send(chat)
-        await world.step(1)
-        world.clock.advance(40)
-    first, second, third = [await world.send(chat) for _ in range(3)]
-    await world.step(1, UNCERTAIN)
-    world.clock.advance(5)
-    assert await world.steering.resolve(world.org_no, first.job_id, "arrived", "Asha") is None
-    assert [job.job_id for job in await world.step(1, UNCERTAIN)] == [second.job_id]
-    found = await world.steering.explain(await world.job(third.job_id))
+        await queue.put_text(chat)
+        await queue.run(1)
+        queue.clock.advance(40)
+    first, second, third = [await queue.put_text(chat) for _ in range(3)]
+    await queue.run(1, UNCERTAIN)
+    queue.clock.advance(5)
+    assert await queue.control.resolve(queue.org_no, first.job_id, "arrived", "Asha") is None
+    assert [job.job_id for job in await queue.run(1, UNCERTAIN)] == [second.job_id]
+    found = await queue.control.explain(await queue.get(third.job_id))
     assert [blocker.code for blocker in found.blockers] == ["chat_uncertain"]
-    assert found.eta_us == found.blockers[0].until_us == world.clock.us + 20 * S
+    assert found.eta_us == found.blockers[0].until_us == queue.clock.us + 20 * SECOND_US
 
 
-async def test_idle_time_between_messages_does_not_count_as_speed(world: World) -> None:
-    await connected(world)
+async def test_idle_time_between_messages_does_not_count_as_speed(queue: PhoneQueue) -> None:
+    await connected(queue)
     for n in range(6):
-        await world.send(f"9195000000{n:02}@c.us")
-        await world.step(1)
-        world.clock.advance(600)
-    jobs = [await world.send(f"9195111111{n:02}@c.us") for n in range(3)]
-    found = await world.steering.explain(jobs[-1])
-    assert found.eta_us is not None and found.eta_us - world.clock.us < 5 * S
+        await queue.put_text(f"9195000000{n:02}@c.us")
+        await queue.run(1)
+        queue.clock.advance(600)
+    jobs = [await queue.put_text(f"9195111111{n:02}@c.us") for n in range(3)]
+    found = await queue.control.explain(jobs[-1])
+    assert found.eta_us is not None and found.eta_us - queue.clock.us < 5 * SECOND_US
 
 
-async def test_an_uncertain_message_says_since_when_nobody_knows(world: World) -> None:
-    await connected(world)
-    job = await world.send()
-    (started,) = await world.start()
-    world.clock.advance(20)
-    became_us = world.clock.us
-    await world.settle(started, UNCERTAIN)
-    world.clock.advance(100)
-    found = await world.steering.explain(await world.job(job.job_id))
-    since = f"Since {became_us // S // 3600 % 24:02}:{became_us // S // 60 % 60:02}:{became_us // S % 60:02} UTC."
+async def test_an_uncertain_message_says_since_when_it_is_uncertain(queue: PhoneQueue) -> None:
+    await connected(queue)
+    job = await queue.put_text()
+    (started,) = await queue.start()
+    queue.clock.advance(20)
+    became_us = queue.clock.us
+    await queue.settle(started, UNCERTAIN)
+    queue.clock.advance(100)
+    found = await queue.control.explain(await queue.get(job.job_id))
+    at_s = became_us // SECOND_US
+    since = f"Since {at_s // 3600 % 24:02}:{at_s // 60 % 60:02}:{at_s % 60:02} UTC."
     assert found.blockers[0].text.endswith(since)
 
 
-async def test_the_counts_of_each_phone_tell_what_is_uncertain_from_what_is_on_its_way(world: World) -> None:
-    assert (await world.store.health_of_phones(world.org_no)).get(world.phone_no, QueueCounts()) == QueueCounts()
-    uncertain = await left_uncertain(world, 3)
+async def test_the_counts_of_each_phone_separate_uncertain_messages_from_those_in_flight(queue: PhoneQueue) -> None:
+    assert (await queue.store.health_of_phones(queue.org_no)).get(queue.phone_no, QueueCounts()) == QueueCounts()
+    uncertain = await left_uncertain(queue, 3)
     for n in range(4):
-        await world.send(f"9195111111{n:02}@c.us")
-    under_way = await world.start(2)
-    counts = await world.store.health_of_phones(world.org_no)
-    assert counts == {world.phone_no: QueueCounts(waiting=2, active=5, uncertain=3)}
+        await queue.put_text(f"9195111111{n:02}@c.us")
+    under_way = await queue.start(2)
+    counts = await queue.store.health_of_phones(queue.org_no)
+    assert counts == {queue.phone_no: QueueCounts(waiting=2, active=5, uncertain=3)}
     for one in under_way:
-        await world.settle(one)
-    await world.steering.resolve(world.org_no, uncertain[0].job_id, "give_up", "Asha")
-    counts = await world.store.health_of_phones(world.org_no)
-    assert counts == {world.phone_no: QueueCounts(waiting=2, active=2, completed=2, failed=1, uncertain=2)}
+        await queue.settle(one)
+    await queue.control.resolve(queue.org_no, uncertain[0].job_id, "give_up", "Asha")
+    counts = await queue.store.health_of_phones(queue.org_no)
+    assert counts == {queue.phone_no: QueueCounts(waiting=2, active=2, completed=2, failed=1, uncertain=2)}

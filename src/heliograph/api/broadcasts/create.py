@@ -1,7 +1,7 @@
-"""Broadcasts over HTTP: one message to up to 100,000 chats, each with its own words.
+"""POST /v1/message/broadcast: one message to up to 100,000 chats, each with its own variables.
 
-Promise: either the whole list is taken in and on disk when the answer comes, or nothing of it is sent: a wrong number,
-a missing variable or a bad row of a CSV refuses all, by name. Source: contract 2.1.
+Promise: the whole list is on disk before the answer, or nothing of it is sent. A wrong number, a missing variable or a
+bad row of a CSV refuses the whole list and is named. Source: contract 2.1.
 """
 
 import asyncio
@@ -9,10 +9,17 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
-from heliograph.api.broadcasts.recipients import Steps, Wanted, from_csv, is_null, let_go, recipients_in_body, slowly
+from heliograph.api.broadcasts.recipients import (
+    RecipientList,
+    Steps,
+    from_csv,
+    is_null,
+    recipients_in_body,
+    release,
+    slowly,
+)
 from heliograph.api.http.actor import By, performer, steering_of
 from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
@@ -23,7 +30,6 @@ from heliograph.api.messages.send_body import (
     MediaBody,
     PollBody,
     PriorityName,
-    SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
@@ -59,17 +65,15 @@ _VARIABLES = {
 }
 
 
-def _nothing() -> msgspec.Raw:
+def _null() -> msgspec.Raw:
     return msgspec.Raw(b"null")
 
 
 class BroadcastBody(msgspec.Struct):
-    """`chat_ids` with `variables`, or `csv`: a file whose columns are the variables and one of which is the number.
+    """`chat_ids` with `variables`, or `csv`: a file with one column for the number and one for each variable."""
 
-    Both arrays are left as they came, to be decoded in steps.
-    """
-
-    chat_ids: Annotated[msgspec.Raw, Meta(extra_json_schema=_CHAT_IDS)] = msgspec.field(default_factory=_nothing)
+    # both arrays are raw, to be decoded in steps
+    chat_ids: Annotated[msgspec.Raw, Meta(extra_json_schema=_CHAT_IDS)] = msgspec.field(default_factory=_null)
     csv: Annotated[
         str | None, Meta(description="A CSV file as text, with a heading; one column is chat_id, phone …")
     ] = None
@@ -86,7 +90,7 @@ class BroadcastBody(msgspec.Struct):
         Meta(description="Seconds between its messages", extra_json_schema={"minimum": 0, "maximum": MAX_DELAY_S}),
     ] = 1.0
     allow_blank: Annotated[bool, Meta(description="Send although a variable of the text is blank for somebody")] = False
-    variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_nothing)
+    variables: Annotated[msgspec.Raw, Meta(extra_json_schema=_VARIABLES)] = msgspec.field(default_factory=_null)
     priority: PriorityName = None
     ttl_seconds: TtlSeconds = None
     expires_at: ExpiresAt = None
@@ -100,8 +104,9 @@ class PreviewRow(msgspec.Struct, frozen=True):
 
 
 class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`repeated`: recipients left out because they came twice. `respelled`: those of them whose number came in two
-    spellings, ten at most. The last three: of a dry run."""
+    """`repeated`: recipients left out because they came twice. `respelled`: at most ten of them that came in two
+    spellings. The last three are those of a dry run.
+    """
 
     broadcast_id: str | None
     total_chats: int
@@ -127,8 +132,8 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 )  # fmt: skip
 async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     steering, phone = steering_of(call), call.required_phone
-    # in a thread and by steps: a list of the largest size takes seconds, in which others are served
-    body, keyed = await slowly(_opened(call), call.deps.clock)
+    # in a thread and in steps: the largest list takes seconds, in which other requests are served
+    body, keyed = await slowly(_decoded(call), call.deps.clock)
     now_us = call.deps.clock.now_us()
     if not 0 <= body.delay <= MAX_DELAY_S:  # a NaN is not either
         raise invalid("delay", f"delay must be a number of seconds from 0 to {MAX_DELAY_S:.0f}")
@@ -139,14 +144,14 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
     expires_us = expiry_of(body.ttl_seconds, body.expires_at, now_us, from_us=scheduled_us)
     if expires_us is not None and scheduled_us is not None and expires_us <= scheduled_us:
         raise invalid("expires_at", "expires_at lies before scheduled_at", body.expires_at)
-    content = content_of(_as_send(body))
-    wanted = await slowly(_recipients(body, call.deps.provider(phone.provider)), call.deps.clock)
-    first = wanted.recipients[0]
+    content = content_of(body)
+    listed = await slowly(_recipients(body, call.deps.provider(phone.provider)), call.deps.clock)
+    first = listed.recipients[0]
     if body.dry_run:
-        return await _dry_run(call, wanted, body, scheduled_us)
+        return await _dry_run(call, listed, body, scheduled_us)
     content = await prepared(call.deps, phone, content, body.media, first.chat_id)
-    if wanted.other is not None:  # what can be sent to a person may not be sent to a group, and the other way round
-        check_content(call.deps, phone, content, None, wanted.other)
+    if listed.other is not None:  # a provider may send this to persons only, or to groups only
+        check_content(call.deps, phone, content, None, listed.other)
     new = NewBroadcast(
         broadcast_no=call.deps.job_ids.make(),
         org_no=phone.org_no,
@@ -159,35 +164,24 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
         performed_by=by,
         idempotency=keyed,
     )
-    total = len(wanted.recipients)
-    made, replayed = await steering.broadcast(new, wanted.recipients)
-    await slowly(let_go(wanted.recipients), call.deps.clock)
+    total = len(listed.recipients)
+    broadcast_no, replayed = await steering.broadcast(new, listed.recipients)
+    await slowly(release(listed.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
-    answer = BroadcastAnswer(queue_id(made), total, wanted.repeated, wanted.respelled)
+    answer = BroadcastAnswer(queue_id(broadcast_no), total, listed.repeated, listed.respelled)
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(answer), headers=headers)
 
 
-def _as_send(body: BroadcastBody) -> SendBody:
-    return SendBody(
-        chat_id="",
-        message=body.message,
-        media=body.media,
-        poll=body.poll,
-        reply_to=body.reply_to,
-        options=body.options,
-    )
-
-
-def _opened(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
+def _decoded(call: ApiRequest) -> Steps[tuple[BroadcastBody, Idempotency | None]]:
     body = call.decoded(BroadcastBody)
     yield
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=call.required_phone.phone_id, body=call.body)
     return body, keyed
 
 
-def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]:
-    """Checked, each once; every variable is there for every one of them."""
+def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[RecipientList]:
+    """Checks the recipients: each once, and with a value for every variable. Raises Invalid."""
     check = TemplateCheck(body.message or "", most=MAX_TEXT, allow_blank=body.allow_blank)
 
     def see(chat_id: str, values: Mapping[str, str]) -> None:
@@ -195,32 +189,30 @@ def _recipients(body: BroadcastBody, provider: Provider | None) -> Steps[Wanted]
         check.see(chat_id, values)
 
     if body.csv is None:
-        wanted = yield from recipients_in_body(body.chat_ids, body.variables, see, check)
+        listed = yield from recipients_in_body(body.chat_ids, body.variables, see, check)
     elif not (is_null(body.chat_ids) and is_null(body.variables)):
         raise invalid("csv", "Give either csv, or chat_ids and variables")
     else:
-        wanted = yield from from_csv(body.csv, Use(check.names, body.allow_blank, see))
+        listed = yield from from_csv(body.csv, Use(check.names, body.allow_blank, see))
     check.end()
-    return wanted
+    return listed
 
 
-async def _dry_run(call: ApiRequest, wanted: Wanted, body: BroadcastBody, scheduled_us: int | None) -> BroadcastAnswer:
+async def _dry_run(
+    call: ApiRequest, listed: RecipientList, body: BroadcastBody, scheduled_us: int | None
+) -> BroadcastAnswer:
     phone = call.required_phone
     provider = call.deps.provider(phone.provider)
     forecast = await steering_of(call).forecast(
         phone.org_no,
         phone.phone_no,
-        await asyncio.to_thread(lambda: [one.chat_id for one in wanted.recipients]),
+        await asyncio.to_thread(lambda: [recipient.chat_id for recipient in listed.recipients]),
         delay_s=body.delay,
         in_flight=1 if provider is None else provider.capabilities.in_flight,
     )
     begin_us = scheduled_us if scheduled_us is not None else call.deps.clock.now_us()
     ends = None if forecast.seconds is None else iso(begin_us + round(forecast.seconds * 1_000_000))
-    shown = [PreviewRow(one.chat_id, fill(body.message or "", one.values)) for one in wanted.recipients[:3]]
+    preview = [PreviewRow(row.chat_id, fill(body.message or "", row.values)) for row in listed.recipients[:3]]
     return BroadcastAnswer(
-        None, len(wanted.recipients), wanted.repeated, wanted.respelled, True, forecast.new_chats, ends, shown
+        None, len(listed.recipients), listed.repeated, listed.respelled, True, forecast.new_chats, ends, preview
     )
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [broadcast]

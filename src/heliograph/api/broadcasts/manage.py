@@ -1,9 +1,9 @@
-"""Broadcasts that are there: how far they have come; pause, resume, cancel, retry. Source: contract 2.3 and 3.3."""
+"""Progress of broadcasts, and pause, resume, cancel and retry. Source: contract 2.3 and 3.3."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, steering_of
 from heliograph.api.http.pagination import page_of
@@ -49,40 +49,35 @@ class BroadcastList(msgspec.Struct, frozen=True):
 async def list_broadcasts(call: ApiRequest) -> BroadcastList:
     limit, offset = page_of(call, 100, 500)
     rows = await steering_of(call).broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
-    found = [await _shown(call, row) for row in rows]
-    return BroadcastList(found, len(found))
+    broadcasts = [await _broadcast_object(call, row) for row in rows]
+    return BroadcastList(broadcasts, len(broadcasts))
 
 
-_ACT: dict[str, Any] = {
+_Verb = Callable[[int, JobId, str], Awaitable[BroadcastRow | WrongState | None]]
+_ACTION: dict[str, Any] = {
     "tag": "Broadcasts", "body": ByBody, "answer": BroadcastObject, "errors": (404, 409)
 }  # fmt: skip
 
 
 @route(
-    "POST", "/message/broadcast/{broadcast_id:str}/pause", summary="Pause a broadcast", **_ACT,
+    "POST", "/message/broadcast/{broadcast_id:str}/pause", summary="Pause a broadcast", **_ACTION,
     description="Nothing of it is started after the answer; what is being sent ends.",
 )  # fmt: skip
 async def pause(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _done(call, await steering_of(call).pause_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).pause_broadcast)
 
 
-@route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACT)
+@route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACTION)
 async def resume(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _done(call, await steering_of(call).resume_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).resume_broadcast)
 
 
 @route(
-    "POST", "/message/broadcast/{broadcast_id:str}/cancel", summary="Stop a broadcast for good", **_ACT,
+    "POST", "/message/broadcast/{broadcast_id:str}/cancel", summary="Stop a broadcast for good", **_ACTION,
     description="What has not started is not sent.",
 )  # fmt: skip
 async def cancel(call: ApiRequest) -> BroadcastObject:
-    actor = actor_of(call.decoded(ByBody))
-    number = _number(call.path["broadcast_id"])
-    return await _done(call, await steering_of(call).cancel_broadcast(call.org_no, number, actor))
+    return await _change(call, steering_of(call).cancel_broadcast)
 
 
 @route(
@@ -104,13 +99,15 @@ async def retry(call: ApiRequest) -> Retried:
     return Retried(moved or 0)
 
 
-async def _done(call: ApiRequest, done: BroadcastRow | WrongState | None) -> BroadcastObject:
-    if done is None:
+async def _change(call: ApiRequest, verb: _Verb) -> BroadcastObject:
+    actor = actor_of(call.decoded(ByBody))
+    changed = await verb(call.org_no, _number(call.path["broadcast_id"]), actor)
+    if changed is None:
         raise unknown_broadcast()
-    if isinstance(done, WrongState):
-        raise conflict_for_state("broadcast", done)
-    call.deps.wake.phones((done.phone_no,))
-    return await _shown(call, done)
+    if isinstance(changed, WrongState):
+        raise conflict_for_state("broadcast", changed)
+    call.deps.wake.phones((changed.phone_no,))
+    return await _broadcast_object(call, changed)
 
 
 def unknown_broadcast() -> NotFound:
@@ -128,15 +125,11 @@ async def _object(call: ApiRequest, name: str) -> BroadcastObject:
     row = await steering_of(call).broadcast_row(call.org_no, _number(name))
     if row is None:
         raise unknown_broadcast()
-    return await _shown(call, row)
+    return await _broadcast_object(call, row)
 
 
-async def _shown(call: ApiRequest, row: BroadcastRow) -> BroadcastObject:
+async def _broadcast_object(call: ApiRequest, row: BroadcastRow) -> BroadcastObject:
     phone = await call.deps.accounts.phone_row(call.org_no, row.phone_no)
     if phone is None:
         raise unknown_broadcast()
     return broadcast_object(row, phone, call.deps.clock.now_us())
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [status, get_broadcast, list_broadcasts, pause, resume, cancel, retry]

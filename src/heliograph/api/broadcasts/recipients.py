@@ -1,8 +1,8 @@
-"""The recipients of a broadcast, read out of a large body in steps: no step holds up the event loop or other threads.
+"""Recipients of a broadcast, decoded from a large body in steps, none of which blocks the event loop or other threads.
 
-`slowly` runs the steps in a thread, and rests between them. An array of the body is decoded a piece at a time, cut
-where one element ends and the next begins. A cut that was none (the same characters within a text) leaves a piece that
-is no JSON; then what is left of the array is decoded at once, which also finds the words for what is wrong with it.
+`slowly` runs the steps in a thread, and pauses between them. An array is decoded a piece at a time, cut where one
+element ends and the next begins. A wrong cut (the same characters within a text) leaves a piece that is no JSON. Then
+the rest of the array is decoded at once, which also words the error if there is one.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from heliograph.domain.messages.template import TemplateCheck, parse_values
 from heliograph.ports.clock import Clock
 
 T = TypeVar("T")
-REST_S = 0.001
-PIECE = 16_384  # bytes of an array decoded in one call
+PAUSE_S = 0.001
+PIECE_BYTES = 16_384  # of an array, decoded in one call
 _PLACE = re.compile(r"^\[\d+\]\.?(: )?")
 _SPACE = b" \t\r\n"
 Steps = Generator[None, None, T]
@@ -44,10 +44,10 @@ class VariablesBody(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecipientList:
     """The recipients, each once. `repeated`: how many came again. `respelled`: chats that came in two spellings.
 
-    `other`: one that is a group where the first is a person, or the other way round; None if all are alike.
+    `other`: a group if the first recipient is a person, or the other way round; None if all are alike.
     """
 
     recipients: list[Recipient]
@@ -61,9 +61,9 @@ _variables = msgspec.json.Decoder(list[VariablesBody])
 
 
 async def slowly(steps: Steps[T], clock: Clock) -> T:
-    """What the steps return, or raise."""
+    """Runs all steps, and returns or raises what they do."""
     while not isinstance(done := await asyncio.to_thread(_step, steps), _Done):
-        await clock.sleep(REST_S)
+        await clock.sleep(PAUSE_S)
     value: T = done.value
     return value
 
@@ -83,10 +83,10 @@ def _step(steps: Steps[Any]) -> _Done | None:
 
 def recipients_in_body(
     chat_ids: msgspec.Raw, variables: msgspec.Raw, see: See, check: TemplateCheck | None = None
-) -> Steps[Wanted]:
-    """Gives each chat once, with its own values. `see` is told of each; `check` knows how the text spells names."""
+) -> Steps[RecipientList]:
+    """Reads each recipient once, with its values. `see` is called for each; `check` knows how the text spells names."""
     given: dict[str, dict[str, str]] = {}
-    read: dict[Chat, str] = {}  # as it was written → canonical, so that most are read once
+    read: dict[Chat, str] = {}  # as written → canonical, so that most are parsed once
     for one in _each(variables, _variables, b"}", b"{", "variables"):
         if one is None:
             yield
@@ -105,7 +105,7 @@ def recipients_in_body(
         count += 1
         if count > MAX_RECIPIENTS:
             raise invalid("chat_ids", f"chat_ids may name at most {MAX_RECIPIENTS:,} chats")
-        # taken out as they are used: to let go of a hundred thousand at once takes long
+        # removed as they are used, as freeing a hundred thousand at once takes long
         chat_id = read.pop(text, "") or parse_chat_id(text, "chat_ids")
         if not spellings.is_repeated(chat_id, str(text)):
             values = given.pop(chat_id, {})
@@ -114,22 +114,22 @@ def recipients_in_body(
     if not found:
         raise invalid("chat_ids", "chat_ids must name at least one chat")
     yield
-    return _wanted(found, spellings.repeated, tuple(spellings.respelled))
+    return _recipient_list(found, spellings.repeated, tuple(spellings.respelled))
 
 
-def from_csv(text: str, use: Use) -> Steps[Wanted]:
+def from_csv(text: str, use: Use) -> Steps[RecipientList]:
     parsed = yield from parse_csv_in_steps(text, use=use)
-    return _wanted(parsed.rows, parsed.repeated, parsed.respelled)
+    return _recipient_list(parsed.rows, parsed.repeated, parsed.respelled)
 
 
-def _wanted(rows: list[Recipient], repeated: int, respelled: tuple[str, ...]) -> Wanted:
+def _recipient_list(rows: list[Recipient], repeated: int, respelled: tuple[str, ...]) -> RecipientList:
     group = is_group(rows[0].chat_id)
     other = next((one.chat_id for one in rows if is_group(one.chat_id) != group), None)
-    return Wanted(rows, repeated, respelled, other)
+    return RecipientList(rows, repeated, respelled, other)
 
 
-def let_go(rows: list[Recipient]) -> Steps[None]:
-    """Frees them bit by bit: to drop the whole list is one long call."""
+def release(rows: list[Recipient]) -> Steps[None]:
+    """Frees the rows in steps, as dropping the whole list is one long call."""
     while rows:
         del rows[-SLICE:]
         yield
@@ -142,7 +142,7 @@ def is_null(array: msgspec.Raw) -> bool:
 def _each(
     array: msgspec.Raw, decoder: msgspec.json.Decoder[list[Any]], end: bytes, begin: bytes, field: str
 ) -> Iterator[Any]:
-    """The elements, and None between pieces. `end`, `begin`: how an element ends and the next begins."""
+    """Yields the elements, and None between pieces. `end`, `begin`: how an element ends and the next begins."""
     if is_null(array):
         return
     text = bytes(array).strip(_SPACE)
@@ -164,13 +164,13 @@ def _decoded(decoder: msgspec.json.Decoder[list[Any]], text: bytes, field: str) 
     try:
         return decode(decoder, text)
     except Invalid as error:
-        # the place within a piece says nothing to the caller
+        # the position within a piece means nothing to the caller
         raise invalid(field, f"{field}: {_PLACE.sub('', error.message)}") from None
 
 
 def _cut(text: bytes, at: int, last: int, end: bytes, begin: bytes) -> int:
-    """Where a piece that starts at `at` may end: at a comma between two elements, or with the array."""
-    size = PIECE
+    """Returns the end of a piece that starts at `at`: a comma between two elements, or the end of the array."""
+    size = PIECE_BYTES
     while at + size < last:
         comma = at + size
         while (comma := text.rfind(b",", at, comma)) != -1:

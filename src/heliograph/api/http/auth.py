@@ -1,7 +1,7 @@
-"""Who calls, and for which phone: the bearer key and the `x-phone` header.
+"""The caller and the phone of a request, from the bearer key and the `x-phone` header.
 
-A key is looked up by the SHA-256 of its secret and remembered for `KEY_TTL_S`, so a revoked key works at most that much
-longer (in every process). A phone is remembered for sends only: the store refuses a phone that was deleted meanwhile.
+A key is looked up by the SHA-256 of its secret and cached for `KEY_TTL_S`, so a revoked key works at most that much
+longer (in every process). A phone is cached for sends only: the store refuses a phone that was deleted meanwhile.
 Source: contract section 1 ("Auth", "Phone selection") and 6.9.
 """
 
@@ -18,13 +18,13 @@ from heliograph.ports.job_store import Accounts
 
 KEY_TTL_S = 3.0
 PHONE_TTL_S = 2.0
-AHEAD_S = 0.5  # so long before its end one request asks again, while the others still go by what is remembered
-MAX_REMEMBERED = 10_000
+AHEAD_S = 0.5  # this long before an entry ends, one request renews it; the others still use it
+MAX_CACHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A known key. `org_header` is ready to be sent."""
+    """A known key. `org_header` is the response header with the organisation's id."""
 
     key: KeyRow
     org_header: tuple[bytes, bytes]
@@ -35,7 +35,7 @@ class Caller:
 
 
 class ApiKeyCache:
-    """Look-up of callers by their Authorization header."""
+    """Cache of callers by their Authorization header."""
 
     def __init__(self, accounts: Accounts, clock: Clock, guesses: GuessLimit | None = None) -> None:
         self._accounts = accounts
@@ -65,7 +65,7 @@ class ApiKeyCache:
         return found
 
     def cached(self, authorization: bytes | None) -> Caller | None:
-        """As `caller`, None where the store would have to be asked."""
+        """Returns what `caller` returns, or None if the store would have to be asked."""
         return self._fresh(_digest(authorization))
 
     def _fresh(self, digest: bytes) -> Caller | None:
@@ -81,15 +81,15 @@ class ApiKeyCache:
         if row is None:
             self._known.pop(digest, None)
             raise unauthorized()
-        if len(self._known) >= MAX_REMEMBERED:
+        if len(self._known) >= MAX_CACHED:
             self._known.clear()
         found = Caller(row, (b"x-periskope-org-id", row.org_id.encode()))
-        # counted from before the question, so that the answer is never older than the promise
+        # counted from before the look-up, so that an entry is never older than KEY_TTL_S
         self._known[digest] = (asked_at + KEY_TTL_S, found)
         return found
 
     async def _ask_once(self, digest: bytes) -> KeyRow | None:
-        """Requests that arrive together share one question."""
+        """Shares one look-up between requests that arrive together."""
         if waiting := self._asked.get(digest):
             return await asyncio.shield(waiting)
         answer: asyncio.Future[KeyRow | None] = asyncio.get_running_loop().create_future()
@@ -98,7 +98,7 @@ class ApiKeyCache:
             row = await self._accounts.key_by_digest(digest)
         except BaseException as error:
             answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
-            answer.exception()  # seen here, even if nobody else waits
+            answer.exception()  # marked as retrieved, even if no other request waits
             raise
         else:
             answer.set_result(row)
@@ -112,7 +112,7 @@ def _digest(authorization: bytes | None) -> bytes:
 
 
 def bearer_token(authorization: bytes | None) -> bytes:
-    """The secret, free of stray spaces and of a prefix pasted twice."""
+    """Returns the secret without stray spaces and without a prefix that was pasted twice."""
     token = (authorization or b"").strip()
     if token[:7].lower() != b"bearer ":
         raise unauthorized()
@@ -132,7 +132,7 @@ def unauthorized() -> Unauthorized:
 
 
 class PhoneCache:
-    """Look-up of the phone that a call is about."""
+    """Cache of the phones that requests name."""
 
     def __init__(self, accounts: Accounts, clock: Clock) -> None:
         self._accounts = accounts
@@ -141,7 +141,7 @@ class PhoneCache:
         self._asked: set[tuple[int, bytes | None]] = set()
 
     async def for_send(self, org_no: int, header: bytes | None, chat_id: str) -> PhoneRow:
-        """As `required`, from memory where possible: its state may be `PHONE_TTL_S` old."""
+        """Returns what `required` returns, from the cache if possible: the state may be `PHONE_TTL_S` old."""
         if (cached := self.cached(org_no, header)) is not None:
             return cached
         name = (org_no, header)
@@ -156,13 +156,13 @@ class PhoneCache:
         if len(named) != 1:
             return await self._of_group(org_no, named, chat_id)
         [found] = named
-        if len(self._known) >= MAX_REMEMBERED:
+        if len(self._known) >= MAX_CACHED:
             self._known.clear()
         self._known[name] = (self._clock.monotonic() + PHONE_TTL_S, found)
         return found
 
     def cached(self, org_no: int, header: bytes | None) -> PhoneRow | None:
-        """As `for_send`, None where the store would have to be asked."""
+        """Returns what `for_send` returns, or None if the store would have to be asked."""
         name = (org_no, header)
         found = self._known.get(name)
         if found is None:
@@ -171,8 +171,9 @@ class PhoneCache:
         return found[1] if left_s > AHEAD_S or (left_s > 0 and name in self._asked) else None
 
     async def required(self, org_no: int, header: bytes | None, chat_id: str | None = None) -> PhoneRow:
-        """The phone of x-phone. Without the header the organisation's only phone, or the only one that knows the group
-        that is written to; else Invalid.
+        """Returns the phone of x-phone. Raises NotFound or Invalid.
+
+        Without the header: the organisation's only phone, or the only one that knows the group of `chat_id`.
         """
         found = await self._named_or_all(org_no, header)
         return found[0] if len(found) == 1 else await self._of_group(org_no, found, chat_id)
@@ -194,7 +195,7 @@ class PhoneCache:
         raise Invalid(message, fields={"x-phone": {"message": message, "value": None}})
 
     async def optional(self, org_no: int, header: bytes | None) -> PhoneRow | None:
-        """None, the whole organisation, without the header."""
+        """Returns the phone of x-phone, or None (the whole organisation) without the header."""
         return await self.named(org_no, header) if header is not None and header.strip() else None
 
     async def named(self, org_no: int, header: bytes) -> PhoneRow:
@@ -207,12 +208,12 @@ class PhoneCache:
         return found
 
     def forget(self, org_no: int) -> None:
-        """After a phone of the organisation was made or deleted here."""
+        """Drops the phones of an organisation after one of them was added, changed or deleted here."""
         self._known = {name: row for name, row in self._known.items() if name[0] != org_no}
 
 
 def phone_name(header: bytes) -> str | None:
-    """Digits or a phone_id; `+`, spaces and `@c.us` are forgiven. None for what can be neither."""
+    """Returns digits or a phone_id, without `+`, spaces and `@c.us`. None for what can be neither."""
     text = header.decode("latin-1").strip()
     if text.startswith("phone-"):
         return text if text.isascii() and text.isprintable() else None

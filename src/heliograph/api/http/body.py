@@ -1,7 +1,7 @@
-"""Bodies: read up to the limit, decoded against a type, with an error that names the field.
+"""Request bodies: read up to the limit and decoded into a type, with errors that name the field.
 
-Promise: a body over the limit is refused before it is parsed, whether its length was announced or not; a compressed one
-is never unpacked. Nothing that a database cannot store (NUL, lone surrogates) comes further than here.
+Promise: a body over the limit is refused before it is parsed, whether its length was announced or not. A compressed
+body is never unpacked. Text that a database cannot store (NUL, lone surrogates) is refused here.
 """
 
 import json
@@ -21,22 +21,22 @@ _PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
 MAX_DEPTH = 32
-_NO_BRACKETS = bytes(one for one in range(256) if one not in b'[]{}"')
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SLICE = 65_536
-MAX_FIELD = 100  # longer keys are not shown back
+MAX_FIELD = 100  # characters of a field name that an error shows
 MAX_LENGTH_DIGITS = 20
-MAX_NUMBER = 308  # digits: what any number may have
+MAX_NUMBER = 308  # digits of a number
 _DEEP = f"The JSON is nested deeper than {MAX_DEPTH} levels"
 
 
 class ClientGone(Exception):
-    """The caller hung up before its body was complete: there is nobody to answer."""
+    """The caller hung up before its body was complete."""
 
 
 async def read_body(receive: Receive, length: bytes | None, limit: int) -> bytes | bytearray:
-    """The whole body; PayloadTooLarge as soon as it is known to exceed `limit`."""
-    # `int` itself refuses very long numbers, with a defect's error
+    """Reads the whole body. Raises PayloadTooLarge as soon as it is known to exceed `limit`."""
+    # `int` itself refuses very long numbers with an internal error
     if length is not None and (not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit):
         raise _too_large(limit)
     message = await receive()
@@ -65,18 +65,18 @@ def _too_large(limit: int) -> PayloadTooLarge:
 
 
 def check_encoding(content_type: bytes | None, content_encoding: bytes | None, body: bytes | bytearray) -> None:
-    """Only plain JSON is taken. A call without a body needs no content type."""
+    """Raises UnsupportedMediaType for anything but plain JSON. An empty body needs no content type."""
     if content_encoding is not None and content_encoding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType("Content-Encoding is not supported: send the body uncompressed")
     if not body or content_type is None:
         return
-    said = content_type.partition(b";")[0].strip().lower()
-    if said not in (b"", b"application/json", b"text/json") and not said.endswith(b"+json"):
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind not in (b"", b"application/json", b"text/json") and not kind.endswith(b"+json"):
         raise UnsupportedMediaType("The body must be JSON: send Content-Type: application/json")
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
-    """Raises BadRequest if it is not JSON, Invalid if it is not of the type."""
+    """Decodes a body. Raises BadRequest if it is not JSON, Invalid if it is not of the type."""
     try:
         value = decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -86,7 +86,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error, body) from None
     if not body.isascii():
-        _refuse_other_encodings(body)  # what is skipped, because nobody asks for it, was not looked at
+        _refuse_other_encodings(body)  # the decoder does not check the encoding of fields that it skips
     if _may_be_deep(body) and _depth(body) > MAX_DEPTH:
         raise BadRequest(_DEEP)
     if b"\\u0000" in body:
@@ -95,7 +95,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
 
 
 def _slices(body: bytes | bytearray) -> Iterator[bytes]:
-    """In pieces, none of which ends in the middle of an escape: each call on one holds up other threads for no time."""
+    """Cuts a body into pieces, none of which ends within an escape, so that no call holds other threads up for long."""
     at = 0
     while at < len(body):
         end = at + SLICE
@@ -115,11 +115,11 @@ def _may_be_deep(body: bytes | bytearray) -> bool:
 
 
 def _depth(body: bytes | bytearray) -> int:
-    """How deep valid JSON is nested. What is kept must be readable again from any depth of the program's own calls."""
-    # quick for a large body too: each step is one call over a piece. Escapes go, then all but brackets and quotes, then
-    # strings, whose brackets do not count; at last every pass takes off the innermost level
+    """Returns the nesting depth of valid JSON."""
+    # fast for a large body: each step is one call over a piece. Escapes go first, then all but brackets and quotes,
+    # then strings, whose brackets do not count; at last every pass removes the innermost level
     outside = []
-    inside = 0  # are we within a string?
+    inside = 0  # 1 within a string
     for part in _slices(body):
         bare = part.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_KIND, _NO_BRACKETS)
         pieces = bare.replace(b'""', b"").split(b'"')
@@ -136,9 +136,9 @@ def _depth(body: bytes | bytearray) -> int:
 
 
 def _wrong_type(text: str, body: bytes | bytearray) -> Invalid | BadRequest:
-    """msgspec's `Expected `str`, got `int` - at `$.media.url`` as a message for the field `url`.
+    """Turns msgspec's `Expected `str`, got `int` - at `$.media.url`` into an error of the field `url`.
 
-    It stops at the first wrong type, so what comes after that may not be JSON at all.
+    msgspec stops at the first wrong type, so the rest may not be JSON at all.
     """
     try:
         msgspec.json.decode(body)
@@ -164,10 +164,10 @@ def _not_json(error: Exception, body: bytes | bytearray) -> BadRequest | Invalid
         return BadRequest("The body is empty: JSON is needed")
     if isinstance(error, UnicodeDecodeError):
         return BadRequest("The body is not UTF-8")
-    try:  # the standard parser takes lone surrogates, so it can tell where they stand
+    try:  # the standard parser accepts lone surrogates, so the field that holds one can be named
         _look_for_unstorable(body)
-    except (Invalid, BadRequest) as found:
-        return found
+    except (Invalid, BadRequest) as refusal:
+        return refusal
     return BadRequest(f"The body is not JSON: {error}")
 
 
@@ -205,9 +205,9 @@ def _refuse_unstorable(value: Any, field: str = "body") -> None:
         if math.isinf(value):
             raise invalid(field, f"{field} holds a number that is too large")
     elif isinstance(value, list):
-        for one in value:
-            _refuse_unstorable(one, field)
+        for element in value:
+            _refuse_unstorable(element, field)
     elif isinstance(value, dict):
-        for name, one in value.items():
+        for name, member in value.items():
             _refuse_unstorable(name, field)
-            _refuse_unstorable(one, name if len(name) <= MAX_FIELD else field)
+            _refuse_unstorable(member, name if len(name) <= MAX_FIELD else field)

@@ -1,4 +1,4 @@
-"""What the API is handed by `app/`: everything it knows of other rooms."""
+"""The dependencies that `app/` hands to the API: everything it knows of other rooms."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ AsgiApp = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`checks`: what was looked at, in plain words, such as {"database": "ok", "roles": "api,sender"}."""
+    """Result of a readiness check. `checks`: its parts in plain words, such as {"database": "ok"}."""
 
     ready: bool
     checks: Mapping[str, str]
@@ -33,8 +33,8 @@ class Readiness:
 class Mount:
     """Another room's ASGI app under `path` (it sees the whole path).
 
-    `provider`: a network of this provider's phones, for holders of an API key only; `scope["heliograph.share"]` is what
-    of it the caller has (ports.network.Share).
+    `provider`: the app is that provider's simulated network, only for holders of an API key. The part of it that the
+    caller may see is `scope["heliograph.share"]` (ports.simulated_network.DeviceScope).
     """
 
     path: str
@@ -44,7 +44,10 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDeps:
-    """`secrets` seals signing keys. `sample_body(hook, now_us)`: a test. `wake`: a hint to this process's worker."""
+    """Dependencies of the webhook routes.
+
+    `secrets` seals signing keys. `sample_body(hook, now_us)`: a test. `wake`: a hint to this process's worker.
+    """
 
     store: WebhookStore
     secrets: Secrets
@@ -58,17 +61,18 @@ def no_pairing_code(_phone: PhoneRow) -> str | None:
 
 
 def no_setup(_provider: str) -> Setup | None:
-    """For gateways whose providers need no credentials."""
+    """Default: no provider needs credentials."""
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDeps:
-    """`fetch` None: media by url is refused. `provider` gives None for a name it does not know.
+    """Dependencies of all routes.
 
-    `pacing_for(provider)`: the preset of a new phone. `pairing_code(phone)`: the text of its QR code, if it has one.
-    `setup(provider)`: what it needs to make and check a phone, if it takes credentials; `secrets` seals them.
-    `metrics` renders the page of /metrics. `closing()`: the process is about to stop, so long waits end now.
+    `fetch` None: media by url is refused. `provider` returns None for an unknown name. `pacing_for(provider)`: the
+    preset of a new phone. `pairing_code(phone)`: the text of its QR code, if it has one. `setup(provider)`: how a phone
+    with credentials is made and checked; `secrets` seals them. `metrics` renders the page of /metrics. `closing()`: the
+    process is about to stop, so long waits end now.
     """
 
     intake: JobStore

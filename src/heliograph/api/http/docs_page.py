@@ -1,4 +1,4 @@
-"""/docs: the description of /openapi.json as one plain page, without a script and without anything from elsewhere."""
+"""/docs: the description of /openapi.json as one plain page, without a script and without foreign files."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Every refusal as the contract's JSON body, whoever raised it; never HTML, never an empty body.
+"""Error bodies: every refusal as the contract's JSON, never as HTML and never empty.
 
 Source: contract section 1 ("Error body") and "Client quirks" 1; interface, "HTTP".
 """
@@ -23,7 +23,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What every answer of 400 and above holds."""
+    """The body of every answer of 400 and above."""
 
     code: str
     name: str
@@ -37,18 +37,18 @@ class MethodNotAllowed(Refusal):
 
 
 def error_body(refusal: Refusal) -> bytes:
-    shown: dict[str, Any] = {
+    body: dict[str, Any] = {
         "code": refusal.code,
         "name": refusal.name,
         "status": refusal.status,
         "message": refusal.message,
         "fields": refusal.fields,
     }
-    return msgspec.json.encode(shown | refusal.extra)
+    return msgspec.json.encode(body | refusal.extra)
 
 
 def log_refusal(refusal: Refusal, method: str, path: str) -> Refusal:
-    """A line in the log for those who ask for all (debug): which request was refused, never what it held."""
+    """Logs at debug which request was refused, but nothing of its content."""
     if _log.is_enabled_for(logging.DEBUG):
         _log.debug(
             "refused", method=method, path=path, status=refusal.status, code=refusal.code, fields=[*refusal.fields]
@@ -66,18 +66,18 @@ def headers_of(refusal: Refusal) -> Headers:
 
 
 def from_status(status: int, detail: str, extra: Mapping[str, Any] | None = None) -> Refusal:
-    """A refusal for a status that routing gave: 404 and 405 above all."""
+    """Makes the refusal for a status that routing gave, such as 404 or 405."""
     if status == 405:
         return MethodNotAllowed(detail or "This path does not take this method", extra=extra)
-    known = {one.status: one for one in _all_refusals(Refusal)}
+    known = {kind.status: kind for kind in _all_refusals(Refusal)}
     return known.get(status, Refusal)(detail, extra=extra)
 
 
 def _all_refusals(kind: type[Refusal]) -> list[type[Refusal]]:
-    return [kind, *(below for one in kind.__subclasses__() for below in _all_refusals(one))]
+    return [kind, *(below for child in kind.__subclasses__() for below in _all_refusals(child))]
 
 
 def internal_error(error: Exception, method: str) -> Refusal:
-    """What a caller hears of a defect; the log has the rest."""
+    """Logs a defect, and returns what the caller is told of it."""
     _log.error("a request ended in a defect", method=method, exc_info=error)
     return Refusal("Internal server error")

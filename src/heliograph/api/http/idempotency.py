@@ -1,7 +1,7 @@
-"""The Idempotency-Key header: the same key and request within a day is the same message and the same answer.
+"""The Idempotency-Key header: the same key and request within a day get the same answer, and make one thing.
 
-The key is kept by the store in the transaction of the thing it makes, so there is no moment in which one exists without
-the other. Source: interface, "HTTP" (same body = SHA-256 of path, phone and raw body).
+The store writes the key in the transaction of the thing that is made, so neither exists without the other.
+Source: interface, "HTTP" (same body = SHA-256 of path, phone and raw body).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ MAX_KEY = 255
 
 
 def idempotency(header: bytes | None, *, path: str, phone_id: str, body: bytes | bytearray) -> Idempotency | None:
-    """None without the header. `path` in its one canonical spelling."""
+    """Returns the key and the fingerprint of the request, None without the header. `path` is the canonical one."""
     if header is None:
         return None
     key = header.decode("latin-1").strip()

@@ -1,6 +1,6 @@
-"""/openapi.json: OpenAPI 3.1, made from the declarations that the routes run by, so that it tells the truth.
+"""/openapi.json: OpenAPI 3.1, made from the declarations of the routes.
 
-Every schema comes from the very type that decodes or encodes; a test holds the routes and the page together.
+Every schema comes from the type that decodes or encodes; a test compares the routes with the page.
 """
 
 import re
@@ -15,7 +15,7 @@ from heliograph.api.http.idempotency import FIELD, MAX_KEY
 from heliograph.api.http.route import JSON, PhoneHeader, RouteSpec
 
 REF = "#/components/schemas/{name}"
-ALWAYS = (401, 413, 429, 500, 503)  # a body is read, up to the limit, on every path
+ALWAYS = (401, 413, 429, 500, 503)  # on every path, as every path reads a body up to the limit
 
 _WHY = {
     400: "The body is not JSON.",
@@ -52,7 +52,7 @@ def route_specs(handlers: Iterable[HTTPRouteHandler]) -> list[RouteSpec]:
 
 
 def document(handlers: Iterable[HTTPRouteHandler], *, version: str, server: str = "/v1") -> dict[str, Any]:
-    """The whole page as a value."""
+    """Builds the whole description."""
     said = route_specs(handlers)
     kinds = [kind for about in said for kind in (about.body, about.answer) if kind is not None]
     schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=REF)

@@ -1,6 +1,6 @@
-"""At most so many requests a second for each key: a window of one second that begins with its first request.
+"""Rate limit of each key, by a window of one second that begins with its first request.
 
-Weakness: each API process counts for itself, so n processes behind a balancer let up to n times as many through.
+Known weakness: each API process counts for itself, so n processes behind a balancer let up to n times as many through.
 """
 
 import math
@@ -19,7 +19,7 @@ class _Window:
 
 
 class RateLimit:
-    """`limit` 0 = off."""
+    """Counts requests by key. `limit` 0: off."""
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
@@ -27,7 +27,7 @@ class RateLimit:
         self._windows: dict[int, _Window] = {}
 
     def count_request(self, key_no: int) -> "RateLimitState | None":
-        """Counts one request. None when there is no limit. Never refuses by itself: see `Standing.over`."""
+        """Counts one request, and returns None if there is no limit. The caller refuses by `over`."""
         if not self._limit:
             return None
         now = self._clock.monotonic()
@@ -42,7 +42,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitState:
-    """`reset`: epoch second at which the window has ended."""
+    """State of a key's window. `reset`: the epoch second at which it has ended."""
 
     limit: int
     remaining: int

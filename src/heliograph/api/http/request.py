@@ -1,4 +1,4 @@
-"""One request on its way to a handler: who calls, for which phone, with which body and query."""
+"""A request to a handler: caller, phone, body and query."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
-    """What all calls share: the API's dependencies and what it remembers of callers."""
+    """State that all requests share: the dependencies, the caches of keys and phones, and the rate limit."""
 
     deps: ApiDeps
     keys: ApiKeyCache
@@ -31,7 +31,7 @@ class ApiState:
 
 
 class RequestHeaders:
-    """The few headers that are looked at, picked out in one pass. Names are lower case, as ASGI gives them."""
+    """The headers that the API reads. Names are lower case, as ASGI gives them."""
 
     __slots__ = (
         "accept",
@@ -45,19 +45,19 @@ class RequestHeaders:
     )
 
     def __init__(self, headers: Headers) -> None:
-        found = dict(headers)
-        self.authorization = found.get(b"authorization")
-        self.phone = found.get(b"x-phone")
-        self.idempotency_key = found.get(b"idempotency-key")
-        self.content_length = found.get(b"content-length")
-        self.content_type = found.get(b"content-type")
-        self.content_encoding = found.get(b"content-encoding")
-        self.client_version = found.get(b"client-version")
-        self.accept = found.get(b"accept")
+        given = dict(headers)
+        self.authorization = given.get(b"authorization")
+        self.phone = given.get(b"x-phone")
+        self.idempotency_key = given.get(b"idempotency-key")
+        self.content_length = given.get(b"content-length")
+        self.content_type = given.get(b"content-type")
+        self.content_encoding = given.get(b"content-encoding")
+        self.client_version = given.get(b"client-version")
+        self.accept = given.get(b"accept")
 
 
 class ApiRequest:
-    """Made by the gate, completed by the route (`phone`, `path`)."""
+    """A request that `asgi` makes and the route completes (`phone`, `path`)."""
 
     __slots__ = ("_query", "body", "caller", "head", "method", "path", "phone", "query_string", "state")
 
@@ -91,7 +91,7 @@ class ApiRequest:
 
     @property
     def required_phone(self) -> PhoneRow:
-        """Of a route that needs one."""
+        """The phone, for routes with PhoneHeader.REQUIRED."""
         assert self.phone is not None
         return self.phone
 
@@ -100,7 +100,7 @@ class ApiRequest:
         return None if self.phone is None else self.phone.phone_no
 
     def decoded(self, kind: type[T]) -> T:
-        """The body as `kind`, a Struct whose fields all have defaults if the body may be missing."""
+        """Decodes the body as `kind`, a Struct whose fields all have defaults if the body may be missing."""
         check_encoding(self.head.content_type, self.head.content_encoding, self.body)
         return decode(msgspec.json.Decoder(kind), self.body if self.body else b"{}")
 
@@ -120,14 +120,14 @@ class ApiRequest:
         return self._query
 
     def text(self, name: str) -> str | None:
-        """A query parameter; the last one wins, an empty one is absent."""
+        """Returns a query parameter: the last of several, None for an empty one."""
         value = self.query.get(name) or None
         if value is not None and "\0" in value:
             raise invalid(name, f"{name} holds a NUL character")
         return value
 
     def number(self, name: str, convert: Callable[[str], T]) -> T | None:
-        """Plain digits only: `int` and `float` also take `1_0`, spaces around and digits of other scripts."""
+        """Returns a query parameter of plain digits: `int` and `float` alone accept `1_0`, spaces and other scripts."""
         value = self.text(name)
         if value is None:
             return None

@@ -1,10 +1,10 @@
-"""How a route is declared: once, for Litestar's routing and for /openapi.json alike.
+"""Declaration of routes, one for both Litestar's routing and /openapi.json.
 
     @route("GET", "/message/{message_id:str}", summary="A message", answer=MessageObject, errors=(404,))
-    async def message(call: Call) -> MessageObject: ...
+    async def message(call: ApiRequest) -> MessageObject: ...
 
-The types named here are the ones that decode and encode, so the page cannot say anything else than what happens.
-A handler returns a value to be encoded as JSON, an `Answer`, or None (an empty 204), and raises a Refusal.
+The types named here decode and encode, so the page agrees with what happens. A handler returns a value to be encoded as
+JSON, a `RawResponse`, or None (an empty 204), and raises a Refusal.
 """
 
 import re
@@ -27,8 +27,9 @@ Handler = Callable[[ApiRequest], Awaitable[Any]]
 
 
 class PhoneHeader(Enum):
-    """Whether x-phone matters. REQUIRED: the header, or the only phone of the organisation. OF_CHAT: that too, or the
-    only phone that knows the group which is written to; the handler finds it, as it knows the chat.
+    """Use of x-phone by a route. REQUIRED: the header, or the only phone of the organisation.
+
+    OF_CHAT: as REQUIRED, or the only phone that knows the group of the message; the handler looks it up.
     """
 
     NONE = "none"
@@ -48,7 +49,7 @@ class QueryParameter:
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """What /openapi.json says of a route."""
+    """Description of a route for /openapi.json."""
 
     method: str
     path: str
@@ -70,7 +71,7 @@ class RouteSpec:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """For answers that are more than a value: other headers, another type, or a body that comes in pieces."""
+    """An answer with headers, a media type or a body in pieces."""
 
     body: bytes | AsyncIterator[bytes]
     status: int = 200
@@ -79,33 +80,33 @@ class RawResponse:
 
 
 def route(
-    method: str, path: str, *, summary: str, tag: str, aliases: tuple[str, ...] = (), **about: Any
+    method: str, path: str, *, summary: str, tag: str, aliases: tuple[str, ...] = (), **more: Any
 ) -> Callable[[Handler], HTTPRouteHandler]:
-    """`about`: the other fields of `About`. `aliases` are answered too, but are not on the page."""
+    """Declares a route. `more`: other fields of `RouteSpec`. `aliases` are answered too, but are not on the page."""
 
     def declare(handler: Handler) -> HTTPRouteHandler:
-        said = RouteSpec(
+        spec = RouteSpec(
             method=method,
             path=path.replace(":str}", "}"),
             name=getattr(handler, "__name__", path),
             summary=summary,
             tag=tag,
-            **about,
+            **more,
         )
 
         async def endpoint(request: Request[Any, Any, Any]) -> Response[Any] | Stream:
-            call: ApiRequest = request.scope["heliograph"]  # type: ignore[typeddict-item]  # put there by the gate
+            call: ApiRequest = request.scope["heliograph"]  # type: ignore[typeddict-item]  # put there by asgi.py
             call.path = {name: str(value) for name, value in request.path_params.items()}
             try:
-                return as_response(await _called(handler, call, said), said.status)
+                return as_response(await _called(handler, call, spec), spec.status)
             except Refusal as refusal:
                 return error_response(log_refusal(refusal, request.method, request.url.path))
 
         return HTTPRouteHandler(
             [path, *aliases],
             http_method=method,  # type: ignore[arg-type]  # one of the HTTP methods
-            status_code=200,  # the response itself says which: Litestar allows no body type beside 204
-            opt={"about": said},
+            status_code=200,  # the response sets the real one: Litestar allows no body type beside 204
+            opt={"about": spec},
             media_type=JSON,
         )(endpoint)
 
@@ -113,11 +114,11 @@ def route(
 
 
 def options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """OPTIONS for every path, with all of its methods. Registered first: Litestar's own names those of one handler."""
+    """Makes OPTIONS for every path, with all of its methods; Litestar's own names those of one handler."""
     taken: dict[str, tuple[str, set[str]]] = {}
     for handler in handlers:
         for path in handler.paths:
-            shape = re.sub(r"{\w+:str}", "{}", path)  # whatever its parts are called
+            shape = re.sub(r"{\w+:str}", "{}", path)  # whatever the names of its parameters
             taken.setdefault(shape, (path, {"OPTIONS"}))[1].update(handler.http_methods)
     return [_options(path, ", ".join(sorted(methods))) for path, methods in taken.values()]
 
@@ -129,12 +130,11 @@ def _options(path: str, allow: str) -> HTTPRouteHandler:
     return HTTPRouteHandler([path], http_method="OPTIONS", status_code=204)(endpoint)
 
 
-async def _called(handler: Handler, call: ApiRequest, said: RouteSpec) -> Any:
-    state = call.state
-    if said.phone is PhoneHeader.REQUIRED:
-        call.phone = await state.phones.required(call.org_no, call.head.phone)
-    elif said.phone is PhoneHeader.OPTIONAL:
-        call.phone = await state.phones.optional(call.org_no, call.head.phone)
+async def _called(handler: Handler, call: ApiRequest, spec: RouteSpec) -> Any:
+    if spec.phone is PhoneHeader.REQUIRED:
+        call.phone = await call.state.phones.required(call.org_no, call.head.phone)
+    elif spec.phone is PhoneHeader.OPTIONAL:
+        call.phone = await call.state.phones.optional(call.org_no, call.head.phone)
     return await handler(call)
 
 

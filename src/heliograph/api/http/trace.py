@@ -1,8 +1,8 @@
-"""Names for requests: x-periskope-trace-id, 16 random hex digits each."""
+"""Trace ids of requests: x-periskope-trace-id, 16 random hex digits."""
 
 import secrets
 
-_AHEAD = 128  # made by one question to the system
+_AHEAD = 128  # ids made by one call to the system
 
 
 class Traces:

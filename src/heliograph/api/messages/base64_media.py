@@ -1,8 +1,8 @@
-"""Base64 of a request body into the media folder, a chunk at a time.
+"""Base64 of a request body, decoded into the media folder a chunk at a time.
 
-Promise: the decoded file is never in memory as a whole, and counted while it is decoded; on a refusal nothing of it
-stays. When `take_in` returns, the bytes are on disk, so that the message may be accepted.
-The base64 text itself is a view into the request body, not a copy, unless it holds line breaks or escapes.
+Promise: the decoded file is never in memory as a whole, and its size is checked while it is decoded. A refusal leaves
+nothing of it. When `store_file` returns, the bytes are on disk, so that the message may be accepted.
+The base64 text is a view into the request body, not a copy, unless it holds line breaks or escapes.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ _SPACES = b" \t\r\n"
 _HEADER_LIMIT = 512
 
 
-async def take_in(store: MediaStore, content: Content, body: MediaBody, *, most: int | None) -> Content:
-    """The content with its file stored. `most`: bytes that the phone's provider takes. Raises Invalid."""
+async def store_file(store: MediaStore, content: Content, body: MediaBody, *, most: int | None) -> Content:
+    """Stores the file, and returns the content with it. `most`: the provider's limit in bytes. Raises Invalid."""
     assert content.media is not None
     media = await asyncio.to_thread(_store, store, content.type, content.media, body.filedata, most)
     return msgspec.structs.replace(content, media=media)
 
 
 def estimated_size(body: MediaBody) -> int:
-    """At least as many bytes as the file has, without decoding it."""
+    """Returns an upper bound of the file's size without decoding it."""
     return len(memoryview(body.filedata)) * 3 // 4
 
 
@@ -38,16 +38,16 @@ def _store(store: MediaStore, kind: Kind, media: Media, raw: msgspec.Raw, most: 
     incoming = store.incoming()
     try:
         _decode(text, incoming, most)
-        shown = incoming.looks_like()
+        detected = incoming.looks_like()
         mimetype = media.mimetype if media.mimetype != ANY or announced is None else announced
-        if wrong := disagreement(kind, mimetype, shown):
+        if wrong := disagreement(kind, mimetype, detected):
             raise invalid(wrong.field, f"media.{wrong.field}: {wrong.message}", mimetype)
     except BaseException:
         incoming.drop()
         raise
     stored = incoming.keep()
     return Media(
-        mimetype=(shown or ANY) if mimetype == ANY else mimetype,
+        mimetype=(detected or ANY) if mimetype == ANY else mimetype,
         filename=media.filename,
         size=stored.size,
         sha256=stored.sha256,
@@ -55,7 +55,7 @@ def _store(store: MediaStore, kind: Kind, media: Media, raw: msgspec.Raw, most: 
 
 
 def _base64_text(raw: msgspec.Raw) -> tuple[memoryview, str | None]:
-    """The bare base64, and the type that a data URI announces."""
+    """Returns the bare base64, and the type that a data URI announces."""
     view = memoryview(raw)
     if bytes(view[:1]) != b'"':
         raise invalid("filedata", "media.filedata must be a string of base64")
@@ -76,10 +76,10 @@ def _base64_text(raw: msgspec.Raw) -> tuple[memoryview, str | None]:
 
 
 def _has_any(view: memoryview, wanted: bytes) -> bool:
-    """Looks at a window at a time, so that nothing large is copied."""
+    """Searches a chunk at a time, so that nothing large is copied."""
     for start in range(0, len(view), CHUNK):
         piece = bytes(view[start : start + CHUNK])
-        if any(piece.find(one) >= 0 for one in wanted):
+        if any(piece.find(byte) >= 0 for byte in wanted):
             return True
     return False
 

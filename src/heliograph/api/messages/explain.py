@@ -1,7 +1,5 @@
 """GET /v1/message/{id}/explain: why a message does not move, and when it will."""
 
-from litestar.handlers import HTTPRouteHandler
-
 from heliograph.api.http.actor import steering_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, route
@@ -22,7 +20,3 @@ async def explain(call: ApiRequest) -> ExplanationObject:
     in_flight = 1 if provider is None else provider.capabilities.in_flight
     explanation = await steering_of(call).explain(job, in_flight=in_flight)
     return explanation_object(queue_id(job.job_id), shown_status(job.state, job.ack), explanation)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [explain]

@@ -1,6 +1,6 @@
-"""Messages beyond the contract: location, contacts, reaction, template and interactive, as fields of the send body.
+"""Message kinds beyond the contract, as fields of the send body: location, contacts, reaction, template, interactive.
 
-Template and interactive are handed to WhatsApp's Cloud API as they are; here only their frame is checked.
+A template and an interactive go to WhatsApp's Cloud API unchanged; only their frame is checked here.
 """
 
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ class ContactPhone(msgspec.Struct, omit_defaults=True):
 
 
 class ContactBody(msgspec.Struct, omit_defaults=True):
-    """`name` is what is shown."""
+    """A contact card. `name` is the displayed name."""
 
     name: str
     phones: list[ContactPhone] = []
@@ -66,8 +66,8 @@ def location(body: LocationBody) -> Content:
         raise invalid("latitude", "location.latitude must be between -90 and 90", body.latitude)
     if not -180 <= body.longitude <= 180:
         raise invalid("longitude", "location.longitude must be between -180 and 180", body.longitude)
-    _short(body.name, "name")
-    _short(body.address, "address")
+    _check_length(body.name, "name")
+    _check_length(body.address, "address")
     part = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
     return Content(Kind.LOCATION, body.name or "", extra={"location": part})
 
@@ -75,13 +75,13 @@ def location(body: LocationBody) -> Content:
 def contacts(bodies: list[ContactBody]) -> Content:
     if not 1 <= len(bodies) <= MAX_CONTACTS:
         raise invalid("contacts", f"contacts must hold 1 to {MAX_CONTACTS} contacts")
-    return Content(Kind.CONTACT, bodies[0].name, extra={"contacts": [_contact(one) for one in bodies]})
+    return Content(Kind.CONTACT, bodies[0].name, extra={"contacts": [_contact(body) for body in bodies]})
 
 
 def _contact(body: ContactBody) -> dict[str, Any]:
     if not body.name.strip():
         raise invalid("name", "Each of contacts needs a name")
-    _short(body.name, "name")
+    _check_length(body.name, "name")
     phones = [msgspec.to_builtins(phone) for phone in body.phones]
     company = {"org": {"company": body.organisation}} if body.organisation else {}
     return {"name": {"formatted_name": body.name, "first_name": body.name}, "phones": phones, **company}
@@ -103,24 +103,24 @@ def template(body: TemplateBody) -> Content:
     part: dict[str, Any] = {"name": body.name, "language": {"code": body.language}}
     if body.components:
         part["components"] = body.components
-    _light(part, "template")
+    _check_size(part, "template")
     return Content(Kind.TEMPLATE, f"[{body.name}]", extra={"template": part})
 
 
 def interactive(body: dict[str, Any]) -> Content:
     if not isinstance(body.get("type"), str) or not isinstance(body.get("action"), dict):
         raise invalid("interactive", "interactive needs a type and an action")
-    _light(body, "interactive")
+    _check_size(body, "interactive")
     part = body.get("body")
     text = part.get("text") if isinstance(part, dict) else None
     return Content(Kind.INTERACTIVE, text if isinstance(text, str) else "", extra={"interactive": body})
 
 
-def _short(text: str | None, field: str) -> None:
+def _check_length(text: str | None, field: str) -> None:
     if text is not None and len(text) > MAX_NAME:
         raise invalid(field, f"{field} may have at most {MAX_NAME} characters")
 
 
-def _light(part: dict[str, Any], field: str) -> None:
+def _check_size(part: dict[str, Any], field: str) -> None:
     if len(msgspec.json.encode(part)) > MAX_JSON_BYTES:
         raise invalid(field, f"{field} may have at most {MAX_JSON_BYTES} bytes")

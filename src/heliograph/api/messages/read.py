@@ -1,10 +1,8 @@
-"""What became of a message: the message object, its status in one word and in plain words, its history.
+"""The message object, the status in one word and in plain words, and the history of a message.
 
-By queue_id, unique_id or message_id, for the message's whole life, whichever phone of the organisation sent it.
+A message is found by queue_id, unique_id or message_id for its whole life, whichever phone of the organisation sent it.
 Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
 """
-
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest, unknown_message
 from heliograph.api.http.route import PhoneHeader, route
@@ -22,7 +20,7 @@ _ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percen
     description=f"{_ABOUT_ID} A message that has not been sent yet has ack \"0\".",
 )  # fmt: skip
 async def message(call: ApiRequest) -> MessageObject:
-    job, phone = await _found(call, "message_id")
+    job, phone = await _job_and_phone(call, "message_id")
     return message_object(job, phone)
 
 
@@ -32,11 +30,11 @@ async def message(call: ApiRequest) -> MessageObject:
     description=f"{_ABOUT_ID} From queued, scheduled, sending or pending to sent, delivered, read, played; or failed.",
 )  # fmt: skip
 async def status(call: ApiRequest) -> JobStatus:
-    job, phone = await _found(call, "unique_id")
-    said = None
+    job, phone = await _job_and_phone(call, "unique_id")
+    sentence = None
     if job.state is State.QUEUED and call.deps.steering is not None:
-        said = (await call.deps.steering.explain(job)).sentence
-    return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, said=said)
+        sentence = (await call.deps.steering.explain(job)).sentence
+    return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, said=sentence)
 
 
 @route(
@@ -45,17 +43,13 @@ async def status(call: ApiRequest) -> JobStatus:
     answer=list[HistoryEvent], errors=(404,), description=f"{_ABOUT_ID} Oldest first, numbered without holes.",
 )  # fmt: skip
 async def history(call: ApiRequest) -> list[HistoryEvent]:
-    job, _ = await _found(call, "message_id")
+    job, _ = await _job_and_phone(call, "message_id")
     return history_events(await call.deps.intake.history(call.org_no, job.job_id))
 
 
-async def _found(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
+async def _job_and_phone(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
     job = await call.job(name)
     phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
     if phone is None:
         raise unknown_message()
     return job, phone
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [message, status, history]

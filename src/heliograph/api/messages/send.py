@@ -9,7 +9,6 @@ was deleted, the chat is suppressed, or the key was used by a concurrent request
 from collections.abc import Mapping
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import performer
 from heliograph.api.http.auth import Caller
@@ -18,7 +17,7 @@ from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
 from heliograph.api.http.request import ApiRequest, ApiState, RequestHeaders
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
-from heliograph.api.messages.base64_media import estimated_size, take_in
+from heliograph.api.messages.base64_media import estimated_size, store_file
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
 from heliograph.api.messages.send_options import expiry_of, parse_priority
 from heliograph.domain.contract.jobs import HINT
@@ -33,7 +32,7 @@ SEND = "/v1/message/send"
 
 
 class SendAnswer(msgspec.Struct, frozen=True):
-    """Accepted into the queue, not yet sent."""
+    """The answer for a message that is in the queue and not yet sent."""
 
     queue_id: str
     queue_position: int
@@ -62,7 +61,7 @@ async def accept(
     phone = await state.phones.for_send(caller.key.org_no, head.phone, chat_id)
     key = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
     if key is not None and (earlier := await deps.intake.replay(phone.org_no, key)) is not None:
-        # asked first: what follows may refuse today what was accepted then, and stores a file
+        # first, as the checks below may refuse today what was accepted then, and a file would be stored
         if isinstance(earlier, KeyReused):
             raise reused()
         return earlier, phone
@@ -133,7 +132,7 @@ async def prepared(deps: ApiDeps, phone: PhoneRow, content: Content, media: Medi
 
 
 async def _with_message_id(deps: ApiDeps, phone: PhoneRow, content: Content, name: str) -> Content:
-    """Puts in the message_id of the quoted message, so that whoever sees both can match them."""
+    """Puts in the message_id of the quoted message, by which receivers match the two."""
     message_id = await deps.intake.quotable(phone.org_no, phone.phone_no, name)
     if message_id is None:
         field = "message_id" if content.type is Kind.REACTION else "reply_to"
@@ -152,7 +151,7 @@ def not_queued(result: KeyReused | PhoneDeleted) -> Refusal:
 
 async def _with_file(deps: ApiDeps, content: Content, media: MediaBody, most: Mapping[Kind, int]) -> Content:
     if content.media is None or content.media.url is None:
-        return await take_in(deps.media, content, media, most=most.get(content.type))
+        return await store_file(deps.media, content, media, most=most.get(content.type))
     if deps.fetch is None:
         raise invalid("url", "media.url is not available on this gateway yet: send the file as media.filedata")
     if forbidden := await deps.fetch.check(content.media.url):
@@ -176,7 +175,3 @@ async def send_message(call: ApiRequest) -> RawResponse:
     body = decode(send_decoder, call.body)
     enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND)
     return RawResponse(answer_of(enqueued), headers=headers_if(enqueued.replayed))
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [send_message]

@@ -1,11 +1,11 @@
-"""From the wire to the domain: what POST /v1/message/send may hold, checked once, here.
+"""The body of POST /v1/message/send, decoded and checked into a `Content`.
 
-Source: contract 2.1 and 6.17; the seeds. Keys of `fields` are bare names. Unknown keys are ignored, as clients of a
-newer generation send some.
+Unknown keys are ignored, as newer clients send some. Keys of an error's `fields` are bare names.
+Source: contract 2.1 and 6.17; the seeds.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -50,7 +50,7 @@ Filedata = Annotated[
 PriorityName = Annotated[
     str | None,
     Meta(
-        description="The lane; normal if it is left out. A bulk message to a chat on the suppression list is refused",
+        description="Normal if it is left out. A bulk message to a chat on the suppression list is refused",
         extra_json_schema={"enum": [*PRIORITIES, None]},
     ),
 ]
@@ -86,9 +86,7 @@ class SendOptions(msgspec.Struct):
 
 
 class SendBody(msgspec.Struct):
-    """At least one of message, media and poll; or one of the extensions: location, contacts, reaction, template and
-    interactive.
-    """
+    """At least one of message, media and poll, or one of location, contacts, reaction, template and interactive."""
 
     chat_id: Annotated[
         str, Meta(description="Country code and number, with or without @c.us, or a group id ending in @g.us")
@@ -112,6 +110,16 @@ class SendBody(msgspec.Struct):
     by: By = None
 
 
+class MessageFields(Protocol):
+    """The fields of every body that holds a message."""
+
+    message: str | None
+    media: MediaBody | None
+    poll: PollBody | None
+    reply_to: str | None
+    options: SendOptions | None
+
+
 EXTENSIONS: dict[str, Callable[[Any], Content]] = {
     "location": extensions.location,
     "contacts": extensions.contacts,
@@ -121,12 +129,12 @@ EXTENSIONS: dict[str, Callable[[Any], Content]] = {
 }
 
 
-def content_of(body: SendBody) -> Content:
-    """Returns the message without the bytes of its file, which `base64_media.take_in` stores. Raises Invalid."""
+def content_of(body: MessageFields) -> Content:
+    """Returns the message without the bytes of its file, which `base64_media.store_file` stores. Raises Invalid."""
     text = body.message or ""
     if len(text) > MAX_TEXT:
         raise invalid("message", f"message may have at most {MAX_TEXT} characters, this one has {len(text)}")
-    if given := [name for name in EXTENSIONS if getattr(body, name) is not None]:
+    if given := [name for name in EXTENSIONS if getattr(body, name, None) is not None]:
         return _extension(body, given)
     kind = Kind.TEXT
     media: Media | None = None
@@ -149,7 +157,7 @@ def content_of(body: SendBody) -> Content:
     )
 
 
-def _extension(body: SendBody, given: list[str]) -> Content:
+def _extension(body: MessageFields, given: list[str]) -> Content:
     """Reads an extension, which stands alone: no text, file, poll or other extension beside it."""
     first = given[0]
     content = EXTENSIONS[first](getattr(body, first))

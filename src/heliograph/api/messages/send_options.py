@@ -8,20 +8,20 @@ MAX_TTL_S = 365 * 86_400.0
 PRIORITIES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 
 
-def parse_priority(priority: str | None, usual: Priority = Priority.NORMAL) -> Priority:
-    """`urgent` passes `normal`, which passes `bulk`; inside a lane of a chat nothing passes. Raises Invalid."""
+def parse_priority(priority: str | None, default: Priority = Priority.NORMAL) -> Priority:
+    """Reads a priority: `urgent` goes before `normal`, `normal` before `bulk`. Raises Invalid."""
     if priority is None:
-        return usual
-    found = PRIORITIES.get(priority)
-    if found is None:
+        return default
+    known = PRIORITIES.get(priority)
+    if known is None:
         raise invalid("priority", f"priority must be one of {', '.join(PRIORITIES)}", priority)
-    return found
+    return known
 
 
 def expiry_of(
     ttl_seconds: float | None, expires_at: str | None, now_us: int, *, from_us: int | None = None
 ) -> int | None:
-    """When a message that was not sent ends instead of going out late (µs). `from_us`: from when the ttl counts."""
+    """Returns the time (µs) at which an unsent message expires. `from_us`: the start of the ttl. Raises Invalid."""
     if ttl_seconds is not None and expires_at is not None:
         raise invalid("ttl_seconds", "Give either ttl_seconds or expires_at, not both")
     if ttl_seconds is not None:

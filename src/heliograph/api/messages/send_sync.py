@@ -1,13 +1,12 @@
-"""POST /v1/message/send-sync: as send, and waits until WhatsApp has taken the message or the time is over.
+"""POST /v1/message/send-sync: as send, and waits until WhatsApp has accepted the message or the time is over.
 
-Promise: what comes back in time as `sent` was taken by the network; otherwise the ordinary answer, and the message goes
-on its way all the same. Weakness: a replay waits anew and tells how the message stands now.
+Promise: an answer `sent` means that the network accepted the message. After the time, the ordinary answer is given and
+the message stays in the queue. Known weakness: a replay waits again and returns the present state.
 """
 
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.body import check_encoding, decode
@@ -27,8 +26,8 @@ from heliograph.domain.jobs.states import State, shown_status
 SEND_SYNC = "/v1/message/send-sync"
 SYNC_TIMEOUT_S = 20.0
 MAX_SYNC_S = 120.0
-FIRST_LOOK_S = 0.02
-SLOWEST_LOOK_S = 0.25
+MIN_POLL_S = 0.02
+MAX_POLL_S = 0.25
 
 
 class SyncBody(SendBody):
@@ -42,8 +41,9 @@ class SyncBody(SendBody):
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`status` sent: WhatsApp took it in time, here is the message. Otherwise as the ordinary answer; failed, and
-    pending for an outcome that nobody knows yet, with the reason in words.
+    """`status` sent: WhatsApp accepted it in time, with the message. Otherwise the ordinary answer.
+
+    A status failed, or pending for an uncertain outcome, comes with the reason in words.
     """
 
     status: str
@@ -71,7 +71,7 @@ async def send_message_sync(call: ApiRequest) -> RawResponse:
     body = decode(_decoder, call.body)
     limit_s = _sync_timeout(call, body)
     enqueued, call.phone = await accept(call.state, call.caller, call.head, call.body, body, path=SEND_SYNC)
-    job = await _ended(call, enqueued, limit_s)
+    job = await _wait_for_end(call, enqueued, limit_s)
     return RawResponse(
         msgspec.json.encode(_sync_answer(enqueued, job, call.phone, call.deps.clock.now_us())),
         headers=headers_if(enqueued.replayed),
@@ -79,17 +79,17 @@ async def send_message_sync(call: ApiRequest) -> RawResponse:
 
 
 def _sync_timeout(call: ApiRequest, body: SyncBody) -> float:
-    asked = body.sync_timeout if body.sync_timeout is not None else call.number("sync_timeout", float)
-    if asked is None:
+    timeout_s = body.sync_timeout if body.sync_timeout is not None else call.number("sync_timeout", float)
+    if timeout_s is None:
         return SYNC_TIMEOUT_S
-    if not 0 <= asked <= MAX_SYNC_S:
+    if not 0 <= timeout_s <= MAX_SYNC_S:
         raise invalid("sync_timeout", f"sync_timeout must be 0 to {MAX_SYNC_S:g} seconds")
-    return asked
+    return timeout_s
 
 
-async def _ended(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | None:
-    """The job once it is sent or has ended, or as it stands when the time is over."""
-    deps, wait_s = call.deps, FIRST_LOOK_S
+async def _wait_for_end(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | None:
+    """Waits for the job to be sent or to end, and returns its state at the end of the time at the latest."""
+    deps, wait_s = call.deps, MIN_POLL_S
     until = deps.clock.monotonic() + limit_s
     while True:
         job = await deps.intake.job(call.org_no, queue_id(enqueued.job_id))
@@ -97,23 +97,19 @@ async def _ended(call: ApiRequest, enqueued: Enqueued, limit_s: float) -> Job | 
         if job is None or job.state not in (State.QUEUED, State.SENDING) or left_s <= 0 or deps.closing():
             return job
         await deps.clock.sleep(min(wait_s, left_s))
-        wait_s = min(wait_s * 1.5, SLOWEST_LOOK_S)
+        wait_s = min(wait_s * 1.5, MAX_POLL_S)
 
 
 def _sync_answer(enqueued: Enqueued, job: Job | None, phone: PhoneRow, now_us: int) -> SyncAnswer:
     name, unique = queue_id(enqueued.job_id), unique_id(enqueued.job_id)
     if job is not None and job.state is State.SENT:
         return SyncAnswer("sent", unique, message=message_object(job, phone), queue_id=name)
-    stands = job is not None and job.state not in (State.QUEUED, State.SENDING)
+    ended = job is not None and job.state not in (State.QUEUED, State.SENDING)
     return SyncAnswer(
-        shown_status(job.state, job.ack) if job is not None and stands else "queued",
+        shown_status(job.state, job.ack) if job is not None and ended else "queued",
         unique,
         queue_id=name,
         queue_position=enqueued.position,
         hint=HINT + name,
-        status_description=describe(job, now_us=now_us, phone=phone) if job is not None and stands else None,
+        status_description=describe(job, now_us=now_us, phone=phone) if job is not None and ended else None,
     )
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [send_message_sync]

@@ -1,7 +1,6 @@
-"""GET /v1/phones/{phone}/check: what the provider says of a phone, without sending anything."""
+"""GET /v1/phones/{phone}/check: the provider's checks of a phone, without sending anything."""
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
@@ -11,7 +10,7 @@ from heliograph.ports.provider import SessionState
 
 
 class CheckObject(msgspec.Struct, frozen=True):
-    """`advice`: what to do if it is not ok."""
+    """One check. `advice`: the remedy if it is not ok."""
 
     name: str
     ok: bool
@@ -20,7 +19,7 @@ class CheckObject(msgspec.Struct, frozen=True):
 
 
 class CheckAnswer(msgspec.Struct, frozen=True):
-    """`ok`: all of them are."""
+    """All checks of a phone. `ok`: all of them passed."""
 
     phone_id: str
     provider: str
@@ -41,12 +40,8 @@ async def check(call: ApiRequest) -> CheckAnswer:
     setup = deps.setup(row.provider)
     if setup is None:
         up = row.state == SessionState.CONNECTED.value
-        found = [CheckObject("session", up, row.state_detail or row.state, "" if up else "Restart the phone.")]
+        checks = [CheckObject("session", up, row.state_detail or row.state, "" if up else "Restart the phone.")]
     else:
-        checks = await setup.check(to_check(deps, row))
-        found = [CheckObject(one.name, one.ok, one.detail, one.advice) for one in checks]
-    return CheckAnswer(row.phone_id, row.provider, all(one.ok for one in found), found)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [check]
+        results = await setup.check(to_check(deps, row))
+        checks = [CheckObject(result.name, result.ok, result.detail, result.advice) for result in results]
+    return CheckAnswer(row.phone_id, row.provider, all(check.ok for check in checks), checks)

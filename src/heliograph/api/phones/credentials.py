@@ -1,6 +1,6 @@
-"""A phone's credentials on their way into the store: checked by the provider, sealed for this one phone.
+"""A phone's credentials: checked by the provider, sealed for this phone, stored.
 
-Promise: nothing of them is in an answer, an error text or a log line.
+Promise: no answer, error text or log line holds any part of them.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from heliograph.ports.secrets import CannotOpen
 def new_config(
     deps: ApiDeps, provider: str, phone_id: str, number: str | None, config: Mapping[str, str] | None
 ) -> str:
-    """The sealed configuration of a phone that is being made; `{}` for a provider that takes none."""
+    """Returns the sealed configuration of a new phone, `{}` for a provider without one. Raises Invalid."""
     setup = deps.setup(provider)
     if setup is None:
         if config:
@@ -32,7 +32,7 @@ def new_config(
 
 
 def changed_config(deps: ApiDeps, phone: PhoneRow, changes: Mapping[str, str]) -> str:
-    """What was stored, with the changes laid over it. Credentials that do not open are replaced as a whole."""
+    """Returns the stored configuration with changes. Credentials that do not open are replaced as a whole."""
     setup = deps.setup(phone.provider)
     if setup is None:
         raise _no_config(phone.provider)
@@ -44,13 +44,13 @@ def changed_config(deps: ApiDeps, phone: PhoneRow, changes: Mapping[str, str]) -
 
 
 def opened(deps: ApiDeps, phone: PhoneRow) -> dict[str, Any]:
-    """Raises CannotOpen."""
+    """Returns the stored configuration. Raises CannotOpen."""
     text = deps.secrets.open(phone.config, about=phone.phone_id) if deps.secrets is not None else phone.config
     return msgspec.json.decode(text or "{}", type=dict[str, Any])
 
 
 def to_check(deps: ApiDeps, phone: PhoneRow) -> Phone:
-    """The phone as its provider sees it. Raises Conflict if its credentials cannot be read here."""
+    """Returns the phone with its configuration. Raises Conflict if its credentials cannot be opened."""
     try:
         return Phone(phone.phone_no, phone.phone_id, phone.number, phone.provider, opened(deps, phone))
     except CannotOpen as problem:

@@ -1,10 +1,9 @@
-"""The organisation's phones: listed, made, named, restarted, deleted. Source: contract 2.5, 3.4; interface, "HTTP"."""
+"""Phones of the organisation: list, add, name, restart, delete. Source: contract 2.5, 3.4; interface, "HTTP"."""
 
 import secrets
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.idempotency import headers_if, idempotency
@@ -29,7 +28,7 @@ CREATE = "/v1/phones/create"
 MAX_LABELS = 100
 MAX_TEXT = 255
 MAX_URL = 2048
-FICTION = "447700900"  # a range of numbers that is kept for fiction
+FICTION = "447700900"  # a range of numbers reserved for fiction
 FICTION_DIGITS = 3
 
 
@@ -40,7 +39,7 @@ Config = Annotated[
 
 
 class CreatePhoneBody(msgspec.Struct):
-    """Nothing: a phone of the simulator, with a number from a range kept for fiction."""
+    """A new phone. Without fields: a phone of the simulator, with a number from a range reserved for fiction."""
 
     provider: str | None = None
     number: str | None = None
@@ -49,8 +48,9 @@ class CreatePhoneBody(msgspec.Struct):
 
 
 class UpdatePhoneBody(msgspec.Struct):
-    """At least one of phone_name, phone_image, labels and config. Labels replace those that were there; what config
-    names replaces what was there, the rest of it stays.
+    """At least one of phone_name, phone_image, labels, config and pacing.
+
+    New labels replace all labels. Fields of config replace those of the same name, the others stay.
     """
 
     phone_name: str | None = None
@@ -112,7 +112,7 @@ async def create(call: ApiRequest) -> RawResponse:
 
 
 async def _free_number(call: ApiRequest) -> str:
-    """A number for a phone of the simulator that nobody named one for."""
+    """Returns an unused number for a phone of the simulator."""
     taken = {row.number for row in await call.deps.accounts.phones(call.org_no)}
     count = 10**FICTION_DIGITS
     start = secrets.randbelow(count)
@@ -148,7 +148,7 @@ async def update(call: ApiRequest) -> PhoneObject:
 
 
 def _pacing(given: str | dict[str, Any]) -> str:
-    """Read strictly, and kept in one spelling."""
+    """Checks a policy, and returns it in one spelling."""
     text = given if isinstance(given, str) else msgspec.json.encode(given).decode()
     return policy_text(parse_policy(text))
 
@@ -166,7 +166,7 @@ def _image(url: str | None) -> str | None:
 
 
 def _labels(given: str | list[str]) -> tuple[str, ...]:
-    """Each once, whatever its case; the first spelling stays."""
+    """Returns each label once, regardless of case, in its first spelling."""
     names = given.split(",") if isinstance(given, str) else given
     kept: dict[str, str] = {}
     for name in (name.strip() for name in names):
@@ -218,7 +218,3 @@ def phone_with_code(call: ApiRequest, row: PhoneRow) -> PhoneObject:
 
 def _code(call: ApiRequest, row: PhoneRow) -> str | None:
     return None if row.state == "connected" else call.deps.pairing_code(row)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [phone, phones, create, update, restart, reset, resync, delete]

@@ -1,4 +1,4 @@
-"""GET /v1/phones/qr: the code that a phone is paired with, as JSON for the published client, as PNG for a browser.
+"""GET /v1/phones/qr: the code to pair a phone with, as JSON for the published client, as PNG for a browser.
 
 Source: contract 6.13. The client parses the answer as JSON, so bytes come as Node's `{"type": "Buffer", "data": […]}`.
 """
@@ -8,7 +8,6 @@ import io
 from typing import Literal
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import JSON, PhoneHeader, QueryParameter, RawResponse, route
@@ -35,20 +34,20 @@ class QrAnswer(msgspec.Struct, frozen=True):
     description="Only while the phone is not connected. JSON for the published client and on request, else PNG.",
 )  # fmt: skip
 async def qr(call: ApiRequest) -> RawResponse:
-    form = call.text("format")
-    if form not in (None, "png", "json"):
-        raise invalid("format", "format must be png or json", form)
+    format_ = call.text("format")
+    if format_ not in (None, "png", "json"):
+        raise invalid("format", "format must be png or json", format_)
     if call.required_phone.state == "connected":
         raise Conflict("The phone is connected, so there is no code to scan; reset it first to connect it anew")
     code = call.deps.pairing_code(call.required_phone)
     if code is None:
         raise Conflict(f"A phone of kind {call.required_phone.provider} is not paired by a code")
-    import segno  # for the few who pair a phone; no start waits for it
+    import segno  # rarely needed, so it does not slow the start
 
     picture = io.BytesIO()
     segno.make(code, micro=False).save(picture, kind="png", scale=8, border=4)
     image = picture.getvalue()
-    if (form or _form(call)) == "png":
+    if (format_ or _format(call)) == "png":
         return RawResponse(image, media_type=PNG, headers={"Cache-Control": "no-store"})
     uri = f"data:{PNG};base64,{base64.b64encode(image).decode()}"
     return RawResponse(
@@ -56,13 +55,9 @@ async def qr(call: ApiRequest) -> RawResponse:
     )
 
 
-def _form(call: ApiRequest) -> str:
-    """A browser asks for an image, the published client names itself."""
+def _format(call: ApiRequest) -> str:
+    """Chooses the format: a browser asks for an image, the published client names itself."""
     accept = (call.head.accept or b"").lower()
     if b"image/" in accept:
         return "png"
     return "json" if call.head.client_version is not None or b"json" in accept else "png"
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [qr]

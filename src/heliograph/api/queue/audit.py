@@ -1,7 +1,6 @@
 """The audit log: who did what to the queues of an organisation."""
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import steering_of
 from heliograph.api.http.pagination import page_of
@@ -41,7 +40,3 @@ async def list_audit_log(call: ApiRequest) -> list[AuditEntryObject]:
 def _object(entry: AuditEntry, phone: PhoneRow | None) -> AuditEntryObject:
     name, number = (None, None) if phone is None else (phone.phone_id, phone.number)
     return AuditEntryObject(iso(entry.at_us), entry.actor, entry.act, entry.what, entry.detail, name, number)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [list_audit_log]

@@ -1,13 +1,12 @@
-"""Steering a phone's queue, a chat or a message by hand, and why a message is where it is. Extensions all.
+"""Operator actions on a phone's queue, a chat or a message: pause, resume, cancel, retry, resolve. All are extensions.
 
-Promise: each act is on disk, with who did it, when the answer comes; a message that is past it is refused with 409 and
-the state it is in, and nothing is changed.
+Promise: an action and its actor are on disk before the answer. A state that forbids it is answered with 409, and
+nothing is changed.
 """
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, reason_of, steering_of
@@ -22,21 +21,21 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.chat import parse_chat_id
 from heliograph.domain.timestamps import iso, parse_moment
 
-MOST = 2_000
+MAX_RETRIED = 2_000
 
 
 class Steered(msgspec.Struct, frozen=True):
-    """`changed` is false where it was so already."""
+    """The state after an action. `changed` is false if it was so before."""
 
     what: str
     state: str
     changed: bool
 
 
-_ACT: dict[str, Any] = {"tag": "Steering", "body": ByBody, "phone": PhoneHeader.REQUIRED, "answer": Steered}
+_ACTION: dict[str, Any] = {"tag": "Steering", "body": ByBody, "phone": PhoneHeader.REQUIRED, "answer": Steered}
 
 
-@route("POST", "/phones/pause", summary="Pause a phone: it starts nothing", errors=(404,), **_ACT)
+@route("POST", "/phones/pause", summary="Pause a phone: it starts nothing", errors=(404,), **_ACTION)
 async def pause_phone(call: ApiRequest) -> Steered:
     body, phone = call.decoded(ByBody), call.required_phone
     changed = await steering_of(call).pause_phone(phone.org_no, phone.phone_no, actor_of(body), reason_of(body))
@@ -45,7 +44,7 @@ async def pause_phone(call: ApiRequest) -> Steered:
     return Steered(phone.phone_id, "paused", changed)
 
 
-@route("POST", "/phones/resume", summary="Let a phone go on", errors=(404,), **_ACT)
+@route("POST", "/phones/resume", summary="Let a phone go on", errors=(404,), **_ACTION)
 async def resume_phone(call: ApiRequest) -> Steered:
     phone = call.required_phone
     changed = await steering_of(call).resume_phone(phone.org_no, phone.phone_no, actor_of(call.decoded(ByBody)))
@@ -54,7 +53,7 @@ async def resume_phone(call: ApiRequest) -> Steered:
     return Steered(phone.phone_id, "running", changed)
 
 
-@route("POST", "/chats/{chat_id:str}/pause", summary="Pause a chat: nothing is sent to it", errors=(404,), **_ACT)
+@route("POST", "/chats/{chat_id:str}/pause", summary="Pause a chat: nothing is sent to it", errors=(404,), **_ACTION)
 async def pause_chat(call: ApiRequest) -> Steered:
     body, phone = call.decoded(ByBody), call.required_phone
     chat_id = parse_chat_id(call.path["chat_id"])
@@ -62,7 +61,7 @@ async def pause_chat(call: ApiRequest) -> Steered:
     return Steered(chat_id, "paused", changed)
 
 
-@route("POST", "/chats/{chat_id:str}/resume", summary="Let a chat go on", errors=(404,), **_ACT)
+@route("POST", "/chats/{chat_id:str}/resume", summary="Let a chat go on", errors=(404,), **_ACTION)
 async def resume_chat(call: ApiRequest) -> Steered:
     phone, chat_id = call.required_phone, parse_chat_id(call.path["chat_id"])
     actor = actor_of(call.decoded(ByBody))
@@ -89,44 +88,48 @@ async def holds(call: ApiRequest) -> list[HoldObject]:
 
 
 def _what(text: str) -> str:
-    """`broadcast:NO` by its public id."""
+    """Shows `broadcast:NO` by its public id."""
     kind, _, name = text.partition(":")
     return f"broadcast:{queue_id(JobId(int(name)))}" if kind == "broadcast" else text
 
 
-_ONE: dict[str, Any] = {
+_MESSAGE_ACTION: dict[str, Any] = {
     "tag": "Steering", "phone": PhoneHeader.OPTIONAL, "answer": QueueJob, "errors": (404, 409)
 }  # fmt: skip
 
 
 @route(
-    "POST", "/message/{message_id:str}/cancel", summary="Take a message out that has not started", body=ByBody, **_ONE
+    "POST",
+    "/message/{message_id:str}/cancel",
+    summary="Take a message out that has not started",
+    body=ByBody,
+    **_MESSAGE_ACTION,
 )
 async def cancel(call: ApiRequest) -> QueueJob:
     job = await call.job()
     actor = actor_of(call.decoded(ByBody))
     if not await call.deps.intake.purge(call.org_no, None, job_ids=[job.job_id], actor=actor):
-        raise await _elsewhere(call, job)
-    return await _after(call, job)
+        raise await _wrong_state(call, job)
+    return await _queue_job(call, job)
 
 
 @route(
     "POST", "/message/{message_id:str}/retry", summary="Try a waiting message now, or a failed one again", body=ByBody,
     description="A failed message goes to the end of its queue, with the same ids. One that waits for its turn: 409.",
-    **_ONE,
+    **_MESSAGE_ACTION,
 )  # fmt: skip
 async def retry(call: ApiRequest) -> QueueJob:
     job = await call.job()
     steering = steering_of(call)
-    done = await steering.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
-    if State.QUEUED in done.values():
+    refused = await steering.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
+    if State.QUEUED in refused.values():
         message = (
             "The message is not the next of its chat, or the chat is paused: its explanation says what it waits for"
         )
         raise Conflict(message, fields={"state": {"message": message, "value": State.QUEUED.value}})
-    if done:
-        raise await _elsewhere(call, job)
-    return await _after(call, job)
+    if refused:
+        raise await _wrong_state(call, job)
+    return await _queue_job(call, job)
 
 
 class ResolveBody(ByBody, kw_only=True):
@@ -136,7 +139,11 @@ class ResolveBody(ByBody, kw_only=True):
 
 
 @route(
-    "POST", "/message/{message_id:str}/resolve", summary="Settle an uncertain message by hand", body=ResolveBody, **_ONE
+    "POST",
+    "/message/{message_id:str}/resolve",
+    summary="Settle an uncertain message by hand",
+    body=ResolveBody,
+    **_MESSAGE_ACTION,
 )
 async def resolve(call: ApiRequest) -> QueueJob:
     job = await call.job()
@@ -145,8 +152,8 @@ async def resolve(call: ApiRequest) -> QueueJob:
         raise invalid("outcome", "outcome must be arrived, again or give_up", body.outcome)
     state = await steering_of(call).resolve(call.org_no, job.job_id, body.outcome, actor_of(body))
     if state is not None:
-        raise await _elsewhere(call, job)
-    return await _after(call, job)
+        raise await _wrong_state(call, job)
+    return await _queue_job(call, job)
 
 
 class RetryBody(ByBody):
@@ -166,11 +173,11 @@ async def retry_failed(call: ApiRequest) -> Retried:
     if (body.queue_ids is None) == (body.since is None):
         raise invalid("queue_ids", "Give either queue_ids or since")
     if body.queue_ids is not None:
-        if len(body.queue_ids) > MOST:
-            raise invalid("queue_ids", f"queue_ids may name at most {MOST} messages")
-        wanted = [job_id for name in dict.fromkeys(body.queue_ids) if (job_id := parse_job_id(name)) is not None]
-        refused_ones = await steering.retry_now(call.org_no, wanted, actor)
-        moved = len(set(wanted)) - len(refused_ones)
+        if len(body.queue_ids) > MAX_RETRIED:
+            raise invalid("queue_ids", f"queue_ids may name at most {MAX_RETRIED} messages")
+        job_ids = [job_id for name in dict.fromkeys(body.queue_ids) if (job_id := parse_job_id(name)) is not None]
+        refused = await steering.retry_now(call.org_no, job_ids, actor)
+        moved = len(set(job_ids)) - len(refused)
     else:
         if call.phone is None:
             raise invalid("x-phone", "Missing Header: {x-phone}")
@@ -181,20 +188,16 @@ async def retry_failed(call: ApiRequest) -> Retried:
     return Retried(moved)
 
 
-async def _after(call: ApiRequest, job: Job) -> QueueJob:
+async def _queue_job(call: ApiRequest, job: Job) -> QueueJob:
     call.deps.wake.phones((job.phone_no,))
     now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
-    said = await steering_of(call).described([now])
-    return queue_job(now, now_us=call.deps.clock.now_us(), said=said[0])
+    [sentence] = await steering_of(call).described([now])
+    return queue_job(now, now_us=call.deps.clock.now_us(), said=sentence)
 
 
-async def _elsewhere(call: ApiRequest, job: Job) -> Exception:
+async def _wrong_state(call: ApiRequest, job: Job) -> Exception:
     if job.events == 0:
         message = "The message is part of a broadcast and has not come to its turn: steer the broadcast"
         return Conflict(message, fields={"state": {"message": message, "value": job.state.value}})
     now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
     return conflict_for_state("message", WrongState(now.state.value))
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [pause_phone, resume_phone, pause_chat, resume_chat, holds, cancel, retry, resolve, retry_failed]

@@ -1,6 +1,6 @@
-"""The queue as the current family of paths shows it: /message/queues, its health and its purge.
+"""Jobs, health and purge of the queue under the current paths, /message/queues.
 
-Scope: the phone of x-phone, else the whole organisation. Source: contract 2.2, 3.2, 6.1, 6.10, 6.21; interface,
+Scope: the phone of x-phone, otherwise the whole organisation. Source: contract 2.2, 3.2, 6.1, 6.10, 6.21; interface,
 "Jobs on the wire".
 """
 
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Meta, UnsetType
 
 from heliograph.api.http.actor import By, performer
@@ -22,7 +21,7 @@ from heliograph.domain.jobs.job import Job
 
 MAX_LISTED = 2000
 MAX_PURGED = 100_000
-ENCODED = 100  # jobs of a stream in one piece of its body
+JOBS_PER_PIECE = 100  # of a streamed body
 
 LIST_QUERY = (
     QueryParameter("queue_id", "Only this job: an array of one, or an empty one"),
@@ -33,7 +32,7 @@ LIST_QUERY = (
 
 
 class JobFilter(msgspec.Struct):
-    """Nothing: the newest 2,000 jobs."""
+    """Filter of a list. An empty one gives the newest 2,000 jobs."""
 
     queue_id: str | None = None
     broadcast_id: str | None = None
@@ -42,9 +41,9 @@ class JobFilter(msgspec.Struct):
 
 
 class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing: everything that waits. `queue_id` and `queue_ids` are the same, one string or an array.
+    """Filter of a purge. Without fields it purges all that waits. `queue_id` and `queue_ids` mean the same.
 
-    A filter that is empty, null, misspelled or in the query is refused: it must never come to mean everything.
+    A filter that is empty, null, misspelled or in the query is refused: it must never mean everything.
     """
 
     queue_ids: str | list[str] | UnsetType = UNSET
@@ -54,20 +53,20 @@ class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Purged(msgspec.Struct, frozen=True):
-    """`queue_ids`: the jobs that were taken out; what was being sent already is left out."""
+    """`queue_ids`: the jobs that were taken out, without those that were being sent."""
 
     purged: bool
     mode: str
     queue_ids: list[str]
 
 
-async def list_jobs(call: ApiRequest, wanted: JobFilter, render: Callable[..., Any]) -> RawResponse | list[Any]:
-    """The jobs of a filter in the shape of `render`; what the body leaves open, the query may say."""
+async def list_jobs(call: ApiRequest, filter_: JobFilter, render: Callable[..., Any]) -> RawResponse | list[Any]:
+    """Lists the jobs of a filter in the shape of `render`. Query parameters fill in what the body leaves out."""
     intake = call.deps.intake
-    name = wanted.queue_id or call.text("queue_id")
-    broadcast_id = wanted.broadcast_id or call.text("broadcast_id")
-    limit = _within(wanted.limit if wanted.limit is not None else call.number("limit", int), "limit", MAX_LISTED)
-    offset = _within(wanted.offset if wanted.offset is not None else call.number("offset", int), "offset", None)
+    name = filter_.queue_id or call.text("queue_id")
+    broadcast_id = filter_.broadcast_id or call.text("broadcast_id")
+    limit = _within(filter_.limit if filter_.limit is not None else call.number("limit", int), "limit", MAX_LISTED)
+    offset = _within(filter_.offset if filter_.offset is not None else call.number("offset", int), "offset", None)
     if name:
         job = await intake.job(call.org_no, name)
         if job is None:
@@ -80,11 +79,11 @@ async def list_jobs(call: ApiRequest, wanted: JobFilter, render: Callable[..., A
 
 
 async def rendered(call: ApiRequest, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
-    """Each with the sentence that also `explain` begins with."""
+    """Renders each job with the sentence of its explanation."""
     now_us = call.deps.clock.now_us()
     if call.deps.steering is not None:
-        said = await call.deps.steering.described(jobs)
-        return [render(job, now_us=now_us, said=words) for job, words in zip(jobs, said, strict=True)]
+        sentences = await call.deps.steering.described(jobs)
+        return [render(job, now_us=now_us, said=sentence) for job, sentence in zip(jobs, sentences, strict=True)]
     phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
     return [render(job, now_us=now_us, phone=phones.get(job.phone_no)) for job in jobs]
 
@@ -105,18 +104,18 @@ def _within(number: int | None, field: str, most: int | None) -> int | None:
 async def _streamed(
     call: ApiRequest, chunks: AsyncIterator[list[Job]], render: Callable[..., Any]
 ) -> AsyncIterator[bytes]:
-    """A JSON array in pieces: as many jobs as there are, in bounded memory."""
+    """Encodes a JSON array in pieces: any number of jobs in bounded memory."""
     before = b"["
     async for jobs in chunks:
-        shown = await rendered(call, jobs, render)
-        for first in range(0, len(shown), ENCODED):
-            yield before + msgspec.json.encode(shown[first : first + ENCODED])[1:-1]
+        objects = await rendered(call, jobs, render)
+        for first in range(0, len(objects), JOBS_PER_PIECE):
+            yield before + msgspec.json.encode(objects[first : first + JOBS_PER_PIECE])[1:-1]
             before = b","
     yield b"[]" if before == b"[" else b"]"
 
 
-def purge_wish(call: ApiRequest, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
-    """Mode, jobs, broadcast_id; takes every spelling in the contract (6.10), and no filter that names nothing."""
+def purge_filter(call: ApiRequest, body: PurgeBody) -> tuple[str, list[JobId] | None, str | None]:
+    """Returns mode, jobs and broadcast_id from every spelling in the contract (6.10). Raises Invalid."""
     for name in call.query:
         raise invalid(name[:MAX_FIELD], "A purge takes its filter in the body, and nothing in the query")
     if call.head.phone is not None and not call.head.phone.strip():
@@ -126,15 +125,15 @@ def purge_wish(call: ApiRequest, body: PurgeBody) -> tuple[str, list[JobId] | No
     if len(ids) > MAX_PURGED:
         raise invalid("queue_ids", f"queue_ids may name at most {MAX_PURGED} jobs")
     if ids:
-        found = (parse_job_id(name) for name in dict.fromkeys(ids))
-        return "queue_ids", [job_id for job_id in found if job_id is not None], None
+        parsed = (parse_job_id(name) for name in dict.fromkeys(ids))
+        return "queue_ids", [job_id for job_id in parsed if job_id is not None], None
     if broadcast_ids:
         return "broadcast_id", None, broadcast_ids[0]
     return "all", None, None
 
 
 def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
-    """What a filter names; empty only if it was left out."""
+    """Returns the names of a filter, none only if it was left out. Raises Invalid."""
     if given is UNSET:
         return []
     names = [given] if isinstance(given, str) else list(given)
@@ -145,11 +144,11 @@ def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
 
 async def purge(call: ApiRequest) -> Purged:
     body = call.decoded(PurgeBody)
-    mode, job_ids, broadcast_id = purge_wish(call, body)
-    gone = await call.deps.intake.purge(
+    mode, job_ids, broadcast_id = purge_filter(call, body)
+    purged = await call.deps.intake.purge(
         call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id, actor=performer(body.by)
     )
-    return Purged(True, mode, [queue_id(job_id) for job_id in gone])
+    return Purged(True, mode, [queue_id(job_id) for job_id in purged])
 
 
 @route(
@@ -186,7 +185,3 @@ async def health(call: ApiRequest) -> HealthCounts:
 )  # fmt: skip
 async def purge_jobs(call: ApiRequest) -> Purged:
     return await purge(call)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [jobs, jobs_by_query, health, purge_jobs]

@@ -1,11 +1,9 @@
-"""The queue as the legacy family shows it, in BullMQ's words: what the published Node client calls.
+"""The queue under the legacy paths, in BullMQ's words, as the published Node client calls it.
 
-Source: contract 2.3 and 6.1–6.3. Same jobs, same scope as `queues`.
+Jobs and scope are those of `jobs`. Source: contract 2.3 and 6.1–6.3.
 """
 
 from typing import Any
-
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
@@ -41,7 +39,3 @@ async def status(call: ApiRequest) -> LegacyHealth:
 )  # fmt: skip
 async def purge_jobs(call: ApiRequest) -> None:
     await purge(call)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [jobs, status, purge_jobs]

@@ -1,7 +1,6 @@
 """The suppression list: chats that broadcasts, schedules and bulk messages leave out."""
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.actor import ByBody, actor_of, reason_of, steering_of
 from heliograph.api.http.pagination import page_of
@@ -58,7 +57,3 @@ async def unsuppress(call: ApiRequest) -> Steered:
     if not await steering_of(call).unsuppress(call.org_no, chat_id, actor_of(call.decoded(ByBody))):
         raise NotFound("The chat is not on the suppression list")
     return Steered(chat_id, "allowed", True)
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [suppressions, suppress, unsuppress]

@@ -1,9 +1,8 @@
-"""Scheduled messages over HTTP: once, or again and again by the clock of a time zone. Source: contract 2.4."""
+"""Scheduled messages over HTTP: sent once, or repeated by the local time of a time zone. Source: contract 2.4."""
 
 from typing import Annotated
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
@@ -17,7 +16,6 @@ from heliograph.api.messages.send_body import (
     MediaBody,
     PollBody,
     PriorityName,
-    SendBody,
     SendOptions,
     TtlSeconds,
     content_of,
@@ -54,7 +52,7 @@ class ScheduleBody(msgspec.Struct):
 
 
 class ScheduleList(msgspec.Struct, frozen=True):
-    """`from` and `to` are counted from 1."""
+    """A page of schedules. `from` and `to` are counted from 1."""
 
     from_: int = msgspec.field(name="from")
     to: int
@@ -93,26 +91,16 @@ async def create(call: ApiRequest) -> RawResponse:
     phone = call.phone = await call.state.phones.required(call.org_no, call.head.phone, chat_id)
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
     if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
-        # asked first: its time may be over today, and a file would be stored
+        # first, as its time may be over today, and a file would be stored
         if isinstance(earlier, KeyReused):
             raise reused()
-        return _shown(earlier, phone, replayed=True)
+        return _response(earlier, phone, replayed=True)
     first_us = parse_future(body.scheduled_at, "scheduled_at", call.deps.clock.now_us(), grace_s=CLOCKS_DIFFER_S)
     repeat = repeat_of(body.is_repeat, body.repeat_config, first_us)
     missed, priority = missed_of(body.missed_policy, Missed.LATE), parse_priority(body.priority)
     lasts_s = None if body.ttl_seconds is None else checked_ttl(body.ttl_seconds)
     by = performer(body.by)
-    content = content_of(
-        SendBody(
-            chat_id=chat_id,
-            message=body.message,
-            media=body.media,
-            poll=body.poll,
-            reply_to=body.reply_to,
-            options=body.options,
-        )
-    )
-    content = await prepared(call.deps, phone, content, body.media, chat_id)
+    content = await prepared(call.deps, phone, content_of(body), body.media, chat_id)
     schedule = Schedule(
         org_no=phone.org_no,
         schedule_no=call.deps.job_ids.make(),
@@ -127,14 +115,14 @@ async def create(call: ApiRequest) -> RawResponse:
         performed_by=by,
     )
     if keyed is None:
-        return _shown(await steering_of(call).schedule(schedule), phone, replayed=False)
-    made = await steering_of(call).schedule_once(schedule, keyed)
-    if isinstance(made, KeyReused):
+        return _response(await steering_of(call).schedule(schedule), phone, replayed=False)
+    created = await steering_of(call).schedule_once(schedule, keyed)
+    if isinstance(created, KeyReused):
         raise reused()
-    return _shown(made[0], phone, replayed=made[1])
+    return _response(created[0], phone, replayed=created[1])
 
 
-def _shown(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> RawResponse:
+def _response(schedule: Schedule, phone: PhoneRow, *, replayed: bool) -> RawResponse:
     return RawResponse(msgspec.json.encode(schedule_object(schedule, phone)), headers=headers_if(replayed))
 
 
@@ -151,14 +139,14 @@ _PAGE = (
 )  # fmt: skip
 async def list_schedules(call: ApiRequest) -> ScheduleList:
     limit, offset = page_of(call, 20, 2000)
-    found = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
+    schedules = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
     phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
-    shown = []
-    for schedule in found:
+    objects = []
+    for schedule in schedules:
         phone = phones.get(schedule.phone_no) or await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
         if phone is not None:
-            shown.append(schedule_object(schedule, phone))
-    return ScheduleList(offset + 1, offset + len(shown), len(shown), shown)
+            objects.append(schedule_object(schedule, phone))
+    return ScheduleList(offset + 1, offset + len(objects), len(objects), objects)
 
 
 @route(
@@ -166,7 +154,7 @@ async def list_schedules(call: ApiRequest) -> ScheduleList:
     answer=ScheduleObject, errors=(404,),
 )  # fmt: skip
 async def get_schedule(call: ApiRequest) -> ScheduleObject:
-    schedule = await _found(call)
+    schedule = await _schedule(call)
     return schedule_object(schedule, await _phone(call, schedule))
 
 
@@ -176,17 +164,17 @@ async def get_schedule(call: ApiRequest) -> ScheduleObject:
 )  # fmt: skip
 async def change(call: ApiRequest) -> ScheduleObject:
     body = call.decoded(ScheduleChange)
-    schedule = await _found(call)
+    schedule = await _schedule(call)
     phone = await _phone(call, schedule)
     if schedule.state != "scheduled":
         raise conflict_for_state("scheduled message", WrongState(schedule.state))
-    how = await change_of(call, body, schedule, phone)
-    done = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, how)
-    if done is None:
+    apply = await change_of(call, body, schedule, phone)
+    changed = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, apply)
+    if changed is None:
         raise unknown_schedule()
-    if isinstance(done, WrongState):
-        raise conflict_for_state("scheduled message", done)
-    return schedule_object(done, phone)
+    if isinstance(changed, WrongState):
+        raise conflict_for_state("scheduled message", changed)
+    return schedule_object(changed, phone)
 
 
 @route(
@@ -208,11 +196,11 @@ async def occurrences(call: ApiRequest) -> OccurrenceList:
     number = _number(call)
     limit, offset = page_of(call, 20, 2000)
     schedule = await steering_of(call).schedule_row(call.org_no, number)
-    found = await steering_of(call).occurrences(call.org_no, number, limit=limit, offset=offset)
-    if schedule is None and not found and not offset:
+    runs = await steering_of(call).occurrences(call.org_no, number, limit=limit, offset=offset)
+    if schedule is None and not runs and not offset:
         raise unknown_schedule()
-    shown = [occurrence_object(run, schedule) for run in found]
-    return OccurrenceList(offset + 1, offset + len(shown), len(shown), shown)
+    objects = [occurrence_object(run, schedule) for run in runs]
+    return OccurrenceList(offset + 1, offset + len(objects), len(objects), objects)
 
 
 def unknown_schedule() -> NotFound:
@@ -227,7 +215,7 @@ def _number(call: ApiRequest) -> JobId:
     return number
 
 
-async def _found(call: ApiRequest) -> Schedule:
+async def _schedule(call: ApiRequest) -> Schedule:
     schedule = await steering_of(call).schedule_row(call.org_no, _number(call))
     if schedule is None:
         raise unknown_schedule()
@@ -239,7 +227,3 @@ async def _phone(call: ApiRequest, schedule: Schedule) -> PhoneRow:
     if phone is None:
         raise unknown_schedule()
     return phone
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [create, list_schedules, get_schedule, change, delete, occurrences]

@@ -1,4 +1,4 @@
-"""How a scheduled message is changed, and what its repetition and its missed runs may be."""
+"""Changes of a scheduled message: text, time, repetition, missed runs, pause."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ class RepeatBody(msgspec.Struct, omit_defaults=True):
 
 
 class ScheduleChange(msgspec.Struct):
-    """What is left out stays. A new `scheduled_at` is the next run; with a repetition, the others follow from it."""
+    """Fields to change; the others stay. A new `scheduled_at` is the next run, from which a repetition goes on."""
 
     scheduled_at: str | UnsetType = UNSET
     message: Annotated[str | UnsetType, Meta(extra_json_schema={"maxLength": MAX_TEXT})] = UNSET
@@ -62,9 +62,9 @@ def repeat_of(is_repeat: bool, config: RepeatBody | None, first_us: int) -> Repe
     return parse_repeat(msgspec.to_builtins(config), first_us)
 
 
-def missed_of(text: str | None, usual: Missed) -> Missed:
+def missed_of(text: str | None, default: Missed) -> Missed:
     if text is None:
-        return usual
+        return default
     if text not in list(Missed):
         raise invalid("missed_policy", "missed_policy must be late or skip", text)
     return Missed(text)
@@ -93,23 +93,23 @@ async def change_of(
     by = performer(body.by)
     pause = body.paused if body.paused is not UNSET else body.is_paused
 
-    def how(now: Schedule) -> Schedule:
-        wanted = replace(now, content=content or now.content, first_at_us=first_us, repeat=repeat, missed=missed)
+    def apply(now: Schedule) -> Schedule:
+        changed = replace(now, content=content or now.content, first_at_us=first_us, repeat=repeat, missed=missed)
         if moved:
-            wanted = replace(wanted, next_at_us=next_us)
+            changed = replace(changed, next_at_us=next_us)
         if body.skip_next is not UNSET:
-            wanted = replace(wanted, skip_next=body.skip_next)
+            changed = replace(changed, skip_next=body.skip_next)
         if pause is True and now.paused_at_us is None:
-            wanted = replace(wanted, paused_at_us=now_us, paused_by=by)
+            changed = replace(changed, paused_at_us=now_us, paused_by=by)
         if pause is False and now.paused_at_us is not None:
-            wanted = _resumed(wanted, now_us)
-        return wanted
+            changed = _resumed(changed, now_us)
+        return changed
 
-    return how
+    return apply
 
 
 def _resumed(schedule: Schedule, now_us: int) -> Schedule:
-    """Runs that came due while it was paused are not made up for; a single one goes out now."""
+    """Resumes a schedule. Repeated runs that fell into the pause are left out; a single run goes out now."""
     next_us = schedule.next_at_us
     if next_us is not None and next_us <= now_us:
         next_us = next_run(schedule.first_at_us, schedule.repeat, now_us) or next_us
@@ -129,6 +129,6 @@ async def _new_content(call: ApiRequest, body: ScheduleChange, schedule: Schedul
         media=media,
         poll=None if body.poll is UNSET else body.poll,
     )
-    made = await prepared(call.deps, phone, content_of(sent), media, schedule.chat_id)
-    before = schedule.content  # what a change cannot name stays
-    return msgspec.structs.replace(made, reply_to=before.reply_to, hide_url_preview=before.hide_url_preview)
+    content = await prepared(call.deps, phone, content_of(sent), media, schedule.chat_id)
+    before = schedule.content  # fields that a change cannot name
+    return msgspec.structs.replace(content, reply_to=before.reply_to, hide_url_preview=before.hide_url_preview)

@@ -1,6 +1,6 @@
-"""/healthz (the process is up), /readyz (it can do its work) and /metrics, for those who run the gateway; no key.
+"""/healthz (the process is up), /readyz (it can work) and /metrics for operators, without a key.
 
-What they tell holds no number, no text and no name of a customer.
+Their answers hold no number, text or name of a customer.
 """
 
 from typing import Any
@@ -20,17 +20,17 @@ def routes(deps: ApiDeps) -> list[HTTPRouteHandler]:
         return _plain({"status": "ok"}, 200)
 
     async def readyz() -> Response[bytes]:
-        found = await deps.ready()
-        said = {"status": "ready" if found.ready else "not ready", "checks": dict(found.checks)}
-        return _plain(said, 200 if found.ready else 503)
+        readiness = await deps.ready()
+        body = {"status": "ready" if readiness.ready else "not ready", "checks": dict(readiness.checks)}
+        return _plain(body, 200 if readiness.ready else 503)
 
     async def metrics() -> Response[bytes]:
         return Response(await deps.metrics(), media_type=METRICS_TYPE)
 
-    found = (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics))
+    probes = (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics))
     return [
-        HTTPRouteHandler([path], http_method=["GET", "HEAD"], status_code=200, media_type=JSON)(one)
-        for path, one in found
+        HTTPRouteHandler([path], http_method=["GET", "HEAD"], status_code=200, media_type=JSON)(probe)
+        for path, probe in probes
     ]
 
 

@@ -1,9 +1,8 @@
-"""What came of deliveries, and telling again: of one, of all that failed, of a span of time; and a test."""
+"""Deliveries of a webhook, replays of one or many of them, and a test delivery."""
 
 from datetime import UTC, datetime
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
@@ -12,12 +11,12 @@ from heliograph.domain.errors import Conflict, NotFound, invalid
 from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.webhook import Delivery, parse_delivery_id
 
-MOST = 1000
+MAX_LISTED = 1000
 STATES = ("pending", "delivered", "dead", "cancelled")
 
 
 class DeliveryObject(msgspec.Struct):
-    """`state`: pending (waits or is on its way), delivered, dead (given up), cancelled. `outcome`: of the last try."""
+    """`state`: pending (waiting or in flight), delivered, dead (given up), cancelled. `outcome`: the last one."""
 
     id: str
     webhook_id: str
@@ -32,7 +31,7 @@ class DeliveryObject(msgspec.Struct):
 
 
 class AttemptObject(msgspec.Struct):
-    """`status` 0: there was no answer. `answer`: its first 64 kB."""
+    """One attempt. `status` 0: there was no answer. `answer`: its first 64 kB."""
 
     attempt: int
     at: str
@@ -44,14 +43,14 @@ class AttemptObject(msgspec.Struct):
 
 
 class DeliveryDetails(DeliveryObject):
-    """`body`: the text as it was sent; kept only for deliveries that were not taken at the first try."""
+    """`body`: the text as it was sent, kept only for deliveries whose first attempt failed."""
 
     body: str | None
     tries: list[AttemptObject]
 
 
 class ReplayBody(msgspec.Struct):
-    """`failed_since`: all that were given up since then. `from` and `to`: everything in that span."""
+    """`failed_since`: all that were given up since then. `from` and `to`: all of that span."""
 
     failed_since: str | None = None
     from_: str | None = msgspec.field(default=None, name="from")
@@ -63,14 +62,14 @@ class Replayed(msgspec.Struct):
 
 
 _HOOK = "/webhooks/{id:str}"
-_ONE = _HOOK + "/deliveries/{delivery_id:str}"
+_DELIVERY = _HOOK + "/deliveries/{delivery_id:str}"
 
 
 @route("GET", _HOOK + "/deliveries", summary="Its deliveries, newest first", tag=TAG, answer=list[DeliveryObject],
        errors=(404,), query=(
     QueryParameter("state", "pending, delivered, dead or cancelled"), QueryParameter("before",
     "Only those before this delivery's id"),
-    QueryParameter("limit", "At most so many (100)", "integer", 1, MOST),
+    QueryParameter("limit", "At most so many (100)", "integer", 1, MAX_LISTED),
 ))  # fmt: skip
 async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
     state = call.text("state")
@@ -78,38 +77,38 @@ async def deliveries(call: ApiRequest) -> list[DeliveryObject]:
         raise invalid("state", f"state must be one of: {', '.join(STATES)}", state)
     limit = call.number("limit", int)
     limit = 100 if limit is None else limit
-    if not 1 <= limit <= MOST:
-        raise invalid("limit", f"limit must be 1 to {MOST}", limit if abs(limit) < 2**53 else None)
+    if not 1 <= limit <= MAX_LISTED:
+        raise invalid("limit", f"limit must be 1 to {MAX_LISTED}", limit if abs(limit) < 2**53 else None)
     hook = await require_webhook(call)
     below = None
     if (before := call.text("before")) is not None:
         below = parse_delivery_id(before, hook.org_id)
         if below is None:
             raise invalid("before", "before must be the id of a delivery", before)
-    found = await webhooks_of(call).store.deliveries(hook, state=state, below=below, limit=limit)
-    return [_shown(each) for each in found]
+    rows = await webhooks_of(call).store.deliveries(hook, state=state, below=below, limit=limit)
+    return [_delivery_object(row) for row in rows]
 
 
-@route("GET", _ONE, summary="A delivery with its tries", tag=TAG, answer=DeliveryDetails, errors=(404,))
+@route("GET", _DELIVERY, summary="A delivery with its tries", tag=TAG, answer=DeliveryDetails, errors=(404,))
 async def delivery(call: ApiRequest) -> DeliveryDetails:
-    no = await _number(call)
+    no = await _delivery_no(call)
     found = await webhooks_of(call).store.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
-        raise _unknown()
+        raise _not_found()
     row, body, attempts = found
     tries = [
         AttemptObject(a.attempt, iso(a.at_us), a.took_ms, a.outcome, a.status, a.detail, a.answer) for a in attempts
     ]
-    return DeliveryDetails(**msgspec.structs.asdict(_shown(row)), body=body, tries=tries)
+    return DeliveryDetails(**msgspec.structs.asdict(_delivery_object(row)), body=body, tries=tries)
 
 
-@route("POST", _ONE + "/replay", summary="Deliver one again", tag=TAG, answer=Replayed, errors=(404, 409),
+@route("POST", _DELIVERY + "/replay", summary="Deliver one again", tag=TAG, answer=Replayed, errors=(404, 409),
        description="At once, with its own id and bytes.")  # fmt: skip
 async def replay_one(call: ApiRequest) -> Replayed:
-    no = await _number(call)
+    no = await _delivery_no(call)
     found = await webhooks_of(call).store.delivery(call.org_no, no)
     if found is None or found[0].hook_id != call.path["id"]:
-        raise _unknown()
+        raise _not_found()
     if not await webhooks_of(call).store.replay(call.org_no, no):
         raise Conflict(
             "This delivery is on its way, or will be as soon as those before it are", extra={"state": "pending"}
@@ -142,20 +141,22 @@ async def replay_many(call: ApiRequest) -> Replayed:
        description="A sample of the hook's event, signed as every delivery is.")  # fmt: skip
 async def test(call: ApiRequest) -> DeliveryObject:
     hook = await require_webhook(call)
-    made = await webhooks_of(call).store.add_test(hook, webhooks_of(call).sample_body(hook, call.deps.clock.now_us()))
+    delivery = await webhooks_of(call).store.add_test(
+        hook, webhooks_of(call).sample_body(hook, call.deps.clock.now_us())
+    )
     webhooks_of(call).wake()
-    return _shown(made)
+    return _delivery_object(delivery)
 
 
-async def _number(call: ApiRequest) -> int:
+async def _delivery_no(call: ApiRequest) -> int:
     hook = await require_webhook(call)
     no = parse_delivery_id(call.path["delivery_id"], hook.org_id)
     if no is None:
-        raise _unknown()
+        raise _not_found()
     return no
 
 
-def _unknown() -> NotFound:
+def _not_found() -> NotFound:
     return NotFound("There is no such delivery of this webhook; they are kept for the retention time")
 
 
@@ -168,7 +169,7 @@ def _time(text: str, field: str) -> int:
         raise invalid(field, f"{field} must be a time such as 2026-04-01T14:23:21Z", text) from None
 
 
-def _shown(row: Delivery) -> DeliveryObject:
+def _delivery_object(row: Delivery) -> DeliveryObject:
     return DeliveryObject(
         id=row.delivery_id,
         webhook_id=row.hook_id,
@@ -181,7 +182,3 @@ def _shown(row: Delivery) -> DeliveryObject:
         next_try_at=iso_or_none(row.not_before_us) if row.state == "pending" else None,
         finished_at=iso_or_none(row.finished_at_us),
     )
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [deliveries, delivery, replay_many, replay_one, test]

@@ -1,13 +1,11 @@
-"""Webhooks: who is told of what, the keys it is signed with, what came of each delivery, and telling it again.
+"""Webhooks: one row for each URL and event name; camelCase in, snake_case out.
 
-camelCase in, snake_case out; one row for each URL and event name.
 Source: contract 2.6, 3.5, 6.14; interface, "Webhooks".
 """
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from heliograph.api.http.dependencies import WebhookDeps
@@ -33,7 +31,7 @@ _Type = Annotated[str | None, Meta(extra_json_schema={"enum": [*sorted(HOOK_TYPE
 
 
 class CreateWebhookBody(msgspec.Struct):
-    """hookUrl and integrationName are required. Several names make several rows, all or none."""
+    """A new webhook. hookUrl and integrationName are required. Several names make several rows, all or none."""
 
     hookUrl: _Url = None
     integrationName: Annotated[_Event | list[_Event] | None, Meta(description="Event names")] = None
@@ -44,7 +42,7 @@ class CreateWebhookBody(msgspec.Struct):
 
 
 class UpdateWebhookBody(msgspec.Struct):
-    """At least one."""
+    """At least one field."""
 
     hookUrl: _Url = None
     integrationName: _Event | None = None
@@ -56,7 +54,7 @@ class UpdateWebhookBody(msgspec.Struct):
 
 
 class WebhookObject(msgspec.Struct, omit_defaults=True):
-    """Contract 3.5; those after subscribed_at are extensions. `signing_key` is there when the row is made."""
+    """Contract 3.5; fields after subscribed_at are extensions. `signing_key` comes with a new row only."""
 
     id: str
     org_id: str
@@ -81,10 +79,10 @@ class WebhookObject(msgspec.Struct, omit_defaults=True):
     QueryParameter("integration_id", "Only those made together"), QueryParameter("hook_url", "Only this URL"),
 ))  # fmt: skip
 async def webhooks(call: ApiRequest) -> list[WebhookObject]:
-    wanted = {
+    filters = {
         name: call.text(name) for name in ("integration_name", "type", "integration_id", "hook_url", "is_subscribed")
     }
-    subscribed = wanted.pop("is_subscribed")
+    subscribed = filters.pop("is_subscribed")
     if subscribed not in (None, "true", "false"):
         raise invalid("is_subscribed", "is_subscribed must be true or false", subscribed)
     rows = [webhook_object(hook) for hook in await webhooks_of(call).store.hooks(call.org_no)]
@@ -92,7 +90,7 @@ async def webhooks(call: ApiRequest) -> list[WebhookObject]:
         row
         for row in rows
         if (subscribed is None or row.is_subscribed == (subscribed == "true"))
-        and all(value is None or getattr(row, name) == value for name, value in wanted.items())
+        and all(value is None or getattr(row, name) == value for name, value in filters.items())
     ]
 
 
@@ -110,7 +108,7 @@ async def create(call: ApiRequest) -> RawResponse:
     integration_id = new_uuid()
     label = _short(body.name, "name") or ""
     metadata = _metadata(body.integrationMetadata) | {"id": integration_id, "name": label or url}
-    wishes = [
+    new_hooks = [
         NewHook(
             hook_id=new_uuid(),
             url=url,
@@ -125,7 +123,7 @@ async def create(call: ApiRequest) -> RawResponse:
     ]
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
     store = webhooks_of(call).store
-    created = await store.create_hooks(call.org_no, wishes, sealed_new_key(call), keyed)
+    created = await store.create_hooks(call.org_no, new_hooks, sealed_new_key(call), keyed)
     if created is None:
         raise reused()
     hooks, replayed = created
@@ -206,7 +204,7 @@ def webhook_not_found() -> NotFound:
 
 
 def webhook_object(hook: WebhookRow, key: str | None = None) -> WebhookObject:
-    health, words = _health(hook)
+    health, description = _health(hook)
     return WebhookObject(
         id=hook.hook_id,
         org_id=hook.org_id,
@@ -221,7 +219,7 @@ def webhook_object(hook: WebhookRow, key: str | None = None) -> WebhookObject:
         name=hook.name,
         created_at=iso(hook.created_at_us),
         health=health,
-        health_description=words,
+        health_description=description,
         signing_key=msgspec.UNSET if key is None else key,
     )
 
@@ -274,7 +272,3 @@ def _metadata(given: dict[str, Any] | None) -> dict[str, Any]:
     if len(msgspec.json.encode(given)) > MAX_METADATA:
         raise invalid("integrationMetadata", f"integrationMetadata may have at most {MAX_METADATA} bytes as JSON")
     return dict(given or {})
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [webhooks, create, webhook, update, delete]

@@ -28,7 +28,7 @@ def webhook_app(
     stored: Callable[[Sequence[int]], None],
     signature_header: str = "x-hub-signature-256",
 ) -> AsgiApp:
-    """`stored(phone_nos)`: a hint to their owner, if it runs in this process."""
+    """Makes the app of a provider's webhook. `stored(phone_nos)`: a hint to the sender of these phones."""
     signature = signature_header.lower().encode()
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
@@ -63,7 +63,7 @@ async def _receive(
     stored: Callable[[Sequence[int]], None],
     signature: bytes,
 ) -> tuple[int, str]:
-    """Status 0: nobody is there to be answered."""
+    """Stores one webhook. Status 0: the caller is gone."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     try:
         raw = bytes(await read_body(receive, headers.get(b"content-length"), MAX_WEBHOOK_BYTES))
@@ -83,7 +83,7 @@ async def _receive(
 
 async def _answer(send: Any, status: int, text: str) -> None:
     body = text.encode()
-    # never text/html: the challenge is echoed as it came
+    # never text/html, as the challenge is echoed unchanged
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),

@@ -1,7 +1,6 @@
-"""The key that deliveries are signed with, one for an organisation: shown, and changed with an overlap."""
+"""The signing key of an organisation's deliveries: shown, and rotated with an overlap."""
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import route
@@ -11,7 +10,7 @@ from heliograph.domain.webhooks.webhook import OVERLAP_US, SigningKeyRow
 
 
 class SigningKey(msgspec.Struct, omit_defaults=True):
-    """`previous_signing_key` is valid until then, beside the current one."""
+    """`previous_signing_key` is valid until `previous_valid_until`, besides the current one."""
 
     signing_key: str
     previous_signing_key: str | None = None
@@ -40,7 +39,3 @@ def _object(call: ApiRequest, keys: SigningKeyRow) -> SigningKey:
     if keys.previous is None or call.deps.clock.now_us() >= keys.switch_at_us:
         return SigningKey(current)
     return SigningKey(current, opened_key(call, keys.previous), iso(keys.switch_at_us))
-
-
-def routes() -> list[HTTPRouteHandler]:
-    return [signing_key, rotate]

@@ -23,7 +23,7 @@ RATE = 50.0  # messages a second: far from what a core can do, so that nothing q
 SLICE_S = 1.2
 WARM_UP_S = 3.0
 PAIR_S = 2 * SLICE_S + 0.9  # with what comes between
-LEAST = 2  # pairs; below six they say nothing with 95 %
+MIN_PAIRS = 2  # pairs; below six they say nothing with 95 %
 EVENTS = ["message.created"]
 SETTINGS = {
     **LOOPBACK,
@@ -44,7 +44,7 @@ async def hanging(folder: Path, server: str | None, seconds: float) -> dict[str,
         load = _Load(target, out, phone, hook)
         await load.slice(WARM_UP_S, hangs=False)
         until = time.monotonic() + seconds - PAIR_S
-        while len(answers) < LEAST or time.monotonic() < until:
+        while len(answers) < MIN_PAIRS or time.monotonic() < until:
             for side in random.sample((answers, hangs), 2):
                 side.append(await load.slice(SLICE_S, hangs=side is hangs))
     return compare(answers, hangs)

@@ -53,7 +53,7 @@ def send(
 ) -> int:
     """Send TEXT to TO (a number with country code, or a group id). `-` reads TEXT from standard input.
 
-    Prints the queue_id. With --wait it draws the ladder on standard error and ends with 0 when the message got there,
+    Prints the queue_id. With --wait it draws the progress on standard error and ends with 0 when the message got there,
     1 when it failed, 6 when time was up, 7 when nobody knows whether it was sent.
 
     \b
@@ -96,28 +96,28 @@ def send(
         elif sys.stderr.isatty():
             note(f"Accepted. What becomes of it: heliograph why {answer['queue_id']}")
         return Exit.OK
-    from heliograph.cli.display.status_line import Ladder
+    from heliograph.cli.display.status_line import LiveStatus
 
-    climb = StatusProgress()
-    with Ladder(wait) as ladder:
+    progress = StatusProgress()
+    with LiveStatus(wait) as line:
         code = follow(
             gateway,
             answer["unique_id"],
             until=wait,
             timeout_s=timeout_s,
-            on_change=ladder.change,
-            on_tick=ladder.tick,
-            climb=climb,
+            on_change=line.change,
+            on_tick=line.tick,
+            progress=progress,
         )
     if as_json:
-        put({**answer, "status": climb.status})
+        put({**answer, "status": progress.status})
     if code is not Exit.OK:
-        _explain(code, climb, wait, timeout_s, answer["queue_id"])
+        _explain(code, progress, wait, timeout_s, answer["queue_id"])
     return code
 
 
-def _explain(code: Exit, climb: StatusProgress, wait: str, timeout_s: float, queue_id: str) -> None:
-    said = climb.status.get("status_description", "")
+def _explain(code: Exit, progress: StatusProgress, wait: str, timeout_s: float, queue_id: str) -> None:
+    said = progress.status.get("status_description", "")
     if code is Exit.TIMED_OUT:
         note(f"Not {wait} within {timeout_s:g} s. {said} It goes on without this command: heliograph why {queue_id}")
     elif code is Exit.UNCERTAIN:

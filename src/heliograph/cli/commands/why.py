@@ -28,7 +28,7 @@ _KINDS = {
     "resolved": "settled",
     "moved": "put back into the queue",
 }
-_RUNGS = {1: "sent", 2: "at WhatsApp's server", 3: "delivered", 4: "read", 5: "played", -1: "refused afterwards"}
+_ACKS = {1: "sent", 2: "at WhatsApp's server", 3: "delivered", 4: "read", 5: "played", -1: "refused afterwards"}
 _TONES = {
     "queued": "mute",
     "started": "info",
@@ -145,7 +145,7 @@ def recorder(events: list[dict[str, Any]]) -> list[Any]:
 def _words(event: dict[str, Any]) -> str:
     kind = str(event["kind"])
     if kind == "receipt":
-        return _RUNGS.get(int(event.get("ack", 0)), f"receipt {event.get('ack')}")
+        return _ACKS.get(int(event.get("ack", 0)), f"receipt {event.get('ack')}")
     return _KINDS.get(kind, kind.replace("_", " ")).format(attempt=event.get("attempt") or 1)
 
 

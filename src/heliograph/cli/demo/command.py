@@ -18,8 +18,8 @@ from heliograph.cli.client import ApiClient, segment
 from heliograph.cli.commands.why import recorder
 from heliograph.cli.demo.picture import HEIGHT, WIDTH, sunrise
 from heliograph.cli.demo.receiver import Receiver, listening
+from heliograph.cli.demo.screen import DemoScreen
 from heliograph.cli.demo.server import Server, running_server
-from heliograph.cli.demo.stage import DemoScreen
 from heliograph.cli.display.follow import StatusProgress, follow
 from heliograph.cli.exit_codes import Exit, Failed
 from heliograph.domain.explain.status_style import shown_number
@@ -27,7 +27,7 @@ from heliograph.domain.explain.status_style import shown_number
 PHONE = "919876543210"
 READER = "12025550100"  # the test recipient that reads everything
 EVENTS = ["message.created", "message.sent", "message.delivered", "message.read", "message.ack.updated"]
-_DELIVERIES_A_MESSAGE = 8  # created, sent, delivered, read, and the ladder once for each of its four rungs
+_DELIVERIES_A_MESSAGE = 8  # created, sent, delivered, read, and four changes of the ack level
 _READ_WITHIN_S = 20.0
 
 
@@ -79,7 +79,7 @@ def _play(stage: DemoScreen, server: Server, receiver: Receiver) -> Exit:
                 until="read",
                 timeout_s=_READ_WITHIN_S,
                 on_change=line.change,
-                climb=StatusProgress(),
+                progress=StatusProgress(),
             )
         if code is not Exit.OK:
             raise Failed(f"the {act.name} was not read.", why=f"heliograph why {answer['queue_id']}", code=code)

@@ -1,4 +1,4 @@
-"""Follows one message up its ladder: queued, sending, sent, delivered, read.
+"""Follows one message through its states: queued, sending, sent, delivered, read.
 
 Promise: it says what the server said, in that order, and never that something arrived before the server knew.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from heliograph.cli.client import ApiClient, segment
 from heliograph.cli.exit_codes import Exit
-from heliograph.domain.explain.status_style import ENDED, LADDER
+from heliograph.domain.explain.status_style import ENDED, STATUS_ORDER
 
 _FIRST_PAUSE_S = 0.03
 _MAX_PAUSE_S = 0.25
@@ -19,10 +19,10 @@ _UNCERTAIN = "pending"
 
 @dataclass
 class StatusProgress:
-    """States that were seen so far. `rungs`: state → seconds since the send was answered."""
+    """States that were seen so far. `reached`: state → seconds since the send was answered."""
 
     started: float = field(default_factory=time.monotonic)
-    rungs: dict[str, float] = field(default_factory=dict)
+    reached: dict[str, float] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -35,13 +35,13 @@ class StatusProgress:
         self.status = status
         now = time.monotonic() - self.started
         queued = _seconds(status, "queued_at")
-        for rung in (*self._passed(), self.state):
-            at = _seconds(status, f"{rung}_at")
-            self.rungs.setdefault(rung, at - queued if at is not None and queued is not None else now)
+        for state in (*self._passed(), self.state):
+            at = _seconds(status, f"{state}_at")
+            self.reached.setdefault(state, at - queued if at is not None and queued is not None else now)
         return before != (self.state, status.get("status_description"), status.get("attempts"))
 
     def _passed(self) -> tuple[str, ...]:
-        return LADDER[: LADDER.index(self.state)] if self.state in LADDER[:5] else ()
+        return STATUS_ORDER[: STATUS_ORDER.index(self.state)] if self.state in STATUS_ORDER[:5] else ()
 
 
 def follow(
@@ -52,10 +52,10 @@ def follow(
     timeout_s: float,
     on_change: Callable[[StatusProgress], None],
     on_tick: Callable[[StatusProgress], None] | None = None,
-    climb: StatusProgress | None = None,
+    progress: StatusProgress | None = None,
 ) -> Exit:
     """Asks until the message reaches `until`, ends, or time is up. The answer is the command's exit code."""
-    seen = climb or StatusProgress()
+    seen = progress or StatusProgress()
     pause_s = _FIRST_PAUSE_S
     while True:
         if seen.see(gateway.get(f"/message/{segment(unique_id)}/status")):
@@ -74,7 +74,7 @@ def follow(
 
 
 def reached(state: str, until: str) -> bool:
-    return state in LADDER and LADDER.index(state) >= LADDER.index(until)
+    return state in STATUS_ORDER and STATUS_ORDER.index(state) >= STATUS_ORDER.index(until)
 
 
 def refused_by_policy(status: dict[str, Any]) -> bool:

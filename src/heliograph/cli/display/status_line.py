@@ -1,4 +1,4 @@
-"""Draws a message's ladder: in place on a terminal, a line a change elsewhere. Always on standard error."""
+"""Draws a message's progress: in place on a terminal, a line a change elsewhere. Always on standard error."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliograph.cli.display.follow import StatusProgress
-from heliograph.domain.explain.status_style import LADDER, look
+from heliograph.domain.explain.status_style import STATUS_ORDER, look
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -37,42 +37,44 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"
 
 
-def ladder_text(climb: StatusProgress, until: str) -> "Text":
+def status_text(progress: StatusProgress, until: str) -> "Text":
     """`○ waiting · → sending · ✓ sent 0.8 s · ✓✓ delivered 1.9 s`, what is still to come in grey."""
     from rich.text import Text
 
     shown = Text()
-    last = max(LADDER.index(until), LADDER.index(climb.state) if climb.state in LADDER else 0)
-    for at, rung in enumerate(LADDER[: last + 1]):
-        one = look(rung)
+    last = max(STATUS_ORDER.index(until), STATUS_ORDER.index(progress.state) if progress.state in STATUS_ORDER else 0)
+    for at, status in enumerate(STATUS_ORDER[: last + 1]):
+        one = look(status)
         if at:
             shown.append("  ·  ", "bright_black")
-        if rung in climb.rungs:
+        if status in progress.reached:
             shown.append(f"{one.glyph} {one.word}", STYLES[one.tone])
             if at >= 2:
-                shown.append(f" {seconds_text(climb.rungs[rung])}", "bold")
+                shown.append(f" {seconds_text(progress.reached[status])}", "bold")
         else:
             shown.append(f"{one.glyph} {one.word}", "bright_black")
-    if climb.state not in LADDER or _waits(climb):
-        one = look(climb.state)
-        said = str(climb.status.get("status_description", ""))
+    if progress.state not in STATUS_ORDER or _waits(progress):
+        one = look(progress.state)
+        said = str(progress.status.get("status_description", ""))
         shown.append(f"\n  {one.glyph} {one.word}: ", STYLES[one.tone])
         shown.append(said)
     return shown
 
 
-def _waits(climb: StatusProgress) -> bool:
-    return climb.state == "queued" and (climb.status.get("attempts", 0) > 0 or time.monotonic() - climb.started > 1)
+def _waits(progress: StatusProgress) -> bool:
+    return progress.state == "queued" and (
+        progress.status.get("attempts", 0) > 0 or time.monotonic() - progress.started > 1
+    )
 
 
-class Ladder:
-    """`with Ladder("read") as ladder: follow(..., on_change=ladder.change, on_tick=ladder.tick)`"""
+class LiveStatus:
+    """`with LiveStatus("read") as line: follow(..., on_change=line.change, on_tick=line.tick)`"""
 
     def __init__(self, until: str) -> None:
         self._until = until
         self._live: Live | None = None
 
-    def __enter__(self) -> "Ladder":
+    def __enter__(self) -> "LiveStatus":
         if sys.stderr.isatty():
             from rich.live import Live
 
@@ -88,15 +90,15 @@ class Ladder:
         if self._live:
             self._live.__exit__(kind, problem, trace)
 
-    def change(self, climb: StatusProgress) -> None:
+    def change(self, progress: StatusProgress) -> None:
         if self._live:
-            self._live.update(ladder_text(climb, self._until), refresh=True)
+            self._live.update(status_text(progress, self._until), refresh=True)
             return
-        click.echo(plain_line(climb.status, time.monotonic() - climb.started), err=True)
+        click.echo(plain_line(progress.status, time.monotonic() - progress.started), err=True)
 
-    def tick(self, climb: StatusProgress) -> None:
+    def tick(self, progress: StatusProgress) -> None:
         if self._live:
-            self._live.update(ladder_text(climb, self._until), refresh=True)
+            self._live.update(status_text(progress, self._until), refresh=True)
 
 
 def plain_line(status: dict[str, Any], seconds: float) -> str:

@@ -14,7 +14,7 @@ from heliograph.cli.display.output import console, unmarked
 
 GAP = 2  # between columns
 _ALIGNED = 60  # a longer cell of a pipe pushes its own row only
-_LEAST = 10  # of a column that is folded
+_MIN_FOLDED = 10  # of a column that is folded
 
 
 def table(
@@ -57,7 +57,7 @@ def fit(
         narrow = dict(form)
         while _wide(narrow) > width:
             name = max((name for name in form if name in free), key=narrow.__getitem__, default=None)
-            if name is None or narrow[name] <= max(_LEAST, len(name)):
+            if name is None or narrow[name] <= max(_MIN_FOLDED, len(name)):
                 break
             narrow[name] -= 1
         else:

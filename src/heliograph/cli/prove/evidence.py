@@ -18,7 +18,7 @@ from heliograph.domain.jobs.job import Event, Job
 from heliograph.domain.jobs.states import Ack
 
 PAGE = 2000
-MOST = 100_000
+MAX_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Kept:
 
 async def _messages(http: aiohttp.ClientSession, network: str, key: str, phone: str) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {key}"}  # asked for within the gateway, ignored by a network of its own
-    query = {"from": phone, "limit": str(MOST)}
+    query = {"from": phone, "limit": str(MAX_ROWS)}
     async with http.get(f"{network}/simulator/messages", params=query, headers=headers) as answer:
         if answer.status != 200:
             raise ProofFailed(f"the simulator shows no journal: {answer.status} {(await answer.text())[:300]}")
         rows: list[dict[str, Any]] = await answer.json()
-    if len(rows) >= MOST:
-        raise ProofFailed(f"{phone} sent {MOST:,} messages or more, which is more than the journal shows at once")
+    if len(rows) >= MAX_ROWS:
+        raise ProofFailed(f"{phone} sent {MAX_ROWS:,} messages or more, which is more than the journal shows at once")
     return rows
 
 

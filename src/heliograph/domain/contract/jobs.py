@@ -3,7 +3,7 @@
 Pure functions from a stored job (and its phone) to the shapes of the contract, sections 2.3, 3.1 and 3.2, with the
 vocabularies of interface, "Jobs on the wire". The API, the webhooks and the dashboard all speak through these.
 
-Weakness: a receipt is kept as one ladder for each message, so `delivered_count` and `read_count` of a group are 1 when
+Weakness: one ack level is kept for each message, so `delivered_count` and `read_count` of a group are 1 when
 all of its members have it, and 0 before.
 """
 
@@ -250,7 +250,7 @@ def _listed_words(job: Job, now_us: int, phone: PhoneRow | None, said: str | Non
 
 
 def shown_ack(job: Job) -> int:
-    """-1 when the message ended without being sent, else the rung it has reached."""
+    """-1 when the message ended without being sent, else its ack level."""
     if job.state in (State.FAILED, State.CANCELLED, State.EXPIRED):
         return int(Ack.FAILED)
     return max(job.ack, 0)

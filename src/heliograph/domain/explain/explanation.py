@@ -17,7 +17,11 @@ from heliograph.domain.jobs.states import Ack, State
 
 SUBMITTED = "Successfully submitted."
 PURGED = "Purged before it was sent."
-RUNGS = {Ack.DELIVERED: "Delivered to recipient.", Ack.READ: "Read by recipient.", Ack.PLAYED: "Played by recipient."}
+ACK_SENTENCES = {
+    Ack.DELIVERED: "Delivered to recipient.",
+    Ack.READ: "Read by recipient.",
+    Ack.PLAYED: "Played by recipient.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def explain(facts: ExplanationFacts) -> Explanation:
         case State.UNCERTAIN:
             return _uncertain(facts)
         case State.SENT:
-            return Explanation(RUNGS.get(Ack(max(job.ack, 0)), SUBMITTED))
+            return Explanation(ACK_SENTENCES.get(Ack(max(job.ack, 0)), SUBMITTED))
         case State.FAILED:
             return Explanation(as_sentence(job.detail or job.reason or "Failed"))
         case State.CANCELLED:

@@ -40,7 +40,7 @@ PHONE_LOOKS: dict[str, StatusStyle] = {
     "paused": StatusStyle("paused", "‖", "hold"),
 }
 ENDED = frozenset({"failed", "cancelled", "expired"})
-LADDER = ("queued", "sending", "sent", "delivered", "read", "played")
+STATUS_ORDER = ("queued", "sending", "sent", "delivered", "read", "played")
 
 
 def look(status: str) -> StatusStyle:

@@ -117,7 +117,7 @@ class OutgoingJob(msgspec.Struct, frozen=True):
 class Job(OutgoingJob, frozen=True):
     """Everything stored of a job.
 
-    `ack`: the ladder, see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
+    `ack`: see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
     `not_before_us`: earliest next try.
     """
 

@@ -1,4 +1,4 @@
-"""The states of a job, the transitions that are allowed, and the ladder of receipts.
+"""The states of a job, the transitions that are allowed, and the ack levels of receipts.
 
 Every change of state in SQL names the state it leaves; this table is what those statements are held to by a test.
 Source: architecture, "State".
@@ -55,9 +55,9 @@ class Priority(IntEnum):
 
 
 def newly_reached_acks(before: int, received: int) -> tuple[int, ...]:
-    """The rungs that a receipt newly reaches, lowest first; empty if it is late or repeated.
+    """Lists the ack levels that a receipt newly reaches, lowest first; empty if it is late or repeated.
 
-    >>> climbed(1, 3)
+    >>> newly_reached_acks(1, 3)
     (2, 3)
     """
     if received <= before or before == Ack.FAILED:
@@ -66,7 +66,7 @@ def newly_reached_acks(before: int, received: int) -> tuple[int, ...]:
 
 
 def shown_status(state: State, ack: int) -> str:
-    """The whole ladder in one word, as the status path speaks it. Source: interface, "Jobs on the wire"."""
+    """Gives state and ack level in one word, for the status path. Source: interface, "Jobs on the wire"."""
     if state is State.SENT:
         return {3: "delivered", 4: "read", 5: "played"}.get(ack, "sent")
     return {

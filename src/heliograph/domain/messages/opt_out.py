@@ -42,7 +42,7 @@ def _plain(text: str) -> str:
 
 
 _STOP = frozenset(_plain(word) for word in STOP_WORDS) - {""}
-_LONGEST = max(map(len, _STOP)) + 20
+_MAX_CHARACTERS = max(map(len, _STOP)) + 20
 
 
 def stop_word(text: str) -> bool:
@@ -51,9 +51,9 @@ def stop_word(text: str) -> bool:
     >>> stop_word(" Stop! "), stop_word("stop it, I like this")
     (True, False)
     """
-    return len(text) <= _LONGEST and _plain(text) in _STOP
+    return len(text) <= _MAX_CHARACTERS and _plain(text) in _STOP
 
 
 def start_word(text: str) -> bool:
     """Tells whether the message takes such a request back."""
-    return len(text) <= _LONGEST and _plain(text) in START_WORDS
+    return len(text) <= _MAX_CHARACTERS and _plain(text) in START_WORDS

@@ -27,7 +27,7 @@ from heliograph.domain.timestamps import parse_moment
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _LAST_YEAR = 2200
-_MOST = {"day": 366, "week": 104, "month": 120}
+_MAX_STEP = {"day": 366, "week": 104, "month": 120}
 
 
 class Every(StrEnum):
@@ -144,8 +144,8 @@ def parse_repeat(given: object, first_us: int) -> Repeat:
     if every not in list(Every):
         raise invalid("repeat_interval", "repeat_interval must be day, week or month", every)
     value = given.get("repeat_value", 1)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST[str(every)]:
-        raise invalid("repeat_value", f"repeat_value must be a whole number from 1 to {_MOST[str(every)]}", value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_STEP[str(every)]:
+        raise invalid("repeat_value", f"repeat_value must be a whole number from 1 to {_MAX_STEP[str(every)]}", value)
     zone = given.get("timezone") or "UTC"
     if not known_zone(zone):
         raise invalid("timezone", "timezone must be a time zone such as Asia/Kolkata", zone)

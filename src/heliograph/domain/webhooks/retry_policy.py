@@ -20,7 +20,7 @@ KEEP_BYTES: Final = 65_536
 TRIP_AFTER: Final = 5  # failures in a row of one endpoint open its circuit
 PROBE_FIRST_S: Final = 5.0
 MAX_PROBE_S: Final = 300.0
-_DATE_MOST: Final = 64  # characters
+_MAX_DATE: Final = 64  # characters
 DISABLE_AFTER_US: Final = 5 * 86_400 * 1_000_000
 
 
@@ -85,7 +85,7 @@ def parse_retry_after(text: str | None, *, date: str | None = None, now_us: int 
 
 def _http_date_s(text: str) -> float | None:
     """Seconds since 1970 of any of the three spellings that HTTP knows."""
-    if not text.isascii() or len(text) > _DATE_MOST:
+    if not text.isascii() or len(text) > _MAX_DATE:
         return None
     try:
         at = parsedate_to_datetime(text)

@@ -29,7 +29,7 @@ from heliograph.providers.cloud.session import CloudSession
 from heliograph.providers.cloud.spec import SPEC
 
 _PROBE_FIRST_S = 5.0
-_PROBE_MAX_S = 60.0
+_MAX_PROBE_S = 60.0
 _RESTRICTED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.means is ErrorAction.RESTRICTED)
 _UNAUTHORIZED_CODES = frozenset(row.code for row in ERROR_RULES.values() if row.means is ErrorAction.UNAUTHORIZED)
 
@@ -184,7 +184,7 @@ class CloudProvider:
                 wait_s = _PROBE_FIRST_S
             await self._clock.sleep(max(wait_s, session.down_until - self._clock.monotonic()))
             session.doubt.clear()
-            wait_s = min(wait_s * 2, _PROBE_MAX_S)
+            wait_s = min(wait_s * 2, _MAX_PROBE_S)
 
 
 def _cannot(request: SendRequest) -> Rejected | None:

@@ -1,7 +1,7 @@
 """The way in for WhatsApp's webhooks: proven by signature over the raw bytes, on disk before the 200.
 
 Promise: a webhook without a right signature stores nothing. One that was stored twice, by a repeat of Meta's or of an
-attacker's, changes nothing when it is applied: the ladder does not go down and an inbound message is kept once.
+attacker's, changes nothing when it is applied: the ack level does not fall and an inbound message is kept once.
 """
 
 import contextlib

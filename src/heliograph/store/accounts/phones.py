@@ -1,91 +1,41 @@
-"""Organisations, keys and phones."""
+"""Phones: created, changed, deleted, and the states that their sessions report."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
-from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.domain.jobs.job import Idempotency, NewPhone, PhoneRow
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.simulated_network import DeviceScope
 from heliograph.store.accounts import idempotency as idempotency_keys
-from heliograph.store.accounts.audit import emit_org_event
-from heliograph.store.database.rows import key_of, org_of, phone_of
-from heliograph.store.database.unit import Unit, query, query_batch, query_one
-
-SEED_LOCK = 0x48454C494F5345  # "HELIOSE"
-
-
-def create_org(org_id: str, name: str, now_us: int) -> Unit[OrgRow | None]:
-    """None: the name is taken."""
-    row = yield from query_one("org_insert", org_id=org_id, name=name, now=now_us)
-    return None if row is None else org_of(row)
-
-
-def seed(org_id: str, digest: str, prefix: str, phone: NewPhone | None, now_us: int) -> Unit[bool]:
-    """The first organisation, key and phone of an empty database; whether the key was made now.
-
-    Processes of a fleet that start together do this one after the other.
-    """
-    yield from query("seed_lock", lock=SEED_LOCK)
-    there = yield from query("orgs_all")
-    org = there[0] if there else (yield from query_one("org_insert", org_id=org_id, name="default", now=now_us))
-    made = not (yield from query("keys_all", org_no=0))
-    if made:
-        yield from query("key_insert", org_no=org["org_no"], name="first", prefix=prefix, digest=digest, now=now_us)
-    if phone is not None and not (yield from query("phones_all", org_no=0)):
-        yield from create_phone(replace(phone, org_no=org["org_no"]), None, now_us)
-    return made
-
-
-def orgs() -> Unit[list[OrgRow]]:
-    return [org_of(row) for row in (yield from query("orgs_all"))]
-
-
-def create_key(org_no: int, name: str, digest: str, prefix: str, now_us: int) -> Unit[KeyRow]:
-    made = yield from query_one("key_insert", org_no=org_no, name=name, prefix=prefix, digest=digest, now=now_us)
-    rows = yield from query("keys_all", org_no=org_no)
-    return next(key_of(row) for row in rows if row["key_no"] == made["key_no"])
-
-
-def keys(org_no: int | None) -> Unit[list[KeyRow]]:
-    return [key_of(row) for row in (yield from query("keys_all", org_no=org_no or 0))]
-
-
-def revoke_key(org_no: int, prefix: str, now_us: int) -> Unit[KeyRow | None]:
-    gone = yield from query_one("key_revoke", org_no=org_no, prefix=prefix, now=now_us)
-    if gone is None:
-        return None
-    rows = yield from query("keys_all", org_no=org_no)
-    return next(key_of(row) for row in rows if row["key_no"] == gone["key_no"])
-
-
-def key_by_digest(digest: str) -> Unit[KeyRow | None]:
-    row = yield from query_one("key_by_digest", digest=digest)
-    return None if row is None else key_of(row)
+from heliograph.store.accounts.org_events import emit_org_event
+from heliograph.store.database import named
+from heliograph.store.database.rows import phone_of
+from heliograph.store.database.unit import Unit, query, query_one, query_row
 
 
 def create_phone(
     phone: NewPhone, idempotency: Idempotency | None, now_us: int
 ) -> Unit[tuple[PhoneRow, bool] | Literal["reused"] | None]:
-    """None: the number is taken. `reused`: the key stands for another request."""
+    """None: the number is taken. `reused`: the idempotency key was used for another request."""
     if idempotency is not None:
         earlier = yield from idempotency_keys.claim_key(phone.org_no, idempotency, now_us)
         if earlier is not None:
             if not earlier.same or earlier.response is None:
                 return "reused"
-            row = yield from query_one("phone_by_no", org_no=phone.org_no, phone_no=int(earlier.response))
+            row = yield from query_row(named.phone_by_no(org_no=phone.org_no, phone_no=int(earlier.response)))
             return phone_of(row), True
     inserted = yield from query_one(
-        "phone_insert",
-        org_no=phone.org_no,
-        phone_id=phone.phone_id,
-        number=phone.number,
-        provider=phone.provider,
-        name=phone.name,
-        pacing=phone.pacing,
-        config=phone.config,
-        now=now_us,
+        named.phone_insert(
+            org_no=phone.org_no,
+            phone_id=phone.phone_id,
+            number=phone.number,
+            provider=phone.provider,
+            name=phone.name,
+            pacing=phone.pacing,
+            config=phone.config,
+            now=now_us,
+        )
     )
     if inserted is None:
         if idempotency is not None:
@@ -94,37 +44,37 @@ def create_phone(
     phone_no = inserted["phone_no"]
     if idempotency is not None:
         yield from idempotency_keys.save_response(phone.org_no, idempotency, str(phone_no))
-    yield from query("phone_lease_insert", org_no=phone.org_no, phone_no=phone_no)
+    yield from query(named.lease_insert(org_no=phone.org_no, phone_no=phone_no))
     sides = [(phone.org_no, phone_no, priority, side) for priority in (0, 1, 2) for side in (0, 1)]
-    yield from query_batch("queue_counters_insert", sides)
+    yield from query(named.queue_counters_insert(sides))
     yield from emit_org_event(phone.org_no, phone_no, WebhookEvent.PHONE_CREATED, "", {}, now_us)
-    return phone_of((yield from query_one("phone_by_no", org_no=phone.org_no, phone_no=phone_no))), False
+    return phone_of((yield from query_row(named.phone_by_no(org_no=phone.org_no, phone_no=phone_no)))), False
 
 
 def phones(org_no: int | None) -> Unit[list[PhoneRow]]:
-    return [phone_of(row) for row in (yield from query("phones_all", org_no=org_no or 0))]
+    return [phone_of(row) for row in (yield from query(named.phones_all(org_no=org_no or 0)))]
 
 
 def share(org_no: int, provider: str) -> Unit[DeviceScope]:
-    others = yield from query_one("phones_of_others", org_no=org_no, provider=provider)
+    others = yield from query_row(named.phones_of_others(org_no=org_no, provider=provider))
     if not others["ever"]:
         return DeviceScope()
-    rows = yield from query("phone_ids", org_no=org_no, provider=provider)
+    rows = yield from query(named.phone_ids(org_no=org_no, provider=provider))
     return DeviceScope(tuple(row["phone_id"] for row in rows), alone=not others["now"])
 
 
 def phone(org_no: int, handle: str) -> Unit[PhoneRow | None]:
-    row = yield from query_one("phone_by_name", org_no=org_no, handle=handle)
+    row = yield from query_one(named.phone_by_name(org_no=org_no, handle=handle))
     return None if row is None else phone_of(row)
 
 
 def phone_row(org_no: int, phone_no: int) -> Unit[PhoneRow | None]:
-    row = yield from query_one("phone_by_no", org_no=org_no, phone_no=phone_no)
+    row = yield from query_one(named.phone_by_no(org_no=org_no, phone_no=phone_no))
     return None if row is None else phone_of(row)
 
 
 def phone_versions(known: Sequence[tuple[int, int]]) -> Unit[dict[int, tuple[int, int]]]:
-    rows = yield from query_batch("phones_versions", sorted(known))
+    rows = yield from query(named.phones_versions(sorted(known)))
     return {row["phone_no"]: (row["updated_at"], row["restarts"]) for row in rows}
 
 
@@ -140,15 +90,16 @@ def update_phone(
     now_us: int,
 ) -> Unit[PhoneRow | None]:
     yield from query(
-        "phone_update",
-        org_no=org_no,
-        phone_no=phone_no,
-        name=name,
-        image=image,
-        labels=labels,
-        pacing=pacing,
-        config=config,
-        now=now_us,
+        named.phone_update(
+            org_no=org_no,
+            phone_no=phone_no,
+            name=name,
+            image=image,
+            labels=labels,
+            pacing=pacing,
+            config=config,
+            now=now_us,
+        )
     )
     row = yield from phone_row(org_no, phone_no)
     if row is not None:
@@ -157,19 +108,19 @@ def update_phone(
 
 
 def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
-    yield from query_batch("owners_lock", [(org_no, phone_no)])
-    if (yield from query_one("phone_delete", org_no=org_no, phone_no=phone_no, now=now_us)) is None:
+    yield from query(named.leases_lock([(org_no, phone_no)]))
+    if (yield from query_one(named.phone_delete(org_no=org_no, phone_no=phone_no, now=now_us))) is None:
         return False
-    yield from query("phone_lease_delete", org_no=org_no, phone_no=phone_no)
-    yield from query("phone_intake_close", org_no=org_no, phone_no=phone_no)
+    yield from query(named.lease_delete(org_no=org_no, phone_no=phone_no))
+    yield from query(named.queue_counters_delete(org_no=org_no, phone_no=phone_no))
     return True
 
 
 def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
-    if not (yield from query_batch("fence", [(org_no, phone_no, token)])):
+    if not (yield from query(named.fence([(org_no, phone_no, token)]))):
         return False
     yield from query(
-        "phone_state_event_insert", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us
+        named.phone_state_event_insert(org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
     )
     if state == "restricted":
         before = yield from phone_row(org_no, phone_no)
@@ -177,20 +128,20 @@ def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: s
             yield from emit_org_event(
                 org_no, phone_no, WebhookEvent.PHONE_RESTRICTED, detail, {"new_chats_only": False}, now_us
             )
-    yield from query("phone_state", org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us)
+    yield from query(named.phone_state(org_no=org_no, phone_no=phone_no, state=state, detail=detail, now=now_us))
     return True
 
 
 def hold_phone(
     org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str, now_us: int
 ) -> Unit[bool]:
-    if not (yield from query_batch("fence", [(org_no, phone_no, token)])):
+    if not (yield from query(named.fence([(org_no, phone_no, token)]))):
         return False
     if new_chats_only and until_us is not None:
         before = yield from phone_row(org_no, phone_no)
         if before is not None and (before.new_chats_until_us or 0) <= now_us:
             data = {"new_chats_only": True, "until": iso(until_us)}
             yield from emit_org_event(org_no, phone_no, WebhookEvent.PHONE_RESTRICTED, reason, data, now_us)
-    name = "phone_hold_new" if new_chats_only else "phone_hold"
-    yield from query(name, org_no=org_no, phone_no=phone_no, until=until_us, reason=reason)
+    store = named.phone_hold_new if new_chats_only else named.phone_hold
+    yield from query(store(org_no=org_no, phone_no=phone_no, until=until_us, reason=reason))
     return True

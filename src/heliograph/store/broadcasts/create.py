@@ -1,11 +1,10 @@
-"""Takes a broadcast in: its recipients by chunks, then one commit that makes it real.
+"""Creates a broadcast: its recipients by chunks, then one commit that begins it.
 
-Promise: before that commit nothing of it is sent, after it everything; a load that is cut off is removed by the
-sweep, which frees its key.
+Promise: before that commit nothing of it is sent, after it everything. A load that is cut off is deleted by the
+cleanup, which frees its key.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.broadcasts.csv_recipients import Recipient
@@ -13,15 +12,16 @@ from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import JobId, JobIds
 from heliograph.ports.clock import Clock
 from heliograph.store.broadcasts import lifecycle
+from heliograph.store.database.database import Database
 
-LOAD = 500  # recipients taken in by one transaction
+LOAD = 500  # recipients added by one transaction
 TOO_LONG = "The broadcast took too long to be taken in; nothing of it is sent."
 
 
 async def take_in(
-    shell: Any, clock: Clock, ids: JobIds, new: NewBroadcast, recipients: Sequence[Recipient]
+    shell: Database, clock: Clock, ids: JobIds, new: NewBroadcast, recipients: Sequence[Recipient]
 ) -> tuple[JobId, bool]:
-    """Its number, and whether it is what an earlier request with the same key made."""
+    """Gives its number, and whether an earlier request with the same key created it."""
     now_us = clock.now_us()
     made = await shell.write(lambda: lifecycle.create(new, now_us))
     if made == "reused":

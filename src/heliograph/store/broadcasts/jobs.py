@@ -1,24 +1,25 @@
 """A broadcast as part of the queue: its messages as jobs, and its purge. Both in steps, in bounded memory."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from heliograph.domain.broadcasts.broadcast import BroadcastRow
 from heliograph.domain.jobs.ids import JobId, parse_job_id
 from heliograph.domain.jobs.job import Job
 from heliograph.ports.clock import Clock
 from heliograph.store.broadcasts import lifecycle
+from heliograph.store.database import named
+from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query
 
 STEP = 500
 
 
-async def jobs_of(shell: Any, clock: Clock, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-    """All its messages in order, a chunk at a time; those not fed yet as they will be."""
+async def jobs_of(shell: Database, clock: Clock, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
+    """Gives all its messages in order, by chunks; those not enqueued yet as they will be."""
     broadcast_no = parse_job_id(broadcast_id)
     n: int | None = None if broadcast_no is None else 0
     while n is not None and broadcast_no is not None:
-        # the row is read with each chunk: what is fed meanwhile is shown as the job it became
+        # the row is read with each chunk: a recipient that is enqueued meanwhile is shown as the job it became
         row = await shell.read(lambda: lifecycle.get(org_no, broadcast_no))
         if row is None:
             return
@@ -29,9 +30,9 @@ async def jobs_of(shell: Any, clock: Clock, org_no: int, broadcast_id: str) -> A
 
 
 async def cancel_fed(
-    shell: Any, clock: Clock, org_no: int, phone_no: int, broadcast_no: JobId, actor: str
+    shell: Database, clock: Clock, org_no: int, phone_no: int, broadcast_no: JobId, actor: str
 ) -> list[JobId]:
-    """What is fed of a cancelled broadcast and waits ends as cancelled. If it is cut off, the sweep goes on."""
+    """Cancels the waiting jobs of a cancelled broadcast. If this is cut off, the cleanup goes on."""
     ended: list[JobId] = []
     while True:
         now_us = clock.now_us()
@@ -44,9 +45,9 @@ async def cancel_fed(
 
 
 async def purge(
-    shell: Any, clock: Clock, org_no: int, phone_no: int | None, broadcast_id: str, actor: str
+    shell: Database, clock: Clock, org_no: int, phone_no: int | None, broadcast_id: str, actor: str
 ) -> list[JobId]:
-    """Cancels the broadcast; gives every message of it that will not be sent, fed or not."""
+    """Cancels the broadcast; gives all its messages that will not be sent, enqueued or not."""
     broadcast_no = parse_job_id(broadcast_id)
     if broadcast_no is None:
         return []
@@ -67,8 +68,8 @@ async def purge(
     while n is not None:
         first = n
         found = await shell.read(
-            lambda: query("recipients_of", org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP)  # noqa: B023
+            lambda: query(named.recipients_from(org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP))  # noqa: B023
         )
-        ended += [JobId(each["job_id"]) for each in found]
+        ended += [each["job_id"] for each in found]
         n = found[-1]["n"] + 1 if len(found) == STEP else None
     return ended

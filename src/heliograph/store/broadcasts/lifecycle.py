@@ -1,12 +1,10 @@
-"""Broadcasts: compact recipients, taken in by chunks, made real by one commit; how they end, stop and go on.
+"""The life of broadcasts: loaded by chunks, begun by one commit, paused, resumed, cancelled, ended.
 
-Promise: to pause, resume and cancel costs the same for ten recipients and for a hundred thousand. How they become jobs:
-feed.py.
-Known weakness: a recipient that has not been fed is no job yet: it has an id, but no events.
+Promise: pausing, resuming and cancelling cost the same for ten recipients and for a hundred thousand.
+Known weakness: a recipient that is not enqueued yet is no job: it has an id, but no events.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -19,10 +17,11 @@ from heliograph.domain.messages.content import encode_content
 from heliograph.domain.messages.template import fill
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.store.accounts import idempotency
-from heliograph.store.accounts.audit import emit_org_event
+from heliograph.store.accounts.org_events import emit_org_event
 from heliograph.store.control.holds import hold, release_broadcast
+from heliograph.store.database import named
 from heliograph.store.database.rows import job_of, readable
-from heliograph.store.database.unit import Unit, query, query_batch, query_one
+from heliograph.store.database.unit import Unit, query, query_one, query_values
 from heliograph.store.jobs.cancel import cancel_rows
 
 decode_vars = msgspec.json.Decoder(dict[str, str]).decode
@@ -30,7 +29,7 @@ _PAUSE_WORD = "broadcast:"
 
 
 def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
-    """None: go on loading. A number: what an earlier request with this key made. `reused`, `busy`: refused."""
+    """None: go on loading. A number: the broadcast of an earlier request with this key. `reused`, `busy`: refused."""
     if new.idempotency is not None:
         earlier = yield from idempotency.claim_key(new.org_no, new.idempotency, now_us)
         if earlier is not None and not earlier.same:
@@ -38,49 +37,50 @@ def create(new: NewBroadcast, now_us: int) -> Unit["JobId | str | None"]:
         if earlier is not None:
             return "busy" if earlier.response is None else JobId(int(earlier.response))
     yield from query(
-        "broadcast_insert",
-        org_no=new.org_no,
-        broadcast_no=new.broadcast_no,
-        phone_no=new.phone_no,
-        content=encode_content(new.content),
-        priority=int(new.priority),
-        delay_us=round(new.delay_s * 1_000_000),
-        expires_at=new.expires_at_us,
-        scheduled_at=new.scheduled_at_us,
-        feed_at=now_us if new.scheduled_at_us is None else new.scheduled_at_us,
-        performed_by=new.performed_by,
-        key=None if new.idempotency is None else new.idempotency.key,
-        now=now_us,
+        named.broadcast_insert(
+            org_no=new.org_no,
+            broadcast_no=new.broadcast_no,
+            phone_no=new.phone_no,
+            content=encode_content(new.content),
+            priority=int(new.priority),
+            delay_us=round(new.delay_s * 1_000_000),
+            expires_at=new.expires_at_us,
+            scheduled_at=new.scheduled_at_us,
+            feed_at=now_us if new.scheduled_at_us is None else new.scheduled_at_us,
+            performed_by=new.performed_by,
+            key=None if new.idempotency is None else new.idempotency.key,
+            now=now_us,
+        )
     )
-    yield from query("broadcast_counts_insert", org_no=new.org_no, broadcast_no=new.broadcast_no)
+    yield from query(named.broadcast_counts_insert(org_no=new.org_no, broadcast_no=new.broadcast_no))
     return None
 
 
 def load_broadcast(org_no: int, broadcast_no: JobId, rows: Sequence[tuple[int, str, str, JobId]]) -> Unit[bool]:
-    """(n, chat_id, variables as JSON, job_id) for each recipient of a chunk. False: it took too long, and is gone."""
-    if (yield from query_one("broadcast_loading", org_no=org_no, broadcast_no=broadcast_no)) is None:
+    """Adds a chunk of (n, chat_id, variables as JSON, job_id). False: loading took too long; it was dropped."""
+    if (yield from query_one(named.broadcast_loading(org_no=org_no, broadcast_no=broadcast_no))) is None:
         return False
-    yield from query_batch("recipients_insert", [(org_no, broadcast_no, *row) for row in rows])
+    yield from query(named.recipients_insert([(org_no, broadcast_no, *row) for row in rows]))
     return True
 
 
 def begin(new: NewBroadcast, total: int) -> Unit[bool]:
-    """From here on it will be sent."""
-    found = yield from query_one("broadcast_begin", org_no=new.org_no, broadcast_no=new.broadcast_no, total=total)
+    """Begins the broadcast: from this commit on it will be sent."""
+    found = yield from query_one(named.broadcast_begin(org_no=new.org_no, broadcast_no=new.broadcast_no, total=total))
     if found is not None and new.idempotency is not None:
         yield from idempotency.save_response(new.org_no, new.idempotency, str(new.broadcast_no))
     return found is not None
 
 
 def drop(org_no: int, broadcast_no: int) -> Unit[None]:
-    """A load that failed: its key is free again; its recipients are removed by the sweep. One that began goes on."""
-    dropped = yield from query_one("broadcast_drop", org_no=org_no, broadcast_no=broadcast_no)
+    """Drops a load that failed and frees its key; the cleanup deletes its recipients. One that began goes on."""
+    dropped = yield from query_one(named.broadcast_drop(org_no=org_no, broadcast_no=broadcast_no))
     if dropped is not None and dropped["idempotency_key"] is not None:
-        yield from query("idempotency_release", org_no=org_no, key=dropped["idempotency_key"])
+        yield from query(named.idempotency_release(org_no=org_no, key=dropped["idempotency_key"]))
 
 
 def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, why: str) -> Unit[bool]:
-    ended = yield from query_one("broadcast_end", org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us)
+    ended = yield from query_one(named.broadcast_end(org_no=org_no, broadcast_no=broadcast_no, state=state, now=now_us))
     if ended is None:
         return False
     row = (yield from get(org_no, JobId(broadcast_no))) if state == "completed" else None
@@ -92,27 +92,29 @@ def end(org_no: int, broadcast_no: int, phone_no: int, state: str, now_us: int, 
 
 
 def get(org_no: int, broadcast_no: JobId) -> Unit[BroadcastRow | None]:
-    row = yield from query_one("broadcast_by_no", org_no=org_no, broadcast_no=broadcast_no)
+    row = yield from query_one(named.broadcast_by_no(org_no=org_no, broadcast_no=broadcast_no))
     return None if row is None else broadcast_of(row)
 
 
 def list_broadcasts(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[BroadcastRow]]:
     rows = yield from query(
-        "broadcasts_of_org", org_no=org_no, phone_no=phone_no or 0, below=2**63 - 1, limit=limit, offset=offset
+        named.broadcasts_of_org(org_no=org_no, phone_no=phone_no or 0, below=2**63 - 1, limit=limit, offset=offset)
     )
     return [broadcast_of(row) for row in rows]
 
 
 def pause(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
     """None: there is no such broadcast."""
-    done = yield from query_one("broadcast_pause", org_no=org_no, broadcast_no=broadcast_no, actor=actor, now=now_us)
+    done = yield from query_one(
+        named.broadcast_pause(org_no=org_no, broadcast_no=broadcast_no, actor=actor, now=now_us)
+    )
     if done is not None:
         yield from hold(org_no, done["phone_no"], f"{_PAUSE_WORD}{broadcast_no}", actor, "", now_us)
     return (yield from _after(org_no, broadcast_no, done is not None))
 
 
 def resume(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
-    done = yield from query_one("broadcast_resume", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    done = yield from query_one(named.broadcast_resume(org_no=org_no, broadcast_no=broadcast_no, now=now_us))
     if done is not None:
         yield from release_broadcast(org_no, done["phone_no"], broadcast_no)
     return (yield from _after(org_no, broadcast_no, done is not None))
@@ -126,7 +128,7 @@ def _after(org_no: int, broadcast_no: JobId, done: bool) -> Unit[BroadcastRow | 
 
 
 def cancel(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[BroadcastRow | WrongState | None]:
-    """Nothing more of it is started. What is fed and waits is held, and ends as cancelled by `cancel_step`."""
+    """Cancels a broadcast: nothing more is started. Enqueued messages are held until `cancel_step` ends them."""
     row = yield from get(org_no, broadcast_no)
     if row is None:
         return None
@@ -137,8 +139,8 @@ def cancel(org_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[Br
 
 
 def cancel_step(org_no: int, phone_no: int, broadcast_no: JobId, actor: str, now_us: int) -> Unit[list[JobId] | None]:
-    """Ends the next of its jobs that wait. None: there are none left, and what may have been sent goes on."""
-    rows = yield from query("broadcast_queued", org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK)
+    """Cancels the next of its waiting jobs. None: there are none left; those that may have been sent go on."""
+    rows = yield from query(named.jobs_waiting_of_broadcast(org_no=org_no, broadcast_no=broadcast_no, limit=CHUNK))
     if not rows:
         yield from release_broadcast(org_no, phone_no, broadcast_no)
         return None
@@ -146,43 +148,39 @@ def cancel_step(org_no: int, phone_no: int, broadcast_no: JobId, actor: str, now
 
 
 def failed_from(org_no: int, broadcast_no: JobId, n: int, limit: int) -> Unit[tuple[list[JobId], int | None]]:
-    """The failed jobs among the recipients from `n` on, and where to go on (None: at the end)."""
-    rows = yield from query("recipients_failed", org_no=org_no, broadcast_no=broadcast_no, n=n, limit=limit)
-    found = [JobId(row["job_id"]) for row in rows if row["job_id"] is not None]
+    """Gives the failed jobs among the recipients from `n` on, and where to go on (None: at the end)."""
+    rows = yield from query(named.recipients_failed(org_no=org_no, broadcast_no=broadcast_no, n=n, limit=limit))
+    found = [row["job_id"] for row in rows if row["job_id"] is not None]
     return found, rows[-1]["n"] + 1 if len(rows) == limit else None
 
 
 def reopen(org_no: int, broadcast_no: JobId, now_us: int) -> Unit[None]:
-    yield from query("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+    yield from query(named.broadcast_reopen(org_no=org_no, broadcast_no=broadcast_no, now=now_us))
 
 
 def jobs_from(row: BroadcastRow, n: int, limit: int, now_us: int) -> Unit[tuple[list[Job], int | None]]:
-    """Jobs in the order of recipients from `n` on; those not fed yet as they will be."""
-    found = yield from query("recipients_of", org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit)
-    fed = {
-        each["job_id"]: job_of(each)
-        for each in (
-            yield from query_batch("jobs_by_id", [(row.org_no, r["job_id"]) for r in found if r["n"] < row.enqueued])
-        )
-    }
+    """Gives jobs in the order of recipients from `n` on; those not enqueued yet as they will be."""
+    found = yield from query(named.recipients_from(org_no=row.org_no, broadcast_no=row.broadcast_no, n=n, limit=limit))
+    keys = [(row.org_no, r["job_id"]) for r in found if r["n"] < row.enqueued]
+    enqueued = {job.job_id: job for job in map(job_of, (yield from query_values(named.jobs_by_id(keys))))}
     author = (yield from _author(row)) if any(is_group(each["chat_id"]) for each in found) else None
     jobs = []
     for each in found:
         if each["n"] >= row.enqueued:
             jobs.append(_unfed(row, each, author if is_group(each["chat_id"]) else None, now_us))
-        elif (job := fed.get(each["job_id"])) is not None:
+        elif (job := enqueued.get(each["job_id"])) is not None:
             jobs.append(job)
     return jobs, found[-1]["n"] + 1 if len(found) == limit else None
 
 
 def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
-    """A message that is still a recipient: keys rise within a list, so it is found by halving."""
-    for found in (yield from query("broadcasts_not_enqueued", org_no=org_no, job_id=job_id)):
+    """Finds a message that is still a recipient: keys rise within a list, so a binary search finds it."""
+    for found in (yield from query(named.broadcasts_not_enqueued(org_no=org_no, job_id=job_id))):
         row = broadcast_of(found)
         low, high = row.enqueued, row.total
         while low < high:
             middle = (low + high) // 2
-            one_of = yield from query_one("recipient_at", org_no=org_no, broadcast_no=row.broadcast_no, n=middle)
+            one_of = yield from query_one(named.recipient_by_n(org_no=org_no, broadcast_no=row.broadcast_no, n=middle))
             if one_of is None:
                 break
             if one_of["job_id"] == job_id:
@@ -193,13 +191,13 @@ def unfed(org_no: int, job_id: JobId, now_us: int) -> Unit[Job | None]:
 
 
 def _author(row: BroadcastRow) -> Unit[str | None]:
-    """Of its messages to groups."""
-    phone = yield from query_one("phone_by_no", org_no=row.org_no, phone_no=row.phone_no)
+    """Gives the author of its messages to groups."""
+    phone = yield from query_one(named.phone_by_no(org_no=row.org_no, phone_no=row.phone_no))
     return None if phone is None else f"{phone['number']}@c.us"
 
 
-def _unfed(row: BroadcastRow, recipient: Any, author: str | None, now_us: int) -> Job:
-    """As it will be. No events; its `seq` is its place in the list."""
+def _unfed(row: BroadcastRow, recipient: "named.RecipientColumns", author: str | None, now_us: int) -> Job:
+    """Gives the job that a recipient will become. It has no events; its `seq` is its place in the list."""
     state = State.QUEUED
     if row.state == "cancelled":
         state = State.CANCELLED
@@ -207,7 +205,7 @@ def _unfed(row: BroadcastRow, recipient: Any, author: str | None, now_us: int) -
         state = State.SCHEDULED
     body = fill(row.content.body, decode_vars(recipient["vars"]))
     return Job(
-        job_id=JobId(recipient["job_id"]), org_no=row.org_no, phone_no=row.phone_no, chat_id=recipient["chat_id"],
+        job_id=recipient["job_id"], org_no=row.org_no, phone_no=row.phone_no, chat_id=recipient["chat_id"],
         priority=row.priority, seq=recipient["n"], state=state, content=msgspec.structs.replace(row.content, body=body),
         attempts=0, starts=0, maybe_sent=False, ack=0, reason=None, detail=None,
         not_before_us=row.scheduled_at_us if state is State.SCHEDULED else None, expires_at_us=row.expires_at_us,
@@ -217,10 +215,10 @@ def _unfed(row: BroadcastRow, recipient: Any, author: str | None, now_us: int) -
     )  # fmt: skip
 
 
-def broadcast_of(row: Any) -> BroadcastRow:
+def broadcast_of(row: "named.BroadcastColumns") -> BroadcastRow:
     return BroadcastRow(
         org_no=row["org_no"],
-        broadcast_no=JobId(row["broadcast_no"]),
+        broadcast_no=row["broadcast_no"],
         phone_no=row["phone_no"],
         state=row["state"],
         content=readable(row["content"]),

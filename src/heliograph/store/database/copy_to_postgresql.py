@@ -9,7 +9,8 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import asyncpg
 
 from heliograph.domain.errors import CannotStart
 from heliograph.store.database.postgresql import PostgresDatabase
@@ -56,7 +57,7 @@ def tables(source: sqlite3.Connection) -> list[str]:
     return [*_FIRST, *sorted(found - set(_FIRST))]
 
 
-async def _move(source: sqlite3.Connection, target: Any, table: str) -> TableCopied:
+async def _move(source: sqlite3.Connection, target: asyncpg.Connection, table: str) -> TableCopied:
     described = source.execute(f"PRAGMA table_info({table})").fetchall()
     columns = [row["name"] for row in described]
     keys = [row["name"] for row in sorted(described, key=lambda row: row["pk"]) if row["pk"]]
@@ -83,8 +84,8 @@ async def _move(source: sqlite3.Connection, target: Any, table: str) -> TableCop
     return TableCopied(table, arrived.rows, arrived.digest())
 
 
-async def _read_back(target: Any, query: str) -> AsyncIterator[list[tuple[Any, ...]]]:
-    chunk: list[tuple[Any, ...]] = []
+async def _read_back(target: asyncpg.Connection, query: str) -> AsyncIterator[list[tuple[object, ...]]]:
+    chunk: list[tuple[object, ...]] = []
     async for record in target.cursor(query, prefetch=CHUNK):
         chunk.append(tuple(record))
         if len(chunk) == CHUNK:
@@ -100,7 +101,7 @@ class _Sum:
         self.rows = 0
         self._sum = 0
 
-    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+    def add(self, rows: Iterable[tuple[object, ...]]) -> None:
         for row in rows:
             self.rows += 1
             self._sum += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big")

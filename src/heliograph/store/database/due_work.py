@@ -1,47 +1,58 @@
-"""Many things that are due, each in a transaction of its own: one that cannot be done keeps no other from its turn.
+"""Processes due items, each in its own transaction, so that one failing item does not block the others.
 
-Promise: those of one phone in the order given, so no transaction locks the places of two phones. One that cannot be
-read is stopped; what went wrong is raised when all others had their turn.
+Promise: the items of one phone run in the order given, so no transaction locks counters of two phones. An item that
+cannot be decoded is stopped. The first error is raised when all items had their turn.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Literal, Protocol, TypeVar
 
 from heliograph.domain.errors import Unavailable
-from heliograph.store.database.unit import Unit, query, query_one
+from heliograph.store.database.database import Database
+from heliograph.store.database.unit import Statement, Unit, query, query_one
 
 MAX_CONCURRENT = 8  # phones; the store's connections are for requests too
 
 Step = Callable[[], Awaitable[None]]
 
 
+class _Soonest(Protocol):
+    def __getitem__(self, key: Literal["at"], /) -> int: ...
+
+
+class _Item(Protocol):
+    def __getitem__(self, key: Literal["phone_no"], /) -> int: ...
+
+
+Item = TypeVar("Item", bound=_Item)
+
+
 class UndecodableRow(Exception):
-    """What is stored makes no sense to this program: to do it again would not help."""
+    """A stored row that this program cannot decode; a retry would not help."""
 
 
 async def process_due_items(
-    shell: Any,
+    shell: Database,
     now_us: int,
     *,
-    soonest: str,
-    due: str,
-    limit: int,
-    do: Callable[[Any], Unit[bool]],
-    stop: Callable[[Any, str], Unit[str]],
+    soonest: Statement[_Soonest, object],
+    due: Statement[Item, object],
+    do: Callable[[Item], Unit[bool]],
+    stop: Callable[[Item, str], Unit[str]],
 ) -> tuple[set[int], int | None]:
-    """Does what is due. Gives the phones that got work, and when the next is due (None: none is).
+    """Gives the phones that got work, and when the next item is due (None: none is).
 
-    `soonest`, `due`: the queries for when (`at`) and what. `do` says whether the phone got work; `stop` ends what
-    cannot be read, and names it.
+    `soonest` and `due` find the time of the next item and the due items. `do` tells whether the phone got work; `stop`
+    ends an item that cannot be decoded, and gives its name.
     """
     first = await shell.read(lambda: query_one(soonest))
     if first is None or first["at"] > now_us:
         return set(), None if first is None else first["at"]
     phones: set[int] = set()
 
-    async def step(row: Any) -> None:
+    async def step(row: Item) -> None:
         try:
             if await shell.write(lambda: do(row)):
                 phones.add(row["phone_no"])
@@ -50,14 +61,14 @@ async def process_due_items(
             name = await shell.write(lambda: stop(row, why))
             raise UndecodableRow(f"{name}: {why}") from error
 
-    rows = await shell.read(lambda: query(due, now=now_us, limit=limit))
+    rows = await shell.read(lambda: query(due))
     await run_isolated((row["phone_no"], partial(step, row)) for row in rows)
     first = await shell.read(lambda: query_one(soonest))
     return phones, None if first is None else first["at"]
 
 
 async def run_isolated(steps: Iterable[tuple[int, Step]]) -> None:
-    """(phone_no, step) for each."""
+    """Runs (phone_no, step) pairs: those of one phone in order, phones at the same time."""
     phones: dict[int, list[Step]] = {}
     for phone_no, step in steps:
         phones.setdefault(phone_no, []).append(step)

@@ -13,7 +13,7 @@ would otherwise halve the pace until the next ANALYZE.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -62,7 +62,7 @@ _FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
 _QUERIES = queries("postgresql")
 
 
-def split_url(url: str) -> tuple[str, dict[str, Any]]:
+def split_url(url: str) -> tuple[str, dict[str, int]]:
     """asyncpg's part of the URL, and our own: `?statement_cache_size=0` for poolers that know no prepared
     statements."""
     try:
@@ -70,7 +70,7 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     except ValueError as error:
         raise CannotStart(f"The database URL cannot be read: {error}.") from None
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    options: dict[str, Any] = {}
+    options: dict[str, int] = {}
     for name, value in pairs:
         if name == "statement_cache_size":
             if not value.isdecimal():
@@ -84,11 +84,11 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     return urlunsplit(parts._replace(query=rest)), options
 
 
-async def execute(connection: Any, statement: Statement) -> Rows:
+async def execute(connection: asyncpg.Connection, statement: Statement[object, object]) -> Rows:
     query = _QUERIES.get(statement.name) or query_for(statement.name, "postgresql")
     if query is None:
         return []  # the query exists only for the other database
-    arguments = [statement.params[name] for name in query.params]
+    arguments: list[object] = [statement.params[name] for name in query.params]
     if statement.rows is not None:
         arguments += list(zip(*statement.rows, strict=True))
     rows: Rows = await connection.fetch(query.sql, *arguments)
@@ -104,7 +104,7 @@ class PostgresDatabase:
         self._url, self._options = split_url(url)
         self._committed = committed
         self._monotonic = monotonic
-        self._pool: Any = None
+        self._pool: asyncpg.Pool | None = None
         self.write_error: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -116,6 +116,7 @@ class PostgresDatabase:
                 ),
                 CONNECT_S,
             )
+            assert self._pool is not None
             async with self._pool.acquire() as connection:
                 await prepare(connection, allowed=migrate)
         except CannotStart:
@@ -141,7 +142,7 @@ class PostgresDatabase:
                 pool.terminate()
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """One connection of its own, for long work that is no unit (moving an installation)."""
         connection = await asyncpg.connect(self._url, timeout=10, command_timeout=LONG_S, **self._options)
         try:
@@ -210,7 +211,7 @@ class PostgresDatabase:
                 raise
 
 
-async def _leave(_connection: Any) -> None:
+async def _leave(_connection: asyncpg.Connection) -> None:
     """Nothing to reset between two uses: all settings are local to a transaction."""
 
 

@@ -5,7 +5,6 @@ line and leaves nothing half made.
 """
 
 import re
-from typing import Any
 
 import asyncpg
 
@@ -22,7 +21,7 @@ _OTHERS = (
 )
 
 
-async def prepare(connection: Any, *, allowed: bool) -> None:
+async def prepare(connection: asyncpg.Connection, *, allowed: bool) -> None:
     """`allowed`: the schema may be changed. Raises CannotStart."""
     if (encoding := await connection.fetchval("SHOW server_encoding")) != "UTF8":
         raise CannotStart(f"The database keeps text as {encoding}: make one with ENCODING 'UTF8', from template0.")
@@ -39,7 +38,7 @@ async def prepare(connection: Any, *, allowed: bool) -> None:
     await _check_rights(connection)
 
 
-async def _migrate(connection: Any, *, allowed: bool) -> None:
+async def _migrate(connection: asyncpg.Connection, *, allowed: bool) -> None:
     await connection.execute("SET LOCAL lock_timeout = '60s'")
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=LONG_S)
     there = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
@@ -63,10 +62,10 @@ async def _migrate(connection: Any, *, allowed: bool) -> None:
         )
 
 
-async def _check_rights(connection: Any) -> None:
+async def _check_rights(connection: asyncpg.Connection) -> None:
     """All that the work needs on all tables: a gateway that may read but not write would be ready and refuse all."""
     tables = [name for migration in migrations() for name in _TABLE.findall(migration.text)]
-    lacking = await connection.fetch(queries("postgresql")["rights_lacking"].sql, tables)
+    lacking = await connection.fetch(queries("postgresql")["missing_rights"].sql, tables)
     if lacking:
         tables_named = sorted({row[0] for row in lacking})
         rights = ", ".join(sorted({row[1] for row in lacking}))

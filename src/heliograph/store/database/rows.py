@@ -1,38 +1,38 @@
-"""Rows to values and back: the one place that knows the order of columns.
+"""Conversion of rows to values and back.
 
-Weakness: positions, not names, for speed; the shared `$columns` lists in `sql/` and these functions change together.
+Jobs and events are unpacked by position, for speed; the type checker holds the types, not the names, to `sql/`.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
-from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event, Job, KeyRow, OrgRow, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, decode_content
+from heliograph.store.database import named
 
 _STATES = {state.value: state for state in State}
 _PRIORITIES = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 _NOTHING = Content(Kind.TEXT)
 
+EventRow = tuple[int, int, int, int, str, str | None, str, int, int, int, str, str | None, str | None]
+
 
 def readable(content: str) -> Content:
-    """For people: a message that cannot be read, which nobody sends, is shown without words."""
+    """Decodes a content for display; one that cannot be decoded, and so is never sent, is shown empty."""
     try:
         return decode_content(content)
     except msgspec.DecodeError:
         return _NOTHING
 
 
-def job_of(row: Iterable[Any]) -> Job:
-    """From `$columns(job)`; further columns are left alone."""
+def job_of(row: "named.JobValues") -> Job:
     (
         job_id, org_no, phone_no, chat_id, priority, seq, state, content, attempts, starts, maybe_sent, ack, reason,
         detail,
         not_before, expires_at, broadcast_no, schedule_no, performed_by, provider_message_id, author, events, queued_at,
-        started_at, sent_at, delivered_at, read_at, settled_at, *_,
+        started_at, sent_at, delivered_at, read_at, settled_at,
     ) = row  # fmt: skip
     return Job(
         job_id, org_no, phone_no, chat_id, _PRIORITIES[priority], seq, readable(content), attempts, starts,
@@ -42,8 +42,8 @@ def job_of(row: Iterable[Any]) -> Job:
     )  # fmt: skip
 
 
-def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_content) -> OutgoingJob:
-    """From `$columns(started)`. Raises DecodeError for a message that cannot be read, unless `decode` does not."""
+def outgoing_of(row: "named.StartedValues", decode: Callable[[str], Content] = decode_content) -> OutgoingJob:
+    """Raises DecodeError for a message that cannot be decoded, unless `decode` does not."""
     job_id, org_no, phone_no, chat_id, priority, seq, content, attempts, starts, maybe_sent, broadcast_no, queued_at = (
         row
     )
@@ -53,23 +53,20 @@ def outgoing_of(row: Iterable[Any], decode: Callable[[str], Content] = decode_co
     )  # fmt: skip
 
 
-def event_of(row: Iterable[Any]) -> Event:
+def event_of(row: "named.EventValues") -> Event:
     job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail = row
-    return Event(JobId(job_id), n, at, kind, before, after, ack, attempt, token, actor, reason, detail)
+    return Event(job_id, n, at, kind, before, after, ack, attempt, token, actor, reason, detail)
 
 
-def event_row(
-    org_no: int, event: Event
-) -> tuple[int, int, int, int, str, str | None, str, int, int, int, str, str | None, str | None]:
-    """For `events_insert`."""
+def event_row(org_no: int, event: Event) -> EventRow:
+    """Gives a row for `events_insert`."""
     return (
         org_no, event.job_id, event.n, event.at_us, event.kind, event.before, event.after, event.ack, event.attempt,
         event.token, event.actor, event.reason, event.detail,
     )  # fmt: skip
 
 
-def phone_of(row: Any) -> PhoneRow:
-    """From `$columns(phone)`."""
+def phone_of(row: "named.PhoneColumns") -> PhoneRow:
     return PhoneRow(
         phone_no=row["phone_no"],
         org_no=row["org_no"],
@@ -97,7 +94,7 @@ def phone_of(row: Any) -> PhoneRow:
     )
 
 
-def key_of(row: Any) -> KeyRow:
+def key_of(row: "named.KeyColumns") -> KeyRow:
     return KeyRow(
         key_no=row["key_no"],
         org_no=row["org_no"],
@@ -111,5 +108,5 @@ def key_of(row: Any) -> KeyRow:
     )
 
 
-def org_of(row: Any) -> OrgRow:
+def org_of(row: "named.OrgColumns") -> OrgRow:
     return OrgRow(row["org_no"], row["org_id"], row["name"], row["created_at"])

@@ -56,23 +56,23 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
+def execute(connection: sqlite3.Connection, statement: Statement[object, object]) -> Rows:
     query = _QUERIES.get(statement.name) or query_for(statement.name, "sqlite")
     if query is None:
         return []  # the query exists only for the other database
     if statement.rows is None:
-        return connection.execute(query.sql, dict(statement.params)).fetchall()
+        return connection.execute(query.sql, statement.params).fetchall()
     if query.each:
-        found: list[Any] = []
+        found: list[object] = []
         for row in statement.rows:
-            params = dict(statement.params) | dict(zip(query.columns, row, strict=True))
+            params = statement.params | dict(zip(query.columns, row, strict=True))
             found += connection.execute(query.sql, params).fetchall()
         return found
     rows = encode_rows(query, statement.rows)
     return connection.execute(query.sql, {**statement.params, "rows": rows}).fetchall()
 
 
-def encode_rows(query: NamedQuery, rows: Sequence[Sequence[Any]]) -> str:
+def encode_rows(query: NamedQuery, rows: Sequence[Sequence[object]]) -> str:
     """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
     return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
 

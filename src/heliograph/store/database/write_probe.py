@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
+from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
 
@@ -24,6 +25,6 @@ async def probe_refused_writes(shell: Database, clock: Clock) -> None:
 
 
 async def probe_write(shell: Database, now_us: int) -> None:
-    """Writes, and clears the error if the write goes through. Raises Unavailable otherwise."""
-    await shell.write(lambda: query("write_probe_upsert", now=now_us, filler=f"{now_us}" * _TIMES))
+    """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
+    await shell.write(lambda: query(named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES)))
     shell.write_error = None

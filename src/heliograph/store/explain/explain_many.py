@@ -1,13 +1,12 @@
-"""The sentences of many messages at once, for lists and pages: what `explain` says of each, with a few reads for all.
+"""Explains many messages at once, for lists and pages, with a few reads for all.
 
-Promise: a number of searches that does not grow with the queue: some for each phone, and a few for all messages.
-Weakness: of phones beyond the first fifty, pauses and states are told, but not their pace; how many stand before a
-message in its own chat is counted for the first two hundred that are not the next of their chat.
+Promise: the number of searches does not grow with the queue: some for each phone, and a few for all messages.
+Weakness: the pace of a phone is explained for the first fifty phones only. The messages before one in its own chat are
+counted for the first two hundred messages that are not the next of their chat.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, explain
 from heliograph.domain.jobs.job import Job, PhoneRow
@@ -15,13 +14,15 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.next_start import Policy, StartHistory
 from heliograph.domain.pacing.quiet_hours import quiet_until
+from heliograph.store.database import named
 from heliograph.store.database.rows import phone_of
-from heliograph.store.database.unit import Rows, Unit, query, query_batch, query_one
+from heliograph.store.database.unit import Unit, query, query_one
 from heliograph.store.explain.load_facts import (
+    Queue,
     ahead_in_list,
     ahead_of,
     history_of,
-    hold_of,
+    holds_of,
     of_lane,
     pace_of,
     policy_of,
@@ -33,18 +34,18 @@ MAX_COUNTED = 200
 
 @dataclass(frozen=True, slots=True)
 class _Phone:
-    """`history` None: not looked up."""
+    """A phone and its queue; `history` is None if it was not loaded."""
 
     row: PhoneRow
     policy: Policy
     history: StartHistory | None
     holds: Mapping[str, Hold]
     unowned: bool
-    queue: Rows
+    queue: Queue
 
 
 def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
-    """In the order of `jobs`, which are of one organisation."""
+    """Gives one sentence for each of `jobs`, which are of one organisation."""
     waiting = [job for job in jobs if job.state is State.QUEUED]
     phones: dict[int, _Phone] = {}
     for phone_no in dict.fromkeys(job.phone_no for job in waiting):
@@ -53,11 +54,10 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
             phones[phone_no] = found
     keys = list(dict.fromkeys((job.org_no, job.phone_no, job.chat_id, int(job.priority)) for job in waiting))
     lanes = {
-        (row["phone_no"], row["chat_id"], row["priority"]): row
-        for row in (yield from query_batch("explain_lanes", keys))
+        (row["phone_no"], row["chat_id"], row["priority"]): row for row in (yield from query(named.explain_lanes(keys)))
     }
     bare = [key[:3] for key in keys if key[1:] not in lanes]  # recipients that are no jobs yet
-    known = {(row["phone_no"], row["chat_id"]) for row in (yield from query_batch("chats_known_among", bare))}
+    known = {(row["phone_no"], row["chat_id"]) for row in (yield from query(named.chats_known_among(bare)))}
     behind = yield from _behind(waiting, lanes)
     fed = yield from _fed(waiting)
     sentences = []
@@ -76,7 +76,7 @@ def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
 def _facts(
     job: Job,
     phone: _Phone,
-    lane: Any,
+    lane: "named.LaneStateColumns | None",
     now_us: int,
     *,
     new_chat: bool,
@@ -101,42 +101,43 @@ def _facts(
     )
 
 
-def _ahead(job: Job, queue: Rows, fed: Mapping[int, int]) -> int:
+def _ahead(job: Job, queue: Queue, fed: Mapping[int, int]) -> int:
     if job.events or job.broadcast_no is None:
         return ahead_of(job, queue)
     return ahead_in_list(job, queue, fed.get(job.broadcast_no, job.seq))
 
 
 def _fed(waiting: Sequence[Job]) -> Unit[dict[int, int]]:
-    """How far the broadcasts have come of which some messages are recipients still."""
+    """Gives how many recipients are enqueued, for the broadcasts of messages that are still recipients."""
     found = {}
     for job in waiting:
         if job.events == 0 and job.broadcast_no is not None and job.broadcast_no not in found:
-            row = yield from query_one("broadcast_by_no", org_no=job.org_no, broadcast_no=job.broadcast_no)
+            row = yield from query_one(named.broadcast_by_no(org_no=job.org_no, broadcast_no=job.broadcast_no))
             if row is not None:
                 found[job.broadcast_no] = row["enqueued"]
     return found
 
 
 def _phone(org_no: int, phone_no: int, now_us: int, *, paced: bool) -> Unit[_Phone | None]:
-    where = {"org_no": org_no, "phone_no": phone_no}
-    found = yield from query_one("phone_by_no", **where)
+    found = yield from query_one(named.phone_by_no(org_no=org_no, phone_no=phone_no))
     if found is None:
         return None
     row = phone_of(found)
     policy = policy_of(row)
     history = (yield from history_of(policy, row, now_us)) if paced else None
-    holds = {each["target"]: hold_of(each) for each in (yield from query("holds_of_phone", **where))}
-    owner = yield from query_one("explain_owner", **where)
-    queue = yield from query("explain_queue", **where)
+    holds = yield from holds_of(org_no, phone_no)
+    owner = yield from query_one(named.lease_owner(org_no=org_no, phone_no=phone_no))
+    queue = yield from query(named.explain_queue(org_no=org_no, phone_no=phone_no))
     return _Phone(row, policy, history, holds, owner is None or owner["owner"] is None, queue)
 
 
-def _behind(waiting: Sequence[Job], lanes: Mapping[tuple[int, str, int], Any]) -> Unit[dict[int, int]]:
+def _behind(
+    waiting: Sequence[Job], lanes: "Mapping[tuple[int, str, int], named.LaneStateColumns]"
+) -> Unit[dict[int, int]]:
     later = []
     for job in waiting:
         lane = lanes.get((job.phone_no, job.chat_id, int(job.priority)))
         if lane is not None and lane["head_job"] is not None and lane["head_job"] != job.job_id and job.events:
             later.append((job.org_no, job.phone_no, job.chat_id, int(job.priority), job.seq, job.job_id))
-    rows = yield from query_batch("explain_behind", later[:MAX_COUNTED], most=MAX_AHEAD + 1)
+    rows = yield from query(named.explain_behind(later[:MAX_COUNTED], most=MAX_AHEAD + 1))
     return {row["job_id"]: row["ahead"] for row in rows}

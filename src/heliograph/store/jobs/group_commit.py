@@ -8,7 +8,6 @@ thread of its own. A batch that fails is run again job by job, so that one bad j
 import asyncio
 import contextlib
 from collections import deque
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from heliograph.domain.jobs.ids import JobId, JobIds
 from heliograph.domain.jobs.job import Enqueued, EnqueueResult, Job, NewJob
 from heliograph.ports.clock import Clock
 from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit
 from heliograph.store.jobs import reads
 from heliograph.store.jobs.enqueue import enqueue
@@ -30,7 +30,7 @@ Waiting = tuple[NewJob, "asyncio.Future[EnqueueResult]"]
 
 
 class GroupCommit:
-    def __init__(self, shell: Any, clock: Clock, ids: JobIds) -> None:
+    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
         self._shell = shell
         self._clock = clock
         self._ids = ids

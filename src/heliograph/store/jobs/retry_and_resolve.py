@@ -1,18 +1,19 @@
-"""What a person decides about single messages: try now, send again, it arrived, give it up.
+"""Applies an operator's decisions on single messages: try now, send again, mark as arrived, give up.
 
-Promise: each decision is one transaction with its event, under the locks of the engine (owner, queue, lanes, jobs); a
-message that is elsewhere by then is refused with the state it is in, and nothing is changed.
+Promise: each decision is one transaction with its event, under the sender's locks (owner, counters, lanes, jobs). A
+message that changed its state in the meantime is refused with that state, and nothing is changed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TypeAlias
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event
 from heliograph.domain.jobs.states import Ack, State
+from heliograph.store.database import named
 from heliograph.store.database.rows import event_row
-from heliograph.store.database.unit import Unit, query, query_batch
+from heliograph.store.database.unit import Unit, query
 from heliograph.store.jobs.lanes import (
     INTAKE,
     CounterChanges,
@@ -24,9 +25,12 @@ from heliograph.store.jobs.lanes import (
     write_counters,
 )
 
+_Places: TypeAlias = "Sequence[named.JobsForOperatorColumns]"
+_Locked: TypeAlias = "Sequence[named.JobsForOperatorLockColumns]"
+
 
 class Resolution(StrEnum):
-    """What a person found out about an uncertain message."""
+    """The decision of a person on an uncertain message."""
 
     ARRIVED = "arrived"
     AGAIN = "again"
@@ -34,48 +38,49 @@ class Resolution(StrEnum):
 
 
 def retry_now(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """Those that wait for a retry go at once, failed ones are put back at the end. Gives the refused, with states;
-    `queued`: its turn has not come, so that there is nothing to try.
+    """Starts waiting retries at once, and puts failed messages back at the end. Gives the refused ones with states.
+
+    `queued`: other messages are before it, so that there is nothing to try.
     """
-    found = {JobId(row["job_id"]): row for row in (yield from _look(org_no, job_ids))}
+    found = {row["job_id"]: row for row in (yield from _look(org_no, job_ids))}
     waiting = [row for row in found.values() if row["state"] == State.QUEUED]
     failed = [row for row in found.values() if row["state"] == State.FAILED]
-    refused = {job: str(row["state"]) for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
+    refused = {job: row["state"] for job, row in found.items() if row["state"] not in (State.QUEUED, State.FAILED)}
     refused |= {job: "unknown" for job in job_ids if job not in found}
     yield from _before_lanes(org_no, failed + waiting)
-    yield from query_batch("lanes_lock", _lanes(org_no, failed + waiting))
+    yield from query(named.lanes_lock(_lanes(org_no, failed + waiting)))
     refused |= yield from _put_back(org_no, failed, actor, now_us)
     refused |= yield from _hurry(org_no, waiting, actor, now_us)
     return refused
 
 
 def put_back(org_no: int, job_ids: Sequence[JobId], actor: str, now_us: int) -> Unit[list[JobId]]:
-    """Failed messages back to the end of the queue; gives those that were moved."""
+    """Puts failed messages back at the end of the queue; gives those that were moved."""
     rows = [row for row in (yield from _look(org_no, job_ids)) if row["state"] == State.FAILED]
     yield from _before_lanes(org_no, rows)
     refused = yield from _put_back(org_no, rows, actor, now_us)
-    return [JobId(row["job_id"]) for row in rows if JobId(row["job_id"]) not in refused]
+    return [row["job_id"] for row in rows if row["job_id"] not in refused]
 
 
 def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int) -> Unit[str | None]:
-    """Settles an uncertain message by hand. None: done; else the state it is in (`unknown`: there is none)."""
+    """Settles an uncertain message. None: done; else the state it is in (`unknown`: there is no such message)."""
     rows = yield from _look(org_no, [job_id])
     if not rows or rows[0]["state"] != State.UNCERTAIN:
-        return str(rows[0]["state"]) if rows else "unknown"
+        return rows[0]["state"] if rows else "unknown"
     row = rows[0]
     lane: LaneKey = (org_no, row["phone_no"], row["chat_id"], row["priority"])
     place = (org_no, row["phone_no"], row["priority"])
-    yield from query_batch("owners_lock", [(org_no, row["phone_no"])])
-    yield from query_batch("queue_lock", [(*place, INTAKE)])
+    yield from query(named.leases_lock([(org_no, row["phone_no"])]))
+    yield from query(named.queue_lock([(*place, INTAKE)]))
     if how is Resolution.AGAIN:
-        if not (yield from query_batch("queue_reserve", [(*place, 0)])):
+        if not (yield from query(named.queue_reserve([(*place, 0)]))):
             return State.UNCERTAIN.value  # its phone was deleted: nobody would send it
-        yield from query_batch("lanes_open", [(*lane, row["seq"])])
-    yield from query_batch("lanes_lock", [lane])
-    (job,) = yield from query_batch("jobs_for_operator_lock", [(org_no, job_id)])
+        yield from query(named.lanes_open([(*lane, row["seq"])]))
+    yield from query(named.lanes_lock([lane]))
+    (job,) = yield from query(named.jobs_for_operator_lock([(org_no, job_id)]))
     if job["state"] != State.UNCERTAIN:
         yield from set_lane_heads((yield from _headless(org_no, rows, {lane: row["seq"]})))
-        return str(job["state"])
+        return job["state"]
     counts = CounterChanges()
     reason: str | None = None
     seq: int | None = None
@@ -96,34 +101,36 @@ def resolve(org_no: int, job_id: JobId, how: Resolution, actor: str, now_us: int
             detail = f"Given up by {actor}."
             counts.add(place, active=-1, failed=1)
             counts.broadcast(org_no, job["broadcast_no"], failed=1)
-    said = detail if reason else None
-    steered = yield from query_batch(
-        "jobs_steer", [(org_no, job_id, state, seq, attempts, reason, said, ack)], now=now_us
+    steered = yield from query(
+        named.jobs_set_by_operator(
+            [(org_no, job_id, state, seq, attempts, reason, detail if reason else None, ack)], now=now_us
+        )
     )
-    yield from _tell(org_no, [job], steered, "resolved", state, actor, detail, now_us)
+    yield from _write_events(org_no, [job], steered, "resolved", state, actor, detail, now_us)
     yield from set_lane_heads((yield from _freed(lane, job_id, row["seq"] if how is Resolution.AGAIN else None)))
     yield from write_counters(INTAKE, counts)
     return None
 
 
 def _change_places(lane: LaneKey, seq: int) -> Unit[int | None]:
-    """A message that goes again is the next of its chat. If one is on its way, it comes right after it: gives the place
-    of that one, which takes `seq`. None: it stands after it anyway, or nothing is on its way.
+    """Makes a message that is sent again the next of its chat. If one is in flight, they change places.
+
+    Gives the new place. None: it is after that one anyway, or nothing is in flight.
     """
     for row in (yield from _look(lane[0], (yield from in_flight_jobs([lane])))):
         if row["seq"] < seq:
             return None
-        yield from query_batch("jobs_place", [(lane[0], row["job_id"], seq)])
-        yield from query_batch("lanes_lower", [(*lane, seq)])
-        return int(row["seq"])
+        yield from query(named.jobs_set_seq([(lane[0], row["job_id"], seq)]))
+        yield from query(named.lanes_lower_head_seq([(*lane, seq)]))
+        return row["seq"]
     return None
 
 
 def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey, NextHead]]:
-    """The chat's lane, if it stood still because of the message, or must put it, at its place `again`, at its head."""
-    for row in (yield from query_batch("lanes_of_jobs", [(*lane, job_id)])):
+    """Gives the chat's lane, if the message blocked it, or becomes its head at the place `again`."""
+    for row in (yield from query(named.lanes_of_jobs([(*lane, job_id)]))):
         if row["status"] == "busy":
-            continue  # it is relinked when what is under way is settled
+            continue  # it gets its next head when what is in flight is settled
         since = again if row["head_seq"] is None or again is None else min(again, row["head_seq"])
         if row["waits_for"] is not None and row["waits_for"] != job_id:
             return {lane: NextHead(row["not_before"], row["waits_for"], since=since)}
@@ -132,36 +139,34 @@ def _freed(lane: LaneKey, job_id: JobId, again: int | None) -> Unit[dict[LaneKey
     return {}
 
 
-def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[list[Any]]:
-    return list((yield from query_batch("jobs_for_operator", [(org_no, job_id) for job_id in sorted(set(job_ids))])))
+def _look(org_no: int, job_ids: Sequence[JobId]) -> Unit[_Places]:
+    return (yield from query(named.jobs_for_operator([(org_no, job_id) for job_id in sorted(set(job_ids))])))
 
 
-def _lanes(org_no: int, rows: Iterable[Any]) -> list[LaneKey]:
+def _lanes(org_no: int, rows: _Places) -> list[LaneKey]:
     return sorted({(org_no, row["phone_no"], row["chat_id"], row["priority"]) for row in rows})
 
 
-def _before_lanes(org_no: int, rows: Sequence[Any]) -> Unit[None]:
-    """The locks that come before those of lanes and jobs."""
+def _before_lanes(org_no: int, rows: _Places) -> Unit[None]:
+    """Takes the locks that come before those of lanes and jobs."""
     failed = {row["broadcast_no"] for row in rows if row["state"] == State.FAILED}
-    yield from query_batch("broadcasts_lock", [(org_no, broadcast_no) for broadcast_no in sorted(failed - {None})])
-    yield from query_batch("owners_lock", sorted({(org_no, row["phone_no"]) for row in rows}))
-    yield from query_batch("queue_lock", sorted({(org_no, row["phone_no"], row["priority"], INTAKE) for row in rows}))
+    yield from query(named.broadcasts_lock(sorted((org_no, no) for no in failed if no is not None)))
+    yield from query(named.leases_lock(sorted({(org_no, row["phone_no"]) for row in rows})))
+    yield from query(named.queue_lock(sorted({(org_no, row["phone_no"], row["priority"], INTAKE) for row in rows})))
 
 
-def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """Gives those that were not failed any more under the lock, and those of a phone that was deleted."""
+def _put_back(org_no: int, rows: _Places, actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Puts failed messages back. Gives those in another state under the lock, and those of a deleted phone."""
     seqs = yield from _places(org_no, rows)
-    homeless = {
-        JobId(row["job_id"]): str(row["state"]) for row in rows if (row["phone_no"], row["priority"]) not in seqs
-    }
+    homeless = {row["job_id"]: str(row["state"]) for row in rows if (row["phone_no"], row["priority"]) not in seqs}
     rows = [row for row in rows if row["job_id"] not in homeless]
     opened = {
         (org_no, row["phone_no"], row["chat_id"], row["priority"]): seqs[row["phone_no"], row["priority"]]
         for row in rows
     }
-    yield from query_batch("lanes_open", [(*lane, seq) for lane, seq in sorted(opened.items())])
-    yield from query_batch("lanes_lock", sorted(opened))
-    jobs = yield from query_batch("jobs_for_operator_lock", [(org_no, row["job_id"]) for row in rows])
+    yield from query(named.lanes_open([(*lane, seq) for lane, seq in sorted(opened.items())]))
+    yield from query(named.lanes_lock(sorted(opened)))
+    jobs = yield from query(named.jobs_for_operator_lock([(org_no, row["job_id"]) for row in rows]))
     refused = homeless | _elsewhere(rows, jobs, State.FAILED)
     jobs = [job for job in jobs if job["state"] == State.FAILED]
     changes, counts = [], CounterChanges()
@@ -171,62 +176,64 @@ def _put_back(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit
         seqs[place] += 1
         counts.add((org_no, *place), waiting=1, failed=-1)
         counts.broadcast(org_no, job["broadcast_no"], failed=-1)
-    steered = yield from query_batch("jobs_steer", changes, now=now_us)
+    steered = yield from query(named.jobs_set_by_operator(changes, now=now_us))
     detail = f"Put back into the queue by {actor}."
-    yield from _tell(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
+    yield from _write_events(org_no, jobs, steered, "moved", State.QUEUED, actor, detail, now_us)
     yield from set_lane_heads((yield from _headless(org_no, rows, opened)))
     yield from write_counters(INTAKE, counts)
     for broadcast_no in sorted({job["broadcast_no"] for job in jobs if job["broadcast_no"] is not None}):
-        yield from query("broadcast_reopen", org_no=org_no, broadcast_no=broadcast_no, now=now_us)
+        yield from query(named.broadcast_reopen(org_no=org_no, broadcast_no=broadcast_no, now=now_us))
     return refused
 
 
-def _places(org_no: int, jobs: Sequence[Any]) -> Unit[dict[tuple[int, int], int]]:
-    """The first free place in the order, by phone and lane."""
+def _places(org_no: int, jobs: _Places) -> Unit[dict[tuple[int, int], int]]:
+    """Reserves places in the order; gives the first, by phone and priority."""
     needed: dict[tuple[int, int], int] = {}
     for job in jobs:
         place = (job["phone_no"], job["priority"])
         needed[place] = needed.get(place, 0) + 1
-    rows = yield from query_batch("queue_reserve", [(org_no, *place, count) for place, count in sorted(needed.items())])
+    rows = yield from query(named.queue_reserve([(org_no, *place, count) for place, count in sorted(needed.items())]))
     return {
         (row["phone_no"], row["priority"]): row["next_seq"] - needed[row["phone_no"], row["priority"]] for row in rows
     }
 
 
-def _headless(org_no: int, jobs: Sequence[Any], since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, NextHead]]:
-    """Lanes of these that have no head: those just opened, and those that wait with nothing behind them. What each has
-    to find was put back at its place in `since`, or later.
+def _headless(org_no: int, jobs: _Places, since: Mapping[LaneKey, int]) -> Unit[dict[LaneKey, NextHead]]:
+    """Gives the lanes of these jobs that have no head: new ones, and delayed ones without waiting jobs.
+
+    The job to be found was put back at the lane's place in `since`, or later.
     """
     keys = [(org_no, j["phone_no"], j["chat_id"], j["priority"], j["job_id"]) for j in jobs]
     found: dict[LaneKey, NextHead] = {}
-    for row in (yield from query_batch("lanes_of_jobs", sorted(keys))):
+    for row in (yield from query(named.lanes_of_jobs(sorted(keys)))):
         if row["head_job"] is None and row["status"] != "busy":
-            lane = (row[0], row[1], row[2], row[3])
+            lane = (row["org_no"], row["phone_no"], row["chat_id"], row["priority"])
             found[lane] = NextHead(row["not_before"], row["waits_for"], since=since[lane])
     return found
 
 
-def _elsewhere(rows: Sequence[Any], locked: Sequence[Any], expected: State) -> dict[JobId, str]:
-    """Those of these that are in another state now, or pruned."""
-    states = {JobId(job["job_id"]): str(job["state"]) for job in locked}
-    found = {JobId(row["job_id"]): states.get(JobId(row["job_id"]), "unknown") for row in rows}
+def _elsewhere(rows: _Places, locked: _Locked, expected: State) -> dict[JobId, str]:
+    """Gives the jobs that are in another state now, or pruned."""
+    states = {job["job_id"]: job["state"] for job in locked}
+    found = {row["job_id"]: states.get(row["job_id"], "unknown") for row in rows}
     return {job_id: state for job_id, state in found.items() if state != expected}
 
 
-def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[dict[JobId, str]]:
-    """A message that waits for its retry, or whose chat was told to wait, goes at once. Gives those that do not: they
-    stand behind others, or are held by a person, or are elsewhere by now.
+def _hurry(org_no: int, rows: _Places, actor: str, now_us: int) -> Unit[dict[JobId, str]]:
+    """Makes messages that wait for their retry or their chat start at once. Gives those that do not.
+
+    These are behind others, held by a person, or in another state by now.
     """
     keys = [(org_no, r["phone_no"], r["chat_id"], r["priority"], r["job_id"]) for r in rows]
     jobs = {
         job["job_id"]: job
-        for job in (yield from query_batch("jobs_for_operator_lock", [(org_no, r["job_id"]) for r in rows]))
+        for job in (yield from query(named.jobs_for_operator_lock([(org_no, r["job_id"]) for r in rows])))
     }
     refused = _elsewhere(rows, list(jobs.values()), State.QUEUED)
     lanes: dict[LaneKey, NextHead] = {}
-    changes, told, goes = [], [], set(refused)
-    for row in (yield from query_batch("lanes_of_jobs", sorted(keys))):
-        job_id = JobId(row["job_id"])
+    changes, hurried, goes = [], [], set(refused)
+    for row in (yield from query(named.lanes_of_jobs(sorted(keys)))):
+        job_id = row["job_id"]
         if job_id in refused or row["head_job"] != job_id or row["status"] not in ("ready", "delayed"):
             continue
         if row["waits_for"] is not None and row["waits_for"] != job_id:
@@ -235,19 +242,21 @@ def _hurry(org_no: int, rows: Sequence[Any], actor: str, now_us: int) -> Unit[di
         if row["status"] == "ready":
             continue  # its wait is over already
         job = jobs[job_id]
-        lanes[row[0], row[1], row[2], row[3]] = NextHead()
+        lanes[row["org_no"], row["phone_no"], row["chat_id"], row["priority"]] = NextHead()
         changes.append((org_no, job_id, State.QUEUED, None, job["attempts"], None, None, job["ack"]))
-        told.append(job)
-    steered = yield from query_batch("jobs_steer", changes, now=now_us)
-    yield from _tell(org_no, told, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us)
+        hurried.append(job)
+    steered = yield from query(named.jobs_set_by_operator(changes, now=now_us))
+    yield from _write_events(
+        org_no, hurried, steered, "moved", State.QUEUED, actor, f"Tried at once, asked by {actor}.", now_us
+    )
     yield from set_lane_heads(lanes)
-    return refused | {JobId(row["job_id"]): str(State.QUEUED) for row in rows if row["job_id"] not in goes}
+    return refused | {row["job_id"]: str(State.QUEUED) for row in rows if row["job_id"] not in goes}
 
 
-def _tell(
+def _write_events(
     org_no: int,
-    jobs: Sequence[Any],
-    steered: Sequence[Any],
+    jobs: _Locked,
+    steered: "Sequence[named.JobsSetByOperatorColumns]",
     kind: str,
     after: State,
     actor: str,
@@ -263,4 +272,4 @@ def _tell(
             0, actor, None, detail,
         )  # fmt: skip
         rows.append(event_row(org_no, event))
-    yield from query_batch("events_insert", rows)
+    yield from query(named.events_insert(rows))

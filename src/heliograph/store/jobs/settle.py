@@ -1,6 +1,6 @@
-"""TX3: attempts that ended become what their verdicts say, and their lanes are free to go on.
+"""TX3: settles attempts by their verdicts, so that their lanes can go on.
 
-Promise: an attempt is settled once, and only while it is the one that was started; what somebody else settled stays.
+Promise: an attempt is settled once, and only if it is the one that was started; what somebody else settled stays.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.states import Ack, State
 from heliograph.ports.sender_store import Settlement
-from heliograph.store.database.unit import Unit, query_batch
+from heliograph.store.database import named
+from heliograph.store.database.unit import Unit, query, query_values
 from heliograph.store.jobs.events import JobEventBuffer
 from heliograph.store.jobs.lanes import CounterChanges, LaneKey, NextHead
 
@@ -22,7 +23,7 @@ def lane_key(job: OutgoingJob) -> LaneKey:
 def settle(
     settlements: Sequence[Settlement], now_us: int, counts: CounterChanges, moved: JobEventBuffer
 ) -> Unit[tuple[set[int], Freed]]:
-    """The jobs that were settled, and how each of their lanes goes on; the lanes are not written yet."""
+    """Gives the jobs that were settled, and how each of their lanes goes on; the lanes are not written yet."""
     settled: set[int] = set()
     freed: Freed = {}
     if not settlements:
@@ -56,13 +57,14 @@ def settle(
         known_now, sent_now = s.new_chat and sent, job.job_id if sent else None
         freed[lane_key(job)] = NextHead(until, job.job_id if until else None, known=known_now, sent=sent_now)
     yield from moved.settled(now_us)  # a job that goes back may start again below
-    yield from query_batch("provider_message_ids_insert", aliases)
+    yield from query(named.provider_message_ids_insert(aliases))
     return settled, freed
 
 
 def _write(settlements: Sequence[Settlement], is_plain: Sequence[bool], now_us: int) -> Unit[tuple[set[int], set[int]]]:
-    """The jobs that were sent and nothing else, and the others. Most attempts just succeed: those have a statement of
-    their own, with a third of the columns.
+    """Gives the jobs that were plainly sent, and the others.
+
+    Most attempts just succeed: those have a query of their own, with a third of the columns.
     """
     plain, others = [], []
     for s, simple in zip(settlements, is_plain, strict=True):
@@ -77,10 +79,10 @@ def _write(settlements: Sequence[Settlement], is_plain: Sequence[bool], now_us: 
              verdict.reason, verdict.detail, int(verdict.maybe_sent), waits_until, verdict.ack,
              verdict.provider_message_id)
         )  # fmt: skip
-    sent = {row[0] for row in (yield from query_batch("jobs_sent", plain, now=now_us))}
-    said = [(org, job, ack, name) for org, job, _, ack, name in plain if (name or ack > Ack.SENT) and job in sent]
-    yield from query_batch("jobs_set_provider_id", said)
-    return sent, {row[0] for row in (yield from query_batch("jobs_settle", others, now=now_us))}
+    sent: set[int] = {row[0] for row in (yield from query_values(named.jobs_sent(plain, now=now_us)))}
+    learned = [(org, job, ack, name) for org, job, _, ack, name in plain if (name or ack > Ack.SENT) and job in sent]
+    yield from query(named.jobs_set_provider_id(learned))
+    return sent, {row[0] for row in (yield from query_values(named.jobs_settle(others, now=now_us)))}
 
 
 def _is_plain(s: Settlement) -> bool:

@@ -1,22 +1,23 @@
-"""TX3 + TX2: attempts that ended are settled and the next ones are durably started, in one transaction for many phones.
+"""TX3 + TX2: settles ended attempts and durably starts the next ones, in one transaction for many phones.
 
-Promise: what this returns as started stands in `sending` on disk, its attempt counted, under the token of the wish.
-Nothing is written for a phone whose token is no longer ours; nothing starts under a pace that was changed meanwhile.
+Promise: what this returns as started is in state `sending` on disk, its attempt counted, under the token of the
+request. Nothing is written for a phone whose token is no longer ours, and nothing starts under a changed pace.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.ports.sender_store import SettleAndStartResult, Settlement, StartRequest
-from heliograph.store.database.unit import Unit, query_batch
+from heliograph.store.database import named
+from heliograph.store.database.rows import EventRow
+from heliograph.store.database.unit import Unit, query, query_values
 from heliograph.store.jobs.events import JobEventBuffer
 from heliograph.store.jobs.lanes import ENGINE, CounterChanges, write_counters
 from heliograph.store.jobs.receipts import apply_orphans
 from heliograph.store.jobs.settle import settle
 from heliograph.store.jobs.start import StartBatch, start
 
-_STOPPED = 2  # what `fence_now` says of a phone that a person paused; 1: something of it may be held
+_STOPPED = 2  # `held` of `fence_with_state`: a person paused the phone; 1: something of it may be held
 
 
 def settle_and_start(
@@ -24,15 +25,15 @@ def settle_and_start(
 ) -> Unit[SettleAndStartResult]:
     fenced = {(s.job.org_no, s.job.phone_no, s.token) for s in settlements}
     fenced.update((w.org_no, w.phone_no, w.token) for w in wishes)
-    found = {(row[0], row[1]): row for row in (yield from query_batch("fence_with_state", sorted(fenced)))}
+    found = {(row[0], row[1]): row for row in (yield from query_values(named.fence_with_state(sorted(fenced))))}
     counts, moved = CounterChanges(), JobEventBuffer()
     ours = [s for s in settlements if (s.job.phone_no, s.token) in found]
     settled, freed = yield from settle(ours, now_us, counts, moved)
-    early: list[tuple[Any, ...]] = []
-    if named := _named(ours, settled):
+    early: list[EventRow] = []
+    if learned := _learned(ours, settled):
         yield from moved.write(now_us)  # before the receipts that came too early for them
         tokens = {s.job.phone_no: s.token for s in ours}
-        yield from apply_orphans(named, tokens, now_us=now_us, counts=counts, events=early)
+        yield from apply_orphans(learned, tokens, now_us=now_us, counts=counts, events=early)
     open_wishes, changed, held = [], set(), False
     standing: dict[int, tuple[int, int | None]] = {}
     for wish in wishes:
@@ -48,7 +49,7 @@ def settle_and_start(
     this = StartBatch(open_wishes, standing, now_us=now_us, held=held, counts=counts, moved=moved)
     idle = yield from start(this, freed)
     yield from moved.write(now_us)
-    yield from query_batch("events_insert", early + this.events)
+    yield from query(named.events_insert(early + this.events))
     yield from write_counters(ENGINE, counts)
     return SettleAndStartResult(
         started=this.started,
@@ -59,10 +60,10 @@ def settle_and_start(
     )
 
 
-def _named(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:
-    """(org_no, phone_no, the provider's id) → the job that just learned it."""
-    named: dict[Any, JobId] = {}
+def _learned(settlements: Sequence[Settlement], settled: set[int]) -> dict[tuple[int, int, str], JobId]:
+    """Gives (org_no, phone_no, provider's id) → the job that just learned it."""
+    learned: dict[tuple[int, int, str], JobId] = {}
     for s in settlements:
         if s.verdict.provider_message_id and s.job.job_id in settled:
-            named[s.job.org_no, s.job.phone_no, s.verdict.provider_message_id] = s.job.job_id
-    return named
+            learned[s.job.org_no, s.job.phone_no, s.verdict.provider_message_id] = s.job.job_id
+    return learned

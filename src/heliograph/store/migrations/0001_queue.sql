@@ -1,6 +1,6 @@
--- The queue: organisations, phones, jobs, lanes, counters, events, leases.
--- $identity, $fill(n), $clustered, $row, $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so that
--- all tables but the small ones (orgs, api_keys, senders, pulse) can be distributed by organisation.
+-- The queue: organisations, phones, jobs, lanes, counters, events, leases. $identity, $fill(n), $clustered, $row,
+-- $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so that all tables but the small ones
+-- (orgs, api_keys, senders, pulse) can be distributed by organisation.
 
 CREATE TABLE orgs (
   org_no $identity,
@@ -110,8 +110,8 @@ CREATE TABLE jobs (
   delivered_at BIGINT,
   read_at BIGINT,
   settled_at BIGINT,
-  -- 1 while it is not settled and must be found otherwise than by its lane: it expires, is uncertain, put back by a person, or
-  -- of a broadcast
+  -- 1 while it is not settled and must be found otherwise than by its lane: it expires, is uncertain, put back by a
+  -- person, or of a broadcast
   watched INT,
   $wide PRIMARY KEY (org_no, job_id)
 ) $fill(50);
@@ -121,11 +121,12 @@ CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
 -- searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason
 CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, priority, seq);
 CREATE INDEX jobs_uncertain ON jobs (org_no, phone_no, job_id) WHERE watched = 1 AND maybe_sent = 1;
-CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
+CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at)
+  WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
 
--- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan.
--- head_job is the next to start. While one is on its way (busy), it is that one or a late predecessor: a lane that goes on with
--- its next message is not written for each. Nothing of the lane waits before head_seq.
+-- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without
+-- a scan. head_job is the next to start. While one is on its way (busy), it is that one or a late predecessor: a
+-- lane that goes on with its next message is not written for each. Nothing of the lane waits before head_seq.
 CREATE TABLE lanes (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,

@@ -1,5 +1,5 @@
--- Webhooks: hooks, the endpoints behind them, and the deliveries in streams, which are to an endpoint what lanes are to a
--- phone. org_no leads every key.
+-- Webhooks: hooks, the endpoints behind them, and the deliveries in streams, which are to an endpoint what lanes are
+-- to a phone. org_no leads every key.
 
 -- one row an organisation that ever had a hook: fanning out takes its lock, so that numbers rise in the order of events
 CREATE TABLE fanouts (
@@ -61,7 +61,8 @@ CREATE TABLE org_events (
 CREATE INDEX org_events_unfanned ON org_events (org_no, org_event_no) WHERE fanned_out = 0;
 CREATE INDEX org_events_age ON org_events (org_no, at) WHERE fanned_out = 1;
 
--- deliveries to one endpoint about one chat, in order: one on its way at a time. A parked delivery has a stream of its own
+-- deliveries to one endpoint about one chat, in order: one on its way at a time. A parked delivery has a stream of
+-- its own
 CREATE TABLE streams (
   org_no BIGINT NOT NULL,
   endpoint_no BIGINT NOT NULL,
@@ -77,8 +78,9 @@ CREATE INDEX streams_ready ON streams (org_no, endpoint_no, head_no) WHERE statu
 CREATE INDEX streams_delayed ON streams (not_before) WHERE status = 'delayed';
 CREATE INDEX streams_busy ON streams (worker) WHERE status = 'busy';
 
--- source says where its content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored body).
--- place is no again: what orders a stream or a hook's list, so that no planner is tempted to walk the primary key instead
+-- source says where its content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored
+-- body). place is no again: what orders a stream or a hook's list, so that no planner is tempted to walk the primary
+-- key instead
 CREATE TABLE deliveries (
   org_no BIGINT NOT NULL,
   no BIGINT NOT NULL,
@@ -107,7 +109,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
 -- what a delivery still has to tell of may not be pruned
 CREATE INDEX deliveries_telling ON deliveries (job_id, org_no, ref, n) WHERE state = 'pending';
-CREATE INDEX deliveries_of_hook ON deliveries (org_no, hook_no, place);
+CREATE INDEX deliveries_of_hook ON deliveries (hook_no, org_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 
 -- the bytes as they were first sent, of deliveries that were not taken at once; the others can be rendered again

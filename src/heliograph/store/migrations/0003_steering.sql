@@ -1,5 +1,5 @@
--- Broadcasts, schedules, holds, pace and suppressed chats. org_no leads every key. The numbers of broadcasts and schedules
--- are made like job keys, so that their public ids are functions of them and need no index.
+-- Broadcasts, schedules, holds, pace and suppressed chats. org_no leads every key. The numbers of broadcasts and
+-- schedules are made like job keys, so that their public ids are functions of them and need no index.
 
 -- what a person stopped: `phone`, `chat:ID` or `broadcast:NO`. Nearly always empty, so looking costs next to nothing
 CREATE TABLE holds (
@@ -22,10 +22,10 @@ CREATE TABLE pace_log (
   PRIMARY KEY (org_no, phone_no, at, chat_id)
 ) $clustered;
 
--- `state` gone: being removed, as a load that was cut off or what is past its retention. `idempotency_key`: of the request that
--- loads it. `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed had still
--- to start when it was looked at. Written by the API and the feeder;
--- what became of the messages is counted in broadcast_counts, by the phone's owner
+-- `state` gone: being removed, as a load that was cut off or what is past its retention. `idempotency_key`: of the
+-- request that loads it. `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before;
+-- `blocked`: what is fed had still to start when it was looked at. Written by the API and the feeder; what became of
+-- the messages is counted in broadcast_counts, by the phone's owner
 CREATE TABLE broadcasts (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,

@@ -1,4 +1,4 @@
-"""Schedules: what people make, change and look at. How they run: due.py."""
+"""Schedules as people create, change and list them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,7 @@ from heliograph.domain.messages.content import Content, decode_content, encode_c
 from heliograph.domain.schedules.recurrence import Every, Repeat, next_run
 from heliograph.domain.schedules.schedule import Missed, Occurrence, Schedule
 from heliograph.store.accounts import idempotency
+from heliograph.store.database import named
 from heliograph.store.database.rows import readable
 from heliograph.store.database.unit import Unit, query, query_one
 
@@ -17,14 +18,15 @@ from heliograph.store.database.unit import Unit, query, query_one
 def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
     first_us = next_run(schedule.first_at_us, schedule.repeat)
     yield from query(
-        "schedule_insert",
-        org_no=schedule.org_no,
-        schedule_no=schedule.schedule_no,
-        phone_no=schedule.phone_no,
-        next_at=first_us,
-        performed_by=schedule.performed_by,
-        now=now_us,
-        **_changing(schedule),
+        named.schedule_insert(
+            org_no=schedule.org_no,
+            schedule_no=schedule.schedule_no,
+            phone_no=schedule.phone_no,
+            next_at=first_us,
+            performed_by=schedule.performed_by,
+            now=now_us,
+            **_changing(schedule),
+        )
     )
     found = yield from get(schedule.org_no, schedule.schedule_no)
     assert found is not None
@@ -32,7 +34,7 @@ def create(schedule: Schedule, now_us: int) -> Unit[Schedule]:
 
 
 def create_once(schedule: Schedule, key: Idempotency, now_us: int) -> Unit[tuple[Schedule, bool] | KeyReused]:
-    """As it is stored, and whether it is an earlier one that was made with this key."""
+    """Gives it as stored, and whether an earlier request with this key created it."""
     if (yield from idempotency.claim_key(schedule.org_no, key, now_us)) is not None:
         earlier = yield from made_with(schedule.org_no, key)
         return (earlier, True) if isinstance(earlier, Schedule) else KeyReused()
@@ -41,63 +43,64 @@ def create_once(schedule: Schedule, key: Idempotency, now_us: int) -> Unit[tuple
 
 
 def made_with(org_no: int, key: Idempotency) -> Unit[Schedule | KeyReused | None]:
-    """What an earlier request with this key made, though it may be deleted by now; None: the key is free."""
+    """Gives the schedule of an earlier request with this key, deleted or not; None: the key is free."""
     earlier = yield from idempotency.find(org_no, key)
     if earlier is None:
         return None
     row = None
     if earlier.same and earlier.response is not None:
-        row = yield from query_one("schedule_by_no", org_no=org_no, schedule_no=int(earlier.response))
+        row = yield from query_one(named.schedule_by_no(org_no=org_no, schedule_no=int(earlier.response)))
     return KeyReused() if row is None else schedule_of(row, readable)
 
 
 def get(org_no: int, schedule_no: JobId) -> Unit[Schedule | None]:
-    row = yield from query_one("schedule_by_no", org_no=org_no, schedule_no=schedule_no)
+    row = yield from query_one(named.schedule_by_no(org_no=org_no, schedule_no=schedule_no))
     return None if row is None or row["state"] == "deleted" else schedule_of(row, readable)
 
 
 def list_schedules(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Schedule]]:
-    rows = yield from query("schedules_of_org", org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset)
+    rows = yield from query(named.schedules_of_org(org_no=org_no, phone_no=phone_no or 0, limit=limit, offset=offset))
     return [schedule_of(row, readable) for row in rows]
 
 
 def change(
     org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule], now_us: int
 ) -> Unit[Schedule | str | None]:
-    """`how` gives the schedule as it should be; None: there is none; a text: the state that forbids a change."""
-    row = yield from query_one("schedule_lock", org_no=org_no, schedule_no=schedule_no)
+    """Changes a schedule by `how`. None: there is none; a text: the state that forbids a change."""
+    row = yield from query_one(named.schedule_lock(org_no=org_no, schedule_no=schedule_no))
     if row is None or row["state"] == "deleted":
         return None
     if row["state"] != "scheduled":
-        return str(row["state"])
+        return row["state"]
     wanted = how(schedule_of(row))
     yield from query(
-        "schedule_update",
-        org_no=org_no,
-        schedule_no=schedule_no,
-        next_at=wanted.next_at_us,
-        skip_next=int(wanted.skip_next),
-        paused_at=wanted.paused_at_us,
-        paused_by=wanted.paused_by,
-        now=now_us,
-        **_changing(wanted),
+        named.schedule_update(
+            org_no=org_no,
+            schedule_no=schedule_no,
+            next_at=wanted.next_at_us,
+            skip_next=int(wanted.skip_next),
+            paused_at=wanted.paused_at_us,
+            paused_by=wanted.paused_by,
+            now=now_us,
+            **_changing(wanted),
+        )
     )
     return (yield from get(org_no, schedule_no))
 
 
 def delete(org_no: int, schedule_no: JobId, now_us: int) -> Unit[bool]:
-    found = yield from query_one("schedule_delete", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    found = yield from query_one(named.schedule_delete(org_no=org_no, schedule_no=schedule_no, now=now_us))
     return found is not None
 
 
 def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> Unit[list[Occurrence]]:
-    rows = yield from query("schedule_runs", org_no=org_no, schedule_no=schedule_no, limit=limit, offset=offset)
+    rows = yield from query(named.schedule_runs_of(org_no=org_no, schedule_no=schedule_no, limit=limit, offset=offset))
     return [
         Occurrence(
             schedule_no,
             row["at"],
             row["outcome"],
-            None if row["job_id"] is None else JobId(row["job_id"]),
+            row["job_id"],
             row["remarks"],
             row["created_at"],
             row["chat_id"],
@@ -112,7 +115,7 @@ def occurrences(org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> 
 
 
 def _changing(schedule: Schedule) -> dict[str, Any]:
-    """The columns that a person may change."""
+    """Gives the columns that a person may change."""
     repeat = schedule.repeat
     return {
         "chat_id": schedule.chat_id,
@@ -129,15 +132,15 @@ def _changing(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def schedule_of(row: Any, decode: Callable[[str], Content] = decode_content) -> Schedule:
-    """From `$columns(schedule)`. Raises DecodeError for one that cannot be read, unless `decode` does not."""
+def schedule_of(row: "named.ScheduleColumns", decode: Callable[[str], Content] = decode_content) -> Schedule:
+    """Raises DecodeError for one that cannot be decoded, unless `decode` does not."""
     repeat = None
     if row["every"] is not None:
         days = tuple(int(day) for day in row["days"].split(",")) if row["days"] else ()
-        repeat = Repeat(Every(row["every"]), row["step"], days, row["ends_at"], row["zone"])
+        repeat = Repeat(Every(row["every"]), row["step"] or 1, days, row["ends_at"], row["zone"])
     return Schedule(
         org_no=row["org_no"],
-        schedule_no=JobId(row["schedule_no"]),
+        schedule_no=row["schedule_no"],
         phone_no=row["phone_no"],
         chat_id=row["chat_id"],
         content=decode(row["content"]),

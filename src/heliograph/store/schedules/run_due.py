@@ -1,12 +1,11 @@
-"""Schedules that are due: each run becomes a message in the transaction that moves the schedule on.
+"""Runs due schedules: each run becomes a message in the transaction that moves the schedule to its next run.
 
-Promise: a run is enqueued exactly once, whatever crashes when and however many senders look. After a time in which
-nothing ran, what was missed is sent late once or skipped, as the schedule says, and told. One that cannot be read is
-stopped, and keeps no other from its run.
+Promise: a run is enqueued exactly once, whatever crashes and however many senders look. Runs that were missed while
+nothing ran are sent late once or skipped, as the schedule says, and reported by an event. A schedule that cannot be
+decoded is stopped and blocks no other.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -16,7 +15,9 @@ from heliograph.domain.schedules.recurrence import next_run
 from heliograph.domain.schedules.schedule import LATE_S, Missed, Schedule
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import WebhookEvent
-from heliograph.store.accounts.audit import emit_org_event
+from heliograph.store.accounts.org_events import emit_org_event
+from heliograph.store.database import named
+from heliograph.store.database.database import Database
 from heliograph.store.database.due_work import UndecodableRow, process_due_items
 from heliograph.store.database.unit import Unit, query, query_one
 from heliograph.store.jobs.enqueue import enqueue
@@ -25,37 +26,42 @@ from heliograph.store.schedules.manage import schedule_of
 MAX_SCHEDULES_A_STEP = 100
 
 
-async def run_due(shell: Any, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
-    """Runs what is due. Gives the phones that got work, and when the next run is due (None: none is)."""
+async def run_due(shell: Database, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
+    """Gives the phones that got work, and when the next run is due (None: none is)."""
     return await process_due_items(
         shell,
         now_us,
-        soonest="next_schedule",
-        due="schedules_due",
-        limit=MAX_SCHEDULES_A_STEP,
+        soonest=named.schedules_next_due(),
+        due=named.schedules_due(now=now_us, limit=MAX_SCHEDULES_A_STEP),
         do=lambda row: run_one(row["org_no"], row["schedule_no"], make_id, now_us),
         stop=lambda row, why: _stop(row, why, now_us),
     )
 
 
-def _stop(row: Any, why: str, now_us: int) -> Unit[str]:
-    which = {"org_no": row["org_no"], "schedule_no": row["schedule_no"], "now": now_us}
-    yield from query("schedule_stop", **which)
-    yield from query("schedule_run_insert", at=row["next_at"], outcome="refused", job_id=None, remarks=why, **which)
-    scheduled_id = queue_id(row["schedule_no"])
+def _stop(row: "named.SchedulesDueColumns", why: str, now_us: int) -> Unit[str]:
+    org_no, schedule_no = row["org_no"], row["schedule_no"]
+    yield from query(named.schedule_stop(org_no=org_no, schedule_no=schedule_no, now=now_us))
+    yield from query(
+        named.schedule_run_insert(
+            org_no=org_no, schedule_no=schedule_no, at=row["next_at"], outcome="refused", job_id=None, remarks=why,
+            now=now_us,
+        )
+    )  # fmt: skip
+    scheduled_id = queue_id(schedule_no)
     data = {"scheduled_id": scheduled_id, "due_at": iso(row["next_at"]), "outcome": "refused"}
-    yield from emit_org_event(row["org_no"], row["phone_no"], WebhookEvent.SCHEDULE_MISSED, why, data, now_us)
+    yield from emit_org_event(org_no, row["phone_no"], WebhookEvent.SCHEDULE_MISSED, why, data, now_us)
     return f"Schedule {scheduled_id}"
 
 
 def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_us: int) -> Unit[bool]:
-    """Whether its phone got work."""
-    row = yield from query_one("schedule_due", org_no=org_no, schedule_no=schedule_no, now=now_us)
+    """Tells whether the phone got work."""
+    row = yield from query_one(named.schedule_due(org_no=org_no, schedule_no=schedule_no, now=now_us))
     if row is None:
         return False
     try:
         schedule = schedule_of(row)
-        due_us: int = row["next_at"]
+        due_us = row["next_at"]
+        assert due_us is not None  # the query says so
         # of the runs that are due, the last one counts; those before it were missed
         last_us, next_us = due_us, next_run(schedule.first_at_us, schedule.repeat, due_us)
         while next_us is not None and next_us <= now_us:
@@ -70,7 +76,7 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
     elif late and schedule.missed is Missed.SKIP:
         outcome, remarks = "missed", f"Was due at {iso(last_us)}, while nothing ran."
     else:
-        suppressed = yield from query_one("suppressed", org_no=schedule.org_no, chat_id=schedule.chat_id)
+        suppressed = yield from query_one(named.suppression_by_chat(org_no=schedule.org_no, chat_id=schedule.chat_id))
         if suppressed is not None:
             outcome, remarks = "refused", "The chat is on the suppression list."
         else:
@@ -78,12 +84,13 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
             outcome = "late" if late else "queued"
             remarks = f"Was due at {iso(last_us)}." if late else ""
     moved = yield from query_one(
-        "schedule_ran",
-        org_no=schedule.org_no,
-        schedule_no=schedule.schedule_no,
-        next_at=next_us,
-        was=due_us,
-        ran=int(job_id is not None),
+        named.schedule_advance(
+            org_no=schedule.org_no,
+            schedule_no=schedule.schedule_no,
+            next_at=next_us,
+            was=due_us,
+            ran=int(job_id is not None),
+        )
     )
     if moved is None:
         return False
@@ -91,16 +98,17 @@ def run_one(org_no: int, schedule_no: JobId, make_id: Callable[[], JobId], now_u
         (result,) = yield from enqueue([_job(schedule, job_id, now_us)], now_us)
         if not isinstance(result, Enqueued):
             job_id, outcome, remarks = None, "refused", "The phone was deleted."
-            yield from query("schedule_stop", org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us)
+            yield from query(named.schedule_stop(org_no=schedule.org_no, schedule_no=schedule.schedule_no, now=now_us))
     yield from query(
-        "schedule_run_insert",
-        org_no=schedule.org_no,
-        schedule_no=schedule.schedule_no,
-        at=last_us,
-        outcome=outcome,
-        job_id=job_id,
-        remarks=remarks,
-        now=now_us,
+        named.schedule_run_insert(
+            org_no=schedule.org_no,
+            schedule_no=schedule.schedule_no,
+            at=last_us,
+            outcome=outcome,
+            job_id=job_id,
+            remarks=remarks,
+            now=now_us,
+        )
     )
     if outcome in ("missed", "late") or last_us != due_us:
         data = {"scheduled_id": schedule.scheduled_id, "due_at": iso(due_us), "outcome": outcome}

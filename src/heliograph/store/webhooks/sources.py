@@ -1,19 +1,19 @@
-"""What deliveries tell of, read in batches: the job and the event's own snapshot, an inbound message, or a phone."""
+"""Loads the source of each webhook delivery (job, inbound message or phone) in batches."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
-from heliograph.domain.jobs.job import Event, Job, PhoneRow
+from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.webhooks.webhook import Delivery, EventSource, InboundRow, OrgEvent, SigningKeyRow
 from heliograph.ports.webhook_store import ClaimedDelivery, DeliveryBatch
+from heliograph.store.database import named
 from heliograph.store.database.rows import event_of, job_of, phone_of
-from heliograph.store.database.unit import Rows, Unit, query_batch
+from heliograph.store.database.unit import Unit, query, query_values
 
 
-def delivery_of(row: Any, org_id: str) -> Delivery:
-    """From `$columns(delivery)` and the hook's id."""
+def delivery_of(row: "named.DeliveryColumns", org_id: str) -> Delivery:
     return Delivery(
         org_no=row["org_no"],
         org_id=org_id,
@@ -36,17 +36,21 @@ def delivery_of(row: Any, org_id: str) -> Delivery:
 
 
 def read_runs(
-    streams: Sequence[tuple[int, int, str]], rows: Rows, probing: set[tuple[int, int]], claim: int
+    streams: Sequence[tuple[int, int, str]],
+    rows: "Sequence[named.DeliveriesOfStreamsColumns]",
+    probing: set[tuple[int, int]],
+    claim: int,
 ) -> Unit[tuple[list[DeliveryBatch], dict[int, SigningKeyRow]]]:
-    """`rows` of `stream_deliveries`, in order within each stream."""
+    """Gives the batches to deliver, and the signing keys. `rows` are in order within each stream."""
     if not streams:
         return [], {}
     org_ids: dict[int, str] = {}
     keys: dict[int, SigningKeyRow] = {}
-    for row in (yield from query_batch("orgs_to_tell", [(org_no,) for org_no in sorted({key[0] for key in streams})])):
-        org_ids[row["org_no"]] = row["org_id"]
-        keys[row["org_no"]] = SigningKeyRow(row["current"], row["previous"], row["switch_at"])
-    stories = yield from _stories(rows)
+    orgs = sorted({key[0] for key in streams})
+    for org in (yield from query(named.orgs_with_signing_keys([(org_no,) for org_no in orgs]))):
+        org_ids[org["org_no"]] = org["org_id"]
+        keys[org["org_no"]] = SigningKeyRow(org["current"], org["previous"], org["switch_at"])
+    sources = yield from _sources(rows)
     items: dict[tuple[int, int, str], list[ClaimedDelivery]] = {key: [] for key in streams}
     for row in rows:
         items[row["org_no"], row["endpoint_no"], row["stream"]].append(
@@ -55,52 +59,51 @@ def read_runs(
                 url=row["url"],
                 wanted=row["deleted_at"] is None,
                 body=row["body"],
-                story=stories.get((row["org_no"], row["no"]), EventSource()),
+                story=sources.get((row["org_no"], row["no"]), EventSource()),
             )
         )
     runs = [DeliveryBatch(*key, claim, tuple(found), key[:2] in probing) for key, found in items.items()]
     return runs, keys
 
 
-def _stories(rows: Rows) -> Unit[dict[tuple[int, int], EventSource]]:
-    """By organisation and delivery number. Those that have their body already need none."""
+_Rows: TypeAlias = "Sequence[named.DeliveriesOfStreamsColumns]"
+_Phones = dict[tuple[int, int], PhoneRow]
+_Sources = dict[tuple[int, int], EventSource]  # by organisation and delivery number
+
+
+def _sources(rows: _Rows) -> Unit[_Sources]:
+    """Loads sources. Deliveries with a stored body need none."""
     new = [row for row in rows if row["body"] is None]
-    of_jobs = [row for row in new if row["source"] == "job"]
-    of_inbound = [row for row in new if row["source"] == "inbound"]
-    of_org = [row for row in new if row["source"] == "org"]
-    phone_keys = {(row["org_no"], row["phone_no"]) for row in new if row["phone_no"] is not None}
-    phones: dict[tuple[int, int], PhoneRow] = {
-        (row["org_no"], row["phone_no"]): phone_of(row)
-        for row in (yield from query_batch("phones_to_tell", sorted(phone_keys)))
+    phone_keys = sorted({(row["org_no"], row["phone_no"]) for row in new if row["phone_no"] is not None})
+    phones = {
+        (phone.org_no, phone.phone_no): phone
+        for phone in map(phone_of, (yield from query(named.phones_by_no(phone_keys))))
     }
-    job_keys = sorted({(row["org_no"], row["job_id"]) for row in of_jobs})
-    jobs: dict[tuple[int, int], Job] = {}
-    for row in (yield from query_batch("jobs_to_tell", job_keys)):
-        job = job_of(row)
-        jobs[job.org_no, job.job_id] = job
-    changes: dict[tuple[int, int, int], Event] = {}
-    change_keys = sorted({(row["org_no"], row["job_id"], row["n"]) for row in of_jobs})
-    for row in (yield from query_batch("events_to_tell", change_keys)):
-        org_no, *rest = row
-        change = event_of(rest)
-        changes[org_no, change.job_id, change.n] = change
-    stories = {
+    sources = yield from _job_sources([row for row in new if row["source"] == "job"], phones)
+    sources |= yield from _inbound_sources([row for row in new if row["source"] == "inbound"], phones)
+    sources |= yield from _org_sources([row for row in new if row["source"] == "org"], phones)
+    return sources
+
+
+def _job_sources(rows: _Rows, phones: _Phones) -> Unit[_Sources]:
+    keys = sorted({(row["org_no"], row["job_id"] or 0, row["n"]) for row in rows})
+    found = yield from query_values(named.jobs_by_id(sorted({key[:2] for key in keys})))
+    jobs = {(job.org_no, int(job.job_id)): job for job in map(job_of, found)}
+    events = {
+        (row[0], int(row[1]), row[2]): event_of(row[1:]) for row in (yield from query_values(named.events_by_key(keys)))
+    }
+    return {
         (row["org_no"], row["no"]): EventSource(
-            job=jobs.get((row["org_no"], row["job_id"])),
-            change=changes.get((row["org_no"], row["job_id"], row["n"])),
-            phone=phones.get((row["org_no"], row["phone_no"])),
+            job=jobs.get((row["org_no"], row["job_id"] or 0)),
+            change=events.get((row["org_no"], row["job_id"] or 0, row["n"])),
+            phone=phones.get((row["org_no"], row["phone_no"] or 0)),
         )
-        for row in of_jobs
+        for row in rows
     }
-    stories |= yield from _inbound_stories(of_inbound, phones)
-    stories |= yield from _org_stories(of_org, phones)
-    return stories
 
 
-def _inbound_stories(
-    rows: Sequence[Any], phones: dict[tuple[int, int], PhoneRow]
-) -> Unit[dict[tuple[int, int], EventSource]]:
-    wanted = sorted({(row["org_no"], row["phone_no"], row["ref"]) for row in rows})
+def _inbound_sources(rows: _Rows, phones: _Phones) -> Unit[_Sources]:
+    keys = {(row["org_no"], row["no"]): (row["org_no"], row["phone_no"] or 0, row["ref"] or "") for row in rows}
     found = {
         (row["org_no"], row["phone_no"], row["message_id"]): InboundRow(
             row["message_id"],
@@ -111,23 +114,15 @@ def _inbound_stories(
             row["at"],
             msgspec.json.decode(row["raw"]),
         )
-        for row in (yield from query_batch("inbound_to_tell", wanted))
+        for row in (yield from query(named.inbound_by_key(sorted(set(keys.values())))))
     }
-    return {
-        (row["org_no"], row["no"]): EventSource(
-            inbound=found.get((row["org_no"], row["phone_no"], row["ref"])),
-            phone=phones.get((row["org_no"], row["phone_no"])),
-        )
-        for row in rows
-    }
+    return {delivery: EventSource(inbound=found.get(key), phone=phones.get(key[:2])) for delivery, key in keys.items()}
 
 
-def _org_stories(
-    rows: Sequence[Any], phones: dict[tuple[int, int], PhoneRow]
-) -> Unit[dict[tuple[int, int], EventSource]]:
+def _org_sources(rows: _Rows, phones: _Phones) -> Unit[_Sources]:
     found = {
         row["org_event_no"]: OrgEvent(row["name"], row["at"], row["detail"], msgspec.json.decode(row["data"]))
-        for row in (yield from query_batch("org_events_to_tell", sorted({(row["org_no"], row["n"]) for row in rows})))
+        for row in (yield from query(named.org_events_by_no(sorted({(row["org_no"], row["n"]) for row in rows}))))
     }
     return {
         (row["org_no"], row["no"]): EventSource(

@@ -1,28 +1,17 @@
-"""A world for the guarded fetch to be tried in: a listener that counts, and names that mean what a test says."""
+"""Servers and names for tests of the guarded fetch."""
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from heliograph.clock import SystemClock
 from heliograph.egress.addresses import Network, parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 
 
-class MachineClock:
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-class Names:
-    """A DNS of the test's own: each name answers with a list, or with what a function gives at each question."""
+class FakeResolver:
+    """A DNS in memory: each name has a list of addresses, or a function that gives one at each question."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Sequence[str] | Callable[[], Sequence[str]]] = {}
@@ -39,13 +28,13 @@ class Names:
 
 
 class Listener:
-    """Counts every connection to `port`, on any address of this machine, IPv4 and IPv6."""
+    """A counter of connections to `port`, on any address of this machine, IPv4 and IPv6."""
 
     def __init__(self) -> None:
         self.connections = 0
         self.port = 0
 
-    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def count(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         writer.close()
 
@@ -62,7 +51,7 @@ async def listening() -> AsyncIterator[Listener]:
         six.bind(("::", listener.port))
         six.listen()
         sockets.append(six)
-    servers = [await asyncio.start_server(listener._met, sock=one) for one in sockets]
+    servers = [await asyncio.start_server(listener.count, sock=one) for one in sockets]
     try:
         yield listener
     finally:
@@ -96,9 +85,9 @@ async def answering(answer: bytes, host: str = "127.0.0.2", port: int = 0) -> As
 
 
 @asynccontextmanager
-async def guarded(names: Names | None = None, allow: str = "") -> AsyncIterator[GuardedFetch]:
+async def guarded(names: FakeResolver | None = None, allow: str = "") -> AsyncIterator[GuardedFetch]:
     allowed: tuple[Network, ...] = parse_networks(allow)
-    fetch = GuardedFetch(clock=MachineClock(), allowed=allowed, lookup=names)
+    fetch = GuardedFetch(clock=SystemClock(), allowed=allowed, lookup=names)
     try:
         yield fetch
     finally:

@@ -1,39 +1,19 @@
-"""A local Graph server with a receiver of its webhooks, on the machine's clock."""
+"""A local Graph server with a receiver of its webhooks, on the system clock."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import aiohttp
 from aiohttp import web
 
+from heliograph.clock import SystemClock
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-
-
-class MachineClock:
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    """Polls; fails with the clock, never passes by it."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.005)
 
 
 @dataclass(slots=True)
 class Receiver:
-    """Takes webhooks like a gateway: what it answers, and what it got (signature, raw body)."""
+    """A receiver of webhooks. `answers`: its next statuses. `got`: signature and raw body of each request."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -67,7 +47,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class GraphClient:
+    """A local Graph server, the receiver of its webhooks, and an HTTP session."""
+
     server: GraphServer
     hooks: Receiver
     http: aiohttp.ClientSession
@@ -88,8 +70,8 @@ class World:
 
 
 @asynccontextmanager
-async def graph_world(rules: Rules | None = None) -> AsyncIterator[World]:
+async def graph_client(rules: Rules | None = None) -> AsyncIterator[GraphClient]:
     async with receiver() as hooks, aiohttp.ClientSession() as http:
         rules = replace(rules or Rules(), callback_url=hooks.url)
-        async with graph_server(rules, clock=MachineClock()) as server:
-            yield World(server, hooks, http)
+        async with graph_server(rules, clock=SystemClock()) as server:
+            yield GraphClient(server, hooks, http)

@@ -1,4 +1,4 @@
-"""Senders on a real store and the simulated network, under a clock of the test's own."""
+"""Senders on a real store and the simulated network, under a virtual clock."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
+from heliograph.domain.jobs.job import Enqueued, Job, OutgoingJob, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
-from heliograph.domain.messages.content import Content, Kind
+from heliograph.domain.messages.content import Content
 from heliograph.domain.pacing.next_start import PRESETS
 from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Provider, SendRequest
@@ -23,21 +23,21 @@ from heliograph.sender.sender import Sender
 from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.store.database.database import Database
-from heliograph.store.database.postgresql import PostgresDatabase
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.database.unit import Unit
 from heliograph.store.job_store import Store
-from tests.kit.store import faults_of
-from tests.kit.virtual_clock import VirtualClock
+from tests.kit.audit import find_faults
+from tests.kit.clocks import VirtualClock
+from tests.kit.database import Location, make_database
+from tests.kit.factories import create_org, create_phone, new_job
 
 T = TypeVar("T")
 LEASE_S = 10.0
 
 
 @dataclass
-class Faulty:
-    """A shell that fails when it is told to. `away`: the database cannot be reached. `lose`: so many of the next
-    commits happen, but their answers are lost. `slow_s`: each call takes that long."""
+class FaultyDatabase:
+    """A database that fails on demand. `away`: it cannot be reached. `lose`: so many of the next commits happen, but
+    their answers are lost. `slow_s`: each call takes that long."""
 
     inner: Database
     clock: VirtualClock
@@ -46,7 +46,7 @@ class Faulty:
     slow_s: float = 0.0
     under_way: int = 0
     lost: int = 0
-    frozen: bool = False  # the process stands still: its calls neither happen nor end
+    frozen: bool = False  # the process is stopped: its calls neither happen nor end
     dialect: str = ""
     write_error: str | None = None
 
@@ -83,29 +83,32 @@ class Faulty:
 
 @dataclass
 class Member:
-    """One sender process's worth of objects. `sends`: (when, unique_id) of each attempt that reached its provider."""
+    """The objects of one sender process. `sends`: (time, unique_id) of each attempt that reached its provider."""
 
     name: str
     sender: Sender
-    shell: Faulty
+    database: FaultyDatabase
+    store: Store
     provider: SimulatorProvider
     watched: Provider = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
     sends: list[tuple[float, str]] = field(default_factory=list)
     logs: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
-    def said(self, event: str) -> int:
+    def times_logged(self, event: str) -> int:
         return sum(1 for name, _ in self.logs if name == event)
 
 
 @dataclass
-class World:
-    where: Path | str
+class Senders:
+    """A store and a network, with the senders that have joined."""
+
+    location: Location
     clock: VirtualClock
     network: SimulatedNetwork
     store: Store  # the tests' own, that no fault meets
     phones: list[PhoneRow]
-    shells: Callable[[Path | str, VirtualClock], Database]
+    make: Callable[[Location, VirtualClock], Database]
     members: list[Member] = field(default_factory=list)
     ids: JobIds = field(init=False)
 
@@ -119,10 +122,11 @@ class World:
     async def join(
         self, name: str = "a", *, lease_s: float = LEASE_S, changes: Mapping[str, Any] | None = None, **limits: Any
     ) -> Member:
-        """A sender begins to work. `changes`: other SenderDeps than the usual ones."""
-        shell = Faulty(self.shells(self.where, self.clock), self.clock)
-        self.clock.busy.append(lambda: shell.under_way > 0)
-        await shell.open(migrate=False)
+        """Starts a sender. `changes`: other SenderDeps than the usual ones."""
+        database = FaultyDatabase(self.make(self.location, self.clock), self.clock)
+        self.clock.busy.append(lambda: database.under_way > 0)
+        await database.open(migrate=False)
+        store = Store(database, self.clock, self.ids)
         provider = SimulatorProvider(self.network, self.clock)
         member: Member
 
@@ -138,7 +142,7 @@ class World:
             return job.content, None
 
         deps = SenderDeps(
-            store=Store(shell, self.clock, self.ids),
+            store=store,
             clock=self.clock,
             meter=NoMetrics(),
             chance=random.Random(len(self.members)),
@@ -146,7 +150,7 @@ class World:
             lease_s=lease_s,
             owner=name,
             sole=False,
-            shards=1,
+            loops=1,
             provider=lambda _name: member.watched,
             policy=lambda row: PRESETS[row.pacing],
             config=lambda _row: {},
@@ -156,18 +160,18 @@ class World:
             warn=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
-        member = Member(name, sender, shell, provider)
+        member = Member(name, sender, database, store, provider)
         member.watched = _watched(provider, member, self.clock)
         member.task = asyncio.ensure_future(sender.run())
         self.members.append(member)
         return member
 
     async def crash(self, member: Member) -> None:
-        """The process is gone from one moment to the next: nothing of it is written or sent any more."""
-        member.shell.frozen = True
+        """Ends a sender at once: it writes and sends nothing more."""
+        member.database.frozen = True
         member.task.cancel()
-        for shard in member.sender._loops:
-            for task in list(shard._tasks):
+        for loop in member.sender._loops:  # private: the program offers no way to end a sender without its clean-up
+            for task in list(loop._tasks):
                 task.cancel()
         for phone in self.phones:
             await member.provider.close(phone.phone_no)
@@ -177,11 +181,9 @@ class World:
         """`chat`: the two digits of a test recipient, or a name of its own."""
         phone = phone or self.phone
         chat_id = f"120255501{chat}@c.us" if len(chat) == 2 and chat.isdigit() else f"{chat}@c.us"
-        made = await self.store.enqueue(
-            NewJob(self.ids.make(), phone.org_no, phone.phone_no, chat_id, Content(Kind.TEXT, body or f"to {chat}"))
-        )
-        assert isinstance(made, Enqueued)
-        return made.job_id
+        result = await self.store.enqueue(new_job(self.ids, phone, chat_id, body or f"to {chat}"))
+        assert isinstance(result, Enqueued)
+        return result.job_id
 
     async def get(self, job_id: JobId) -> Job:
         found = await self.store.job(self.phone.org_no, unique_id(job_id))
@@ -220,8 +222,8 @@ class World:
         return {member.name: sorted(member.sender.owned) for member in self.members}
 
 
-class _Watched:
-    """A provider that notes each attempt."""
+class _RecordingProvider:
+    """A provider that records each attempt."""
 
     def __init__(self, inner: SimulatorProvider, member: Member, clock: VirtualClock) -> None:
         self._inner = inner
@@ -237,45 +239,42 @@ class _Watched:
 
 
 def _watched(provider: SimulatorProvider, member: Member, clock: VirtualClock) -> Provider:
-    watched: Any = _Watched(provider, member, clock)
+    watched: Any = _RecordingProvider(provider, member, clock)
     return watched  # type: ignore[no-any-return]
 
 
-def shell_of(where: Path | str, clock: VirtualClock) -> Database:
-    if isinstance(where, Path):
-        return SqliteDatabase(str(where), lambda _seconds, _units: None, clock.monotonic, lock=False)
-    return PostgresDatabase(where, lambda _seconds, _units: None, clock.monotonic)
+def make_shared_database(location: Location, clock: VirtualClock) -> Database:
+    """A driver that lets other processes open the same SQLite file."""
+    return make_database(location, clock, lock=False)
 
 
 @contextlib.asynccontextmanager
-async def sending(
-    where: Path | str,
+async def open_senders(
+    location: Location,
     journal: Path,
     *,
     phones: int = 1,
-    shells: Callable[[Path | str, VirtualClock], Database] = shell_of,
-) -> AsyncIterator[World]:
-    """A network, a store with so many phones, and no sender yet. Ends with an audit of the database."""
+    make: Callable[[Location, VirtualClock], Database] = make_shared_database,
+) -> AsyncIterator[Senders]:
+    """A network, a store with so many phones, and no sender yet; audits the database at the end."""
     clock = VirtualClock()
-    shell = shells(where, clock)
-    await shell.open()
-    store = Store(shell, clock, JobIds(clock.now_us))
-    org = await store.create_org("an organisation")
-    made = []
-    for n in range(phones):
-        phone = NewPhone(org.org_no, new_phone_id(), f"9198765{n:05d}", "simulator")
-        made.append((await store.create_phone(phone))[0])
-    async with open_network(journal, clock, random.Random(7)) as network:
+    async with contextlib.AsyncExitStack() as stack:
+        database = make(location, clock)
+        await database.open()
+        stack.push_async_callback(database.close)
+        store = Store(database, clock, JobIds(clock.now_us))
+        rows = [await create_org(store, number="919876500000")]
+        rows += [await create_phone(store, rows[0].org_no, f"9198765{n:05d}") for n in range(1, phones)]
+        network = await stack.enter_async_context(open_network(journal, clock, random.Random(7)))
         clock.busy.append(lambda: not network.journal.idle)
-        world = World(where, clock, network, store, made, shells)
+        senders = Senders(location, clock, network, store, rows, make)
         try:
-            yield world
+            yield senders
         finally:
-            for member in world.members:
+            for member in senders.members:
                 member.task.cancel()
-            await asyncio.gather(*(member.task for member in world.members), return_exceptions=True)
-            for member in world.members:
+            await asyncio.gather(*(member.task for member in senders.members), return_exceptions=True)
+            for member in senders.members:
                 await member.provider.shutdown()
-                await member.shell.close()
-            await shell.close()
-    assert await faults_of(where) == []
+                await member.database.close()
+    assert await find_faults(location) == []

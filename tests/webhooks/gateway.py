@@ -1,4 +1,4 @@
-"""A store, a worker and receivers in one process: messages are walked along their way, webhooks are really posted."""
+"""A store, a delivery worker and receivers in one process: messages are settled by hand, webhooks are really posted."""
 
 import asyncio
 import random
@@ -10,23 +10,23 @@ from typing import Any
 import msgspec
 
 from heliograph.clock import SystemClock
-from heliograph.domain.jobs.ids import JobId, JobIds, new_phone_id, new_uuid, unique_id
-from heliograph.domain.jobs.job import Enqueued, NewJob, NewPhone, OrgRow
+from heliograph.domain.jobs.ids import JobId, JobIds, new_uuid, unique_id
+from heliograph.domain.jobs.job import Enqueued, OrgRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.jobs.verdict import Limits, judge
-from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.webhooks.webhook import NewHook, WebhookRow, new_signing_key
 from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import Lease, LeaseRow, PhoneReceipts, Settlement, StartRequest
+from heliograph.ports.sender_store import Lease, PhoneReceipts, Settlement, StartRequest
 from heliograph.store.database.database import Database
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.store.job_store import Store
 from heliograph.store.webhook_store import WebhookStore
 from heliograph.vault import Vault
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
+from tests.kit.factories import NUMBER, claim_phone, create_org, new_job
 
 ALL = (
     "message.created", "message.sent", "message.delivered", "message.read", "message.failed", "message.ack.updated",
@@ -35,8 +35,8 @@ SHORT = (0.05, 0.05, 0.1, 0.1)
 
 
 @dataclass
-class Got:
-    """One request that a receiver saw."""
+class Request:
+    """A request that a receiver got."""
 
     headers: dict[str, str]
     raw: bytes
@@ -51,38 +51,25 @@ class Got:
         return str(self.body["event_type"])
 
 
-class SetClock(SystemClock):
-    """The machine's clock, put ahead by hand. What is waited for in seconds still takes as long."""
-
-    def __init__(self) -> None:
-        self.ahead_us = 0
-
-    def now_us(self) -> int:
-        return super().now_us() + self.ahead_us
-
-    def forward(self, *, days: float = 0.0, seconds: float = 0.0) -> None:
-        self.ahead_us += round((days * 86_400 + seconds) * 1_000_000)
-
-
-Answering = Callable[[Got], int | Awaitable[int]]
+Answering = Callable[[Request], int | Awaitable[int]]
 
 
 @dataclass
 class Receiver:
-    """Answers what `answer` says (200 if nothing), keeps what it saw in `got`."""
+    """A server that keeps the requests it got, and answers with `answer` (200 if there is none)."""
 
     answer: Answering | None = None
-    got: list[Got] = field(default_factory=list)
+    got: list[Request] = field(default_factory=list)
     url: str = ""
     headers: str = ""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 asked = (await reader.readuntil(b"\r\n\r\n")).decode()
                 pairs = [line.split(": ", 1) for line in asked.split("\r\n")[1:] if ": " in line]
                 headers = {name.lower(): value for name, value in pairs}
-                got = Got(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+                got = Request(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
                 self.got.append(got)
                 said = self.answer(got) if self.answer else 200
                 status = said if isinstance(said, int) else await said
@@ -100,7 +87,7 @@ class Receiver:
 @asynccontextmanager
 async def receiving(answer: Answering | None = None) -> AsyncIterator[Receiver]:
     receiver = Receiver(answer)
-    server = await asyncio.start_server(receiver._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     try:
         yield receiver
@@ -108,21 +95,11 @@ async def receiving(answer: Answering | None = None) -> AsyncIterator[Receiver]:
         server.close()
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 20.0) -> None:
-    """Polls until it holds. Fails after a bound."""
-    async with asyncio.timeout(within_s):
-        while True:
-            held = condition()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.01)
-
-
 @dataclass
-class World:
-    """One organisation with one phone, its lease held here."""
+class Gateway:
+    """One organisation with one phone, whose lease is held here."""
 
-    shell: Database
+    database: Database
     store: Store
     hooks: WebhookStore
     outbox: OutboxStore
@@ -138,12 +115,9 @@ class World:
         return created[0]
 
     async def enqueue(self, chat: str = "919537851844", text: str = "Hi") -> JobId:
-        job_id = self.ids.make()
-        chat_id = chat if "@" in chat else f"{chat}@c.us"
-        job = NewJob(job_id, self.org.org_no, self.lease.phone.phone_no, chat_id, Content(Kind.TEXT, text))
-        result = await self.store.enqueue(job)
+        result = await self.store.enqueue(new_job(self.ids, self.lease.phone, chat, text))
         assert isinstance(result, Enqueued)
-        return job_id
+        return result.job_id
 
     async def settle_all(self, outcome: Outcome | None = None) -> int:
         """Starts what may start and settles it with `outcome` (accepted if none)."""
@@ -175,33 +149,32 @@ class World:
 
 
 @asynccontextmanager
-async def world(shell: Database, number: str = "919876543210") -> AsyncIterator[World]:
-    """On an open shell."""
+async def open_gateway(database: Database, number: str = NUMBER) -> AsyncIterator[Gateway]:
+    """An organisation with one phone, on a database that is open."""
     clock = SystemClock()
     ids = JobIds(clock.now_us)
-    store = Store(shell, clock, ids)
-    org = await store.create_org("First")
-    phone, _ = await store.create_phone(NewPhone(org.org_no, new_phone_id(), number, "simulator"))
-    await store.heartbeat("test", first=True)
-    leases = await store.claim_leases("test", [LeaseRow(org.org_no, phone.phone_no, None, 0)])
-    yield World(shell, store, WebhookStore(shell, clock), OutboxStore(shell, clock), org, leases[0], ids)
+    store = Store(database, clock, ids)
+    phone = await create_org(store, "First", number)
+    lease = await claim_phone(store, phone, "test", first=True)
+    (org,) = [org for org in await store.orgs() if org.org_no == phone.org_no]
+    yield Gateway(database, store, WebhookStore(database, clock), OutboxStore(database, clock), org, lease, ids)
 
 
 @asynccontextmanager
-async def working(
-    on: World,
+async def delivering(
+    on: Gateway,
     *,
     schedule: tuple[float, ...] = SHORT,
     name: str = "worker-1",
     alone: bool = True,
-    shell: Database | None = None,
+    database: Database | None = None,
     clock: SystemClock | None = None,
     **options: Any,
 ) -> AsyncIterator[DeliveryWorker]:
     clock = clock or SystemClock()
     fetch = GuardedFetch(clock=clock, allowed=parse_networks("127.0.0.0/8"))
     worker = DeliveryWorker(
-        OutboxStore(shell or on.shell, clock),
+        OutboxStore(database or on.database, clock),
         fetch,
         clock,
         lambda: random.uniform(-1, 1),

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from heliograph.cli.display.follow import StatusProgress
 from heliograph.cli.display.output import console
 from heliograph.cli.display.status_line import STYLES, seconds_text
-from heliograph.domain.explain.status_style import LADDER, look
+from heliograph.domain.explain.status_style import STATUS_ORDER, look
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-_RUNGS = LADDER[:5]
+_STATUSES = STATUS_ORDER[:5]
 _MOMENT_S = 0.09
-_WITH_WHAT = 110  # columns; on a narrower terminal the ladder alone fits a line
+_WITH_WHAT = 110  # columns; on a narrower terminal the statuses alone fit a line
 
 
 class DemoScreen:
@@ -52,9 +52,7 @@ class DemoScreen:
 
 
 class StatusLine:
-    """One message on its way. On a terminal the first rungs stay for a moment, so that the eye can follow what took a
-    millisecond; the times are the true ones.
-    """
+    """Progress of one message. On a terminal the first statuses stay for a moment; the times are the true ones."""
 
     def __init__(self, name: str, what: str, stage: DemoScreen, live: "Live | None") -> None:
         self._name = name
@@ -64,18 +62,18 @@ class StatusLine:
         self._shown: dict[str, float] = {}
         self._trouble = ""
 
-    def change(self, climb: StatusProgress) -> None:
-        fresh = [rung for rung in _RUNGS if rung in climb.rungs and rung not in self._shown]
-        for rung in fresh:
-            self._shown[rung] = climb.rungs[rung]
+    def change(self, progress: StatusProgress) -> None:
+        fresh = [status for status in _STATUSES if status in progress.reached and status not in self._shown]
+        for status in fresh:
+            self._shown[status] = progress.reached[status]
             if self._live is None:
-                self._stage.words(f"              {rung:<10} {seconds_text(climb.rungs[rung]):>7}")
+                self._stage.words(f"              {status:<10} {seconds_text(progress.reached[status]):>7}")
                 continue
             self._live.update(self._text(), refresh=True)
-            if rung in ("queued", "sending"):
+            if status in ("queued", "sending"):
                 time.sleep(_MOMENT_S)
-        if climb.state not in LADDER:
-            self._trouble = str(climb.status.get("status_description", climb.state))
+        if progress.state not in STATUS_ORDER:
+            self._trouble = str(progress.status.get("status_description", progress.state))
             if self._live is None:
                 self._stage.words(f"              {self._trouble}")
             else:
@@ -87,12 +85,12 @@ class StatusLine:
         shown = Text.assemble(
             (f"  {self._name:<10}", "bright_black"), f"{self._what:<30}" if self._stage.out.width >= _WITH_WHAT else ""
         )
-        for rung in _RUNGS:
-            seen = rung in self._shown
-            shown.append("" if rung == "queued" else " → ", "bright_black")
-            shown.append(rung, STYLES[look(rung).tone] if seen else "grey30")
-            if seen and rung not in ("queued", "sending"):
-                shown.append(f" {seconds_text(self._shown[rung])}", "bold")
+        for status in _STATUSES:
+            seen = status in self._shown
+            shown.append("" if status == "queued" else " → ", "bright_black")
+            shown.append(status, STYLES[look(status).tone] if seen else "grey30")
+            if seen and status not in ("queued", "sending"):
+                shown.append(f" {seconds_text(self._shown[status])}", "bold")
         if self._trouble:
             shown.append(f"\n{'':12}{self._trouble}", "red")
         return shown

@@ -1,6 +1,5 @@
-"""An API over a real SQLite store, asked in the process: no port, no sender, a clock that tests move."""
+"""The API over a real SQLite store in this process: no port, no sender, a manual clock."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,52 +11,38 @@ import httpx
 
 from heliograph.api.app import build_api
 from heliograph.api.http.dependencies import ApiDeps, Readiness
-from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import Job, KeyRow, NewPhone, OrgRow, PhoneRow
+from heliograph.domain.jobs.ids import JobIds
+from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
 from heliograph.store.control_store import ControlStoreUnits
-from heliograph.store.database.sqlite import SqliteDatabase
 from heliograph.store.job_store import Store
+from tests.kit.clocks import ManualClock
+from tests.kit.database import make_database
+from tests.kit.factories import create_phone
 
 NUMBER = "919876543210"
 SECRET = "hg_live_0123456789abcdef0123456789abcdef"
 BODY_LIMIT = 200_000
+START_US = 1_800_000_000_000_000
 TEXT_ONLY = Capabilities(frozenset({Kind.TEXT}))
 
 
-class MovedClock:
-    """Stands still until it is moved; a sleep moves it."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_800_000_000.0
-
-    def now_us(self) -> int:
-        return int(self.now_s * 1_000_000)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        await asyncio.sleep(0)
-
-
 @dataclass
-class Woken:
-    """ports.wake.Wake that remembers."""
+class RecordingWake:
+    """Implements ports.wake.Wake; keeps which phones were woken."""
 
-    seen: list[int] = field(default_factory=list)
+    phone_nos: list[int] = field(default_factory=list)
 
     def phones(self, phone_nos: Iterable[int]) -> None:
-        self.seen += phone_nos
+        self.phone_nos += phone_nos
 
 
 @dataclass
-class Carrier:
-    """A provider as the API sees it: its name, what it can do, what it refuses. It never carries anything."""
+class IdleProvider:
+    """A provider that the API can ask what it sends and refuses; it sends nothing."""
 
     name: str
     capabilities: Capabilities
@@ -81,14 +66,14 @@ class Carrier:
 
 
 @dataclass
-class World:
-    """`http` speaks with the key of `org`. `client(secret)` speaks with another."""
+class Gateway:
+    """An API and its parts. `http` uses the key of `org`; `client(secret)` uses another key."""
 
     app: Any
     store: Store
     media: MediaFolder
-    clock: MovedClock
-    woken: Woken
+    clock: ManualClock
+    wake: RecordingWake
     org: OrgRow
     key: KeyRow
     phone: PhoneRow
@@ -114,23 +99,22 @@ class World:
         return await self.store.create_key(org_no, "test", digest, secret[:16])
 
     async def add_phone(self, org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
-        wish = NewPhone(org_no=org_no, phone_id=new_phone_id(), number=number, provider=provider)
-        return (await self.store.create_phone(wish))[0]
+        return await create_phone(self.store, org_no, number, provider)
 
     def files(self) -> list[Path]:
         return [path for path in self.media.path("0" * 64).parents[1].rglob("*") if path.is_file()]
 
 
 @asynccontextmanager
-async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
-    clock, woken = MovedClock(), Woken()
+async def open_gateway(folder: Path, **changes: Any) -> AsyncIterator[Gateway]:
+    clock, wake = ManualClock(START_US), RecordingWake()
     ids = JobIds(clock.now_us)
-    shell = SqliteDatabase(str(folder / "heliograph.db"), lambda _seconds, _units: None, clock.monotonic)
-    await shell.open()
-    store = Store(shell, clock, ids)
+    database = make_database(folder / "heliograph.db", clock)
+    await database.open()
+    store = Store(database, clock, ids)
     media = MediaFolder(folder / "media")
     everything = Capabilities(frozenset(Kind), media_max_bytes={Kind.IMAGE: 5000}, test_recipients=True)
-    carriers = {"simulator": Carrier("simulator", everything), "cloud": Carrier("cloud", TEXT_ONLY)}
+    carriers = {"simulator": IdleProvider("simulator", everything), "cloud": IdleProvider("cloud", TEXT_ONLY)}
 
     async def ready() -> Readiness:
         return Readiness(True, {"database": "ok"})
@@ -141,9 +125,9 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     given: dict[str, Any] = {
         "intake": store,
         "accounts": store,
-        "steering": ControlStoreUnits(shell, clock, ids),
+        "steering": ControlStoreUnits(database, clock, ids),
         "media": media,
-        "wake": woken,
+        "wake": wake,
         "clock": clock,
         "job_ids": ids,
         "provider": carriers.get,
@@ -159,11 +143,11 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     try:
         app = build_api(ApiDeps(**(given | changes)))
         org = await store.create_org("First")
-        made = World(app, store, media, clock, woken, org, None, None, None)  # type: ignore[arg-type]
+        made = Gateway(app, store, media, clock, wake, org, None, None, None)  # type: ignore[arg-type]
         made.key = await made.add_key(org.org_no, SECRET)
         made.phone = await made.add_phone(org.org_no, NUMBER)
         made.http = made.client(SECRET)
         async with made.http:
             yield made
     finally:
-        await shell.close()
+        await database.close()

@@ -1,49 +1,30 @@
-"""A Cloud API phone on a local Graph server, and what its session told."""
+"""A Cloud API phone on a local Graph server, with a sink that records."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
 
+from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds, unique_id
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest, SessionState, Sink
+from heliograph.ports.provider import Inbound, Phone, Receipt, SendRequest
 from heliograph.providers.cloud.graph_client import Timeouts
 from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.webhook_payload import read_delivery
 from heliograph.simulator.graph import Rules
-from tests.simulator.graph.setup import MachineClock, World, graph_world, until
+from tests.kit.provider import RecordingSink
+from tests.kit.until import until
+from tests.simulator.graph.graph_client import GraphClient, graph_client
 
-CLOCK = MachineClock()
+CLOCK = SystemClock()
 IDS = JobIds(CLOCK.now_us)
 
 
-@dataclass(slots=True)
-class Heard:
-    """A sink that remembers."""
-
-    states: list[tuple[int, SessionState, str]] = field(default_factory=list)
-    got: list[Receipt] = field(default_factory=list)
-    written: list[Inbound] = field(default_factory=list)
-
-    async def receipts(self, phone_no: int, receipts: Any) -> None:
-        self.got.extend(receipts)
-
-    async def inbound(self, phone_no: int, messages: Any) -> None:
-        self.written.extend(messages)
-
-    async def session(self, phone_no: int, state: SessionState, detail: str = "") -> None:
-        self.states.append((phone_no, state, detail))
-
-    def state(self, phone_no: int = 1) -> SessionState | None:
-        told = [state for no, state, _ in self.states if no == phone_no]
-        return told[-1] if told else None
-
-
 class Uploads:
-    """What the store keeps of uploads, in a dict."""
+    """Media uploads kept in memory, as the store keeps them."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[int, str, str], tuple[str, int]] = {}
@@ -93,12 +74,12 @@ def request(phone: Phone, to: str, content: Content | None = None, **more: Any) 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """`receipts()`: what the webhooks that came so far say of the phone."""
+    """A Cloud API phone. `receipts()`: what the webhooks that came so far report of the phone."""
 
-    graph: World
+    graph: GraphClient
     provider: CloudProvider
     phone: Phone
-    heard: Heard
+    sink: RecordingSink
     uploads: Uploads
 
     def receipts(self) -> list[Receipt]:
@@ -115,18 +96,19 @@ FAST = Timeouts(connect_s=2.0, answer_s=5.0, upload_s=5.0)
 
 
 @asynccontextmanager
-async def cloud_world(rules: Rules | None = None, *, timeouts: Timeouts = FAST, **config: str) -> AsyncIterator[Cloud]:
+async def cloud_session(
+    rules: Rules | None = None, *, timeouts: Timeouts = FAST, **config: str
+) -> AsyncIterator[Cloud]:
     quick = replace(rules or Rules(), sent_after_s=0.01, delivered_after_s=0.03, read_after_s=0.05)
-    async with graph_world(quick) as graph, aiohttp.ClientSession() as session:
-        uploads, heard = Uploads(), Heard()
+    async with graph_client(quick) as graph, aiohttp.ClientSession() as session:
+        uploads, sink = Uploads(), RecordingSink()
         base_url = graph.server.base_url
         provider = CloudProvider(session, clock=CLOCK, uploads=uploads, timeouts=timeouts)
         ids = {"phone_number_id": "100000000000001", **config}
         phone = cloud_phone(base_url, phone_no=1, **ids)
-        sink: Sink = heard
         await provider.open(phone, sink)
-        await until(lambda: heard.state() is not None)
+        await until(lambda: sink.state(1) is not None)
         try:
-            yield Cloud(graph, provider, phone, heard, uploads)
+            yield Cloud(graph, provider, phone, sink, uploads)
         finally:
             await provider.shutdown()

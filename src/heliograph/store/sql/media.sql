@@ -1,3 +1,0 @@
--- name: job_media_fix
--- The file of a message, once and for all its attempts.
-UPDATE jobs SET content = :content WHERE org_no = :org_no AND job_id = :job_id AND content = :before RETURNING job_id
