@@ -1281,25 +1281,25 @@ def pace_log_recent(
 # -- page_sessions.sql
 
 
-def page_session_end(*, now: int, digest: str) -> Command:
+def page_session_end(*, digest: str, now: int) -> Command:
     """Ends a login. The row stays for a while, so that its link stays used."""
-    return Statement("page_session_end", {"now": now, "digest": digest})
+    return Statement("page_session_end", {"digest": digest, "now": now})
 
 
 def page_session_find(*, digest: str, now: int) -> Statement[PageSessionFindColumns, PageSessionFindValues]:
-    """Finds the organisation of a login that has not ended and whose key was not revoked."""
+    """Finds the organisation of a login that has not ended, and whose key was not revoked."""
     return Statement("page_session_find", {"digest": digest, "now": now})
 
 
 def page_session_insert(
     *, digest: str, link: str | None, org_no: int, key_no: int | None, ends_at: int,
 ) -> Statement[PageSessionInsertColumns, PageSessionInsertValues]:
-    """Stores a login. It gives no row if the link of the login was used before."""
+    """Stores a login of the page; gives no row if its link was used before."""
     return Statement("page_session_insert", {"digest": digest, "link": link, "org_no": org_no, "key_no": key_no, "ends_at": ends_at})
 
 
 def page_sessions_prune(*, before: int) -> Command:
-    """Removes logins that ended before a moment."""
+    """Deletes logins that ended before a moment."""
     return Statement("page_sessions_prune", {"before": before})
 
 
