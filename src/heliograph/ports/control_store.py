@@ -147,7 +147,8 @@ class ControlStore(Protocol):
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]: ...
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
-        """Retries jobs: a waiting retry starts at once, a failed job is queued again. Gives the refused, with their states: `queued`
+        """Retries jobs: a waiting retry starts at once, a failed job is queued again. Gives the refused, with their
+        states: `queued`
         waits for something else (its turn, a person who paused its chat).
         """
         ...

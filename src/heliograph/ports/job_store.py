@@ -1,4 +1,6 @@
-"""Store verbs for jobs and accounts, for the API and the command line. Every verb is one transaction; a raised Refusal stored nothing.
+"""Store verbs for jobs and accounts, for the API and the command line.
+
+Every verb is one transaction; a raised Refusal stored nothing.
 
 `Unavailable` may come out of any of them (disk full, database away).
 """

@@ -56,7 +56,7 @@ class NetworkReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class DeviceScope:
-    """Devices of one organisation at the network. `devices` None: all there is. `alone`: nobody else has a device now."""
+    """Devices of one organisation at the network. `devices` None: all. `alone`: nobody else has a device now."""
 
     devices: tuple[str, ...] | None = None
     alone: bool = True
@@ -66,7 +66,7 @@ class DeviceScope:
 
 
 class DeviceConnection(Protocol):
-    """Connection through which the network reaches a device. Returning confirms: what raised or was cut off is delivered again."""
+    """Connection through which the network reaches a device. A call that returns confirms; others are repeated."""
 
     async def receipts(self, receipts: Sequence[Receipt]) -> None: ...
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.store.database.driver_errors import CACHED_PLAN, reason_of_state
 from heliograph.store.database.postgresql_setup import prepare
 from heliograph.store.database.queries import queries, query_for
 from heliograph.store.database.unit import Rows, Statement, Unit
@@ -57,8 +58,6 @@ AWAY = (
 )
 NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
-# read-only, idle in a transaction, no lock, no right: states that a person or a server ends
-_FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
 _QUERIES = queries("postgresql")
 
 
@@ -174,7 +173,8 @@ class PostgresDatabase:
                 if last:  # rolled back: it may be tried again
                     raise Unavailable(f"The database is too busy now ({error}).", retry_after_s=1) from None
             except asyncpg.PostgresError as error:
-                raise _plain(error) from error
+                if last or error.sqlstate != CACHED_PLAN:  # a plan of changed tables is made anew
+                    raise _plain(error) from error
             except AWAY as error:
                 raise Unavailable(
                     f"The database cannot be reached now ({type(error).__name__}).", retry_after_s=2
@@ -223,7 +223,7 @@ def _plain(error: asyncpg.PostgresError) -> Exception:
     code: str = error.sqlstate or ""
     if isinstance(error, NO_STATEMENTS):
         return Unavailable(f"{POOLER}.", retry_after_s=2)
-    if code.startswith(("08", "53", "57", "58")) or code in _FOR_NOW:
-        return Unavailable(f"The database cannot write now ({_one_line(error)}).", retry_after_s=2)
+    if reason := reason_of_state(code):
+        return Unavailable(f"The database cannot be used now: {reason} ({_one_line(error)}).", retry_after_s=2)
     plain: Exception = error
     return plain
