@@ -1,4 +1,4 @@
-"""What the API, the command line and the sender's services need of the store to steer queues.
+"""Store verbs that control queues, for the API, the command line and the sender's services.
 
 Every verb is one transaction, unless it says that it works in steps. A `Refused` names the state that forbids the act;
 None says that there is no such thing. `actor` is kept with the act.
@@ -29,7 +29,7 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What somebody did to a queue."""
+    """Entry of the audit log: an action of a person or a program."""
 
     at_us: int
     actor: str
@@ -79,7 +79,7 @@ class ControlStore(Protocol):
     ) -> BroadcastRow | WrongState | None: ...
 
     async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
-        """Nothing more becomes a job; the few that wait are cancelled, in steps."""
+        """Cancels a broadcast. Jobs that wait are cancelled in steps, and no further job is made."""
         ...
 
     async def retry_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> int | None:
@@ -93,7 +93,7 @@ class ControlStore(Protocol):
     async def forecast(
         self, org_no: int, phone_no: int, chats: Sequence[str], *, delay_s: float, in_flight: int
     ) -> Forecast:
-        """When a broadcast to these chats would end, by the phone's queue and pace."""
+        """Forecasts when a broadcast to these chats would end, from the phone's queue and pacing."""
         ...
 
     async def feed(self) -> tuple[set[int], int | None]:
@@ -109,11 +109,11 @@ class ControlStore(Protocol):
     async def schedule(self, schedule: Schedule) -> Schedule: ...
 
     async def schedule_once(self, schedule: Schedule, key: Idempotency) -> tuple[Schedule, bool] | KeyReused:
-        """As it is stored, and whether it is an earlier one that was made with this key."""
+        """Stores a schedule. Also tells whether an earlier request with this key made it."""
         ...
 
     async def scheduled(self, org_no: int, key: Idempotency) -> Schedule | KeyReused | None:
-        """What an earlier request with this key made; None: the key is free."""
+        """Gives the schedule that an earlier request with this key made; None: the key is free."""
         ...
 
     async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None: ...
@@ -147,7 +147,7 @@ class ControlStore(Protocol):
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]: ...
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
-        """What waits for a retry goes at once, what failed is put back. Gives the refused, with their states: `queued`
+        """Retries jobs: a waiting retry starts at once, a failed job is queued again. Gives the refused, with their states: `queued`
         waits for something else (its turn, a person who paused its chat).
         """
         ...

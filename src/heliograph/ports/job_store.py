@@ -1,4 +1,4 @@
-"""What the API and the command line need of the store. Every verb is one transaction; a raised Refusal stored nothing.
+"""Store verbs for jobs and accounts, for the API and the command line. Every verb is one transaction; a raised Refusal stored nothing.
 
 `Unavailable` may come out of any of them (disk full, database away).
 """
@@ -36,7 +36,7 @@ class JobStore(Protocol):
         ...
 
     async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
-        """What a message sent with this idempotency key was answered; None: the key is free."""
+        """Gives the answer to an earlier message with this idempotency key; None: the key is free."""
         ...
 
     async def job(self, org_no: int, handle: str) -> Job | None:
@@ -64,7 +64,7 @@ class JobStore(Protocol):
     async def history(self, org_no: int, job_id: JobId) -> list[Event]: ...
 
     async def ahead(self, job: Job) -> int:
-        """How many jobs of the same phone and lane were accepted earlier and are not settled."""
+        """Counts jobs of the same phone and priority that were accepted earlier and are not settled."""
         ...
 
     async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
@@ -121,7 +121,7 @@ class Accounts(Protocol):
     async def phones(self, org_no: int | None) -> list[PhoneRow]: ...
 
     async def share(self, org_no: int, provider: str) -> DeviceScope:
-        """What of a provider's phones the organisation has: all, if no other ever had one; else its own, deleted ones
+        """Gives the provider's phones of the organisation: all, if no other ever had one; else its own, deleted ones
         too, as a network may remember what they did.
         """
         ...
@@ -141,7 +141,7 @@ class Accounts(Protocol):
     async def update_phone(self, org_no: int, phone_no: int, patch: PhonePatch) -> PhoneRow | None: ...
 
     async def delete_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
-        """Its waiting jobs end as cancelled. False if it is not there."""
+        """Deletes a phone. Its waiting jobs end as cancelled. False if it is not there."""
         ...
 
     async def request_restart(self, org_no: int, phone_no: int) -> None:

@@ -1,4 +1,4 @@
-"""What the sender needs of the store. Every write names the phone's fencing token; a former owner's write is refused.
+"""Store verbs for the sender. Every write names the phone's fencing token; a former owner's write is refused.
 
 Order of locks, the same everywhere: phone (its queue rows), then lanes, then jobs, each sorted by key.
 """
@@ -90,7 +90,7 @@ class Started(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SettleAndStartResult:
-    """What came of `advance`. `lost`: (phone_no, token) that are no longer ours: stop at once.
+    """Result of `settle_and_start`. `lost`: (phone_no, token) that are no longer ours: stop at once.
 
     `settled`: as many booleans as settlements; False = someone else had settled it (a receipt or a person).
     `idle`: phones of the wishes that have nothing startable; with when their next lane falls due (None: nothing waits).
@@ -106,7 +106,7 @@ class SettleAndStartResult:
 
 @dataclass(frozen=True, slots=True)
 class PhoneReceipts:
-    """What came for one phone, under the token of its lease."""
+    """Receipts of one phone, under the token of its lease."""
 
     org_no: int
     phone_no: int

@@ -1,4 +1,4 @@
-"""What the API needs of the store for webhooks, and what the delivery worker needs. Every verb is one transaction."""
+"""Store verbs for webhooks, for the API and the delivery worker. Every verb is one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class WebhookStore(Protocol):
         ...
 
     async def replay_many(self, hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
-        """How many are to be tried again. Works in steps; each step is one transaction."""
+        """Queues dead deliveries again and gives their number. Works in steps; each step is one transaction."""
         ...
 
     async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
@@ -64,7 +64,7 @@ class WebhookStore(Protocol):
 
 
 def about_keys(org_no: int) -> str:
-    """What the sealed signing keys of an organisation are bound to."""
+    """Gives the context to which the sealed signing keys of an organisation are bound."""
     return f"webhooks of {org_no}"
 
 
@@ -113,7 +113,7 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What came of a run. `delivered` and `failed` count attempts; `gone`: the receiver said 410."""
+    """Result of a batch. `delivered` and `failed` count attempts; `gone`: the receiver said 410."""
 
     batch: DeliveryBatch
     done: tuple[DeliveryResult, ...]

@@ -21,7 +21,7 @@ ENDED_SESSION_US = 3600 * 1_000_000  # a login that ended is kept so long, so th
 
 
 class AccountStore:
-    """What is deleted with a phone concerns its messages: that is in `store.py`."""
+    """Accounts without the deletion of phones, which concerns their messages: see `job_store.py`."""
 
     def __init__(self, shell: Database, clock: Clock) -> None:
         self.shell = shell

@@ -1,12 +1,20 @@
-"""The delivery worker's side of the store: ports.hooks.Outbox on whichever shell it was given."""
+"""The delivery worker's side of the store.
+
+Promise: a claim whose answer was lost is released again. A commit may still happen after its connection broke, so a
+lost claim is looked up for a while.
+"""
 
 from collections.abc import Sequence
 
+from heliograph.domain.errors import Unavailable
 from heliograph.ports.clock import Clock
 from heliograph.ports.webhook_store import PRUNE_FROM, BatchResult, ClaimRequest, ClaimResult, PrunePlace
 from heliograph.store.database.database import Database
 from heliograph.store.webhooks import fan_out as fan_out_units
 from heliograph.store.webhooks import prune, settle_and_claim
+
+LOST_CLAIM_S = 120.0  # a server that is back ends a commit that was under way within this time
+FOREVER_US = 2**62
 
 
 class OutboxStore:
@@ -16,6 +24,7 @@ class OutboxStore:
         self._shell = shell
         self._clock = clock
         self._claim = clock.now_us()
+        self._lost: dict[int, float] = {}  # claim whose answer was lost → until when it is looked up
 
     async def fan_out(self, limit: int) -> list[tuple[int, int]]:
         fed: set[tuple[int, int]] = set()
@@ -46,19 +55,33 @@ class OutboxStore:
         now_us = self._clock.now_us()
         self._claim += 1
         claim = self._claim
-        return await self._shell.write(
-            lambda: settle_and_claim.move(
-                worker, finished, wants, at_once=at_once, claim=claim, probe_s=probe_s, now_us=now_us
+        await self._release_lost(worker)
+        try:
+            return await self._shell.write(
+                lambda: settle_and_claim.move(
+                    worker, finished, wants, at_once=at_once, claim=claim, probe_s=probe_s, now_us=now_us
+                )
             )
-        )
+        except Unavailable:
+            if wants:
+                self._lost[claim] = self._clock.monotonic() + LOST_CLAIM_S
+            raise
+
+    async def _release_lost(self, worker: str) -> None:
+        if self._lost:
+            claims = list(self._lost)
+            await self._shell.write(lambda: settle_and_claim.release_claims(worker, claims))
+            now = self._clock.monotonic()
+            self._lost = {claim: until for claim, until in self._lost.items() if until > now}
 
     async def join(self, worker: str, *, alive_s: float, alone: bool) -> None:
         now_us = self._clock.now_us()
         until_us = now_us + round(alive_s * 1_000_000)
-        # alone: whoever else is written down is a process that ended, however fresh its beat
-        seen_us = until_us + 1 if alone else now_us
+        # alone: every other worker in the store is a process that ended, whatever clock wrote its heartbeat
+        seen_us = FOREVER_US if alone else now_us
         for dead in await self._shell.write(lambda: settle_and_claim.beat(worker, until_us, seen_us)):
             await self._free(dead)
+        await self._release_lost(worker)
 
     async def leave(self, worker: str) -> None:
         await self._free(worker)

@@ -70,7 +70,7 @@ class Store(AccountStore):
         return await self._gather.enqueue(job)
 
     def has_backpressure(self) -> bool:
-        """Whether callers wait for a transaction to take their message."""
+        """Tells whether callers wait for a transaction to take their message."""
         return self._gather.waiting >= BACKPRESSURE_WAITERS
 
     async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:

@@ -1,4 +1,4 @@
-"""What the store asks of a database: units of work, each a transaction."""
+"""The database as the store needs it: it runs units of work, each in a transaction."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 class Database(Protocol):
-    """What runs units: `sqlite.SqliteShell` or `postgresql.PostgresShell`.
+    """A database that runs units: `sqlite.SqliteDatabase` or `postgresql.PostgresDatabase`.
 
-    `trouble`: why a write was refused, until `pulse.py` finds that one goes through again.
+    `write_error`: why a write was refused, until `write_probe.py` finds that writes succeed again.
     """
 
     dialect: str
@@ -22,7 +22,7 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
     async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
-        """`within_s`: given up as Unavailable after so long, where the database may be away without a word."""
+        """Runs a unit that may write; raises Unavailable after `within_s` if the database may hang."""
         ...
 
     async def read(self, make: Callable[[], Unit[T]]) -> T: ...

@@ -1,8 +1,8 @@
-"""The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
+"""The SQLite driver: one writer thread that commits all queued units as one transaction, and reader threads.
 
 Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
-back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
-Weakness: a very long unit holds up all others; none may scan a backlog.
+back to its own savepoint and harms no other of its group. One process owns the file (`sqlite_lock.py`).
+Weakness: a very long unit delays all others; none may scan a backlog.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ T = TypeVar("T")
 GROUP = 256  # units in one commit
 READERS = 2
 _CHECKPOINT_PAGES = 4000
-# small: what the system keeps of the file is as near, and a backlog must not show in our memory
+# small on purpose: the page cache of the system is as fast, and memory must not grow with the backlog
 WRITER_KIB = 2048
 READER_KIB = 512
 
@@ -37,7 +37,7 @@ _QUERIES = queries("sqlite")
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection with every pragma set and read back."""
+    """Opens a connection with every pragma set and read back."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")
@@ -73,7 +73,7 @@ def execute(connection: sqlite3.Connection, statement: Statement[object, object]
 
 
 def encode_rows(query: NamedQuery, rows: Sequence[Sequence[object]]) -> str:
-    """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
+    """Encodes the parameter `:rows` as JSON: a list of lists, or of plain values if the query uses one column."""
     return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
 
 
@@ -95,7 +95,7 @@ class _Work:
 
 
 class SqliteDatabase:
-    """Runs units on one file. `committed(seconds, units)` is told of every commit."""
+    """Runs units on one file. `committed(seconds, units)` is called after every commit."""
 
     dialect = "sqlite"
 
@@ -114,7 +114,7 @@ class SqliteDatabase:
         self._closed = False
 
     async def open(self, *, migrate: bool = True) -> None:
-        """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
+        """Takes the lock file, updates the schema, starts the threads. Raises CannotStart."""
         check_names(self._path)
         if self._lock:
             self._lock_file = take_lock(self._path)
@@ -139,7 +139,7 @@ class SqliteDatabase:
             thread.start()
 
     async def close(self) -> None:
-        """Everything handed in before is committed; what comes later is refused."""
+        """Commits everything handed in before; later units are refused."""
         self._closed = True
         self._writes.put(None)
         for _ in range(READERS):
@@ -153,7 +153,7 @@ class SqliteDatabase:
         return await self._submit(self._writes, make)
 
     async def read(self, make: Callable[[], Unit[T]]) -> T:
-        """A unit that changes nothing, on a snapshot of what is committed."""
+        """Runs a unit that changes nothing, on a snapshot of what is committed."""
         return await self._submit(self._reads, make)
 
     def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
@@ -214,13 +214,13 @@ class SqliteDatabase:
 _Result = tuple[_Work, Any, BaseException | None]
 
 
-def _unheard(_error: BaseException) -> None: ...
+def _ignore(_error: BaseException) -> None: ...
 
 
 def _commit(
-    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _unheard
+    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _ignore
 ) -> list[_Result]:
-    """One transaction for the whole group; those that fail alone fail alone, and `refused` hears of them."""
+    """Runs the whole group in one transaction; units that fail do so alone, and `refused` gets their errors."""
     results: list[_Result] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -229,7 +229,7 @@ def _commit(
             try:
                 results.append((work, drive(connection, work.make()), None))
             except Exception as raised:
-                if not connection.in_transaction:  # SQLite itself rolled back (disk full): all of the group is undone
+                if not connection.in_transaction:  # SQLite itself rolled back (disk full): the whole group is undone
                     raise
                 connection.execute("ROLLBACK TO unit")
                 results.append((work, None, _plain(raised)))
@@ -248,17 +248,17 @@ def _commit(
 
 
 def _plain(error: Exception) -> BaseException:
-    """A full disk or a broken file becomes a refusal that may be tried again; anything else is a defect and stays."""
+    """Turns a full disk or a broken file into an error that may be tried again; other errors are defects and stay."""
     if isinstance(error, sqlite3.OperationalError):
         return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
     return error
 
 
 def _answer(results: list[_Result]) -> None:
-    """One wake-up of the event loop for all."""
+    """Hands all results over with one wake-up of the event loop."""
     loops = {work.loop for work, _, _ in results}
     for loop in loops:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for the result
             loop.call_soon_threadsafe(_settle, [each for each in results if each[0].loop is loop])
 
 
