@@ -20,7 +20,7 @@ import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.store.database.postgresql_setup import prepare
-from heliograph.store.database.queries import queries, query_for
+from heliograph.store.database.queries import Catalogue
 from heliograph.store.database.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStat
 POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
 # read-only, idle in a transaction, no lock, no right: states that a person or a server ends
 _FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
-_QUERIES = queries("postgresql")
+_QUERIES = Catalogue("postgresql")
 
 
 def split_url(url: str) -> tuple[str, dict[str, int]]:
@@ -84,7 +84,7 @@ def split_url(url: str) -> tuple[str, dict[str, int]]:
 
 
 async def execute(connection: asyncpg.Connection, statement: Statement[object, object]) -> Rows:
-    query = _QUERIES.get(statement.name) or query_for(statement.name, "postgresql")
+    query = _QUERIES[statement.name]
     if query is None:
         return []  # the query exists only for the other database
     arguments: list[object] = [statement.params[name] for name in query.params]

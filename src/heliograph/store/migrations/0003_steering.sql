@@ -24,8 +24,8 @@ CREATE TABLE pace_log (
 
 -- `state` gone: being removed, after a load was cut off or past its retention. `idempotency_key`: of the request that
 -- loads it. `enqueued`: recipients before this number are jobs. `feed_at`: nothing is enqueued before. `blocked`: the
--- enqueued jobs had not started at the last look. Written by the API and the broadcast service; outcomes of messages are
--- counted in broadcast_counts, by the phone's owner
+-- enqueued jobs had not started at the last look. Written by the API and the broadcast service; outcomes of messages
+-- are counted in broadcast_counts, by the phone's owner
 CREATE TABLE broadcasts (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,
