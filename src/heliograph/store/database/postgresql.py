@@ -21,7 +21,7 @@ import asyncpg
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.store.database.driver_errors import CACHED_PLAN, reason_of_state
 from heliograph.store.database.postgresql_setup import prepare
-from heliograph.store.database.queries import queries, query_for
+from heliograph.store.database.queries import Catalogue
 from heliograph.store.database.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ AWAY = (
 )
 NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
-_QUERIES = queries("postgresql")
+_QUERIES = Catalogue("postgresql")
 
 
 def split_url(url: str) -> tuple[str, dict[str, int]]:
@@ -83,7 +83,7 @@ def split_url(url: str) -> tuple[str, dict[str, int]]:
 
 
 async def execute(connection: asyncpg.Connection, statement: Statement[object, object]) -> Rows:
-    query = _QUERIES.get(statement.name) or query_for(statement.name, "postgresql")
+    query = _QUERIES[statement.name]
     if query is None:
         return []  # the query exists only for the other database
     arguments: list[object] = [statement.params[name] for name in query.params]

@@ -21,7 +21,7 @@ from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.store.database.driver_errors import reason_of_sqlite
 from heliograph.store.database.migrate import TABLE, pending
-from heliograph.store.database.queries import NamedQuery, queries, query_for
+from heliograph.store.database.queries import Catalogue, NamedQuery
 from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.database.unit import Rows, Statement, Unit
 
@@ -34,7 +34,7 @@ WRITER_KIB = 2048
 READER_KIB = 512
 
 _json = msgspec.json.Encoder()
-_QUERIES = queries("sqlite")
+_QUERIES = Catalogue("sqlite")
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -58,7 +58,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def execute(connection: sqlite3.Connection, statement: Statement[object, object]) -> Rows:
-    query = _QUERIES.get(statement.name) or query_for(statement.name, "sqlite")
+    query = _QUERIES[statement.name]
     if query is None:
         return []  # the query exists only for the other database
     if statement.rows is None:

@@ -15,11 +15,7 @@ _TOP = 2**63 - 1
 def list_deliveries(hook: WebhookRow, state: str | None, below: int | None, limit: int) -> Unit[list[Delivery]]:
     rows = yield from query(
         named.deliveries_of_hook(
-            org_no=hook.org_no,
-            hook_no=hook.hook_no,
-            state=state,
-            below=_TOP if below is None else below,
-            limit=limit,
+            org_no=hook.org_no, hook_no=hook.hook_no, state=state, below=_TOP if below is None else below, limit=limit
         )
     )
     return [delivery_of(row, row["org_id"]) for row in rows]
