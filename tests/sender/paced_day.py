@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from heliograph.domain.jobs.job import PhonePatch, PhoneRow
 from heliograph.domain.jobs.states import State
@@ -33,6 +34,7 @@ from tests.kit.clocks import SECOND_US, VirtualClock
 from tests.kit.database import Location
 from tests.sender.senders import Senders, open_senders
 
+P = ParamSpec("P")
 T = TypeVar("T")
 GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so the checker needs one that is known
 
@@ -50,14 +52,19 @@ class OneThread(SqliteDatabase):
     async def close(self) -> None:
         self._connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        _settle(_commit(self._connection, [_Work(make, loop, future)]))
+        _settle(_commit(self._connection, [_Work(partial(unit, *args, **kwargs), loop, future)]))
         return await future
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self.write(make)
+    async def write_within(
+        self, _seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.write(unit, *args, **kwargs)
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.write(unit, *args, **kwargs)
 
 
 def policies() -> list[Policy]:

@@ -5,8 +5,9 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
@@ -30,6 +31,7 @@ from tests.kit.clocks import VirtualClock
 from tests.kit.database import Location, make_database
 from tests.kit.factories import create_org, create_phone, new_job
 
+P = ParamSpec("P")
 T = TypeVar("T")
 LEASE_S = 10.0
 
@@ -56,16 +58,19 @@ class FaultyDatabase:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
-        value = await self._call(self.inner.write, make)
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        value = await self._call(self.inner.write, partial(unit, *args, **kwargs))
         if self.lose > 0:
             self.lose -= 1
             self.lost += 1
             raise Unavailable("The answer to the commit was lost.")
         return value
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self._call(self.inner.read, make)
+    async def write_within(self, seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.write(unit, *args, **kwargs)
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._call(self.inner.read, partial(unit, *args, **kwargs))
 
     async def _call(self, call: Callable[[Callable[[], Unit[T]]], Awaitable[T]], make: Callable[[], Unit[T]]) -> T:
         if self.slow_s:

@@ -301,7 +301,7 @@ async def _fill(path: str, count: int) -> None:
             for n in range(first, first + 2_000)
         ]
         now_us = time.time_ns() // 1000
-        await database.write(lambda: enqueue(jobs, now_us))  # noqa: B023
+        await database.write(enqueue, jobs, now_us)
     await database.close()
 
 

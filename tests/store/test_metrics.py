@@ -48,7 +48,7 @@ async def test_a_message_that_waits_for_its_retry_grows_old_too(queue: PhoneQueu
 async def test_an_unreachable_database_is_named_as_the_cause(
     queue: PhoneQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_make: object) -> None:
+    async def away(*_unit: object) -> None:
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(queue.store.shell, "read", away)

@@ -45,12 +45,12 @@ class ControlStoreUnits:
         return await take_in(self._shell, self._clock, self._ids, new, recipients)
 
     async def broadcast_row(self, org_no: int, broadcast_no: JobId) -> BroadcastRow | None:
-        return await self._shell.read(lambda: lifecycle.get(org_no, broadcast_no))
+        return await self._shell.read(lifecycle.get, org_no, broadcast_no)
 
     async def broadcasts(
         self, org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
     ) -> list[BroadcastRow]:
-        return await self._shell.read(lambda: lifecycle.list_broadcasts(org_no, phone_no, limit=limit, offset=offset))
+        return await self._shell.read(lifecycle.list_broadcasts, org_no, phone_no, limit=limit, offset=offset)
 
     async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -102,7 +102,7 @@ class ControlStoreUnits:
             return None
         moved, n = 0, 0
         while True:
-            found, more = await self._shell.read(lambda: lifecycle.failed_from(org_no, broadcast_no, n, CHUNK))  # noqa: B023
+            found, more = await self._shell.read(lifecycle.failed_from, org_no, broadcast_no, n, CHUNK)
             moved += await self._put_back(org_no, found, actor)
             if more is None:
                 return moved
@@ -112,7 +112,7 @@ class ControlStoreUnits:
         if not found:
             return 0
         now_us = self._clock.now_us()
-        return len(await self._shell.write(lambda: retry_and_resolve.put_back(org_no, found, actor, now_us)))
+        return len(await self._shell.write(retry_and_resolve.put_back, org_no, found, actor, now_us))
 
     def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
         return jobs_of(self._shell, self._clock, org_no, broadcast_id)
@@ -124,10 +124,10 @@ class ControlStoreUnits:
         known = 0
         for first in range(0, len(chats), LOAD):
             rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
-            known += len(await self._shell.read(lambda: query(named.chats_known_among(rows))))  # noqa: B023
+            known += len(await self._shell.read(query, named.chats_known_among(rows)))
         new = len(chats) - known
         return await self._shell.read(
-            lambda: load_facts.forecast_of(org_no, phone_no, len(chats), new, delay_s, in_flight, now_us)
+            load_facts.forecast_of, org_no, phone_no, len(chats), new, delay_s, in_flight, now_us
         )
 
     async def feed(self) -> tuple[set[int], int | None]:
@@ -140,34 +140,34 @@ class ControlStoreUnits:
 
     async def schedule(self, schedule: Schedule) -> Schedule:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: manage.create(schedule, now_us))
+        return await self._shell.write(manage.create, schedule, now_us)
 
     async def schedule_once(self, schedule: Schedule, key: Idempotency) -> tuple[Schedule, bool] | KeyReused:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: manage.create_once(schedule, key, now_us))
+        return await self._shell.write(manage.create_once, schedule, key, now_us)
 
     async def scheduled(self, org_no: int, key: Idempotency) -> Schedule | KeyReused | None:
-        return await self._shell.read(lambda: manage.made_with(org_no, key))
+        return await self._shell.read(manage.made_with, org_no, key)
 
     async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None:
-        return await self._shell.read(lambda: manage.get(org_no, schedule_no))
+        return await self._shell.read(manage.get, org_no, schedule_no)
 
     async def schedules(self, org_no: int, phone_no: int | None, *, limit: int, offset: int) -> list[Schedule]:
-        return await self._shell.read(lambda: manage.list_schedules(org_no, phone_no, limit=limit, offset=offset))
+        return await self._shell.read(manage.list_schedules, org_no, phone_no, limit=limit, offset=offset)
 
     async def change_schedule(
         self, org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule]
     ) -> Schedule | WrongState | None:
         now_us = self._clock.now_us()
-        done = await self._shell.write(lambda: manage.change(org_no, schedule_no, how, now_us))
+        done = await self._shell.write(manage.change, org_no, schedule_no, how, now_us)
         return WrongState(done) if isinstance(done, str) else done
 
     async def delete_schedule(self, org_no: int, schedule_no: JobId) -> bool:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: manage.delete(org_no, schedule_no, now_us))
+        return await self._shell.write(manage.delete, org_no, schedule_no, now_us)
 
     async def occurrences(self, org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> list[Occurrence]:
-        return await self._shell.read(lambda: manage.occurrences(org_no, schedule_no, limit=limit, offset=offset))
+        return await self._shell.read(manage.occurrences, org_no, schedule_no, limit=limit, offset=offset)
 
     async def run_schedules(self) -> tuple[set[int], int | None]:
         return await run_due.run_due(self._shell, self._ids.make, self._clock.now_us())
@@ -230,19 +230,19 @@ class ControlStoreUnits:
         return await self._shell.write(unit)
 
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
-        rows = await self._shell.read(lambda: query(named.holds_of_phone(org_no=org_no, phone_no=phone_no)))
+        rows = await self._shell.read(query, named.holds_of_phone(org_no=org_no, phone_no=phone_no))
         return [HoldRow(row["target"], row["actor"], row["reason"], row["created_at"]) for row in rows]
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: retry_and_resolve.retry_now(org_no, job_ids, actor, now_us))
+        return await self._shell.write(retry_and_resolve.retry_now, org_no, job_ids, actor, now_us)
 
     async def retry_failed(self, org_no: int, phone_no: int, since_us: int, actor: str) -> int:
         after: int = JobIds(lambda: since_us).make() - 1
         moved = 0
         while True:
             rows = await self._shell.read(
-                lambda: query(named.jobs_failed_since(org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK))  # noqa: B023
+                query, named.jobs_failed_since(org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)
             )
             found = [JobId(row["job_id"]) for row in rows]
             moved += await self._put_back(org_no, found, actor)
@@ -253,29 +253,27 @@ class ControlStoreUnits:
     async def resolve(self, org_no: int, job_id: JobId, how: str, actor: str) -> str | None:
         now_us = self._clock.now_us()
         return await self._shell.write(
-            lambda: retry_and_resolve.resolve(org_no, job_id, retry_and_resolve.Resolution(how), actor, now_us)
+            retry_and_resolve.resolve, org_no, job_id, retry_and_resolve.Resolution(how), actor, now_us
         )
 
     async def expire(self) -> int:
         now_us = self._clock.now_us()
         ended = 0
-        for org_no, phone_no in await self._shell.read(lambda: expire.phones_expiring(now_us)):
-            while step := await self._shell.write(lambda: expire.expire_step(org_no, phone_no, now_us)):  # noqa: B023
+        for org_no, phone_no in await self._shell.read(expire.phones_expiring, now_us):
+            while step := await self._shell.write(expire.expire_step, org_no, phone_no, now_us):
                 ended += step
         return ended
 
     async def explain(self, job: Job, *, in_flight: int = 1) -> Explanation:
         now_us = self._clock.now_us()
-        return explain(await self._shell.read(lambda: load_facts.facts_of(job, now_us, in_flight)))
+        return explain(await self._shell.read(load_facts.facts_of, job, now_us, in_flight))
 
     async def described(self, jobs: Sequence[Job]) -> list[str]:
         now_us = self._clock.now_us()
-        return await self._shell.read(lambda: described(jobs, now_us)) if jobs else []
+        return await self._shell.read(described, jobs, now_us) if jobs else []
 
     async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
-        rows = await self._shell.read(
-            lambda: query(named.audit_log_of_org(org_no=org_no, below=2**63 - 1, limit=limit))
-        )
+        rows = await self._shell.read(query, named.audit_log_of_org(org_no=org_no, below=2**63 - 1, limit=limit))
         return [
             AuditEntry(row["at"], row["actor"], row["act"], row["target"], row["detail"], row["phone_no"])
             for row in rows
@@ -286,9 +284,7 @@ class ControlStoreUnits:
     async def suppress(self, org_no: int, chat_id: str, reason: str, actor: str) -> bool:
         now_us = self._clock.now_us()
         found = await self._shell.write(
-            lambda: query_one(
-                named.suppression_insert(org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
-            )
+            query_one, named.suppression_insert(org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
         )
         return found is not None
 
@@ -304,11 +300,9 @@ class ControlStoreUnits:
         return await self._shell.write(unit)
 
     async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]:
-        rows = await self._shell.read(lambda: query(named.suppressions_of_org(org_no=org_no, after=after, limit=limit)))
+        rows = await self._shell.read(query, named.suppressions_of_org(org_no=org_no, after=after, limit=limit))
         return [Suppressed(row["chat_id"], row["reason"], row["actor"], row["created_at"]) for row in rows]
 
     async def record_policy_change(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        rows = await self._shell.read(
-            lambda: query(named.pace_log_recent(org_no=org_no, phone_no=phone_no, after=after_us))
-        )
+        rows = await self._shell.read(query, named.pace_log_recent(org_no=org_no, phone_no=phone_no, after=after_us))
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]

@@ -23,16 +23,16 @@ class OutboxStore:
             more = True
             while more:
                 now_us = self._clock.now_us()
-                step = await self._shell.write(lambda: fan_out_units.fan_out_org(org_no, limit, now_us))  # noqa: B023
+                step = await self._shell.write(fan_out_units.fan_out_org, org_no, limit, now_us)
                 endpoints, more = step
                 fed.update(endpoints)
         return sorted(fed)
 
     async def due(self) -> list[tuple[int, int]]:
         now_us = self._clock.now_us()
-        if over := await self._shell.read(lambda: settle_and_claim.waits_over(now_us)):
-            await self._shell.write(lambda: settle_and_claim.promote(over, now_us))
-        return await self._shell.read(lambda: settle_and_claim.due(now_us))
+        if over := await self._shell.read(settle_and_claim.waits_over, now_us):
+            await self._shell.write(settle_and_claim.promote, over, now_us)
+        return await self._shell.read(settle_and_claim.due, now_us)
 
     async def move(
         self,
@@ -47,9 +47,7 @@ class OutboxStore:
         self._claim += 1
         claim = self._claim
         return await self._shell.write(
-            lambda: settle_and_claim.move(
-                worker, finished, wants, at_once=at_once, claim=claim, probe_s=probe_s, now_us=now_us
-            )
+            settle_and_claim.move, worker, finished, wants, at_once=at_once, claim=claim, probe_s=probe_s, now_us=now_us
         )
 
     async def join(self, worker: str, *, alive_s: float, alone: bool) -> None:
@@ -57,14 +55,14 @@ class OutboxStore:
         until_us = now_us + round(alive_s * 1_000_000)
         # alone: whoever else is written down is a process that ended, however fresh its beat
         seen_us = until_us + 1 if alone else now_us
-        for dead in await self._shell.write(lambda: settle_and_claim.beat(worker, until_us, seen_us)):
+        for dead in await self._shell.write(settle_and_claim.beat, worker, until_us, seen_us):
             await self._free(dead)
 
     async def leave(self, worker: str) -> None:
         await self._free(worker)
 
     async def _free(self, worker: str) -> None:
-        while await self._shell.write(lambda: settle_and_claim.free_step(worker)):
+        while await self._shell.write(settle_and_claim.free_step, worker):
             pass
 
     async def prune_deliveries(

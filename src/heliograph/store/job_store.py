@@ -64,7 +64,7 @@ class Store(AccountStore):
         return self._if_wanted(job) if suppressions.may_be_unwanted(job) else self._gather.enqueue(job)
 
     async def _if_wanted(self, job: NewJob) -> EnqueueResult:
-        refusal = await self.shell.read(lambda: suppressions.refusal(job))
+        refusal = await self.shell.read(suppressions.refusal, job)
         if refusal is not None:
             raise refusal
         return await self._gather.enqueue(job)
@@ -74,30 +74,30 @@ class Store(AccountStore):
         return self._gather.waiting >= BACKPRESSURE_WAITERS
 
     async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
-        return await self.shell.read(lambda: idempotency.find_enqueued(org_no, key))
+        return await self.shell.read(idempotency.find_enqueued, org_no, key)
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
-        found = await self.shell.read(lambda: reads.job(org_no, job_id, bare_message_id(handle)))
+        found = await self.shell.read(reads.job, org_no, job_id, bare_message_id(handle))
         if found is None and job_id is not None:
             now_us = self._clock.now_us()
-            found = await self.shell.read(lambda: lifecycle.unfed(org_no, job_id, now_us))
+            found = await self.shell.read(lifecycle.unfed, org_no, job_id, now_us)
         return found if found is not None and may_name(handle, found.chat_id, found.author) else None
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
-        return await self.shell.read(lambda: reads.jobs(org_no, phone_no, limit=limit, offset=offset))
+        return await self.shell.read(reads.jobs, org_no, phone_no, limit=limit, offset=offset)
 
     def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
         return broadcast_jobs.jobs_of(self.shell, self._clock, org_no, broadcast_id)
 
     async def history(self, org_no: int, job_id: JobId) -> list[Event]:
-        return await self.shell.read(lambda: reads.history(org_no, job_id))
+        return await self.shell.read(reads.history, org_no, job_id)
 
     async def ahead(self, job: Job) -> int:
-        return await self.shell.read(lambda: reads.ahead(job))
+        return await self.shell.read(reads.ahead, job)
 
     async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
-        return await self.shell.read(lambda: reads.health(org_no, phone_no))
+        return await self.shell.read(reads.health, org_no, phone_no)
 
     async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
         job = await self.job(org_no, handle)
@@ -105,13 +105,13 @@ class Store(AccountStore):
             return serialized_id(job)
         # of another phone, perhaps written to this one
         key = bare_message_id(handle) if job is None else bare_id(job)
-        row = await self.shell.read(lambda: reads.heard(org_no, phone_no, key))
+        row = await self.shell.read(reads.heard, org_no, phone_no, key)
         if row is None or (job is None and not may_name(handle, row["chat_id"], row["author"], from_me=False)):
             return None
         return message_id(row["chat_id"], key, row["author"], from_me=False)
 
     async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
-        return await self.shell.read(lambda: reads.health_of_phones(org_no))
+        return await self.shell.read(reads.health_of_phones, org_no)
 
     async def purge(
         self,
@@ -124,7 +124,7 @@ class Store(AccountStore):
     ) -> list[JobId]:
         now_us = self._clock.now_us()
         if job_ids is not None:
-            return await self.shell.write(lambda: cancel.purge_named(org_no, phone_no, job_ids, actor, now_us))
+            return await self.shell.write(cancel.purge_named, org_no, phone_no, job_ids, actor, now_us)
         if broadcast_id is not None:
             return await broadcast_jobs.purge(self.shell, self._clock, org_no, phone_no, broadcast_id, actor)
         phones = [phone.phone_no for phone in await self.phones(org_no)] if phone_no is None else [phone_no]
@@ -172,29 +172,29 @@ class Store(AccountStore):
 
     async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: leases.heartbeat(owner, first, now_us))
+        return await self.shell.write(leases.heartbeat, owner, first, now_us)
 
     async def claim_leases(self, owner: str, phones: Sequence[LeaseRow]) -> list[Lease]:
-        return await self.shell.write(lambda: leases.claim_leases(owner, phones))
+        return await self.shell.write(leases.claim_leases, owner, phones)
 
     async def release(self, owner: str, phones: Sequence[LeaseRow]) -> None:
-        await self.shell.write(lambda: leases.release(owner, phones))
+        await self.shell.write(leases.release, owner, phones)
 
     async def forget(self, owner: str) -> None:
-        await self.shell.write(lambda: query(named.sender_delete(owner=owner)))
+        await self.shell.write(query, named.sender_delete(owner=owner))
 
     async def network_id(self, org_no: int, job_id: JobId) -> str | None:
-        found = await self.shell.read(lambda: reads.job(org_no, job_id, ""))
+        found = await self.shell.read(reads.job, org_no, job_id, "")
         return None if found is None else found.provider_message_id
 
     async def phone_versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
-        return await self.shell.read(lambda: phone_rows.phone_versions(phones))
+        return await self.shell.read(phone_rows.phone_versions, phones)
 
     async def interrupted_jobs(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        return await self.shell.write(lambda: reads.interrupted_jobs(org_no, phone_no, token))
+        return await self.shell.write(reads.interrupted_jobs, org_no, phone_no, token)
 
     async def recent_starts(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        return await self.shell.read(lambda: reads.recent_starts(org_no, phone_no, after_us))
+        return await self.shell.read(reads.recent_starts, org_no, phone_no, after_us)
 
     async def settle_and_start(
         self, settlements: Sequence[Settlement], wishes: Sequence[StartRequest]
@@ -203,20 +203,20 @@ class Store(AccountStore):
         return await self.shell.write(lambda: settle_and_start(settlements, wishes, self._clock.now_us()))
 
     async def next_start_times(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
-        return await self.shell.read(lambda: reads.next_start_times(phones))
+        return await self.shell.read(reads.next_start_times, phones)
 
     async def receipts(self, received: Sequence[PhoneReceipts]) -> ReceiptsApplied:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: receipts.apply_receipts(received, now_us))
+        return await self.shell.write(receipts.apply_receipts, received, now_us)
 
     async def inbound(self, phone_no: int, org_no: int, messages: Sequence[Inbound]) -> int:
         now_us = self._clock.now_us()
-        return await self.shell.write(lambda: receipts.keep_inbound(org_no, phone_no, messages, now_us))
+        return await self.shell.write(receipts.keep_inbound, org_no, phone_no, messages, now_us)
 
     async def phone_state(self, org_no: int, phone_no: int, token: int, *, state: str, detail: str) -> bool:
         now_us = self._clock.now_us()
         return await self.shell.write(
-            lambda: phone_rows.phone_state(org_no, phone_no, token, state=state, detail=detail, now_us=now_us)
+            phone_rows.phone_state, org_no, phone_no, token, state=state, detail=detail, now_us=now_us
         )
 
     async def hold_phone(
@@ -224,9 +224,14 @@ class Store(AccountStore):
     ) -> bool:
         now_us = self._clock.now_us()
         return await self.shell.write(
-            lambda: phone_rows.hold_phone(
-                org_no, phone_no, token, until_us=until_us, new_chats_only=new_chats_only, reason=reason, now_us=now_us
-            )
+            phone_rows.hold_phone,
+            org_no,
+            phone_no,
+            token,
+            until_us=until_us,
+            new_chats_only=new_chats_only,
+            reason=reason,
+            now_us=now_us,
         )
 
     async def prune(self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM) -> tuple[int, PrunePlace | None]:
@@ -235,5 +240,5 @@ class Store(AccountStore):
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
         await prune.rest(self.shell, before_us, day_ago_us)
-        for row in await self.shell.read(lambda: query(named.phones_deleted_with_rest())):
+        for row in await self.shell.read(query, named.phones_deleted_with_rest()):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

@@ -23,7 +23,7 @@ class BacklogReader:
 
     async def __call__(self) -> Backlog:
         now_us = self._clock.now_us()
-        return await self._shell.read(lambda: backlog(now_us))
+        return await self._shell.read(backlog, now_us)
 
 
 def backlog(now_us: int) -> Unit[Backlog]:

@@ -71,7 +71,7 @@ class PostgresWake:
 
     async def freed(self) -> None:
         """Phones were given up: others need not wait for their next beat to take them."""
-        await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=str(FREED))))
+        await self._shell.write(query, named.notify(channel=CHANNEL, payload=str(FREED)))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -88,7 +88,7 @@ class PostgresWake:
             hinted = [self._waiting.pop() for _ in range(min(MAX_PHONES, len(self._waiting)))]
             try:
                 payload = ",".join(map(str, hinted))
-                await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=payload)))  # noqa: B023
+                await self._shell.write(query, named.notify(channel=CHANNEL, payload=payload))
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
                 await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)

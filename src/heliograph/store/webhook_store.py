@@ -13,13 +13,13 @@ class WebhookStore(HookStore):
     async def deliveries(
         self, hook: WebhookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
     ) -> list[Delivery]:
-        return await self._shell.read(lambda: deliveries.list_deliveries(hook, state, below, limit))
+        return await self._shell.read(deliveries.list_deliveries, hook, state, below, limit)
 
     async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[DeliveryAttempt]] | None:
-        return await self._shell.read(lambda: deliveries.delivery(org_no, no))
+        return await self._shell.read(deliveries.delivery, org_no, no)
 
     async def replay(self, org_no: int, no: int) -> bool:
-        return await self._shell.write(lambda: deliveries.replay(org_no, no))
+        return await self._shell.write(deliveries.replay, org_no, no)
 
     async def replay_many(self, hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
         again, above = 0, 0
@@ -35,4 +35,4 @@ class WebhookStore(HookStore):
 
     async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: deliveries.add_test(hook, body, now_us))
+        return await self._shell.write(deliveries.add_test, hook, body, now_us)

@@ -105,7 +105,7 @@ def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_v
 
 async def test_a_query_name_that_no_file_knows_is_refused(queue: PhoneQueue) -> None:
     with pytest.raises(LookupError, match="'lanes_lokc'"):
-        await queue.store.shell.write(lambda: query(Statement("lanes_lokc", {"org_no": 1})))
+        await queue.store.shell.write(query, Statement("lanes_lokc", {"org_no": 1}))
 
 
 def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:

@@ -60,7 +60,7 @@ async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(
     )
     await first.until("queue_reserve_and_count")
     callers = [queue.new_job("b"), other.new_job("b")]
-    batch = await waits(queue.location, queue.store.shell.write(lambda: enqueue(callers, now_us)))
+    batch = await waits(queue.location, queue.store.shell.write(enqueue, callers, now_us))
     rest = await waits(queue.location, steering.run_schedules(), others=1)
     assert await first.end()
     assert [type(one) for one in await batch] == [Enqueued, Enqueued]

@@ -76,13 +76,13 @@ class _Workload:
                 case 0:
                     await some[0][0].store.purge(org_no, None, job_ids=ids)
                 case 1:
-                    await database.write(lambda: retry_and_resolve.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
+                    await database.write(retry_and_resolve.retry_now, org_no, ids, "ada", now_us)
                 case 2:
                     how = self.dice.choice(list(retry_and_resolve.Resolution))
-                    await database.write(lambda: retry_and_resolve.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
+                    await database.write(retry_and_resolve.resolve, org_no, ids[0], how, "ada", now_us)
                 case 3:
                     phone_no = some[0][0].phone_no
-                    await database.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023
+                    await database.write(expire_step, org_no, phone_no, now_us)
 
 
 async def test_concurrent_operations_leave_counters_that_add_up(queue: PhoneQueue) -> None:

@@ -158,15 +158,15 @@ async def test_callers_that_no_transaction_has_taken_yet_are_counted(queue: Phon
 
 async def test_requests_before_the_commit_begins_share_its_transaction(queue: PhoneQueue) -> None:
     made: list[int] = []
-    write = queue.store.shell.write
+    write_within = queue.store.shell.write_within
 
-    async def counted(make: Any, **given: Any) -> Any:
-        results = await write(make, **given)
+    async def counted(*args: Any) -> Any:
+        results = await write_within(*args)
         made.append(len(results))
         return results
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue.store.shell, "write", counted)
+        patch.setattr(queue.store.shell, "write_within", counted)
         first = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50)]
         await asyncio.sleep(0)
         second = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50, 500)]

@@ -160,6 +160,6 @@ async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(queue: PhoneQu
 async def test_rows_of_a_deleted_phone_are_pruned_after_a_crash(queue: PhoneQueue) -> None:
     await queue.execute(f"INSERT INTO pace_log VALUES ({queue.org_no}, {queue.phone_no}, 1, 'a', 1)")
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(lambda: phones.delete_phone(queue.org_no, queue.phone_no, now_us))
+    await queue.store.shell.write(phones.delete_phone, queue.org_no, queue.phone_no, now_us)
     await queue.store.prune_rest(0, 0)
     assert await queue.rows("SELECT 1 FROM pace_log") == []

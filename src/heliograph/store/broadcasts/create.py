@@ -23,7 +23,7 @@ async def take_in(
 ) -> tuple[JobId, bool]:
     """Gives its number, and whether an earlier request with the same key created it."""
     now_us = clock.now_us()
-    made = await shell.write(lambda: lifecycle.create(new, now_us))
+    made = await shell.write(lifecycle.create, new, now_us)
     if made == "reused":
         raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
     if made == "busy":
@@ -34,11 +34,11 @@ async def take_in(
         for first in range(0, len(recipients), LOAD):
             chunk = recipients[first : first + LOAD]
             rows = [(first + n, one.chat_id, one.variables, ids.make()) for n, one in enumerate(chunk)]
-            if not await shell.write(lambda: lifecycle.load_broadcast(new.org_no, new.broadcast_no, rows)):  # noqa: B023
+            if not await shell.write(lifecycle.load_broadcast, new.org_no, new.broadcast_no, rows):
                 raise Conflict(TOO_LONG)
-        begun = await shell.write(lambda: lifecycle.begin(new, len(recipients)))
+        begun = await shell.write(lifecycle.begin, new, len(recipients))
     except BaseException:
-        await shell.write(lambda: lifecycle.drop(new.org_no, new.broadcast_no))
+        await shell.write(lifecycle.drop, new.org_no, new.broadcast_no)
         raise
     if not begun:
         raise Conflict(TOO_LONG)

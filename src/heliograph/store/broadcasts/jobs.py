@@ -20,11 +20,11 @@ async def jobs_of(shell: Database, clock: Clock, org_no: int, broadcast_id: str)
     n: int | None = None if broadcast_no is None else 0
     while n is not None and broadcast_no is not None:
         # the row is read with each chunk: a recipient that is enqueued meanwhile is shown as the job it became
-        row = await shell.read(lambda: lifecycle.get(org_no, broadcast_no))
+        row = await shell.read(lifecycle.get, org_no, broadcast_no)
         if row is None:
             return
         now_us, first = clock.now_us(), n
-        jobs, n = await shell.read(lambda: lifecycle.jobs_from(row, first, STEP, now_us))  # noqa: B023
+        jobs, n = await shell.read(lifecycle.jobs_from, row, first, STEP, now_us)
         if jobs:
             yield jobs
 
@@ -36,9 +36,7 @@ async def cancel_fed(
     ended: list[JobId] = []
     while True:
         now_us = clock.now_us()
-        step = await shell.write(
-            lambda: lifecycle.cancel_step(org_no, phone_no, broadcast_no, actor, now_us)  # noqa: B023
-        )
+        step = await shell.write(lifecycle.cancel_step, org_no, phone_no, broadcast_no, actor, now_us)
         if step is None:
             return ended
         ended += step
@@ -68,7 +66,7 @@ async def purge(
     while n is not None:
         first = n
         found = await shell.read(
-            lambda: query(named.recipients_from(org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP))  # noqa: B023
+            query, named.recipients_from(org_no=org_no, broadcast_no=broadcast_no, n=first, limit=STEP)
         )
         ended += [each["job_id"] for each in found]
         n = found[-1]["n"] + 1 if len(found) == STEP else None

@@ -26,5 +26,5 @@ async def probe_refused_writes(shell: Database, clock: Clock) -> None:
 
 async def probe_write(shell: Database, now_us: int) -> None:
     """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
-    await shell.write(lambda: query(named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES)))
+    await shell.write(query, named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES))
     shell.write_error = None

@@ -63,7 +63,7 @@ class GroupCommit:
         try:
             try:
                 faultpoint("enqueue.before")
-                results = await self._shell.write(batch.unit, within_s=WITHIN_S)
+                results = await self._shell.write_within(WITHIN_S, batch.unit)
                 faultpoint("enqueue.after")
                 group = batch.taken()
             except Unavailable as error:
@@ -149,7 +149,7 @@ class GroupCommit:
             raise error
         now_us = self._clock.now_us()
         fresh = msgspec.structs.replace(job, job_id=self._ids.make())
-        results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
+        results: list[EnqueueResult] = await self._shell.write(enqueue, [fresh], now_us)
         return results[0]
 
 

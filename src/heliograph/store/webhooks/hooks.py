@@ -155,26 +155,26 @@ class HookStore:
         self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
     ) -> tuple[list[WebhookRow], bool] | None:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: create_hooks(org_no, hooks, first_key, idempotency, now_us))
+        return await self._shell.write(create_hooks, org_no, hooks, first_key, idempotency, now_us)
 
     async def hooks(self, org_no: int) -> list[WebhookRow]:
-        return await self._shell.read(lambda: hooks_of(org_no))
+        return await self._shell.read(hooks_of, org_no)
 
     async def hook(self, org_no: int, hook_id: str) -> WebhookRow | None:
-        return await self._shell.read(lambda: hook_by_id(org_no, hook_id))
+        return await self._shell.read(hook_by_id, org_no, hook_id)
 
     async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> WebhookRow | None:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: update_hook(org_no, hook_id, patch, now_us))
+        return await self._shell.write(update_hook, org_no, hook_id, patch, now_us)
 
     async def delete_hook(self, org_no: int, hook_id: str) -> bool:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: delete_hook(org_no, hook_id, now_us))
+        return await self._shell.write(delete_hook, org_no, hook_id, now_us)
 
     async def signing_keys(self, org_no: int, first_key: str) -> SigningKeyRow:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: signing_keys(org_no, first_key, now_us))
+        return await self._shell.write(signing_keys, org_no, first_key, now_us)
 
     async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> SigningKeyRow:
         now_us = self._clock.now_us()
-        return await self._shell.write(lambda: rotate_key(org_no, new_key, first_key, overlap_us, now_us))
+        return await self._shell.write(rotate_key, org_no, new_key, first_key, overlap_us, now_us)
