@@ -89,7 +89,7 @@ class Gateway:
 
     @property
     def steering(self) -> ControlStoreUnits:
-        return ControlStoreUnits(self.store.shell, self.clock, JobIds(self.clock.now_us))
+        return ControlStoreUnits(self.store.database, self.clock, JobIds(self.clock.now_us))
 
     async def jobs(self) -> list[Job]:
         return await self.store.jobs(self.org.org_no, None)

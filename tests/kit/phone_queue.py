@@ -57,7 +57,7 @@ class PhoneQueue:
 
     @property
     def control(self) -> ControlStoreUnits:
-        return ControlStoreUnits(self.store.shell, self.clock, self.ids)
+        return ControlStoreUnits(self.store.database, self.clock, self.ids)
 
     @property
     def is_sqlite(self) -> bool:
@@ -207,5 +207,5 @@ async def phone_queue(location: Location, clock: ManualClock | None = None) -> A
     try:
         yield queue
     finally:
-        await queue.store.shell.close()
+        await queue.store.database.close()
     await queue.audit()

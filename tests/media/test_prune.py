@@ -45,7 +45,7 @@ async def test_a_file_past_its_time_goes_unless_a_message_that_waits_may_need_it
         content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 7, waiting))
         job = NewJob(made, org.org_no, phone.phone_no, "447700900123@c.us", content)
         assert isinstance(await store.enqueue(job), Enqueued)
-        needed = FileStore(store.shell).needed
+        needed = FileStore(store.database).needed
         assert await prune_media(folder, needed, ManualClock(NOW_US), days=30) == 1
         there = [folder.path(name).exists() for name in (old, waiting, young)]
         assert there == [False, True, True]
@@ -59,7 +59,7 @@ async def queue_of(tmp_path: Path, *, days_ago: int) -> AsyncIterator[PhoneQueue
     """Opens a queue whose clock is that many days back."""
     queue = await open_phone_queue(tmp_path / "h.db", ManualClock(NOW_US - days_ago * DAY_US))
     yield queue
-    await queue.store.shell.close()
+    await queue.store.database.close()
 
 
 async def test_a_file_stays_for_an_old_message_that_is_retried_behind_younger_ones(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ async def test_a_file_stays_for_an_old_message_that_is_retried_behind_younger_on
         queue.clock.us = NOW_US
         await queue.put()
         assert (
-            await ControlStoreUnits(queue.store.shell, queue.clock, queue.ids).retry_now(queue.org_no, [old], "Asha")
+            await ControlStoreUnits(queue.store.database, queue.clock, queue.ids).retry_now(queue.org_no, [old], "Asha")
             == {}
         )
-        needed = FileStore(queue.store.shell).needed
+        needed = FileStore(queue.store.database).needed
         assert await prune_media(folder, needed, ManualClock(NOW_US + 3 * DAY_US), days=30) == 0
         await queue.send_next()
         assert await queue.send_next() == old
@@ -88,7 +88,7 @@ async def test_a_message_that_can_never_be_settled_keeps_only_its_own_file(tmp_p
         await queue.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 3, own)))
         await queue.start()
         await queue.store.delete_phone(queue.org_no, queue.phone_no, "Asha")
-        assert await prune_media(folder, FileStore(queue.store.shell).needed, ManualClock(NOW_US), days=30) == 1
+        assert await prune_media(folder, FileStore(queue.store.database).needed, ManualClock(NOW_US), days=30) == 1
         assert [folder.path(name).exists() for name in (own, other)] == [True, False]
 
 
@@ -96,13 +96,13 @@ async def test_the_file_of_a_schedule_that_ran_for_the_last_time_stays_for_its_m
     folder = MediaFolder(tmp_path / "media")
     async with queue_of(tmp_path, days_ago=60) as queue:
         file = keep(folder, b"later", days_old=60)
-        steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
+        steering = ControlStoreUnits(queue.store.database, queue.clock, queue.ids)
         content = Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file))
         at_us = NOW_US - DAY_US
         await steering.schedule(Schedule(queue.org_no, queue.ids.make(), queue.phone_no, "a@c.us", content, at_us))
         queue.clock.us = at_us
         await steering.run_schedules()
-        needed = FileStore(queue.store.shell).needed
+        needed = FileStore(queue.store.database).needed
         assert await prune_media(folder, needed, ManualClock(NOW_US), days=30) == 0
         await queue.send_next()
         assert await prune_media(folder, needed, ManualClock(NOW_US + 32 * DAY_US), days=30) == 1
@@ -116,5 +116,5 @@ async def test_a_message_that_cannot_be_read_keeps_no_file_and_does_not_end_the_
             await queue.put(content=Content(Kind.DOCUMENT, media=Media("text/plain", "a.txt", 5, file)))
         first = "(SELECT min(job_id) FROM jobs)"
         await queue.execute(f"UPDATE jobs SET content = substr(content, 1, length(content) - 1) WHERE job_id = {first}")
-        assert await prune_media(folder, FileStore(queue.store.shell).needed, ManualClock(NOW_US), days=30) == 1
+        assert await prune_media(folder, FileStore(queue.store.database).needed, ManualClock(NOW_US), days=30) == 1
         assert [folder.path(file).exists() for file in files] == [False, True]

@@ -19,7 +19,7 @@ S = 1_000_000
 
 
 def steering(senders: Senders) -> ControlStoreUnits:
-    return ControlStoreUnits(senders.store.shell, senders.clock, senders.ids)
+    return ControlStoreUnits(senders.store.database, senders.clock, senders.ids)
 
 
 async def join(senders: Senders, policy: Policy | str, **more: Any) -> Any:

@@ -8,7 +8,7 @@ from tests.kit.phone_queue import PhoneQueue
 
 
 def inbox_of(queue: PhoneQueue) -> StoredInbox:
-    return StoredInbox(queue.store.shell, JobIds(ManualClock().now_us))
+    return StoredInbox(queue.store.database, JobIds(ManualClock().now_us))
 
 
 async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_for(queue: PhoneQueue) -> None:
@@ -39,7 +39,7 @@ async def test_an_applied_webhook_is_removed_and_a_second_removal_does_no_harm(q
 
 async def test_an_upload_is_found_until_it_runs_out_or_is_forgotten(queue: PhoneQueue) -> None:
     clock = ManualClock()
-    uploads = StoredUploads(queue.store.shell, clock)
+    uploads = StoredUploads(queue.store.database, clock)
     now = clock.us
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="1", expires_at_us=now + 10)
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="2", expires_at_us=now + 20)

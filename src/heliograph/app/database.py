@@ -25,7 +25,7 @@ Committed = Callable[[float, int], None]  # seconds, units
 def _ignore_commit(_seconds: float, _units: int) -> None: ...
 
 
-def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
+def _database(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
     if settings.sqlite_path is not None:
         return SqliteDatabase(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
     from heliograph.store.database.postgresql import (
@@ -41,7 +41,7 @@ def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "Postgre
         return None
     from heliograph.store.notify import PostgresWake
 
-    return PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
+    return PostgresWake(settings.wake_database_url or settings.database_url, store.database, clock)
 
 
 @asynccontextmanager
@@ -50,12 +50,12 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Opens the store and migrates its schema. Raises CannotStart."""
     clock = SystemClock()
-    shell = _shell(settings, committed or _ignore_commit, clock, lock=lock)
-    await shell.open(migrate=migrate)
+    database = _database(settings, committed or _ignore_commit, clock, lock=lock)
+    await database.open(migrate=migrate)
     try:
-        yield Store(shell, clock, JobIds(clock.now_us))
+        yield Store(database, clock, JobIds(clock.now_us))
     finally:
-        await shell.close()
+        await database.close()
 
 
 @asynccontextmanager

@@ -86,24 +86,24 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             return run_every(clock, interval_s, step, partial(log.warning, event), **options)
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
-        meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.write_error is None)
+        meters.watch(BacklogReader(store.database, clock), lambda: store.database.write_error is None)
         secret = await _seed(settings, store)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
         providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
-        probe = partial(probe_refused_writes, store.shell, clock)
+        probe = partial(probe_refused_writes, store.database, clock)
         services: dict[str, Any] = {"pulse": every(1.0, probe, "write_probe_failed")}
         days = settings.retention_days
         sender = None
         fleet = fleet_wake(settings, store, clock)
-        stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
+        stored_inbox = StoredInbox(store.database, JobIds(clock.now_us))
         wake_inbox: Callable[[Sequence[int]], None] = _no_phones
         if fleet is not None:
             services["wake"] = fleet.run()
         if "sender" in settings.roles:
-            stored_files = FileStore(store.shell)
+            stored_files = FileStore(store.database)
             files = MediaSource(media, fetch, stored_files.fix)
             prune_files = partial(prune_media, media, stored_files.needed, clock, days=days)
             services["prune_media"] = every(3600.0, prune_files, "prune_media_failed")
@@ -117,7 +117,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
             wake_inbox = inbox.wake
             services["prune"] = every(60.0, partial(prune_jobs, store, clock, days=days), "prune_failed")
         wake: Wake = fleet or sender or _NoWake()
-        steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
+        steering = ControlStoreUnits(store.database, clock, JobIds(clock.now_us))
         if "sender" in settings.roles:
             feed = partial(run_due_step, steering.feed, wake, clock, soonest_s=0.02, latest_s=0.5)
             schedule = partial(run_due_step, steering.run_schedules, wake, clock, soonest_s=0.01, latest_s=1.0)
@@ -136,7 +136,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         if "webhooks" in settings.roles:
             worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
             services["webhooks"] = worker.run()
-            prune = partial(prune_deliveries, OutboxStore(store.shell, clock), clock, days=days)
+            prune = partial(prune_deliveries, OutboxStore(store.database, clock), clock, days=days)
             services["prune_webhooks"] = every(60.0, prune, "prune_failed")
             on_commit.append(_from_any_thread(worker.wake))
             if fleet is not None:
@@ -160,7 +160,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
         async def ready() -> Readiness:
             try:
                 await store.orgs()
-                database = store.shell.write_error or "ok"
+                database = store.database.write_error or "ok"
             except Refusal as problem:
                 database = problem.message
             leased = sender is None or sender.ready
@@ -190,7 +190,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 fetch=fetch,
                 steering=steering,
                 webhooks=WebhookDeps(
-                    WebhookStore(store.shell, clock),
+                    WebhookStore(store.database, clock),
                     vault,
                     sample_body,
                     worker.wake if worker is not None else _nothing,
@@ -226,7 +226,7 @@ def _delivery_worker(
         alone=settings.sqlite_path is not None,
         schedule=settings.webhook_retry_seconds,
     )
-    outbox = OutboxStore(store.shell, clock)
+    outbox = OutboxStore(store.database, clock)
     return DeliveryWorker(outbox, fetch, clock, lambda: chance.uniform(-1, 1), vault, meters, options)
 
 

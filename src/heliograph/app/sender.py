@@ -66,7 +66,7 @@ async def open_providers(
     async with AsyncExitStack() as stack:
         network, mounts = await stack.enter_async_context(_network(settings, clock, chance))
         context = ProviderContext(
-            settings=settings, clock=clock, uploads=StoredUploads(store.shell, clock), network=network
+            settings=settings, clock=clock, uploads=StoredUploads(store.database, clock), network=network
         )
         opened = {spec.name: await stack.enter_async_context(spec.open(context)) for spec in PROVIDERS}
         yield Providers(opened, mounts)
@@ -112,7 +112,7 @@ def make_sender(
         opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
         return opened
 
-    steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
+    steering = ControlStoreUnits(store.database, clock, JobIds(clock.now_us))
     deps = SenderDeps(
         store=store,
         clock=clock,

@@ -32,25 +32,25 @@ T = TypeVar("T")
 
 
 class ControlStoreUnits:
-    """Implements ports.steering.Steering on whichever shell it was given."""
+    """Implements ports.steering.Steering on whichever database it was given."""
 
-    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
-        self._shell = shell
+    def __init__(self, database: Database, clock: Clock, ids: JobIds) -> None:
+        self._database = database
         self._clock = clock
         self._ids = ids
 
     # -- broadcasts
 
     async def broadcast(self, new: NewBroadcast, recipients: Sequence[Recipient]) -> tuple[JobId, bool]:
-        return await take_in(self._shell, self._clock, self._ids, new, recipients)
+        return await take_in(self._database, self._clock, self._ids, new, recipients)
 
     async def broadcast_row(self, org_no: int, broadcast_no: JobId) -> BroadcastRow | None:
-        return await self._shell.read(lifecycle.get, org_no, broadcast_no)
+        return await self._database.read(lifecycle.get, org_no, broadcast_no)
 
     async def broadcasts(
         self, org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
     ) -> list[BroadcastRow]:
-        return await self._shell.read(lifecycle.list_broadcasts, org_no, phone_no, limit=limit, offset=offset)
+        return await self._database.read(lifecycle.list_broadcasts, org_no, phone_no, limit=limit, offset=offset)
 
     async def pause_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -60,7 +60,7 @@ class ControlStoreUnits:
             yield from self._after_broadcast(done, "pause", WebhookEvent.QUEUE_PAUSED, actor, act_no, now_us)
             return done
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def resume_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -70,7 +70,7 @@ class ControlStoreUnits:
             yield from self._after_broadcast(done, "resume", WebhookEvent.QUEUE_RESUMED, actor, act_no, now_us)
             return done
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def cancel_broadcast(self, org_no: int, broadcast_no: JobId, actor: str) -> BroadcastRow | WrongState | None:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -80,9 +80,9 @@ class ControlStoreUnits:
             yield from self._after_broadcast(done, "cancel", None, actor, act_no, now_us)
             return done
 
-        done = await self._shell.write(unit)
+        done = await self._database.write(unit)
         if isinstance(done, BroadcastRow):
-            await cancel_fed(self._shell, self._clock, org_no, done.phone_no, broadcast_no, actor)
+            await cancel_fed(self._database, self._clock, org_no, done.phone_no, broadcast_no, actor)
             return await self.broadcast_row(org_no, broadcast_no)
         return done
 
@@ -102,7 +102,7 @@ class ControlStoreUnits:
             return None
         moved, n = 0, 0
         while True:
-            found, more = await self._shell.read(lifecycle.failed_from, org_no, broadcast_no, n, CHUNK)
+            found, more = await self._database.read(lifecycle.failed_from, org_no, broadcast_no, n, CHUNK)
             moved += await self._put_back(org_no, found, actor)
             if more is None:
                 return moved
@@ -112,10 +112,10 @@ class ControlStoreUnits:
         if not found:
             return 0
         now_us = self._clock.now_us()
-        return len(await self._shell.write(retry_and_resolve.put_back, org_no, found, actor, now_us))
+        return len(await self._database.write(retry_and_resolve.put_back, org_no, found, actor, now_us))
 
     def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        return jobs_of(self._shell, self._clock, org_no, broadcast_id)
+        return jobs_of(self._database, self._clock, org_no, broadcast_id)
 
     async def forecast(
         self, org_no: int, phone_no: int, chats: Sequence[str], *, delay_s: float, in_flight: int
@@ -124,53 +124,53 @@ class ControlStoreUnits:
         known = 0
         for first in range(0, len(chats), LOAD):
             rows = [(org_no, phone_no, chat) for chat in chats[first : first + LOAD]]
-            known += len(await self._shell.read(query, named.chats_known_among(rows)))
+            known += len(await self._database.read(query, named.chats_known_among(rows)))
         new = len(chats) - known
-        return await self._shell.read(
+        return await self._database.read(
             load_facts.forecast_of, org_no, phone_no, len(chats), new, delay_s, in_flight, now_us
         )
 
     async def feed(self) -> tuple[set[int], int | None]:
-        return await enqueue_recipients.feed(self._shell, self._ids.make, self._clock.now_us())
+        return await enqueue_recipients.feed(self._database, self._ids.make, self._clock.now_us())
 
     async def sweep_broadcasts(self, before_us: int) -> int:
-        return await sweep(self._shell, self._clock, before_us)
+        return await sweep(self._database, self._clock, before_us)
 
     # -- schedules
 
     async def schedule(self, schedule: Schedule) -> Schedule:
         now_us = self._clock.now_us()
-        return await self._shell.write(manage.create, schedule, now_us)
+        return await self._database.write(manage.create, schedule, now_us)
 
     async def schedule_once(self, schedule: Schedule, key: Idempotency) -> tuple[Schedule, bool] | KeyReused:
         now_us = self._clock.now_us()
-        return await self._shell.write(manage.create_once, schedule, key, now_us)
+        return await self._database.write(manage.create_once, schedule, key, now_us)
 
     async def scheduled(self, org_no: int, key: Idempotency) -> Schedule | KeyReused | None:
-        return await self._shell.read(manage.made_with, org_no, key)
+        return await self._database.read(manage.made_with, org_no, key)
 
     async def schedule_row(self, org_no: int, schedule_no: JobId) -> Schedule | None:
-        return await self._shell.read(manage.get, org_no, schedule_no)
+        return await self._database.read(manage.get, org_no, schedule_no)
 
     async def schedules(self, org_no: int, phone_no: int | None, *, limit: int, offset: int) -> list[Schedule]:
-        return await self._shell.read(manage.list_schedules, org_no, phone_no, limit=limit, offset=offset)
+        return await self._database.read(manage.list_schedules, org_no, phone_no, limit=limit, offset=offset)
 
     async def change_schedule(
         self, org_no: int, schedule_no: JobId, how: Callable[[Schedule], Schedule]
     ) -> Schedule | WrongState | None:
         now_us = self._clock.now_us()
-        done = await self._shell.write(manage.change, org_no, schedule_no, how, now_us)
+        done = await self._database.write(manage.change, org_no, schedule_no, how, now_us)
         return WrongState(done) if isinstance(done, str) else done
 
     async def delete_schedule(self, org_no: int, schedule_no: JobId) -> bool:
         now_us = self._clock.now_us()
-        return await self._shell.write(manage.delete, org_no, schedule_no, now_us)
+        return await self._database.write(manage.delete, org_no, schedule_no, now_us)
 
     async def occurrences(self, org_no: int, schedule_no: JobId, *, limit: int, offset: int) -> list[Occurrence]:
-        return await self._shell.read(manage.occurrences, org_no, schedule_no, limit=limit, offset=offset)
+        return await self._database.read(manage.occurrences, org_no, schedule_no, limit=limit, offset=offset)
 
     async def run_schedules(self) -> tuple[set[int], int | None]:
-        return await run_due.run_due(self._shell, self._ids.make, self._clock.now_us())
+        return await run_due.run_due(self._database, self._ids.make, self._clock.now_us())
 
     # -- holds and single messages
 
@@ -199,7 +199,7 @@ class ControlStoreUnits:
             yield from emit_org_event(org_no, phone_no, name, reason, {"by": actor}, now_us)
             return True
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def pause_chat(self, org_no: int, phone_no: int, chat_id: str, actor: str, reason: str = "") -> bool:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -213,7 +213,7 @@ class ControlStoreUnits:
             )
             return True
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def resume_chat(self, org_no: int, phone_no: int, chat_id: str, actor: str) -> bool:
         now_us, act_no = self._clock.now_us(), self._ids.make()
@@ -227,21 +227,21 @@ class ControlStoreUnits:
             )
             return True
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def holds(self, org_no: int, phone_no: int) -> list[HoldRow]:
-        rows = await self._shell.read(query, named.holds_of_phone(org_no=org_no, phone_no=phone_no))
+        rows = await self._database.read(query, named.holds_of_phone(org_no=org_no, phone_no=phone_no))
         return [HoldRow(row["target"], row["actor"], row["reason"], row["created_at"]) for row in rows]
 
     async def retry_now(self, org_no: int, job_ids: Sequence[JobId], actor: str) -> dict[JobId, str]:
         now_us = self._clock.now_us()
-        return await self._shell.write(retry_and_resolve.retry_now, org_no, job_ids, actor, now_us)
+        return await self._database.write(retry_and_resolve.retry_now, org_no, job_ids, actor, now_us)
 
     async def retry_failed(self, org_no: int, phone_no: int, since_us: int, actor: str) -> int:
         after: int = JobIds(lambda: since_us).make() - 1
         moved = 0
         while True:
-            rows = await self._shell.read(
+            rows = await self._database.read(
                 query, named.jobs_failed_since(org_no=org_no, phone_no=phone_no, after=after, limit=CHUNK)
             )
             found = [JobId(row["job_id"]) for row in rows]
@@ -252,28 +252,28 @@ class ControlStoreUnits:
 
     async def resolve(self, org_no: int, job_id: JobId, how: str, actor: str) -> str | None:
         now_us = self._clock.now_us()
-        return await self._shell.write(
+        return await self._database.write(
             retry_and_resolve.resolve, org_no, job_id, retry_and_resolve.Resolution(how), actor, now_us
         )
 
     async def expire(self) -> int:
         now_us = self._clock.now_us()
         ended = 0
-        for org_no, phone_no in await self._shell.read(expire.phones_expiring, now_us):
-            while step := await self._shell.write(expire.expire_step, org_no, phone_no, now_us):
+        for org_no, phone_no in await self._database.read(expire.phones_expiring, now_us):
+            while step := await self._database.write(expire.expire_step, org_no, phone_no, now_us):
                 ended += step
         return ended
 
     async def explain(self, job: Job, *, in_flight: int = 1) -> Explanation:
         now_us = self._clock.now_us()
-        return explain(await self._shell.read(load_facts.facts_of, job, now_us, in_flight))
+        return explain(await self._database.read(load_facts.facts_of, job, now_us, in_flight))
 
     async def described(self, jobs: Sequence[Job]) -> list[str]:
         now_us = self._clock.now_us()
-        return await self._shell.read(described, jobs, now_us) if jobs else []
+        return await self._database.read(described, jobs, now_us) if jobs else []
 
     async def audit_log(self, org_no: int, *, limit: int = 100) -> list[AuditEntry]:
-        rows = await self._shell.read(query, named.audit_log_of_org(org_no=org_no, below=2**63 - 1, limit=limit))
+        rows = await self._database.read(query, named.audit_log_of_org(org_no=org_no, below=2**63 - 1, limit=limit))
         return [
             AuditEntry(row["at"], row["actor"], row["act"], row["target"], row["detail"], row["phone_no"])
             for row in rows
@@ -283,7 +283,7 @@ class ControlStoreUnits:
 
     async def suppress(self, org_no: int, chat_id: str, reason: str, actor: str) -> bool:
         now_us = self._clock.now_us()
-        found = await self._shell.write(
+        found = await self._database.write(
             query_one, named.suppression_insert(org_no=org_no, chat_id=chat_id, reason=reason, actor=actor, now=now_us)
         )
         return found is not None
@@ -297,12 +297,12 @@ class ControlStoreUnits:
             yield from record_audit(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
             return True
 
-        return await self._shell.write(unit)
+        return await self._database.write(unit)
 
     async def suppressions(self, org_no: int, *, after: str = "", limit: int = 1000) -> list[Suppressed]:
-        rows = await self._shell.read(query, named.suppressions_of_org(org_no=org_no, after=after, limit=limit))
+        rows = await self._database.read(query, named.suppressions_of_org(org_no=org_no, after=after, limit=limit))
         return [Suppressed(row["chat_id"], row["reason"], row["actor"], row["created_at"]) for row in rows]
 
     async def record_policy_change(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        rows = await self._shell.read(query, named.pace_log_recent(org_no=org_no, phone_no=phone_no, after=after_us))
+        rows = await self._database.read(query, named.pace_log_recent(org_no=org_no, phone_no=phone_no, after=after_us))
         return [PaceRow(row["at"], row["chat_id"], row["new_chat"] == 1) for row in rows]

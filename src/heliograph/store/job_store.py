@@ -1,4 +1,4 @@
-"""The store as the rooms know it: each verb runs one unit (a few run several in steps) on whichever shell it was given.
+"""The store as the rooms know it: each verb runs one unit, and a few run several in steps.
 
 Promise: see `ports/job_store.py` and `ports/sender_store.py`; this file only joins verbs to units.
 """
@@ -54,9 +54,9 @@ BACKPRESSURE_WAITERS = 8  # callers
 class Store(AccountStore):
     """Implements Intake, Accounts and Engine."""
 
-    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
-        super().__init__(shell, clock)
-        self._gather = GroupCommit(shell, clock, ids)
+    def __init__(self, database: Database, clock: Clock, ids: JobIds) -> None:
+        super().__init__(database, clock)
+        self._gather = GroupCommit(database, clock, ids)
 
     # -- intake
 
@@ -64,7 +64,7 @@ class Store(AccountStore):
         return self._if_wanted(job) if suppressions.may_be_unwanted(job) else self._gather.enqueue(job)
 
     async def _if_wanted(self, job: NewJob) -> EnqueueResult:
-        refusal = await self.shell.read(suppressions.refusal, job)
+        refusal = await self.database.read(suppressions.refusal, job)
         if refusal is not None:
             raise refusal
         return await self._gather.enqueue(job)
@@ -74,30 +74,30 @@ class Store(AccountStore):
         return self._gather.waiting >= BACKPRESSURE_WAITERS
 
     async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
-        return await self.shell.read(idempotency.find_enqueued, org_no, key)
+        return await self.database.read(idempotency.find_enqueued, org_no, key)
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
-        found = await self.shell.read(reads.job, org_no, job_id, bare_message_id(handle))
+        found = await self.database.read(reads.job, org_no, job_id, bare_message_id(handle))
         if found is None and job_id is not None:
             now_us = self._clock.now_us()
-            found = await self.shell.read(lifecycle.unfed, org_no, job_id, now_us)
+            found = await self.database.read(lifecycle.unfed, org_no, job_id, now_us)
         return found if found is not None and may_name(handle, found.chat_id, found.author) else None
 
     async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
-        return await self.shell.read(reads.jobs, org_no, phone_no, limit=limit, offset=offset)
+        return await self.database.read(reads.jobs, org_no, phone_no, limit=limit, offset=offset)
 
     def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        return broadcast_jobs.jobs_of(self.shell, self._clock, org_no, broadcast_id)
+        return broadcast_jobs.jobs_of(self.database, self._clock, org_no, broadcast_id)
 
     async def history(self, org_no: int, job_id: JobId) -> list[Event]:
-        return await self.shell.read(reads.history, org_no, job_id)
+        return await self.database.read(reads.history, org_no, job_id)
 
     async def ahead(self, job: Job) -> int:
-        return await self.shell.read(reads.ahead, job)
+        return await self.database.read(reads.ahead, job)
 
     async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
-        return await self.shell.read(reads.health, org_no, phone_no)
+        return await self.database.read(reads.health, org_no, phone_no)
 
     async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
         job = await self.job(org_no, handle)
@@ -105,13 +105,13 @@ class Store(AccountStore):
             return serialized_id(job)
         # of another phone, perhaps written to this one
         key = bare_message_id(handle) if job is None else bare_id(job)
-        row = await self.shell.read(reads.heard, org_no, phone_no, key)
+        row = await self.database.read(reads.heard, org_no, phone_no, key)
         if row is None or (job is None and not may_name(handle, row["chat_id"], row["author"], from_me=False)):
             return None
         return message_id(row["chat_id"], key, row["author"], from_me=False)
 
     async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
-        return await self.shell.read(reads.health_of_phones, org_no)
+        return await self.database.read(reads.health_of_phones, org_no)
 
     async def purge(
         self,
@@ -124,9 +124,9 @@ class Store(AccountStore):
     ) -> list[JobId]:
         now_us = self._clock.now_us()
         if job_ids is not None:
-            return await self.shell.write(cancel.purge_named, org_no, phone_no, job_ids, actor, now_us)
+            return await self.database.write(cancel.purge_named, org_no, phone_no, job_ids, actor, now_us)
         if broadcast_id is not None:
-            return await broadcast_jobs.purge(self.shell, self._clock, org_no, phone_no, broadcast_id, actor)
+            return await broadcast_jobs.purge(self.database, self._clock, org_no, phone_no, broadcast_id, actor)
         phones = [phone.phone_no for phone in await self.phones(org_no)] if phone_no is None else [phone_no]
         ended: list[JobId] = []
         for each in phones:
@@ -138,7 +138,7 @@ class Store(AccountStore):
         place: cancel.Place | None = cancel.FIRST
         while place is not None:
             unit = partial(cancel.purge_step, org_no, phone_no, place, actor, why, self._clock.now_us())
-            step, place = await self.shell.write(unit)
+            step, place = await self.database.write(unit)
             ended += step
         return ended
 
@@ -151,7 +151,7 @@ class Store(AccountStore):
                 yield from cancel.orphan_attempts(org_no, phone_no, actor, now_us)
             return deleted
 
-        if not await self.shell.write(unit):
+        if not await self.database.write(unit):
             return False
         await self._empty(org_no, phone_no, actor)
         return True
@@ -165,57 +165,57 @@ class Store(AccountStore):
             partial(prune.lanes_of_phone, org_no, phone_no),
             partial(prune.pace_of_phone, org_no, phone_no, now_us),
         ):
-            while await self.shell.write(step):
+            while await self.database.write(step):
                 pass
 
     # -- engine
 
     async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
         now_us = self._clock.now_us()
-        return await self.shell.write(leases.heartbeat, owner, first, now_us)
+        return await self.database.write(leases.heartbeat, owner, first, now_us)
 
     async def claim_leases(self, owner: str, phones: Sequence[LeaseRow]) -> list[Lease]:
-        return await self.shell.write(leases.claim_leases, owner, phones)
+        return await self.database.write(leases.claim_leases, owner, phones)
 
     async def release(self, owner: str, phones: Sequence[LeaseRow]) -> None:
-        await self.shell.write(leases.release, owner, phones)
+        await self.database.write(leases.release, owner, phones)
 
     async def forget(self, owner: str) -> None:
-        await self.shell.write(query, named.sender_delete(owner=owner))
+        await self.database.write(query, named.sender_delete(owner=owner))
 
     async def network_id(self, org_no: int, job_id: JobId) -> str | None:
-        found = await self.shell.read(reads.job, org_no, job_id, "")
+        found = await self.database.read(reads.job, org_no, job_id, "")
         return None if found is None else found.provider_message_id
 
     async def phone_versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
-        return await self.shell.read(phone_rows.phone_versions, phones)
+        return await self.database.read(phone_rows.phone_versions, phones)
 
     async def interrupted_jobs(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        return await self.shell.write(reads.interrupted_jobs, org_no, phone_no, token)
+        return await self.database.write(reads.interrupted_jobs, org_no, phone_no, token)
 
     async def recent_starts(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        return await self.shell.read(reads.recent_starts, org_no, phone_no, after_us)
+        return await self.database.read(reads.recent_starts, org_no, phone_no, after_us)
 
     async def settle_and_start(
         self, settlements: Sequence[Settlement], wishes: Sequence[StartRequest]
     ) -> SettleAndStartResult:
         # the clock is read when the transaction begins: what it finds was stamped before
-        return await self.shell.write(lambda: settle_and_start(settlements, wishes, self._clock.now_us()))
+        return await self.database.write(lambda: settle_and_start(settlements, wishes, self._clock.now_us()))
 
     async def next_start_times(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
-        return await self.shell.read(reads.next_start_times, phones)
+        return await self.database.read(reads.next_start_times, phones)
 
     async def receipts(self, received: Sequence[PhoneReceipts]) -> ReceiptsApplied:
         now_us = self._clock.now_us()
-        return await self.shell.write(receipts.apply_receipts, received, now_us)
+        return await self.database.write(receipts.apply_receipts, received, now_us)
 
     async def inbound(self, phone_no: int, org_no: int, messages: Sequence[Inbound]) -> int:
         now_us = self._clock.now_us()
-        return await self.shell.write(receipts.keep_inbound, org_no, phone_no, messages, now_us)
+        return await self.database.write(receipts.keep_inbound, org_no, phone_no, messages, now_us)
 
     async def phone_state(self, org_no: int, phone_no: int, token: int, *, state: str, detail: str) -> bool:
         now_us = self._clock.now_us()
-        return await self.shell.write(
+        return await self.database.write(
             phone_rows.phone_state, org_no, phone_no, token, state=state, detail=detail, now_us=now_us
         )
 
@@ -223,7 +223,7 @@ class Store(AccountStore):
         self, org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
     ) -> bool:
         now_us = self._clock.now_us()
-        return await self.shell.write(
+        return await self.database.write(
             phone_rows.hold_phone,
             org_no,
             phone_no,
@@ -235,10 +235,10 @@ class Store(AccountStore):
         )
 
     async def prune(self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM) -> tuple[int, PrunePlace | None]:
-        return await prune.step(self.shell, before_us, limit, place)
+        return await prune.step(self.database, before_us, limit, place)
 
     async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
         """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
-        await prune.rest(self.shell, before_us, day_ago_us)
-        for row in await self.shell.read(query, named.phones_deleted_with_rest()):
+        await prune.rest(self.database, before_us, day_ago_us)
+        for row in await self.database.read(query, named.phones_deleted_with_rest()):
             await self._empty(row["org_no"], row["phone_no"], "gateway")

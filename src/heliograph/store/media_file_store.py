@@ -35,19 +35,19 @@ def _hashes(contents: Iterable[str | None]) -> set[str]:
 
 
 class FileStore:
-    def __init__(self, shell: Database) -> None:
-        self._shell = shell
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def needed(self, before_us: int) -> Set[str]:
         """Lists the files that something older than this may still send, read in small steps."""
         below = JobIds(lambda: before_us).make()
-        unsent = await self._shell.read(query, named.contents_unsent(before=before_us))
+        unsent = await self._database.read(query, named.contents_unsent(before=before_us))
         hashes = _hashes(row["content"] for row in unsent)
-        for org in await self._shell.read(query, named.orgs_all()):
+        for org in await self._database.read(query, named.orgs_all()):
             above, more = 0, True
             while more:
                 page = named.jobs_content_page(org_no=org["org_no"], above=above, below=below, limit=STEP)
-                rows = await self._shell.read(query, page)
+                rows = await self._database.read(query, page)
                 hashes |= _hashes(row["content"] for row in rows)
                 more = len(rows) == STEP
                 above = rows[-1]["job_id"] if rows else above
@@ -55,4 +55,4 @@ class FileStore:
 
     async def fix(self, job: OutgoingJob, content: Content) -> bool:
         """Stores the file of a message; False: it was stored before."""
-        return await self._shell.write(fix, job, content)
+        return await self._database.write(fix, job, content)

@@ -17,7 +17,7 @@ async def set_state(gateway: Gateway, state: str) -> None:
             named.phone_state(org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1)
         )
 
-    await gateway.store.shell.write(unit)
+    await gateway.store.database.write(unit)
 
 
 async def test_the_phone_of_the_header_has_the_shape_of_the_contract(gateway: Gateway) -> None:

@@ -81,15 +81,15 @@ async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gate
     service = await started(gateway, clock, lambda event, **_: said.append(event))
     await gateway.send()
     used = gateway.clock.now_us()
-    there, gateway.store.shell = gateway.store.shell, AWAY
+    there, gateway.store.database = gateway.store.database, AWAY
     await clock.step()
     assert said == ["key_uses_not_written"]
-    gateway.store.shell = there
+    gateway.store.database = there
     await clock.step()
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
-    gateway.store.shell = AWAY
+    gateway.store.database = AWAY
     await ended(service)
     assert said == ["key_uses_not_written"] * 2
-    gateway.store.shell = there
+    gateway.store.database = there

@@ -39,7 +39,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     fetch = GuardedFetch(clock=SystemClock())
     webhooks = WebhookDeps(late, Vault("a secret of this test's own"), sample_body, late.wake)
     async with open_gateway(tmp_path, fetch=fetch, webhooks=webhooks) as made:
-        late.store = WebhookStore(made.store.shell, made.clock)
+        late.store = WebhookStore(made.store.database, made.clock)
         yield made
     await fetch.close()
 
@@ -150,7 +150,7 @@ async def test_bad_input_names_its_field_and_makes_nothing(
     assert list(answer.json()["fields"]) == [field]
     assert "pass@" not in answer.text
     assert await listed(gateway) == []
-    org = await gateway.store.shell.read(_hooks_counted)
+    org = await gateway.store.database.read(_hooks_counted)
     assert org == 0
 
 

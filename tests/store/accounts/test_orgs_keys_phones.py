@@ -86,7 +86,7 @@ async def test_the_last_use_of_a_key_is_known_once_it_is_written(queue: PhoneQue
 
 async def test_of_several_processes_the_latest_use_of_a_key_stays(queue: PhoneQueue) -> None:
     await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
-    slow = Store(queue.store.shell, queue.clock, queue.ids)
+    slow = Store(queue.store.database, queue.clock, queue.ids)
     await slow.key_by_digest(_digest("secret"))
     queue.clock.advance(60)
     await queue.store.key_by_digest(_digest("secret"))
@@ -100,10 +100,10 @@ async def test_a_use_that_could_not_be_written_is_written_the_next_time(queue: P
     await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
     await queue.store.key_by_digest(_digest("secret"))
     used = queue.clock.now_us()
-    there, queue.store.shell = queue.store.shell, _away()
+    there, queue.store.database = queue.store.database, _away()
     with pytest.raises(Unavailable):
         await queue.store.write_key_uses()
-    queue.store.shell = there
+    queue.store.database = there
     await queue.store.write_key_uses()
     assert await _last_use(queue) == used
 

@@ -218,9 +218,9 @@ async def test_a_load_that_was_cut_off_is_never_sent_and_swept_away(location: Lo
         broken = new(queue, idempotency=Idempotency("k", b"1" * 32))
         from heliograph.store.broadcasts import lifecycle
 
-        await queue.store.shell.write(lifecycle.create, broken, queue.clock.us)
+        await queue.store.database.write(lifecycle.create, broken, queue.clock.us)
         rows = [(n, r.chat_id, "{}", queue.ids.make()) for n, r in enumerate(recipients(600))]
-        await queue.store.shell.write(lifecycle.load_broadcast, queue.org_no, broken.broadcast_no, rows)
+        await queue.store.database.write(lifecycle.load_broadcast, queue.org_no, broken.broadcast_no, rows)
         clock = queue.clock
     async with phone_queue(location, clock) as queue:  # a new process
         assert await queue.drain() == []

@@ -36,15 +36,15 @@ class Between:
     """A database that calls `read` or `wrote` with the result of each transaction."""
 
     def __init__(self, queue: PhoneQueue, *, wrote: Then = nothing, read: Then = nothing) -> None:
-        self._shell, self._wrote, self._read = queue.store.shell, wrote, read
+        self._database, self._wrote, self._read = queue.store.database, wrote, read
 
     async def write(self, unit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        value = await self._shell.write(unit, *args, **kwargs)
+        value = await self._database.write(unit, *args, **kwargs)
         await self._wrote(value)
         return value
 
     async def read(self, unit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        value = await self._shell.read(unit, *args, **kwargs)
+        value = await self._database.read(unit, *args, **kwargs)
         await self._read(value)
         return value
 
@@ -79,9 +79,9 @@ async def broadcast_state(queue: PhoneQueue, made: NewBroadcast) -> str | None:
 
 async def begin_to_load(queue: PhoneQueue, made: NewBroadcast, count: int) -> None:
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(lifecycle.create, made, now_us)
+    await queue.store.database.write(lifecycle.create, made, now_us)
     rows = [(n, r.chat_id, r.variables, queue.ids.make()) for n, r in enumerate(recipients(count))]
-    assert await queue.store.shell.write(lifecycle.load_broadcast, queue.org_no, made.broadcast_no, rows)
+    assert await queue.store.database.write(lifecycle.load_broadcast, queue.org_no, made.broadcast_no, rows)
 
 
 async def test_the_key_of_an_interrupted_load_is_free_after_its_cleanup(location: Location) -> None:
@@ -115,7 +115,7 @@ async def test_a_load_that_failed_leaves_nothing_behind(queue: PhoneQueue) -> No
     queue.clock.advance(3_600)
     await queue.control.sweep_broadcasts(0)
     where = {"org_no": queue.org_no, "broadcast_no": failing.broadcast_no}
-    assert await queue.store.shell.read(query, named.recipients_from(n=0, limit=9, **where)) == []
+    assert await queue.store.database.read(query, named.recipients_from(n=0, limit=9, **where)) == []
 
 
 async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queue: PhoneQueue) -> None:
@@ -127,11 +127,11 @@ async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queu
     async def begin(value: object) -> None:
         writes.append(value)
         if len(writes) == 1:  # its last chunk was slow, and now it begins
-            begun.append(await queue.store.shell.write(lifecycle.begin, slow, 3))
+            begun.append(await queue.store.database.write(lifecycle.begin, slow, 3))
 
     await sweep(cast(Database, Between(queue, wrote=begin)), queue.clock, 0)
     assert begun == [False]
-    assert not await queue.store.shell.write(lifecycle.load_broadcast, queue.org_no, slow.broadcast_no, [])
+    assert not await queue.store.database.write(lifecycle.load_broadcast, queue.org_no, slow.broadcast_no, [])
     other, _ = await queue.control.broadcast(new(queue), recipients(3, 100))
     await queue.drain()
     assert (await row_of(queue, other)).sent == 3
@@ -144,7 +144,7 @@ async def test_a_broadcast_that_is_cleaned_up_while_its_messages_are_retried_sta
 
     async def reopen(_value: object) -> None:
         now_us = queue.clock.now_us()
-        await queue.store.shell.write(lifecycle.reopen, queue.org_no, made, now_us)
+        await queue.store.database.write(lifecycle.reopen, queue.org_no, made, now_us)
 
     await sweep(cast(Database, Between(queue, read=reopen)), queue.clock, queue.clock.us)
     await queue.drain()
@@ -181,7 +181,7 @@ async def test_a_cancel_that_a_crash_interrupts_sends_nothing_more_and_is_finish
         await queue.control.pause_broadcast(queue.org_no, made, "ada")
         assert await queue.start(5) == []
     now_us = queue.clock.now_us()
-    assert await queue.store.shell.write(lifecycle.cancel, queue.org_no, made, "ada", now_us)
+    assert await queue.store.database.write(lifecycle.cancel, queue.org_no, made, "ada", now_us)
     # the process dies here
     assert await queue.run(50) == []
     await queue.control.sweep_broadcasts(0)

@@ -216,7 +216,7 @@ async def test_a_message_that_was_sent_while_it_was_retried_leaves_its_chat_free
                 return end.value  # type: ignore[no-any-return]
             answer = yield statement
 
-    assert await queue.store.shell.write(late) == {job.job_id: "sent"}
+    assert await queue.store.database.write(late) == {job.job_id: "sent"}
     later = await queue.put_text(A)
     assert [j.job_id for j in await queue.run(1)] == [later.job_id]
 

@@ -25,7 +25,7 @@ async def queue(postgres_url: str) -> AsyncIterator[PhoneQueue]:
 
 
 async def test_a_broadcast_does_not_end_while_its_failed_message_is_retried(queue: PhoneQueue) -> None:
-    steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
+    steering = ControlStoreUnits(queue.store.database, queue.clock, queue.ids)
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, Content(Kind.TEXT, "hello"), delay_s=0.0)
     made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])
     await steering.feed()
@@ -46,7 +46,7 @@ async def test_a_broadcast_does_not_end_while_its_failed_message_is_retried(queu
 
 async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
-    steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
+    steering = ControlStoreUnits(queue.store.database, queue.clock, queue.ids)
     now_us = queue.clock.now_us()
     content = Content(Kind.TEXT, "hi")
     late, early = [
@@ -60,7 +60,7 @@ async def test_schedules_of_two_phones_and_a_batch_of_callers_wait_in_one_order(
     )
     await first.until("queue_reserve_and_count")
     callers = [queue.new_job("b"), other.new_job("b")]
-    batch = await waits(queue.location, queue.store.shell.write(enqueue, callers, now_us))
+    batch = await waits(queue.location, queue.store.database.write(enqueue, callers, now_us))
     rest = await waits(queue.location, steering.run_schedules(), others=1)
     assert await first.end()
     assert [type(one) for one in await batch] == [Enqueued, Enqueued]

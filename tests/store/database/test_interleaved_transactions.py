@@ -29,12 +29,12 @@ async def queue(postgres_url: str) -> AsyncIterator[PhoneQueue]:
 async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
+    await queue.store.database.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
     owner = await (
         await StepwiseUnit.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))
     ).until("lanes_hold")
     resumed = await waits(
-        queue.location, queue.store.shell.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
+        queue.location, queue.store.database.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
     )
     assert (await owner.end()).started == []
     assert await resumed
@@ -42,7 +42,7 @@ async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(que
 
 
 async def test_a_broadcast_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
-    steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
+    steering = ControlStoreUnits(queue.store.database, queue.clock, queue.ids)
     content = Content(Kind.TEXT, "hello")
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, content, delay_s=0.0)
     made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])
@@ -64,7 +64,7 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(queue: Ph
     before_us = queue.clock.now_us() - DAY_US
     slow = await StepwiseUnit.begin(queue.location, prune.keys(before_us, 100))
     await slow.until("idempotency_old")
-    await queue.store.shell.write(prune.keys, before_us, 100)
+    await queue.store.database.write(prune.keys, before_us, 100)
     made = await queue.store.enqueue(queue.new_job(key="k", body="x"))
     await slow.end()
     again = await queue.store.enqueue(queue.new_job(key="k", body="x"))

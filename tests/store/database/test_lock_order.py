@@ -36,7 +36,7 @@ async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(q
     third = await locked(queue.location, "m@c.us")
     callers = [queue.new_job("a"), queue.new_job("m"), queue.new_job("z")]
     now_us = queue.clock.now_us()
-    batch = await waits(queue.location, queue.store.shell.write(enqueue, callers, now_us))  # has a, waits for m
+    batch = await waits(queue.location, queue.store.database.write(enqueue, callers, now_us))  # has a, waits for m
     owner = await waits(
         queue.location, queue.store.settle_and_start([queue.settlement(a, SENT)], [queue.start_request(5)]), others=1
     )
@@ -54,7 +54,7 @@ async def test_next_starts_of_lanes_and_a_batch_of_callers_wait_in_one_order(que
     third = await locked(queue.location, "m@c.us")
     callers = [queue.new_job("a"), queue.new_job("m"), queue.new_job("z")]
     now_us = queue.clock.now_us()
-    batch = await waits(queue.location, queue.store.shell.write(enqueue, callers, now_us))
+    batch = await waits(queue.location, queue.store.database.write(enqueue, callers, now_us))
     ended = [queue.settlement(a, SENT), queue.settlement(z, SENT)]
     owner = await waits(queue.location, queue.store.settle_and_start(ended, [queue.start_request(5)]), others=1)
     await third.close()

@@ -98,7 +98,7 @@ async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     yield Wired(queue, Store(database, queue.clock, JobIds(queue.clock.now_us)), relay)
     await database.close()
     await relay.close()
-    await queue.store.shell.close()
+    await queue.store.database.close()
     assert await find_faults(postgres_url) == []
 
 

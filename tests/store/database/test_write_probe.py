@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.app.services import run_every
 from heliograph.domain.errors import Unavailable
-from heliograph.store.database import sqlite as sqlite_shell
+from heliograph.store.database import sqlite as sqlite
 from heliograph.store.database.sqlite import connect
 from heliograph.store.database.write_probe import probe_refused_writes, probe_write
 from tests.kit.clocks import ManualClock
@@ -63,14 +63,14 @@ async def locked(
         opened.append(connect(path, read_only=read_only))
         return opened[-1]
 
-    monkeypatch.setattr(sqlite_shell, "connect", remember)
+    monkeypatch.setattr("heliograph.store.database.sqlite.connect", remember)
     sqlite = request.param == "sqlite"
     queue = await open_phone_queue(tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url"))
     return queue, Locked(queue.location, opened[0] if sqlite else None)
 
 
 def in_trouble(queue: PhoneQueue) -> bool:
-    return queue.store.shell.write_error is not None
+    return queue.store.database.write_error is not None
 
 
 async def until_refused(queue: PhoneQueue) -> None:
@@ -83,7 +83,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
     locked: tuple[PhoneQueue, Locked],
 ) -> None:
     queue, lock = locked
-    database = queue.store.shell
+    database = queue.store.database
     await queue.put("a")
     assert not in_trouble(queue)
     await lock.refuse()
@@ -115,7 +115,7 @@ async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
 
     with pytest.raises(Ended):
         clock = StoppingClock()
-        probe = partial(probe_refused_writes, queue.store.shell, clock)
+        probe = partial(probe_refused_writes, queue.store.database, clock)
         await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
 
 

@@ -71,7 +71,7 @@ class _Workload:
             some = self.dice.sample(self.jobs, min(len(self.jobs), 5))
             org_no, ids = some[0][0].org_no, [job_id for _, job_id in some]
             now_us = some[0][0].clock.now_us()
-            database = some[0][0].store.shell
+            database = some[0][0].store.database
             match self.dice.randrange(4):
                 case 0:
                     await some[0][0].store.purge(org_no, None, job_ids=ids)

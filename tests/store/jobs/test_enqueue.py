@@ -158,7 +158,7 @@ async def test_callers_that_no_transaction_has_taken_yet_are_counted(queue: Phon
 
 async def test_requests_before_the_commit_begins_share_its_transaction(queue: PhoneQueue) -> None:
     made: list[int] = []
-    write_within = queue.store.shell.write_within
+    write_within = queue.store.database.write_within
 
     async def counted(*args: Any) -> Any:
         results = await write_within(*args)
@@ -166,7 +166,7 @@ async def test_requests_before_the_commit_begins_share_its_transaction(queue: Ph
         return results
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue.store.shell, "write_within", counted)
+        patch.setattr(queue.store.database, "write_within", counted)
         first = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50)]
         await asyncio.sleep(0)
         second = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50, 500)]
@@ -179,7 +179,7 @@ async def test_requests_before_the_commit_begins_share_its_transaction(queue: Ph
 
 async def test_callers_that_wait_for_a_closed_store_get_an_error(queue: PhoneQueue) -> None:
     waiting = [asyncio.ensure_future(queue.store.enqueue(queue.new_job(str(n)))) for n in range(300)]
-    await queue.store.shell.close()
+    await queue.store.database.close()
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     assert all(isinstance(result, Enqueued | Unavailable) for result in results)
     late = queue.store.enqueue(queue.new_job("late"))

@@ -7,8 +7,8 @@ from tests.kit.phone_queue import SENT, PhoneQueue, retry
 
 async def _sweep(queue: PhoneQueue) -> int:
     now_us, ended = queue.clock.now_us(), 0
-    for org_no, phone_no in await queue.store.shell.read(phones_expiring, now_us):
-        while step := await queue.store.shell.write(expire_step, org_no, phone_no, now_us):
+    for org_no, phone_no in await queue.store.database.read(phones_expiring, now_us):
+        while step := await queue.store.database.write(expire_step, org_no, phone_no, now_us):
             ended += step
     return ended
 
@@ -71,4 +71,4 @@ async def test_messages_that_may_have_been_sent_are_not_checked_repeatedly(queue
     await queue.settle(one, retry(2.0, maybe_sent=True))
     queue.clock.advance(10)
     now_us = queue.clock.now_us()
-    assert await queue.store.shell.read(phones_expiring, now_us) == []
+    assert await queue.store.database.read(phones_expiring, now_us) == []

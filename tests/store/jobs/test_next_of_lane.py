@@ -85,12 +85,12 @@ async def test_a_chat_that_was_paused_in_between_starts_no_next_message(queue: P
     second = await queue.put("a")
     one = await begun(queue)
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
+    await queue.store.database.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
     done = await go_on(queue, queue.settlement(one, SENT))
     assert done.started == []
     assert (await queue.get(second)).state is State.QUEUED
     await queue.audit()
-    await queue.store.shell.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
+    await queue.store.database.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
     assert [started.job.job_id for started in await queue.start()] == [second]
     await queue.audit()
 

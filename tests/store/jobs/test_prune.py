@@ -95,7 +95,7 @@ async def test_a_message_that_is_retried_while_it_is_pruned_stays(queue: PhoneQu
     job_id = await queue.put("a")
     await queue.send_next(REFUSED)
     waiting = await queue.put("b")
-    found = await queue.store.shell.write(query, named.jobs_prune([(queue.org_no, waiting)], before=2**62))
+    found = await queue.store.database.write(query, named.jobs_prune([(queue.org_no, waiting)], before=2**62))
     assert list(found) == []
     assert (await queue.get(job_id)).state is State.FAILED
     assert (await queue.get(waiting)).state is State.QUEUED
@@ -113,8 +113,8 @@ async def test_a_key_that_is_used_anew_while_it_is_being_pruned_is_kept(queue: P
     await queue.put(key="k", body="x")
     queue.clock.advance(86_401)
     before = queue.clock.now_us() - 86_400_000_000
-    (old,) = await queue.store.shell.read(query, named.idempotency_old(before=before, limit=9))
+    (old,) = await queue.store.database.read(query, named.idempotency_old(before=before, limit=9))
     await queue.store.prune_rest(0, before)
     await queue.put(key="k", body="x")
-    await queue.store.shell.write(query, named.idempotency_prune([(old["org_no"], old["key"])], before=before))
+    await queue.store.database.write(query, named.idempotency_prune([(old["org_no"], old["key"])], before=before))
     assert len(await queue.rows("SELECT 1 FROM idempotency")) == 1

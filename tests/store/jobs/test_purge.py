@@ -128,7 +128,7 @@ async def test_rows_of_a_deleted_phone_are_removed_after_a_crash(queue: PhoneQue
         yield from phones.delete_phone(queue.org_no, queue.phone_no, queue.clock.now_us())
         yield from cancel.orphan_attempts(queue.org_no, queue.phone_no, "ada", queue.clock.now_us())
 
-    await queue.store.shell.write(cut_off)
+    await queue.store.database.write(cut_off)
     await queue.store.prune_rest(0, 0)
     states = await queue.rows("SELECT state FROM jobs ORDER BY job_id")
     assert [row["state"] for row in states] == ["uncertain", "cancelled"]
@@ -148,7 +148,7 @@ async def test_a_purge_in_many_steps_ends_all_that_waits_behind_a_message_in_fli
 async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(queue: PhoneQueue) -> None:
     await queue.put("a")
     await queue.send_next(uncertain(20.0))
-    steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
+    steering = ControlStoreUnits(queue.store.database, queue.clock, queue.ids)
     await steering.pause_chat(queue.org_no, queue.phone_no, "b@c.us", "ada")
     await queue.execute(f"INSERT INTO pace_log VALUES ({queue.org_no}, {queue.phone_no}, 1, 'a', 1)")
     left = "SELECT 1 FROM lanes UNION ALL SELECT 2 FROM holds UNION ALL SELECT 3 FROM pace_log"
@@ -160,6 +160,6 @@ async def test_a_deleted_phone_leaves_no_lane_no_hold_and_no_pace(queue: PhoneQu
 async def test_rows_of_a_deleted_phone_are_pruned_after_a_crash(queue: PhoneQueue) -> None:
     await queue.execute(f"INSERT INTO pace_log VALUES ({queue.org_no}, {queue.phone_no}, 1, 'a', 1)")
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(phones.delete_phone, queue.org_no, queue.phone_no, now_us)
+    await queue.store.database.write(phones.delete_phone, queue.org_no, queue.phone_no, now_us)
     await queue.store.prune_rest(0, 0)
     assert await queue.rows("SELECT 1 FROM pace_log") == []

@@ -104,7 +104,7 @@ class _Operations:
 
     async def _expire(self) -> None:
         queue = self.queue
-        await queue.store.shell.write(expire_step, queue.org_no, queue.phone_no, queue.clock.now_us())
+        await queue.store.database.write(expire_step, queue.org_no, queue.phone_no, queue.clock.now_us())
 
     async def _take_over(self) -> None:
         """Gives the phone to another sender, which settles the interrupted attempts."""
@@ -132,23 +132,23 @@ class _Operations:
     async def _hold(self, chat: str) -> None:
         queue, what = self.queue, f"chat:{chat}@c.us"
         now_us = queue.clock.now_us()
-        await queue.store.shell.write(holds.hold, queue.org_no, queue.phone_no, what, "ada", "", now_us)
+        await queue.store.database.write(holds.hold, queue.org_no, queue.phone_no, what, "ada", "", now_us)
 
     async def _release(self, chat: str) -> None:
         queue = self.queue
-        await queue.store.shell.write(holds.release_chat, queue.org_no, queue.phone_no, f"{chat}@c.us")
+        await queue.store.database.write(holds.release_chat, queue.org_no, queue.phone_no, f"{chat}@c.us")
 
     async def _retry_now(self, which: int) -> None:
         queue, job_id = self.queue, self.pick(which)
         if job_id:
             now_us = queue.clock.now_us()
-            await queue.store.shell.write(retry_and_resolve.retry_now, queue.org_no, [job_id], "ada", now_us)
+            await queue.store.database.write(retry_and_resolve.retry_now, queue.org_no, [job_id], "ada", now_us)
 
     async def _resolve(self, which: int, how: retry_and_resolve.Resolution) -> None:
         queue, job_id = self.queue, self.pick(which)
         if job_id:
             now_us = queue.clock.now_us()
-            await queue.store.shell.write(retry_and_resolve.resolve, queue.org_no, job_id, how, "ada", now_us)
+            await queue.store.database.write(retry_and_resolve.resolve, queue.org_no, job_id, how, "ada", now_us)
 
     async def drain(self) -> None:
         """Sends every message that can be sent; then none is waiting."""

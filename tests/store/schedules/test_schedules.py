@@ -163,7 +163,7 @@ async def test_a_schedule_is_counted_until_its_last_run(queue: PhoneQueue) -> No
     await queue.control.run_schedules()
     for phone_no in (queue.phone_no, None):
         assert (await queue.store.health(queue.org_no, phone_no)).delayed == 1
-    assert (await BacklogReader(queue.store.shell, queue.clock)()).scheduled == 1
+    assert (await BacklogReader(queue.store.database, queue.clock)()).scheduled == 1
 
 
 async def test_runs_past_their_retention_go(queue: PhoneQueue) -> None:

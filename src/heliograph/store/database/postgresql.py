@@ -1,4 +1,4 @@
-"""The PostgreSQL shell: a pool of connections, one explicit transaction a unit.
+"""The PostgreSQL database: a pool of connections, one explicit transaction a unit.
 
 Promise: a write that returned is committed (`synchronous_commit=on`, set for each transaction). While the database is
 away a call fails within a few seconds as `Unavailable`, and works again by itself when it is back.

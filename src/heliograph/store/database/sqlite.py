@@ -1,4 +1,4 @@
-"""The SQLite shell: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
+"""The SQLite database: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
 
 Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
 back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
