@@ -11,8 +11,11 @@ import httpx
 
 from heliograph.api.app import build_api
 from heliograph.api.http.dependencies import ApiDeps, Readiness
+from heliograph.domain.accounts.api_key import KeyRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.media.folder import MediaFolder

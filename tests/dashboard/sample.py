@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from heliograph.domain.accounts.api_key import digest
+from heliograph.domain.accounts.api_key import KeyRow, digest
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
 from heliograph.ports.job_store import NewPageSession

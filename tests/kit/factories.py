@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.broadcasts.csv_recipients import Recipient, recipient
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewJob, NewPhone, PhoneRow
+from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.sender_store import Lease
 from heliograph.store.job_store import Store

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
-from heliograph.domain.jobs.job import Enqueued, Event, Idempotency, Job, NewJob, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Event, Idempotency, Job, NewJob, OutgoingJob
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Receipt

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from heliograph.domain.jobs.job import PhonePatch, PhoneRow
+from heliograph.domain.accounts.phone import PhonePatch, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.sender import send_loop

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, OutgoingJob
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.domain.pacing.policy import QuietHours

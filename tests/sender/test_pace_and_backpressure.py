@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.sender.send_loop import BACKPRESSURE_FACTOR, MAX_BACKPRESSURE_PAUSE_S
 from tests.sender.senders import Senders
 

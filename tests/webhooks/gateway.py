@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.org import OrgRow
 from heliograph.domain.jobs.ids import JobId, JobIds, new_uuid, unique_id
-from heliograph.domain.jobs.job import Enqueued, OrgRow
+from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.jobs.verdict import Limits, judge
 from heliograph.domain.webhooks.webhook import NewHook, WebhookRow, new_signing_key

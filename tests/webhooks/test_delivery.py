@@ -4,8 +4,9 @@ import asyncio
 
 from standardwebhooks import Webhook
 
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch
 from heliograph.domain.jobs.ids import new_phone_id, queue_id, unique_id
-from heliograph.domain.jobs.job import NewJob, NewPhone, PhonePatch
+from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.jobs.outcome import Rejected
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound

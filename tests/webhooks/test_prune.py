@@ -1,7 +1,7 @@
 """Tests of webhook retention: a delivery's content stays until it is delivered, and no delivery waits for ever."""
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.ids import unique_id
-from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.store.delivery_store import OutboxStore
 from heliograph.webhooks.prune import prune_deliveries

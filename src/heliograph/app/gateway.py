@@ -28,9 +28,9 @@ from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
 from heliograph.domain.accounts.guess_limit import GuessLimit
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewPhone, PhoneRow
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import prune_media

@@ -15,8 +15,8 @@ import aiohttp
 from heliograph.api.http.dependencies import Mount
 from heliograph.app.providers import PROVIDERS
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy
 from heliograph.media.source import MediaSource

@@ -16,11 +16,10 @@ import msgspec
 from heliograph.dashboard.page import broken_page, link_page, live, login_page, page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
 from heliograph.dashboard.snapshot import Explainer, Watcher
-from heliograph.domain.accounts.api_key import digest
+from heliograph.domain.accounts.api_key import KeyRow, digest
 from heliograph.domain.accounts.client_address import client_address
 from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
 from heliograph.domain.errors import RateLimited, Refusal, Unauthorized, Unavailable
-from heliograph.domain.jobs.job import KeyRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.job_store import Accounts, JobStore, PageSessions
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import shown_body
 from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import unique_id
-from heliograph.domain.jobs.job import Job, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.timestamps import iso
 from heliograph.ports.clock import Clock

@@ -7,22 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from heliograph.domain.accounts.api_key import KeyRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import (
-    Enqueued,
-    EnqueueResult,
-    Event,
-    Idempotency,
-    Job,
-    KeyReused,
-    KeyRow,
-    NewJob,
-    NewPhone,
-    OrgRow,
-    PhonePatch,
-    PhoneRow,
-    QueueCounts,
-)
+from heliograph.domain.jobs.job import Enqueued, EnqueueResult, Event, Idempotency, Job, KeyReused, NewJob, QueueCounts
 from heliograph.ports.simulated_network import DeviceScope
 
 

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Job, OutgoingJob
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.pacing.next_start import PaceRow

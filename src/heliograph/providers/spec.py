@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from heliograph.domain.jobs.job import PhoneRow
+    from heliograph.domain.accounts.phone import PhoneRow
     from heliograph.ports.clock import Clock
     from heliograph.ports.provider import Provider, Setup
     from heliograph.ports.provider_inbox import Inbox, PayloadReader, WebhookReceiver

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import Policy
 from heliograph.ports.clock import Chance, Clock

@@ -6,7 +6,7 @@ After a crash the next owner reads it again from the store.
 import math
 from dataclasses import dataclass
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.failure_breaker import Breaker, FailureWatch
 from heliograph.domain.pacing.next_start import Policy, StartHistory, next_start, starts_allowed

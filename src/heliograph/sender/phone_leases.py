@@ -8,7 +8,7 @@ ended (2 s). A session that ended unnoticed is opened again.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.verdict import interrupted
 from heliograph.domain.pacing.next_start import Policy, StartHistory, history_from_rows
 from heliograph.ports.provider import Phone, SessionState, Sink

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from heliograph.domain.accounts.api_key import KeyRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.errors import Conflict, invalid
 from heliograph.domain.jobs.ids import new_uuid
-from heliograph.domain.jobs.job import Idempotency, KeyRow, NewPhone, OrgRow, PhonePatch, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.ports.clock import Clock
 from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.simulated_network import DeviceScope

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from heliograph.api.http.auth import KEY_TTL_S
+from heliograph.domain.accounts.api_key import KeyRow
 from heliograph.domain.accounts.guess_limit import BURST, MAX_WAIT_S
-from heliograph.domain.jobs.job import KeyRow
 from tests.api.gateway import NUMBER, SECRET, Gateway
 
 OTHER_SECRET = "hg_live_another_organisations_key"

@@ -14,8 +14,9 @@ import uvicorn
 
 from heliograph.api.webhooks.provider_callback import webhook_app
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, OutgoingJob
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content

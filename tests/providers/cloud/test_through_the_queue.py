@@ -11,8 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.simulator.graph.webhooks import sign

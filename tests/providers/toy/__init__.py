@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.clock import Clock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from heliograph.app.database import open_store
 from heliograph.domain.accounts.api_key import given_key
-from heliograph.domain.jobs.job import NewPhone
+from heliograph.domain.accounts.phone import NewPhone
 from heliograph.settings import Settings
 
 KEY = given_key("0123456789abcdef")

@@ -6,9 +6,10 @@ import hashlib
 import pytest
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.ports.job_store import NewPageSession
 from heliograph.ports.provider import Inbound
 from heliograph.store.database.database import Database

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.broadcasts.broadcast import MAX_ENQUEUED_AHEAD, NewBroadcast
-from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind

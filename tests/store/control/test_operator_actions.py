@@ -2,9 +2,10 @@
 
 import pytest
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind

@@ -11,9 +11,10 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import Enqueued, NewPhone
+from heliograph.domain.jobs.job import Enqueued
 from heliograph.store.job_store import Store
 from tests.kit.audit import find_faults
 from tests.kit.database import make_database

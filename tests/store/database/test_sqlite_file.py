@@ -16,7 +16,6 @@ from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
-from heliograph.store.database import sqlite as sqlite
 from heliograph.store.database.sqlite import connect
 from tests.kit.audit import find_faults
 from tests.kit.database import fetch_rows, make_database

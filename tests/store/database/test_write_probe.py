@@ -12,7 +12,6 @@ import pytest
 
 from heliograph.app.services import run_every
 from heliograph.domain.errors import Unavailable
-from heliograph.store.database import sqlite as sqlite
 from heliograph.store.database.sqlite import connect
 from heliograph.store.database.write_probe import probe_refused_writes, probe_write
 from tests.kit.clocks import ManualClock

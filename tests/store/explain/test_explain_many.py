@@ -1,8 +1,9 @@
 """Tests of explanations in lists and pages: they equal those of `explain`."""
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind

@@ -1,6 +1,6 @@
 """Tests of the transaction that settles a message and starts the next one of its lane, unless others come first."""
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.ports.sender_store import SettleAndStartResult, Settlement, Started
 from heliograph.store.control import holds

@@ -9,9 +9,10 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
+from heliograph.domain.accounts.api_key import KeyRow
 from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Invalid, NotFound, RateLimited, Unauthorized
-from heliograph.domain.jobs.job import KeyRow, PhoneRow
 from heliograph.domain.messages.chat import is_group
 from heliograph.ports.clock import Clock
 from heliograph.ports.job_store import Accounts

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from heliograph.domain.accounts.guess_limit import GuessLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.control_store import ControlStore

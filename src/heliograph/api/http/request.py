@@ -13,8 +13,9 @@ from heliograph.api.http.body import check_encoding, decode
 from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.errors import Headers
 from heliograph.api.http.rate_limit import RateLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import NotFound, invalid
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")

@@ -6,9 +6,10 @@ Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
 
 from heliograph.api.http.request import ApiRequest, unknown_message
 from heliograph.api.http.route import PhoneHeader, route
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HistoryEvent, JobStatus, history_events, job_status
 from heliograph.domain.contract.messages import MessageObject, message_object
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 
 _ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percent-encoded)."

@@ -20,10 +20,11 @@ from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.messages.base64_media import estimated_size, store_file
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
 from heliograph.api.messages.send_options import expiry_of, parse_priority
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.errors import NotFound, Refusal, invalid
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Idempotency, KeyReused, NewJob, PhoneDeleted, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Idempotency, KeyReused, NewJob, PhoneDeleted
 from heliograph.domain.messages.chat import parse_chat_id, test_suffix
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Provider

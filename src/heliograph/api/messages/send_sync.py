@@ -15,12 +15,13 @@ from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send import accept
 from heliograph.api.messages.send_body import SendBody
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.contract.messages import MessageObject, message_object
 from heliograph.domain.errors import invalid
 from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job
 from heliograph.domain.jobs.states import State, shown_status
 
 SEND_SYNC = "/v1/message/send-sync"

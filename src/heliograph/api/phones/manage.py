@@ -10,6 +10,7 @@ from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.phones.credentials import changed_config, new_config
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.contract.phones import (
     ListedPhone,
     PhoneDetails,
@@ -20,7 +21,7 @@ from heliograph.domain.contract.phones import (
 )
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import NewPhone, PhonePatch, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.messages.chat import parse_number
 from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 

@@ -6,7 +6,7 @@ from heliograph.api.http.actor import steering_of
 from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.timestamps import iso
 from heliograph.ports.control_store import AuditEntry
 

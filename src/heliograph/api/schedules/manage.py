@@ -22,11 +22,12 @@ from heliograph.api.messages.send_body import (
 )
 from heliograph.api.messages.send_options import checked_ttl, parse_priority
 from heliograph.api.schedules.update import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.contract.broadcasts import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
 from heliograph.domain.errors import NotFound
 from heliograph.domain.jobs.ids import JobId, parse_job_id
-from heliograph.domain.jobs.job import KeyReused, PhoneRow
+from heliograph.domain.jobs.job import KeyReused
 from heliograph.domain.messages.chat import parse_chat_id
 from heliograph.domain.messages.content import MAX_TEXT
 from heliograph.domain.schedules.schedule import Missed, Schedule

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from heliograph.cli.exit_codes import Exit, Failed
-from heliograph.domain.jobs.job import OrgRow
+from heliograph.domain.accounts.org import OrgRow
 from heliograph.ports.job_store import Accounts
 from heliograph.settings import load_settings
 

@@ -8,8 +8,7 @@ from heliograph.cli.commands.accounts import pick_org, with_accounts
 from heliograph.cli.display.output import escape, json_option, note, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
-from heliograph.domain.accounts.api_key import new_key
-from heliograph.domain.jobs.job import KeyRow
+from heliograph.domain.accounts.api_key import KeyRow, new_key
 from heliograph.ports.job_store import Accounts
 
 

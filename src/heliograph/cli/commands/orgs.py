@@ -9,7 +9,7 @@ from heliograph.cli.display.output import escape, json_option, note, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
 from heliograph.domain.accounts.api_key import new_key
-from heliograph.domain.jobs.job import OrgRow
+from heliograph.domain.accounts.org import OrgRow
 from heliograph.ports.job_store import Accounts
 
 

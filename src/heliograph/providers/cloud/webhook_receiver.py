@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, ReceiveStatus
 from heliograph.ports.secrets import CannotOpen, Secrets

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from heliograph.domain.jobs.job import Idempotency, NewPhone, PhoneRow
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.simulated_network import DeviceScope

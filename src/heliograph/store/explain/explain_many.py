@@ -8,8 +8,9 @@ counted for the first two hundred messages that are not the next of their chat.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, explain
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.next_start import Policy, StartHistory

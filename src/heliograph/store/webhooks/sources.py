@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.webhooks.webhook import Delivery, EventSource, InboundRow, OrgEvent, SigningKeyRow
 from heliograph.ports.webhook_store import ClaimedDelivery, DeliveryBatch
 from heliograph.store.database import named
