@@ -31,6 +31,7 @@ from tests.kit.audit import find_faults
 from tests.kit.clocks import VirtualClock
 from tests.kit.database import Location, make_database
 from tests.kit.factories import create_org, create_phone, new_job
+from tests.kit.log import RecordedLog
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,10 +100,10 @@ class Member:
     watched: Provider = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
     sends: list[tuple[float, str]] = field(default_factory=list)
-    logs: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    log: RecordedLog = field(default_factory=RecordedLog)
 
     def times_logged(self, event: str) -> int:
-        return sum(1 for name, _ in self.logs if name == event)
+        return self.log.events.count(event)
 
 
 @dataclass
@@ -135,9 +136,7 @@ class Senders:
         store = Store(database, self.clock, self.ids)
         provider = SimulatorProvider(self.network, self.clock)
         member: Member
-
-        def log(event: str, **more: Any) -> None:
-            member.logs.append((event, more))
+        log = RecordedLog()
 
         async def freed() -> None:
             for other in self.members:
@@ -163,10 +162,9 @@ class Senders:
             prepare=prepare,
             freed=freed,
             log=log,
-            warn=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
-        member = Member(name, sender, database, store, provider)
+        member = Member(name, sender, database, store, provider, log=log)
         member.watched = _watched(provider, member, self.clock)
         member.task = asyncio.ensure_future(sender.run())
         self.members.append(member)

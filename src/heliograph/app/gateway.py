@@ -35,6 +35,7 @@ from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import prune_media
 from heliograph.media.source import MediaSource
+from heliograph.ports.logger import Logger
 from heliograph.ports.wake import Wake
 from heliograph.providers import simulator
 from heliograph.sender.sender import Sender
@@ -69,7 +70,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, clock: SystemClock, log: Logger) -> AsyncIterator[Gateway]:
     """Joins all rooms for the roles of this process. Only the store and the network run so far."""
     chance = random.Random(secrets.randbits(64))
     closing = asyncio.Event()
@@ -83,7 +84,7 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 hint()
 
         def every(interval_s: float, step: Callable[[], Any], event: str, **options: Any) -> Any:
-            return run_every(clock, interval_s, step, partial(log.warning, event), **options)
+            return run_every(clock, interval_s, step, log, event, **options)
 
         store = await stack.enter_async_context(open_store(settings, committed=committed))
         meters.watch(BacklogReader(store.database, clock), lambda: store.database.write_error is None)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -20,6 +20,7 @@ from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy
 from heliograph.media.source import MediaSource
+from heliograph.ports.logger import Logger
 from heliograph.ports.provider import Phone, Provider, Setup
 from heliograph.ports.provider_inbox import ProviderUpdate
 from heliograph.ports.simulated_network import Network
@@ -106,7 +107,7 @@ def make_sender(
     vault: Vault,
     files: MediaSource,
     fleet: "PostgresWake | None",
-    log: Any,
+    log: Logger,
 ) -> Sender:
     def config(row: PhoneRow) -> Mapping[str, object]:
         opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
@@ -132,9 +133,8 @@ def make_sender(
         freed=fleet.freed if fleet is not None else _no_notice,
         hold=lambda org_no, phone_no, why: steering.pause_phone(org_no, phone_no, "gateway", why),
         approve_after_s=settings.approve_after_seconds,
-        log=log.info,
-        warn=log.warning,
-        debug=log.debug if settings.log_level == "debug" else None,
+        log=log,
+        log_attempts=settings.log_level == "debug",
     )
     sender = Sender(deps)
     if fleet is not None:
@@ -142,7 +142,7 @@ def make_sender(
     return sender
 
 
-def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any) -> InboxService:
+def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Logger) -> InboxService:
     """Applies webhooks of providers to the phones of this process."""
     readers = {spec.name: spec.webhook.reader() for spec in PROVIDERS if spec.webhook is not None}
 
@@ -152,7 +152,7 @@ def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any
     def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
         return readers[phone.provider](phone, payload, received_at_us)
 
-    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log.warning)
+    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log)
 
 
 def policy_of(row: PhoneRow) -> Policy:

@@ -62,7 +62,7 @@ class PhoneLeases:
             try:
                 await self._heartbeat()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
-                self._deps.warn("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("heartbeat_failed", error=f"{type(error).__name__}: {error}")
             wait_s = self._deps.lease_s / 3
             await pause(self._soon, self._deps.clock, wait_s if self.joined else min(wait_s, 0.5))
 
@@ -77,7 +77,7 @@ class PhoneLeases:
             await self._deps.store.forget(self._deps.owner)
             await self._deps.freed()
         except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
-            self._deps.warn("release_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.log.warning("release_failed", error=f"{type(error).__name__}: {error}")
 
     async def _heartbeat(self) -> None:
         deps = self._deps
@@ -176,7 +176,7 @@ class PhoneLeases:
                 and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S
             ):
                 self._reopened[phone_no] = now
-                self._deps.log("session_reopened", phone=owned.row.phone_id)
+                self._deps.log.info("session_reopened", phone=owned.row.phone_id)
                 self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))
 
     async def _reopen(self, owned: OwnedPhone, before: "asyncio.Task[None] | None") -> None:
@@ -223,7 +223,7 @@ class PhoneLeases:
                 honours_client_id=owned.provider.honours_client_id(job.content, job.chat_id),
                 limits=deps.limits,
             )
-            deps.log("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
+            deps.log.info("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
             loop.settle(owned, Settlement(job, owned.token, token, verdict))
 
     def lost(self, phones: Iterable[tuple[int, int]]) -> None:
@@ -235,7 +235,7 @@ class PhoneLeases:
 
     def _drop_all(self, why: str) -> None:
         if self.phones:
-            self._deps.warn("phones_dropped", why=why, phones=len(self.phones))
+            self._deps.log.warning("phones_dropped", why=why, phones=len(self.phones))
         for owned in list(self.phones.values()):
             self.drop(owned)
 
@@ -267,7 +267,7 @@ class PhoneLeases:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - supervised: one phone's trouble is not the others'
-            self._deps.warn("phone_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.log.warning("phone_failed", error=f"{type(error).__name__}: {error}")
 
 
 def _seen(owned: OwnedPhone) -> LeaseRow:

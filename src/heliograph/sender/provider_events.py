@@ -81,7 +81,7 @@ class ProviderEventSink:
             try:
                 await self._store_some()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the receipts stay and are tried again
-                self._deps.warn("receipts_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("receipts_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
             if self._waiting:
                 self._wake.set()

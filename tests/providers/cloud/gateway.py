@@ -35,6 +35,7 @@ from heliograph.store.job_store import Store
 from heliograph.store.provider_store import StoredInbox, StoredUploads
 from heliograph.vault import Vault
 from tests.kit.database import make_database
+from tests.kit.log import RecordedLog
 from tests.kit.until import until
 from tests.providers.cloud.session import text
 
@@ -79,7 +80,7 @@ class Gateway:
     ids: JobIds
     org_no: int
     webhook_url: str
-    logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    log: RecordedLog = field(default_factory=RecordedLog)
 
     @property
     def graph(self) -> LocalGraph:
@@ -172,7 +173,7 @@ async def open_gateway(
             )
         )
         provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(database, CLOCK), timeouts=timeouts)
-        logged: list[tuple[str, dict[str, Any]]] = []
+        log = RecordedLog()
 
         def config(row: PhoneRow) -> dict[str, object]:
             opened: dict[str, object] = msgspec.json.decode(vault.open(row.config, about=row.phone_id))
@@ -198,8 +199,7 @@ async def open_gateway(
                 prepare=prepare,
                 freed=nobody,
                 hold=nobody,
-                log=lambda event, **more: logged.append((event, more)),
-                warn=lambda event, **more: logged.append((event, more)),
+                log=log,
             )
         )
         service = InboxService(
@@ -208,7 +208,7 @@ async def open_gateway(
             read_delivery,
             owned=lambda: [(owned.row.org_no, owned.phone) for owned in sender.owned.values()],
             clock=CLOCK,
-            log=lambda event, **more: logged.append((event, more)),
+            log=log,
         )
         receiver = CloudWebhookReceiver(store, inbox, vault, CLOCK)
         url = await stack.enter_async_context(served(webhook_app(receiver, stored=service.wake)))
@@ -216,7 +216,7 @@ async def open_gateway(
         org = await store.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
         try:
-            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + WEBHOOK_PATH, logged)
+            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + WEBHOOK_PATH, log)
         finally:
             await sender.stop()
             for task in running:

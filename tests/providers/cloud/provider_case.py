@@ -20,6 +20,7 @@ from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
 from heliograph.store.provider_store import StoredInbox
 from tests.kit.database import open_database
+from tests.kit.log import RecordedLog
 from tests.kit.provider import ProviderCase, RecordingSink
 from tests.kit.until import until
 from tests.providers.cloud.session import Uploads, cloud_phone
@@ -82,7 +83,7 @@ async def cloud_api(folder: Path) -> AsyncIterator[ProviderCase]:
             read_delivery,
             owned=lambda: [(1, opened) for opened, _ in provider.sinks.values()],
             clock=CLOCK,
-            log=lambda event, **more: None,
+            log=RecordedLog(),
         )
 
         async def take(request: web.Request) -> web.Response:

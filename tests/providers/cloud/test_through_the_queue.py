@@ -176,7 +176,7 @@ async def test_statuses_for_unknown_messages_and_unknown_phones_do_no_harm(tmp_p
         await drained(gateway)
         job_id = await gateway.send(phone, "447700900777")
         await gateway.until_ack([job_id], 4)
-        assert [event for event, _ in gateway.logged if event.endswith("failed")] == []
+        assert [event for event in gateway.log.events if event.endswith("failed")] == []
 
 
 async def test_a_revoked_token_keeps_the_messages_and_a_new_one_sends_them(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_a_revoked_token_keeps_the_messages_and_a_new_one_sends_them(tmp_p
         await gateway.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(config=sealed))
         (job,) = await gateway.until_ack([job_id], 4)
         assert (job.state, job.attempts) == (State.SENT, 1)
-        assert "graph-renewed-token" not in repr(owned) and "graph-renewed-token" not in str(gateway.logged)
+        assert "graph-renewed-token" not in repr(owned) and "graph-renewed-token" not in str(gateway.log)
 
 
 async def test_one_phone_keeps_each_chats_order_under_load(tmp_path: Path) -> None:

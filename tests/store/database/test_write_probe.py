@@ -16,6 +16,7 @@ from heliograph.store.database.sqlite import connect
 from heliograph.store.database.write_probe import probe_refused_writes, probe_write
 from tests.kit.clocks import ManualClock
 from tests.kit.database import fetch_rows
+from tests.kit.log import RecordedLog
 from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 
@@ -115,7 +116,7 @@ async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
     with pytest.raises(Ended):
         clock = StoppingClock()
         probe = partial(probe_refused_writes, queue.store.database, clock)
-        await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
+        await asyncio.wait_for(run_every(clock, 1.0, probe, RecordedLog(), "write_probe_failed"), 20)
 
 
 async def test_nothing_is_written_while_all_is_well(queue: PhoneQueue) -> None:
