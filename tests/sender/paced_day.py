@@ -87,7 +87,9 @@ async def day(hours: float) -> None:
         ) as senders:
             chosen = policies()
             for phone, policy in zip(senders.phones, chosen, strict=True):
-                await senders.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy)))
+                await senders.stores.phones.update_phone(
+                    phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy))
+                )
             member = await senders.join(lease_s=60.0, changes={"policy": lambda row: parse_policy(row.pacing)})
             dice = random.Random(3)
             began_us = senders.clock.now_us()
@@ -112,7 +114,7 @@ async def day(hours: float) -> None:
 async def report(senders: Senders, phone: PhoneRow, policy: Policy, began_us: int) -> None:
     jobs = [
         job
-        for job in await senders.store.jobs(phone.org_no, phone.phone_no, limit=100_000)
+        for job in await senders.stores.jobs.jobs(phone.org_no, phone.phone_no, limit=100_000)
         if job.state is State.SENT and job.started_at_us is not None and job.sent_at_us is not None
     ]
     jobs.sort(key=lambda job: job.started_at_us or 0)
@@ -125,7 +127,7 @@ async def report(senders: Senders, phone: PhoneRow, policy: Policy, began_us: in
         since = (job.queued_at_us - began_us) / SECOND_US
         sent.append(Sent(at, done, GAP_S, job.chat_id, is_new, since))
         seen.add(job.chat_id)
-    row = await senders.store.phone_row(phone.org_no, phone.phone_no)
+    row = await senders.stores.phones.phone_row(phone.org_no, phone.phone_no)
     assert row is not None
     connected = ((row.first_connected_at_us or began_us) - began_us) / SECOND_US
     broken, lost = check(policy, sent, connected)

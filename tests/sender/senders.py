@@ -26,7 +26,7 @@ from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit
-from heliograph.store.job_store import Store
+from heliograph.store.stores import Stores
 from tests.kit.audit import find_faults
 from tests.kit.clocks import VirtualClock
 from tests.kit.database import Location, make_database
@@ -95,7 +95,7 @@ class Member:
     name: str
     sender: Sender
     database: FaultyDatabase
-    store: Store
+    stores: Stores
     provider: SimulatorProvider
     watched: Provider = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
@@ -113,7 +113,7 @@ class Senders:
     location: Location
     clock: VirtualClock
     network: SimulatedNetwork
-    store: Store  # the tests' own, that no fault meets
+    stores: Stores  # the tests' own, that no fault meets
     phones: list[PhoneRow]
     make: Callable[[Location, VirtualClock], Database]
     members: list[Member] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Senders:
         database = FaultyDatabase(self.make(self.location, self.clock), self.clock)
         self.clock.busy.append(lambda: database.under_way > 0)
         await database.open(migrate=False)
-        store = Store(database, self.clock, self.ids)
+        stores = Stores(database, self.clock, self.ids)
         provider = SimulatorProvider(self.network, self.clock)
         member: Member
         log = RecordedLog()
@@ -147,7 +147,8 @@ class Senders:
             return job.content, None
 
         deps = SenderDeps(
-            store=store,
+            store=stores.sender,
+            leases=stores.leases,
             clock=self.clock,
             meter=NoMetrics(),
             chance=random.Random(len(self.members)),
@@ -164,7 +165,7 @@ class Senders:
             log=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
-        member = Member(name, sender, database, store, provider, log=log)
+        member = Member(name, sender, database, stores, provider, log=log)
         member.watched = _watched(provider, member, self.clock)
         member.task = asyncio.ensure_future(sender.run())
         self.members.append(member)
@@ -185,17 +186,17 @@ class Senders:
         """`chat`: the two digits of a test recipient, or a name of its own."""
         phone = phone or self.phone
         chat_id = f"120255501{chat}@c.us" if len(chat) == 2 and chat.isdigit() else f"{chat}@c.us"
-        result = await self.store.enqueue(new_job(self.ids, phone, chat_id, body or f"to {chat}"))
+        result = await self.stores.jobs.enqueue(new_job(self.ids, phone, chat_id, body or f"to {chat}"))
         assert isinstance(result, Enqueued)
         return result.job_id
 
     async def get(self, job_id: JobId) -> Job:
-        found = await self.store.job(self.phone.org_no, unique_id(job_id))
+        found = await self.stores.jobs.job(self.phone.org_no, unique_id(job_id))
         assert found is not None
         return found
 
     async def kinds(self, job_id: JobId) -> list[str]:
-        return [event.kind for event in await self.store.history(self.phone.org_no, job_id)]
+        return [event.kind for event in await self.stores.jobs.history(self.phone.org_no, job_id)]
 
     async def until_state(self, job_id: JobId, state: State, *, ack: int = 0, limit_s: float = 120.0) -> Job:
         async def there() -> bool:
@@ -207,7 +208,7 @@ class Senders:
 
     async def until_settled(self, *, limit_s: float = 120.0) -> None:
         async def done() -> bool:
-            health = await self.store.health(self.phone.org_no, None)
+            health = await self.stores.jobs.health(self.phone.org_no, None)
             return health.waiting + health.active == 0
 
         await self.clock.until(done, limit_s=limit_s)
@@ -266,12 +267,12 @@ async def open_senders(
         database = make(location, clock)
         await database.open()
         stack.push_async_callback(database.close)
-        store = Store(database, clock, JobIds(clock.now_us))
-        rows = [await create_org(store, number="919876500000")]
-        rows += [await create_phone(store, rows[0].org_no, f"9198765{n:05d}") for n in range(1, phones)]
+        stores = Stores(database, clock, JobIds(clock.now_us))
+        rows = [await create_org(stores, number="919876500000")]
+        rows += [await create_phone(stores, rows[0].org_no, f"9198765{n:05d}") for n in range(1, phones)]
         network = await stack.enter_async_context(open_network(journal, clock, random.Random(7)))
         clock.busy.append(lambda: not network.journal.idle)
-        senders = Senders(location, clock, network, store, rows, make)
+        senders = Senders(location, clock, network, stores, rows, make)
         try:
             yield senders
         finally:

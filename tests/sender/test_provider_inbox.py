@@ -11,7 +11,7 @@ from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ProviderUpdate
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.store.provider_store import StoredInbox
+from heliograph.store.provider_store import SqlProviderInbox
 from tests.kit.database import make_database
 from tests.kit.log import RecordedLog
 from tests.kit.until import until
@@ -57,7 +57,7 @@ def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
 
 @dataclass
 class RunningInbox:
-    inbox: StoredInbox
+    inbox: SqlProviderInbox
     service: InboxService
     sink: Sink
     owned: list[tuple[int, Phone]]
@@ -82,7 +82,7 @@ class RunningInbox:
 async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
     database = make_database(folder / "inbox.db", CLOCK)
     await database.open()
-    inbox, sink, owned = StoredInbox(database, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
+    inbox, sink, owned = SqlProviderInbox(database, CLOCK, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
     log = RecordedLog()
     service = InboxService(inbox, sink, read, owned=lambda: owned, clock=CLOCK, log=log)
     running = asyncio.create_task(service.run())

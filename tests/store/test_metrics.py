@@ -9,7 +9,7 @@ from tests.kit.phone_queue import SENT, PhoneQueue, retry, uncertain
 
 
 async def read(queue: PhoneQueue) -> Backlog:
-    return await BacklogReader(queue.store.database, queue.clock)()
+    return await BacklogReader(queue.stores.database, queue.clock)()
 
 
 async def test_an_empty_store_has_no_backlog(queue: PhoneQueue) -> None:
@@ -51,6 +51,6 @@ async def test_an_unreachable_database_is_named_as_the_cause(
     async def away(*_unit: object) -> None:
         raise Unavailable("The database is away.")
 
-    monkeypatch.setattr(queue.store.database, "read", away)
+    monkeypatch.setattr(queue.stores.database, "read", away)
     with pytest.raises(Unavailable):
         await read(queue)

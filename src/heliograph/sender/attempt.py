@@ -12,7 +12,7 @@ from heliograph.domain.jobs.outcome import NotSent, Outcome
 from heliograph.domain.messages.content import Content
 from heliograph.ports.logger import Logger
 from heliograph.ports.provider import SendRequest
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.sender.owned_phone import OwnedPhone
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network

@@ -10,7 +10,8 @@ from heliograph.ports.clock import Chance, Clock
 from heliograph.ports.logger import Logger
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Provider
-from heliograph.ports.sender_store import SenderStore
+from heliograph.ports.stores.lease_store import LeaseStore
+from heliograph.ports.stores.sender_store import SenderStore
 from heliograph.sender.attempt import Prepare
 
 
@@ -28,6 +29,7 @@ class SenderDeps:
     """Dependencies of the sender. `provider(name)`: None = unknown here. `config(row)`: decrypted."""
 
     store: SenderStore
+    leases: LeaseStore
     clock: Clock
     meter: Meter
     chance: Chance

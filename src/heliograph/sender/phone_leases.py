@@ -13,7 +13,8 @@ from heliograph.domain.jobs.verdict import interrupted
 from heliograph.domain.pacing.next_start import Policy, StartHistory, history_from_rows
 from heliograph.ports.provider import Phone, SessionState, Sink
 from heliograph.ports.secrets import CannotOpen
-from heliograph.ports.sender_store import Fleet, Lease, LeaseRow, Settlement
+from heliograph.ports.stores.lease_store import Fleet, Lease, LeaseRow
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.sender.assignment import HeartbeatWatch, assign_phones
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.owned_phone import OwnedPhone
@@ -73,8 +74,8 @@ class PhoneLeases:
             self.drop(owned)
         await self._closed(self._closing)
         try:
-            await self._deps.store.release(self._deps.owner, held)
-            await self._deps.store.forget(self._deps.owner)
+            await self._deps.leases.release_leases(self._deps.owner, held)
+            await self._deps.leases.remove_sender(self._deps.owner)
             await self._deps.freed()
         except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
             self._deps.log.warning("release_failed", error=f"{type(error).__name__}: {error}")
@@ -84,10 +85,10 @@ class PhoneLeases:
         began = deps.clock.monotonic()
         if self.joined and began >= self.good_until:  # we may have been taken for dead: begin anew, under new tokens
             self._drop_all("the lease ran out")
-        fleet = await deps.store.heartbeat(deps.owner, first=not self.joined)
+        fleet = await deps.leases.heartbeat(deps.owner, first=not self.joined)
         if not fleet.alive:
             self._drop_all("declared dead by another sender")
-            fleet = await deps.store.heartbeat(deps.owner, first=True)
+            fleet = await deps.leases.heartbeat(deps.owner, first=True)
         if deps.clock.monotonic() - began >= deps.lease_s:
             return  # too late to count as a beat in time
         self.good_until = began + deps.lease_s - min(MARGIN_S, deps.lease_s / 4)
@@ -100,7 +101,7 @@ class PhoneLeases:
         self._watch.look(fleet, began)
         todo = assign_phones(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
         for owner in todo.dead:
-            await deps.store.forget(owner)
+            await deps.leases.remove_sender(owner)
         # ours by name, but neither in mind nor being opened; looked for before anything is given up
         stale = [s for s in held.values() if s.phone_no not in self.phones and s.phone_no not in self._adopting]
         if todo.release:
@@ -111,7 +112,7 @@ class PhoneLeases:
     async def _take(self, wanted: Sequence[LeaseRow]) -> None:
         if not wanted or self.stopping:
             return
-        leases = await self._deps.store.claim_leases(self._deps.owner, wanted)
+        leases = await self._deps.leases.claim_leases(self._deps.owner, wanted)
         self._deps.meter.lease("taken", len(leases))
         for lease in leases:
             self._adopting[lease.phone.phone_no] = lease.token
@@ -129,7 +130,7 @@ class PhoneLeases:
         for owned in leaving:
             self.drop(owned)
         await self._closed(one.phone_no for one in seen)
-        await self._deps.store.release(self._deps.owner, seen)
+        await self._deps.leases.release_leases(self._deps.owner, seen)
         await self._deps.freed()
         self._deps.meter.lease("released", len(seen))
 
@@ -205,7 +206,7 @@ class PhoneLeases:
 
     async def _say(self, lease: Lease, state: SessionState, detail: str) -> None:
         row = lease.phone
-        await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
+        await self._deps.store.set_phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
 
     async def history(self, row: PhoneRow, policy: Policy) -> StartHistory:
         """Loads the phone's recent starts, so that a new owner keeps the same pace."""

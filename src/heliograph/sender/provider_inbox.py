@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heliograph.ports.clock import Clock
 from heliograph.ports.logger import Logger
 from heliograph.ports.provider import Phone, Sink
-from heliograph.ports.provider_inbox import Inbox, InboxItem, PayloadReader
+from heliograph.ports.provider_inbox import InboxItem, PayloadReader, ProviderInbox
 
 _MAX_IN_FLIGHT = 500
 _LIMIT = 500
@@ -26,7 +26,7 @@ class InboxService:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: ProviderInbox,
         sink: Sink,
         read: PayloadReader,
         *,

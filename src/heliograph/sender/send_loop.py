@@ -17,7 +17,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict, judge
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.provider import SessionState
-from heliograph.ports.sender_store import SettleAndStartResult, Settlement, Started, StartRequest
+from heliograph.ports.stores.sender_store import SettleAndStartResult, Settlement, Started, StartRequest
 from heliograph.sender.attempt import EndedAttempt, LoggedAttempt, SendAttempt
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.org_rate_limit import OrgRate

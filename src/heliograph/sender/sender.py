@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.ports.provider import SessionState
-from heliograph.ports.sender_store import Fleet
+from heliograph.ports.stores.lease_store import Fleet
 from heliograph.sender.attempt import LoggedAttempt, SendAttempt
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.org_rate_limit import OrgRate

@@ -42,12 +42,12 @@ class SteppedClock:
 
 
 async def last_use(gateway: Gateway) -> int | None:
-    [key] = await gateway.store.keys(gateway.org.org_no)
+    [key] = await gateway.stores.accounts.keys(gateway.org.org_no)
     return key.last_used_at_us
 
 
 async def started(gateway: Gateway, clock: SteppedClock, log: Logger) -> "asyncio.Task[None]":
-    write = gateway.store.write_key_uses
+    write = gateway.stores.accounts.write_key_uses
     service = asyncio.create_task(run_every(clock, INTERVAL_S, write, log, "key_uses_not_written", last_s=1.0))
     async with asyncio.timeout(10):
         while not clock.asleep:
@@ -81,15 +81,15 @@ async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gate
     service = await started(gateway, clock, log)
     await gateway.send()
     used = gateway.clock.now_us()
-    there, gateway.store.database = gateway.store.database, AWAY
+    there, gateway.stores.database = gateway.stores.database, AWAY
     await clock.step()
     assert log.events == ["key_uses_not_written"]
-    gateway.store.database = there
+    gateway.stores.database = there
     await clock.step()
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
-    gateway.store.database = AWAY
+    gateway.stores.database = AWAY
     await ended(service)
     assert log.events == ["key_uses_not_written"] * 2
-    gateway.store.database = there
+    gateway.stores.database = there

@@ -18,7 +18,7 @@ from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.webhook_payload import read_delivery, signed
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
-from heliograph.store.provider_store import StoredInbox
+from heliograph.store.provider_store import SqlProviderInbox
 from tests.kit.database import open_database
 from tests.kit.log import RecordedLog
 from tests.kit.provider import ProviderCase, RecordingSink
@@ -71,7 +71,7 @@ class _Switch:
 async def cloud_api(folder: Path) -> AsyncIterator[ProviderCase]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(folder / "inbox.db", CLOCK))
-        inbox = StoredInbox(database, JobIds(CLOCK.now_us))
+        inbox = SqlProviderInbox(database, CLOCK, JobIds(CLOCK.now_us))
         graph = await stack.enter_async_context(graph_server(RULES, clock=CLOCK))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         provider = _Opened(session, clock=CLOCK, uploads=Uploads(), timeouts=Timeouts(connect_s=2, answer_s=3))

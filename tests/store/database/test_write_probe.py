@@ -70,7 +70,7 @@ async def locked(
 
 
 def in_trouble(queue: PhoneQueue) -> bool:
-    return queue.store.database.write_error is not None
+    return queue.stores.database.write_error is not None
 
 
 async def until_refused(queue: PhoneQueue) -> None:
@@ -83,7 +83,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
     locked: tuple[PhoneQueue, Locked],
 ) -> None:
     queue, lock = locked
-    database = queue.store.database
+    database = queue.stores.database
     await queue.put("a")
     assert not in_trouble(queue)
     await lock.refuse()
@@ -93,7 +93,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
         with pytest.raises(Unavailable):
             await probe_write(database, queue.clock.now_us())
         assert in_trouble(queue)
-    await queue.store.orgs()
+    await queue.stores.accounts.orgs()
     assert in_trouble(queue)  # that it can be read says nothing of writes
     await lock.allow()
     await probe_until(lambda: not in_trouble(queue), queue)
@@ -115,7 +115,7 @@ async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
 
     with pytest.raises(Ended):
         clock = StoppingClock()
-        probe = partial(probe_refused_writes, queue.store.database, clock)
+        probe = partial(probe_refused_writes, queue.stores.database, clock)
         await asyncio.wait_for(run_every(clock, 1.0, probe, RecordedLog(), "write_probe_failed"), 20)
 
 

@@ -108,7 +108,7 @@ class ApiRequest:
     async def job(self, parameter: str = "message_id") -> Job:
         """Looks up the job whose queue_id, unique_id or message_id is in the path."""
         name = self.path[parameter]
-        job = await self.deps.intake.job(self.org_no, name) if name and "\0" not in name and len(name) <= 300 else None
+        job = await self.deps.jobs.job(self.org_no, name) if name and "\0" not in name and len(name) <= 300 else None
         if job is None:
             raise unknown_message()
         return job

@@ -68,7 +68,7 @@ class FastPath:
         if rate is not None and rate.over:
             exchange.refuse(rate.refusal())
         else:
-            asyncio.ensure_future(deps.intake.enqueue(job)).add_done_callback(exchange.done)
+            asyncio.ensure_future(deps.jobs.enqueue(job)).add_done_callback(exchange.done)
         return True
 
     def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -93,7 +93,7 @@ async def _wait_for_end(call: ApiRequest, enqueued: Enqueued, limit_s: float) ->
     deps, wait_s = call.deps, MIN_POLL_S
     until = deps.clock.monotonic() + limit_s
     while True:
-        job = await deps.intake.job(call.org_no, queue_id(enqueued.job_id))
+        job = await deps.jobs.job(call.org_no, queue_id(enqueued.job_id))
         left_s = until - deps.clock.monotonic()
         if job is None or job.state not in (State.QUEUED, State.SENDING) or left_s <= 0 or deps.closing():
             return job

@@ -4,7 +4,7 @@ from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.clock import Clock
 from heliograph.store.accounts import phones
 from heliograph.store.broadcasts import lifecycle
-from heliograph.store.broadcasts.jobs import cancel_fed
+from heliograph.store.broadcasts.jobs import cancel_enqueued
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query
@@ -14,7 +14,7 @@ STEP = 500
 LOAD_LIMIT_US = 600_000_000  # a load that takes longer was cut off; no start is deleted sooner
 
 
-async def sweep(database: Database, clock: Clock, before_us: int) -> int:
+async def clean_up(database: Database, clock: Clock, before_us: int) -> int:
     """Gives how many broadcasts were removed. `before_us`: what ended earlier is past its retention."""
     now_us = clock.now_us()
     below, old = JobIds(lambda: now_us - LOAD_LIMIT_US).make(), JobIds(lambda: before_us).make()
@@ -22,7 +22,7 @@ async def sweep(database: Database, clock: Clock, before_us: int) -> int:
     for row in await database.read(query, named.orgs_all()):
         org_no = row["org_no"]
         for half in await database.read(query, named.broadcasts_half_cancelled(org_no=org_no)):
-            await cancel_fed(database, clock, org_no, half["phone_no"], half["broadcast_no"], half["actor"])
+            await cancel_enqueued(database, clock, org_no, half["phone_no"], half["broadcast_no"], half["actor"])
         stale = await database.read(
             query, named.broadcasts_stale(org_no=org_no, below=below, before=before_us, limit=100)
         )

@@ -18,7 +18,7 @@ LOAD = 500  # recipients added by one transaction
 TOO_LONG = "The broadcast took too long to be taken in; nothing of it is sent."
 
 
-async def take_in(
+async def create_broadcast(
     database: Database, clock: Clock, ids: JobIds, new: NewBroadcast, recipients: Sequence[Recipient]
 ) -> tuple[JobId, bool]:
     """Gives its number, and whether an earlier request with the same key created it."""

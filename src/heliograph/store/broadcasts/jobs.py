@@ -29,7 +29,7 @@ async def jobs_of(database: Database, clock: Clock, org_no: int, broadcast_id: s
             yield jobs
 
 
-async def cancel_fed(
+async def cancel_enqueued(
     database: Database, clock: Clock, org_no: int, phone_no: int, broadcast_no: JobId, actor: str
 ) -> list[JobId]:
     """Cancels the waiting jobs of a cancelled broadcast. If this is cut off, the cleanup goes on."""
@@ -61,7 +61,7 @@ async def purge(
     row = await database.write(unit)
     if row is None:
         return []
-    ended = await cancel_fed(database, clock, org_no, row.phone_no, broadcast_no, actor)
+    ended = await cancel_enqueued(database, clock, org_no, row.phone_no, broadcast_no, actor)
     n: int | None = row.enqueued
     while n is not None:
         first = n

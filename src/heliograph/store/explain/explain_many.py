@@ -45,7 +45,7 @@ class _Phone:
     queue: Queue
 
 
-def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
+def explain_many(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
     """Gives one sentence for each of `jobs`, which are of one organisation."""
     waiting = [job for job in jobs if job.state is State.QUEUED]
     phones: dict[int, _Phone] = {}

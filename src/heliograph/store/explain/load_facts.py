@@ -27,7 +27,7 @@ from heliograph.domain.pacing.next_start import (
     parse_policy,
 )
 from heliograph.domain.pacing.quiet_hours import quiet_until
-from heliograph.ports.control_store import Forecast
+from heliograph.ports.stores.broadcast_store import Forecast
 from heliograph.store.database import named
 from heliograph.store.database.rows import phone_of
 from heliograph.store.database.unit import Unit, query, query_one, query_row

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.ports.sender_store import PrunePlace
+from heliograph.ports.stores.maintenance_store import PrunePlace
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query, query_values

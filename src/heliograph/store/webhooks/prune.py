@@ -7,7 +7,7 @@ Order of locks: as in `settle_and_claim.py`.
 
 from collections.abc import Sequence
 
-from heliograph.ports.webhook_store import PrunePlace
+from heliograph.ports.stores.maintenance_store import PrunePlace
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query, query_values
