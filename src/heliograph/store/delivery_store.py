@@ -1,7 +1,12 @@
-"""Stores the work of the webhook worker: ports.stores.delivery_store."""
+"""Stores the work of the webhook worker: ports.stores.delivery_store.
+
+Promise: a claim whose answer was lost is released again. A commit may still happen after its connection broke, so a
+lost claim is looked up for a while.
+"""
 
 from collections.abc import Sequence
 
+from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.clock import Clock
 from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, ClaimResult
@@ -11,6 +16,9 @@ from heliograph.store.database.sql_store import SqlStore
 from heliograph.store.webhooks import fan_out as fan_out_units
 from heliograph.store.webhooks import prune, settle_and_claim
 
+LOST_CLAIM_S = 120.0  # a server that is back ends a commit that was under way within this time
+FOREVER_US = 2**62
+
 
 class SqlDeliveryStore(SqlStore):
     """Keeps DeliveryStore. The number of a claim rises with each transaction, so a claim taken over has another one."""
@@ -18,6 +26,7 @@ class SqlDeliveryStore(SqlStore):
     def __init__(self, database: Database, clock: Clock, ids: JobIds) -> None:
         super().__init__(database, clock, ids)
         self._claim = clock.now_us()
+        self._lost: dict[int, float] = {}  # claim whose answer was lost → until when it is looked up
 
     async def fan_out(self, limit: int) -> list[tuple[int, int]]:
         fed: set[tuple[int, int]] = set()
@@ -48,24 +57,38 @@ class SqlDeliveryStore(SqlStore):
         now_us = self._clock.now_us()
         self._claim += 1
         claim = self._claim
-        return await self.database.write(
-            settle_and_claim.settle_and_claim,
-            worker,
-            finished,
-            wants,
-            at_once=at_once,
-            claim=claim,
-            probe_s=probe_s,
-            now_us=now_us,
-        )
+        await self._release_lost(worker)
+        try:
+            return await self.database.write(
+                settle_and_claim.settle_and_claim,
+                worker,
+                finished,
+                wants,
+                at_once=at_once,
+                claim=claim,
+                probe_s=probe_s,
+                now_us=now_us,
+            )
+        except Unavailable:
+            if wants:
+                self._lost[claim] = self._clock.monotonic() + LOST_CLAIM_S
+            raise
+
+    async def _release_lost(self, worker: str) -> None:
+        if self._lost:
+            claims = list(self._lost)
+            await self.database.write(settle_and_claim.release_claims, worker, claims)
+            now = self._clock.monotonic()
+            self._lost = {claim: until for claim, until in self._lost.items() if until > now}
 
     async def join(self, worker: str, *, alive_s: float, alone: bool) -> None:
         now_us = self._clock.now_us()
         until_us = now_us + round(alive_s * 1_000_000)
-        # alone: whoever else is written down is a process that ended, however fresh its beat
-        seen_us = until_us + 1 if alone else now_us
+        # alone: every other worker in the store is a process that ended, whatever clock wrote its heartbeat
+        seen_us = FOREVER_US if alone else now_us
         for dead in await self.database.write(settle_and_claim.beat, worker, until_us, seen_us):
             await self._free(dead)
+        await self._release_lost(worker)
 
     async def leave(self, worker: str) -> None:
         await self._free(worker)

@@ -1,12 +1,11 @@
-"""Wake-ups between processes on PostgreSQL: a hint that a phone may have work, or that there is something to tell to
-webhooks, by LISTEN and NOTIFY.
+"""Wake-ups between processes on PostgreSQL, by LISTEN and NOTIFY: a phone may have work, or events wait for fan-out.
 
-A hint is sent on its own, not in the transaction that made the work: NOTIFY in a commit takes a lock that all commits
-share. At most 20 hints of a kind a second for a process, each with all phones since the last. Hints may be lost: a
-sender looks around each second, a webhook worker four times a second.
+A hint is sent separately, not in the transaction that created the work: NOTIFY in a commit takes a lock that all
+commits share. A process sends at most 20 hints of a kind a second, each with all phones since the last. Hints may be
+lost: a sender polls each second, a webhook worker four times a second.
 
-Weakness: where nobody can listen (a wrong HELIOGRAPH_WAKE_DATABASE_URL, a pooler in transaction mode), all goes on at
-the pace of those looks, and only the log says why.
+Weakness: where nobody can listen (a wrong HELIOGRAPH_WAKE_DATABASE_URL, a pooler in transaction mode), work waits for
+those polls, and only the log says why.
 """
 
 import asyncio
@@ -28,10 +27,10 @@ CHANNEL = "heliograph_wake"
 GATHER_S = 0.05
 MAX_PHONES = 500  # phones in one hint: a payload holds 8,000 bytes
 RETRY_S = 2.0
-CHECK_S = 30.0  # a connection whose other end is gone without a word is found out after so long
+CHECK_S = 30.0  # after this a connection whose other end vanished is noticed
 ANSWER_S = 5.0
 FREED = 0  # no phone has this number
-EVENTS = "events"  # a payload that names no phone: something was stored that webhooks want to know
+EVENTS = "events"  # a payload without phones: events were stored that wait for fan-out
 _log = structlog.get_logger(__name__)
 
 
@@ -50,15 +49,15 @@ class PostgresWake:
         self._hear_events: Callable[[], None] | None = None
 
     def serve(self, local: FleetWake, mine: Callable[[int], bool]) -> None:
-        """The sender of this very process, and which phones are its own. Before `run`."""
+        """Names the sender of this process and its own phones. Call it before `run`."""
         self._local, self._mine = local, mine
 
     def serve_events(self, hear: Callable[[], None]) -> None:
-        """The webhook worker of this very process. Before `run`."""
+        """Names the webhook worker of this process. Call it before `run`."""
         self._hear_events = hear
 
     def stored(self) -> None:
-        """Something was committed here, where no webhook worker is: others are told if it is any of theirs."""
+        """Notes a commit in a process without webhook worker: others get a hint if events wait."""
         self._stored.set()
 
     def phones(self, phone_nos: Iterable[int]) -> None:
@@ -70,11 +69,11 @@ class PostgresWake:
                 self._some.set()
 
     async def freed(self) -> None:
-        """Phones were given up: others need not wait for their next beat to take them."""
+        """Tells others that phones were released, so that they need not wait for their next heartbeat."""
         await self._database.write(query, named.notify(channel=CHANNEL, payload=str(FREED)))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell())
             group.create_task(self._tell_events())
@@ -100,7 +99,7 @@ class PostgresWake:
             await self._stored.wait()
             self._stored.clear()
             try:
-                # as a reader: a write would be a commit, which would be heard of here again
+                # as a reader: a write would be a commit, which would come back here
                 await self._database.read(_events_hint)
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
                 await self._clock.sleep(RETRY_S)

@@ -91,7 +91,8 @@ class DeliveryWorker:
         self._events.set()
 
     async def run(self) -> None:
-        await self._heartbeat()
+        while not await self._joined():
+            await self._clock.sleep(RETRY_S)
         try:
             async with asyncio.TaskGroup() as group:
                 for loop in (self._heartbeat_later, self._fan_out, self._sweep, self._claim_and_settle):
@@ -119,6 +120,14 @@ class DeliveryWorker:
         alive_s = self._options.alive_s
         await self._store.join(self._options.worker, alive_s=alive_s, alone=self._options.alone)
         self._alive_until = began + alive_s * (1 - LEASE_MARGIN)
+
+    async def _joined(self) -> bool:
+        try:
+            await self._heartbeat()
+        except Unavailable as error:
+            _log.warning("store_away", step="join", error=error.message)
+            return False
+        return True
 
     async def _heartbeat_later(self) -> None:
         await self._clock.sleep(self._options.alive_s / HEARTBEATS_PER_LEASE)

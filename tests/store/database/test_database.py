@@ -8,7 +8,7 @@ import pytest
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.store.database import named
-from heliograph.store.database.queries import queries, query_for
+from heliograph.store.database.queries import Catalogue, queries
 from heliograph.store.database.sqlite import encode_rows
 from heliograph.store.database.unit import Statement, Unit, query
 from tests.kit.clocks import ManualClock
@@ -109,5 +109,5 @@ async def test_a_query_name_that_no_file_knows_is_refused(queue: PhoneQueue) -> 
 
 
 def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:
-    assert query_for("seed_lock", "sqlite") is None
-    assert query_for("seed_lock", "postgresql") is not None
+    assert Catalogue("sqlite")["seed_lock"] is None
+    assert Catalogue("postgresql")["seed_lock"] is not None

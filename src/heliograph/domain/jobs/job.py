@@ -58,7 +58,7 @@ EnqueueResult = Enqueued | KeyReused | PhoneDeleted
 
 
 class OutgoingJob(msgspec.Struct, frozen=True):
-    """What an attempt needs of a job, and its settlement.
+    """Job as an attempt and its settlement need it.
 
     `attempts`: what the wire shows. `starts`: begun since the last answer (guards against a message that kills the
     process). `maybe_sent`: an attempt ended without an answer.
@@ -79,7 +79,7 @@ class OutgoingJob(msgspec.Struct, frozen=True):
 
 
 class Job(OutgoingJob, frozen=True):
-    """Everything stored of a job.
+    """Job with all that is stored of it.
 
     `ack`: see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
     `not_before_us`: earliest next try.

@@ -104,10 +104,7 @@ def _soon(row: "named.BroadcastDueColumns", now_us: int) -> Unit[tuple[int, int]
     """
     found = yield from query_row(
         named.broadcast_waiting(
-            org_no=row["org_no"],
-            broadcast_no=row["broadcast_no"],
-            after=now_us + LONG_US,
-            limit=MAX_WAITING,
+            org_no=row["org_no"], broadcast_no=row["broadcast_no"], after=now_us + LONG_US, limit=MAX_WAITING
         )
     )
     waiting, soon, fresh = found["waiting"], found["soon"], found["fresh"]

@@ -1,8 +1,8 @@
-"""Moves a whole installation from a SQLite file to an empty PostgreSQL database.
+"""Copies a whole installation from a SQLite file to an empty PostgreSQL database.
 
-Promise: all or nothing: one transaction over there, and before it commits every table is read back and compared by
-count and checksum. The old file is only read, under its lock, so that no server can write to it meanwhile.
-Known weakness: statements are made from table names here, because what is moved is every column of every table.
+Promise: all or nothing, in one transaction of the new database. Before its commit every table is read back and
+compared by count and checksum. The old file is only read, under its lock, so that no server can write to it.
+Known weakness: SQL is built from table names here, because every column of every table is copied.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from heliograph.store.database.postgresql import PostgresDatabase
 from heliograph.store.database.sqlite import connect
 
 CHUNK = 5000
-# who is alive, and who is logged in, belongs to the old processes; what the schema is, the new database says itself
+# heartbeats and logins belong to the old processes; the new database has its own schema versions
 _LEFT_BEHIND = frozenset({"senders", "write_probe", "schema_migrations", "page_sessions"})
 # parents first
 _FIRST = ("orgs", "api_keys", "phones")
@@ -31,12 +31,12 @@ class TableCopied:
 
 
 async def transfer(new: PostgresDatabase, *, path: str, told: Callable[[TableCopied], None]) -> Sequence[TableCopied]:
-    """The schemas of both are up to date, and the file's lock is ours. `told` hears of each table."""
+    """Copies all tables. The schemas of both are up to date, and the file's lock is ours; `told` gets each table."""
     source = connect(path, read_only=True)
     moved: list[TableCopied] = []
     try:
         async with new.connection() as target, target.transaction():
-            # an organisation without phones or jobs is one all the same: somebody may hold its key
+            # an organisation without phones or jobs counts too: somebody may have its key
             if await target.fetchval("SELECT count(*) FROM orgs"):
                 raise CannotStart("The PostgreSQL database already holds an installation: name an empty one.")
             for table in reversed(tables(source)):
@@ -51,7 +51,7 @@ async def transfer(new: PostgresDatabase, *, path: str, told: Callable[[TableCop
 
 
 def tables(source: sqlite3.Connection) -> list[str]:
-    """Parents before children."""
+    """Lists the tables to copy, parents before children."""
     rows = source.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     found = {row[0] for row in rows} - _LEFT_BEHIND
     return [*_FIRST, *sorted(found - set(_FIRST))]
@@ -95,7 +95,7 @@ async def _read_back(target: asyncpg.Connection, query: str) -> AsyncIterator[li
 
 
 class _Sum:
-    """Count and checksum of rows, whatever their order: the sum of each row's hash."""
+    """Count and checksum of rows in any order: the sum of the hashes of the rows."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -1,8 +1,7 @@
-"""Numbered, forward-only migrations, each in one transaction, their checksums remembered.
+"""Numbered, forward-only migrations, each in one transaction, with stored checksums.
 
-Promise: after a crash the schema is at some whole version, and the next start goes on from there. A schema newer than
-this program is refused, unless each migration beyond ours is marked compatible (`-- compatible`): expand first,
-contract later.
+Promise: after a crash the schema has some whole version, and the next start goes on from there. A schema that is newer
+than this program is refused, unless each later migration is marked compatible (`-- compatible`).
 """
 
 import hashlib
@@ -18,8 +17,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
   NULL
 )"""
 _MACROS = {
-    # $key: text that is searched for, compared byte by byte on both, whatever language a server was set up for
-    # wide rows lie in the leaves of a flat tree, under a bare number; under a key of two columns it would be a deep one
+    # $key: text that is searched, compared byte by byte on both, whatever the locale of the server
+    # $wide: SQLite keeps wide rows in a flat tree under a single number; a key of two columns would make it deep
     "sqlite": {
         "identity": "INTEGER PRIMARY KEY",
         "clustered": "WITHOUT ROWID",
@@ -69,8 +68,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def pending(applied: dict[int, tuple[str, bool]]) -> list[Migration]:
-    """What is still to be applied, given version → (checksum, compatible). Raises CannotStart if we must not touch
-    it."""
+    """Gives the migrations to apply, from version → (checksum, compatible). Raises CannotStart for a foreign schema."""
     ours = {migration.version: migration for migration in migrations()}
     for version, (checksum, compatible) in sorted(applied.items()):
         if version not in ours:

@@ -1,13 +1,13 @@
-"""The PostgreSQL database: a pool of connections, one explicit transaction a unit.
+"""The PostgreSQL driver: a pool of connections, one explicit transaction for each unit.
 
 Promise: a write that returned is committed (`synchronous_commit=on`, set for each transaction). While the database is
-away a call fails within a few seconds as `Unavailable`, and works again by itself when it is back.
-Weakness: when the connection breaks during COMMIT nobody knows what came of it; callers re-read by key (see
-`gather.py`).
+away, a call fails within a few seconds as `Unavailable`; it works again when the database is back.
+Weakness: if the connection breaks during COMMIT, its outcome is unknown; callers read again by key (see
+`group_commit.py`).
 
 Every transaction sets its own time-outs and planner switches with SET LOCAL, so that a pooler in transaction mode
-works. The switches make each statement an index search, whatever the statistics say: plans made while a table was empty
-would otherwise halve the pace until the next ANALYZE.
+works. The switches make each query an index search, whatever the statistics say: plans made while a table was empty
+would otherwise halve the speed until the next ANALYZE.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.store.database.driver_errors import CACHED_PLAN, reason_of_state
 from heliograph.store.database.postgresql_setup import prepare
-from heliograph.store.database.queries import queries, query_for
+from heliograph.store.database.queries import Catalogue
 from heliograph.store.database.unit import Rows, Statement, Unit
 
 P = ParamSpec("P")
@@ -29,15 +30,15 @@ T = TypeVar("T")
 POOL = 12
 ACQUIRE_S = 3.0
 CONNECT_S = 5
-COMMAND_S = 3.5  # a server that hangs is as good as away: callers hear of it within 5 s
-LONG_S = 3600.0  # migrations and moves
+COMMAND_S = 3.5  # a server that hangs counts as away: callers get an error within 5 s
+LONG_S = 3600.0  # migrations and copies
 TRIES = 4
 _SETTINGS = "; ".join(
     f"SET LOCAL {setting}"
     for setting in (
         "statement_timeout = '3s'",
         "lock_timeout = '2s'",
-        # whoever stands still in a transaction lets go of its rows well before its lease ends
+        # a process that hangs in a transaction loses its row locks well before its lease ends
         "idle_in_transaction_session_timeout = '4s'",
         "enable_seqscan = off",
         "enable_hashjoin = off",
@@ -55,18 +56,15 @@ AWAY = (
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.InternalClientError,  # a connection that broke in the middle of a word
+    asyncpg.InternalClientError,  # a connection that broke in the middle of a message
 )
 NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
-# read-only, frozen in a transaction, a lock not given, a right taken away: what a person or a server changes again
-_FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
-_QUERIES = queries("postgresql")
+_QUERIES = Catalogue("postgresql")
 
 
 def split_url(url: str) -> tuple[str, dict[str, int]]:
-    """asyncpg's part of the URL, and our own: `?statement_cache_size=0` for poolers that know no prepared
-    statements."""
+    """Splits the URL into asyncpg's part and ours: `?statement_cache_size=0`, for poolers without prepared queries."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -87,7 +85,7 @@ def split_url(url: str) -> tuple[str, dict[str, int]]:
 
 
 async def execute(connection: asyncpg.Connection, statement: Statement[object, object]) -> Rows:
-    query = _QUERIES.get(statement.name) or query_for(statement.name, "postgresql")
+    query = _QUERIES[statement.name]
     if query is None:
         return []  # the query exists only for the other database
     arguments: list[object] = [statement.params[name] for name in query.params]
@@ -98,7 +96,7 @@ async def execute(connection: asyncpg.Connection, statement: Statement[object, o
 
 
 class PostgresDatabase:
-    """Runs units on one server. `committed(seconds, units)` is told of every commit."""
+    """Runs units on one server. `committed(seconds, units)` is called after every commit."""
 
     dialect = "postgresql"
 
@@ -110,7 +108,7 @@ class PostgresDatabase:
         self.write_error: str | None = None
 
     async def open(self, *, migrate: bool = True) -> None:
-        """Connects, brings the schema up to date under a lock, and looks whether it may be used. Raises CannotStart."""
+        """Connects, updates the schema under a lock, and checks the rights. Raises CannotStart."""
         try:
             self._pool = await asyncio.wait_for(
                 asyncpg.create_pool(
@@ -145,7 +143,7 @@ class PostgresDatabase:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """One connection of its own, for long work that is no unit (moving an installation)."""
+        """Opens a separate connection, for long work that is no unit (copying an installation)."""
         connection = await asyncpg.connect(self._url, timeout=10, command_timeout=LONG_S, **self._options)
         try:
             yield connection
@@ -180,10 +178,11 @@ class PostgresDatabase:
             try:
                 return await self._once(make, begin)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError) as error:
-                if last:  # rolled back whole: it may be tried again
+                if last:  # rolled back: it may be tried again
                     raise Unavailable(f"The database is too busy now ({error}).", retry_after_s=1) from None
             except asyncpg.PostgresError as error:
-                raise _plain(error) from error
+                if last or error.sqlstate != CACHED_PLAN:  # a plan of changed tables is made anew
+                    raise _plain(error) from error
             except AWAY as error:
                 raise Unavailable(
                     f"The database cannot be reached now ({type(error).__name__}).", retry_after_s=2
@@ -206,7 +205,7 @@ class PostgresDatabase:
                     value: T = end.value
                     return value
             except (*AWAY, asyncio.CancelledError):
-                connection.terminate()  # whatever state it is in, the server rolls back
+                connection.terminate()  # the server rolls back, whatever state it is in
                 raise
             except asyncpg.ReadOnlySQLTransactionError:
                 await self._pool.expire_connections()  # a session that began read-only stays so
@@ -220,7 +219,7 @@ class PostgresDatabase:
 
 
 async def _leave(_connection: asyncpg.Connection) -> None:
-    """Nothing to reset between two uses: all settings are local to a transaction."""
+    """Resets nothing between two uses of a connection: all settings are local to a transaction."""
 
 
 def _one_line(error: Exception) -> str:
@@ -228,11 +227,11 @@ def _one_line(error: Exception) -> str:
 
 
 def _plain(error: asyncpg.PostgresError) -> Exception:
-    """A server that goes away, is full or refuses for now becomes a refusal that may be tried again."""
+    """Turns the error of a server that stops, is full or refuses for now into one that may be tried again."""
     code: str = error.sqlstate or ""
     if isinstance(error, NO_STATEMENTS):
         return Unavailable(f"{POOLER}.", retry_after_s=2)
-    if code.startswith(("08", "53", "57", "58")) or code in _FOR_NOW:
-        return Unavailable(f"The database cannot write now ({_one_line(error)}).", retry_after_s=2)
+    if reason := reason_of_state(code):
+        return Unavailable(f"The database cannot be used now: {reason} ({_one_line(error)}).", retry_after_s=2)
     plain: Exception = error
     return plain

@@ -1,7 +1,7 @@
-"""A PostgreSQL database is looked at and made ready before anything uses it.
+"""Checks a PostgreSQL database and updates its schema before anything uses it.
 
-Promise: the schema is brought up to date in one transaction, under a lock; whatever stands against working here is one
-line and leaves nothing half made.
+Promise: the schema is updated in one transaction, under a lock. Whatever prevents work here is one line of error, and
+nothing is left half done.
 """
 
 import re
@@ -22,7 +22,7 @@ _OTHERS = (
 
 
 async def prepare(connection: asyncpg.Connection, *, allowed: bool) -> None:
-    """`allowed`: the schema may be changed. Raises CannotStart."""
+    """Checks the database and migrates it if `allowed`. Raises CannotStart."""
     if (encoding := await connection.fetchval("SHOW server_encoding")) != "UTF8":
         raise CannotStart(f"The database keeps text as {encoding}: make one with ENCODING 'UTF8', from template0.")
     if await connection.fetchval("SHOW transaction_read_only") == "on":
@@ -63,7 +63,7 @@ async def _migrate(connection: asyncpg.Connection, *, allowed: bool) -> None:
 
 
 async def _check_rights(connection: asyncpg.Connection) -> None:
-    """All that the work needs on all tables: a gateway that may read but not write would be ready and refuse all."""
+    """Checks the rights on all tables: a gateway that may read but not write would be ready and refuse everything."""
     tables = [name for migration in migrations() for name in _TABLE.findall(migration.text)]
     lacking = await connection.fetch(queries("postgresql")["missing_rights"].sql, tables)
     if lacking:

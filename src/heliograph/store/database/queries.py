@@ -42,7 +42,7 @@ _CASTS = {"bigint": "bigint", "int": "int", "text": "text"}
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """One query for one database. `params` are in the order of `$1…` on PostgreSQL, the batch's columns last.
+    """A query for one database. `params` are in the order of `$1…` on PostgreSQL, the batch's columns last.
 
     `takes`, `returns`, `rows`: the types as its file says them.
     """
@@ -71,7 +71,7 @@ class _Paragraph:
 
 @cache
 def queries(dialect: str) -> Mapping[str, NamedQuery]:
-    """All queries for `sqlite` or `postgresql`, by name."""
+    """Loads all queries for `sqlite` or `postgresql`, by name."""
     found: dict[str, NamedQuery] = {}
     for paragraph in _paragraphs():
         name = paragraph.headers.get("name")
@@ -83,22 +83,24 @@ def queries(dialect: str) -> Mapping[str, NamedQuery]:
     return found
 
 
-def query_for(name: str, dialect: str) -> NamedQuery | None:
-    """The query of this name, or None where it exists only for the other database. Raises LookupError for others."""
-    query = queries(dialect).get(name)
-    if query is None and name not in query_names():
+class Catalogue(dict[str, NamedQuery | None]):
+    """All query names with their query for one database; None: the query exists only for the other one."""
+
+    def __init__(self, dialect: str) -> None:
+        super().__init__({name: queries(dialect).get(name) for name in query_names()})
+
+    def __missing__(self, name: str) -> NamedQuery | None:
         raise LookupError(f"No file of sql/ has a query named {name!r}.")
-    return query
 
 
 @cache
 def query_names() -> frozenset[str]:
-    """The names of all queries, for whichever database."""
+    """Gives the names of all queries, for either database."""
     return frozenset(queries("sqlite")) | frozenset(queries("postgresql"))
 
 
 def shared(kind: str) -> dict[str, str]:
-    """The lists of columns (`columns`) or the pieces of text (`part`) that queries share, by name."""
+    """Gives the lists of columns (`columns`) or pieces of text (`part`) that queries share, by name."""
     texts = [paragraph.headers[kind] for paragraph in _paragraphs() if kind in paragraph.headers]
     return {name: text.strip() for name, _, text in (each.partition(":") for each in texts)}
 
@@ -129,7 +131,7 @@ def _read(family: str, text: str) -> _Paragraph:
 
 
 def _expand(sql: str) -> str:
-    """The text with the pieces and columns that it shares with others."""
+    """Inserts the shared pieces and columns into a text."""
     parts, lists = shared("part"), shared("columns")
 
     def part(match: re.Match[str]) -> str:

@@ -1,8 +1,8 @@
-"""The SQLite database: one writer thread that commits whatever has queued up as one transaction, and readers beside it.
+"""The SQLite driver: one writer thread that commits all queued units as one transaction, and reader threads.
 
 Promise: a write that returned is on disk (`synchronous=FULL`, read back on every connection). A unit that fails rolls
-back to its own savepoint and harms no other in its group. One process owns the file (`lock_file.py`).
-Weakness: a very long unit holds up all others; none may scan a backlog.
+back to its own savepoint and harms no other of its group. One process owns the file (`sqlite_lock.py`).
+Weakness: a very long unit delays all others; none may scan a backlog.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.database.driver_errors import reason_of_sqlite
 from heliograph.store.database.migrate import TABLE, pending
-from heliograph.store.database.queries import NamedQuery, queries, query_for
+from heliograph.store.database.queries import Catalogue, NamedQuery
 from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.database.unit import Rows, Statement, Unit
 
@@ -30,16 +31,16 @@ T = TypeVar("T")
 GROUP = 256  # units in one commit
 READERS = 2
 _CHECKPOINT_PAGES = 4000
-# small: what the system keeps of the file is as near, and a backlog must not show in our memory
+# small on purpose: the page cache of the system is as fast, and memory must not grow with the backlog
 WRITER_KIB = 2048
 READER_KIB = 512
 
 _json = msgspec.json.Encoder()
-_QUERIES = queries("sqlite")
+_QUERIES = Catalogue("sqlite")
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection with every pragma set and read back."""
+    """Opens a connection with every pragma set and read back."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")
@@ -59,7 +60,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def execute(connection: sqlite3.Connection, statement: Statement[object, object]) -> Rows:
-    query = _QUERIES.get(statement.name) or query_for(statement.name, "sqlite")
+    query = _QUERIES[statement.name]
     if query is None:
         return []  # the query exists only for the other database
     if statement.rows is None:
@@ -75,7 +76,7 @@ def execute(connection: sqlite3.Connection, statement: Statement[object, object]
 
 
 def encode_rows(query: NamedQuery, rows: Sequence[Sequence[object]]) -> str:
-    """The parameter `:rows` of a query: JSON, a list of lists, or of plain values where it asks for one column."""
+    """Encodes the parameter `:rows` as JSON: a list of lists, or of plain values if the query uses one column."""
     return _json.encode(rows if query.one is None else [row[query.one] for row in rows]).decode()
 
 
@@ -97,7 +98,7 @@ class _Work:
 
 
 class SqliteDatabase:
-    """Runs units on one file. `committed(seconds, units)` is told of every commit."""
+    """Runs units on one file. `committed(seconds, units)` is called after every commit."""
 
     dialect = "sqlite"
 
@@ -114,9 +115,10 @@ class SqliteDatabase:
         self._lock = lock
         self._lock_file: int | None = None
         self._closed = False
+        self._identity = (0, 0)  # device and inode of the file
 
     async def open(self, *, migrate: bool = True) -> None:
-        """Takes the lock file, brings the schema up to date, starts the threads. Raises CannotStart."""
+        """Takes the lock file, updates the schema, starts the threads. Raises CannotStart."""
         check_names(self._path)
         if self._lock:
             self._lock_file = take_lock(self._path)
@@ -124,6 +126,8 @@ class SqliteDatabase:
             writer = connect(self._path)
             _migrate(writer, migrate, self._path)
             readers = [connect(self._path, read_only=True) for _ in range(READERS)]
+            status = os.stat(self._path)
+            self._identity = (status.st_dev, status.st_ino)
         except sqlite3.Error as error:
             self._release_lock()
             if is_full(self._path, error):
@@ -141,7 +145,7 @@ class SqliteDatabase:
             thread.start()
 
     async def close(self) -> None:
-        """Everything handed in before is committed; what comes later is refused."""
+        """Commits everything handed in before; later units are refused."""
         self._closed = True
         self._writes.put(None)
         for _ in range(READERS):
@@ -172,6 +176,19 @@ class SqliteDatabase:
             to.put(_Work(make, loop, future))
         return future
 
+    def _if_in_place(self, results: list["_Result"]) -> list["_Result"]:
+        """Refuses what was written into a file that is no longer at its path: nobody would find it there."""
+        try:
+            status = os.stat(self._path)
+            in_place = (status.st_dev, status.st_ino) == self._identity
+        except OSError:
+            in_place = False
+        if in_place:
+            return results
+        away = Unavailable(f"The database file {self._path} was moved, replaced or deleted: stop the gateway.")
+        self._refused(away)
+        return [(work, None, away) for work, _, _ in results]
+
     def _write(self, connection: sqlite3.Connection) -> None:
         ended = False
         while not ended:
@@ -189,7 +206,7 @@ class SqliteDatabase:
                     break
                 group.append(more)
             began = self._monotonic()
-            _answer(_commit(connection, group, self._refused))
+            _answer(self._if_in_place(_commit(connection, group, self._refused)))
             self._committed(self._monotonic() - began, len(group))
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -209,7 +226,7 @@ class SqliteDatabase:
                 value, error = None, _plain(raised)
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("COMMIT")
-            _answer([(work, value, error)])
+            _answer(self._if_in_place([(work, value, error)]))
         connection.close()
 
     def _release_lock(self) -> None:
@@ -221,13 +238,13 @@ class SqliteDatabase:
 _Result = tuple[_Work, Any, BaseException | None]
 
 
-def _unheard(_error: BaseException) -> None: ...
+def _ignore(_error: BaseException) -> None: ...
 
 
 def _commit(
-    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _unheard
+    connection: sqlite3.Connection, group: list[_Work], refused: Callable[[BaseException], None] = _ignore
 ) -> list[_Result]:
-    """One transaction for the whole group; those that fail alone fail alone, and `refused` hears of them."""
+    """Runs the whole group in one transaction; units that fail do so alone, and `refused` gets their errors."""
     results: list[_Result] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -236,7 +253,7 @@ def _commit(
             try:
                 results.append((work, drive(connection, work.make()), None))
             except Exception as raised:
-                if not connection.in_transaction:  # SQLite itself rolled back (disk full): all of the group is undone
+                if not connection.in_transaction:  # SQLite itself rolled back (disk full): the whole group is undone
                     raise
                 connection.execute("ROLLBACK TO unit")
                 results.append((work, None, _plain(raised)))
@@ -255,17 +272,17 @@ def _commit(
 
 
 def _plain(error: Exception) -> BaseException:
-    """A full disk or a broken file becomes a refusal that may be tried again; anything else is a defect and stays."""
-    if isinstance(error, sqlite3.OperationalError):
-        return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
+    """Turns a full disk or a damaged file into an error that may be tried again. A defect stays as it is."""
+    if reason := reason_of_sqlite(error):
+        return Unavailable(f"The database cannot be used now ({reason}).", retry_after_s=2)
     return error
 
 
 def _answer(results: list[_Result]) -> None:
-    """One wake-up of the event loop for all."""
+    """Hands all results over with one wake-up of the event loop."""
     loops = {work.loop for work, _, _ in results}
     for loop in loops:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for the result
             loop.call_soon_threadsafe(_settle, [each for each in results if each[0].loop is loop])
 
 

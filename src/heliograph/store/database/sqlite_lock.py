@@ -1,8 +1,8 @@
-"""Before a database file is opened: whose it is, by a lock file beside it, and whether there is room to write.
+"""Checks before a database file is opened: a lock file gives it to one process, and a full disk is named.
 
-Promise: one process at a time, by whatever symbolic link it names the file; a kill leaves nothing to clean up.
-Known weakness: a file of several names (hard links) is refused at the start, but not when a name is added later. SQLite
-keeps its log beside the name it was opened by: after a kill, another name would not find what was committed last.
+Promise: one process at a time, whichever symbolic link names the file; a kill leaves nothing to clean up.
+Known weakness: a file with several names (hard links) is refused at the start, but not if a name is added later. SQLite
+keeps its log beside the name by which the file was opened: after a kill, another name would miss the last commits.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _NO_ROOM_BYTES = 65_536
 
 
 def real_path(path: str) -> str:
-    """The file itself, where a link leads to."""
+    """Follows symbolic links to the file itself."""
     return path if path == ":memory:" else os.path.realpath(path)
 
 
@@ -37,7 +37,7 @@ def check_names(path: str) -> None:
 
 
 def take_lock(path: str) -> int:
-    """The open lock file; closing it frees the database. Raises CannotStart."""
+    """Gives the open lock file; closing it releases the database. Raises CannotStart."""
     if path == ":memory:":
         raise CannotStart("An in-memory database would lose messages: name a file.")
     folder = Path(path).parent
@@ -73,7 +73,7 @@ def disk_full(path: str) -> CannotStart:
 
 
 def is_full(path: str, error: sqlite3.Error) -> bool:
-    """SQLite names a full disk, unless it is the log's index that finds no room: then it says only "I/O error"."""
+    """Tells whether the disk is full. SQLite says so, unless the log's index has no room: then it says "I/O error"."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code != sqlite3.SQLITE_IOERR:
         return code == sqlite3.SQLITE_FULL

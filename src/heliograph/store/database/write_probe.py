@@ -1,9 +1,8 @@
-"""Whether the store takes writes: what `/readyz` and `/metrics` say of it.
+"""The probe that tells `/readyz` and `/metrics` whether the store takes writes.
 
-Promise: a write that was refused shows at once, and no longer than a second or two after one of about the size of a
-message goes through again. While all is well nothing is written for it.
-Known weakness: a process that writes nothing, such as one that only accepts messages while none come, does not see that
-the store would refuse.
+Promise: a refused write shows at once, until a second or two after a write of about a message's size succeeds again.
+While no write is refused, nothing is written for this.
+Known weakness: a process that writes nothing, such as an idle API process, does not see that writes would be refused.
 """
 
 from contextlib import suppress
@@ -14,7 +13,7 @@ from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
 
-_TIMES = 1000  # the filler is the time, so often: 16 kB, each time other ones
+_TIMES = 1000  # the filler repeats the time: 16 kB, different each time
 
 
 async def probe_refused_writes(database: Database, clock: Clock) -> None:
@@ -25,6 +24,6 @@ async def probe_refused_writes(database: Database, clock: Clock) -> None:
 
 
 async def probe_write(database: Database, now_us: int) -> None:
-    """A write that ends the trouble if it goes through. Raises Unavailable if it does not."""
+    """Writes once and clears the write error. Raises Unavailable if the write is refused."""
     await database.write(query, named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES))
     database.write_error = None

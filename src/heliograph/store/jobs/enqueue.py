@@ -64,20 +64,21 @@ def enqueue(jobs: Sequence[NewJob], now_us: int) -> Unit[list[EnqueueResult]]:
             to_groups.append((org_no, job_id))
         if job.idempotency:
             answers.append((org_no, job.idempotency.key, ahead))
-    yield from query(
-        named.jobs_enqueue(_Whole(rows, terms), now=now_us)
-    )  # on PostgreSQL this does all but counters and keys
+    # on PostgreSQL this does all but counters and keys
+    yield from query(named.jobs_enqueue(_Whole(rows, terms), now=now_us))
     for actor, theirs in rows.items():
         if terms:
             wide = [(*row, *terms.get(row[1], _NO_TERMS)) for row in theirs]
             yield from query(named.jobs_insert(wide, actor=actor, now=now_us))
         else:
             yield from query(named.jobs_insert_plain(theirs, actor=actor, now=now_us))
-    yield from query(named.jobs_set_author(to_groups))
+    if to_groups:
+        yield from query(named.jobs_set_author(to_groups))
     yield from query(named.lanes_upsert([(*priority, *head) for priority, head in heads.items()]))
     for actor, theirs in rows.items():
         yield from query(named.events_queued([row[:2] for row in theirs], actor=actor, now=now_us))
-    yield from query(named.idempotency_save_positions(answers))
+    if answers:
+        yield from query(named.idempotency_save_positions(answers))
     return results  # type: ignore[return-value]  # each has one now
 
 

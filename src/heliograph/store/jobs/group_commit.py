@@ -1,8 +1,8 @@
-"""Group commit: sends that are under way at the same time are enqueued in one transaction.
+"""Group commit: messages that are being accepted at the same time are enqueued in one transaction.
 
-No timer: whatever arrived while the last batch was being committed is the next batch. Two batches may be under way, so
-that the writer never waits for the event loop; the second is filled only when the store begins with it, be it in a
-thread of its own. A batch that fails is run again job by job, so that one bad job harms no other.
+There is no timer: what arrives while a batch is being committed is the next batch. Two batches may be in flight, so
+that the writer never waits for the event loop; the second is filled only when the store begins with it, maybe in
+another thread. A batch that fails is run again job by job, so that one bad job harms no other.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class GroupCommit:
 
     @property
     def waiting(self) -> int:
-        """Callers whose message is in no transaction yet."""
+        """Counts callers whose message is in no transaction yet."""
         return len(self._waiting)
 
     def enqueue(self, job: NewJob) -> "asyncio.Future[EnqueueResult]":
@@ -51,7 +51,7 @@ class GroupCommit:
         return future
 
     def _flush(self) -> None:
-        # one that is not filled yet will take what waits now
+        # a batch that is not filled yet will take what waits now
         if self._waiting and self._under_way < MAX_BATCHES_IN_FLIGHT and (self._last is None or self._last.filled):
             self._under_way += 1
             self._last = _Batch(self._waiting, self._clock)
@@ -82,7 +82,7 @@ class GroupCommit:
             self._end(batch)
 
     def _end(self, batch: "_Batch") -> None:
-        """Another may begin."""
+        """Ends a batch, so that another may begin."""
         if batch.ended:
             return
         batch.ended = True
@@ -92,7 +92,7 @@ class GroupCommit:
         self._flush()
 
     def _refuse_waiting(self, error: Unavailable) -> None:
-        """Who stands behind a batch that could not be stored has waited as long as it, and is not kept for another."""
+        """Refuses all waiting callers: they waited as long as the batch that could not be stored."""
         with contextlib.suppress(IndexError):
             while True:
                 _, future = self._waiting.popleft()
@@ -100,7 +100,7 @@ class GroupCommit:
                     future.set_exception(error)
 
     async def _one_by_one(self, group: list[Waiting], error: Exception) -> None:
-        found = await self._found(group)  # what went wrong may have come after the commit
+        found = await self._found(group)  # the error may have come after the commit
         for job, future in group:
             if job.job_id in found:
                 self._accept(job, future, found)
@@ -115,7 +115,7 @@ class GroupCommit:
                     future.set_result(result)
 
     async def _look_for(self, group: list[Waiting], error: Unavailable) -> None:
-        """The answer of the commit may have been lost: what is there was accepted, the rest was not."""
+        """Looks for jobs of a batch whose commit answer may be lost: stored ones are accepted, others refused."""
         found = await self._found(group)
         for job, future in group:
             if job.job_id in found:
@@ -128,7 +128,7 @@ class GroupCommit:
             future.set_result(Enqueued(job.job_id, max(found[job.job_id] - 1, 0)))
 
     async def _found(self, group: list[Waiting]) -> dict[JobId, int]:
-        """Those that are stored, with how many are not settled up to each; none, if the store does not say."""
+        """Finds stored jobs, with how many unsettled jobs there are up to each; none if the store does not answer."""
 
         def there() -> Unit[dict[JobId, int]]:
             found: dict[JobId, int] = {}
@@ -144,7 +144,7 @@ class GroupCommit:
             return {}
 
     async def _again(self, job: NewJob, error: Exception) -> EnqueueResult:
-        """Once more alone, under a fresh key: two processes may have made the same one."""
+        """Enqueues a job alone under a new key: two processes may have made the same one."""
         if isinstance(error, Refusal):
             raise error
         now_us = self._clock.now_us()
@@ -154,14 +154,14 @@ class GroupCommit:
 
 
 def _same(row: Job, job: NewJob) -> bool:
-    """Not another process's, which made the same key."""
+    """Tells whether a stored job is ours, not one of another process that made the same key."""
     return (row.phone_no, row.chat_id, row.content.body) == (job.phone_no, job.chat_id, job.content.body)
 
 
 class _Batch:
-    """What waits when its unit is first made, at most BATCH; the same jobs whenever it is made again.
+    """Takes what waits when its unit is first made, at most BATCH; later calls give the same jobs.
 
-    The unit may be made in another thread: jobs are taken one by one, each by one taker only.
+    The unit may be made in another thread: jobs are taken one by one, each by one thread only.
     """
 
     __slots__ = ("_group", "_now_us", "_waiting", "ended")
@@ -170,12 +170,12 @@ class _Batch:
         self._waiting = waiting
         self._group: list[Waiting] | None = None
         self.ended = False
-        # as of when it stood in line for the store: what is handed in later must not look older than this
+        # the time of creation: a batch that is handed in later must not look older than this
         self._now_us = clock.now_us()
 
     @property
     def filled(self) -> bool:
-        """Or being filled: what comes now may be too late for it."""
+        """Tells whether filling has begun; later arrivals go into the next batch."""
         return self._group is not None
 
     def unit(self) -> Unit[list[EnqueueResult]]:

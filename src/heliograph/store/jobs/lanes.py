@@ -118,7 +118,7 @@ def mark_chats_known(chats: Sequence[tuple[int, int, str]], now_us: int) -> Unit
 
 
 class NextHead:
-    """How a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`.
+    """The way a lane goes on: at once, or from `not_before_us` on because of the job `waits_for`.
 
     `sent`: its message that was sent just now; `known`: that message was the first to its chat. `since`: nothing of
     the lane waits before this place, if that is known better than by the lane's row.

@@ -186,10 +186,7 @@ class _AckUpdates:
     def broadcast_counts(self, row: "named.JobsOfReceiptsLockColumns") -> dict[str, int]:
         """Gives the changes of a broadcast's counts by the last `apply`."""
         top = self._jobs[-1][2]
-        return {
-            "delivered": int(top >= Ack.DELIVERED > row["ack"]),
-            "read": int(top >= Ack.READ > row["ack"]),
-        }
+        return {"delivered": int(top >= Ack.DELIVERED > row["ack"]), "read": int(top >= Ack.READ > row["ack"])}
 
     def write(self) -> Unit[None]:
         yield from query(named.jobs_set_acks(self._jobs))

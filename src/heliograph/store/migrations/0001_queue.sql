@@ -1,6 +1,6 @@
 -- The queue: organisations, phones, jobs, lanes, counters, events, leases.
--- $identity, $fill(n), $clustered, $row, $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so that
--- all tables but the small ones (orgs, api_keys, senders, pulse) can be distributed by organisation.
+-- $identity, $fill(n), $clustered, $row, $wide: see migrate.py. Times are microseconds UTC. org_no leads every key, so
+-- that all tables but the small ones (orgs, api_keys, senders, write_probe) can be distributed by organisation.
 
 CREATE TABLE orgs (
   org_no $identity,
@@ -48,7 +48,7 @@ CREATE TABLE phones (
 );
 CREATE UNIQUE INDEX phones_number ON phones (org_no, number) WHERE deleted_at IS NULL;
 
--- one row a phone: whose it is. token rises with each new owner and is what every write of an owner names
+-- one row for each phone: its owner. token rises with each new owner, and every write of an owner names it
 CREATE TABLE leases (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -57,15 +57,15 @@ CREATE TABLE leases (
   PRIMARY KEY (org_no, phone_no)
 ) $fill(50);
 
--- one row a sender process: its heartbeat. Liveness is judged by watching beat change, so clocks need not agree
+-- one row for each sender process. It is alive while its heartbeat changes, so clocks need not agree
 CREATE TABLE senders (
   owner TEXT PRIMARY KEY,
   heartbeat BIGINT NOT NULL,
   seen_at BIGINT NOT NULL
 ) $fill(50);
 
--- counters in two rows for each phone and lane: side 0 is written by the API, side 1 by the phone's owner, so that they
--- never wait for each other. What is true is the sum of both.
+-- counters in two rows for each phone and priority: side 0 is written by the API, side 1 by the phone's owner, so that
+-- they never wait for each other. The value is the sum of both.
 CREATE TABLE queue_counters (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -110,21 +110,22 @@ CREATE TABLE jobs (
   delivered_at BIGINT,
   read_at BIGINT,
   settled_at BIGINT,
-  -- 1 while it is not settled and must be found otherwise than by its lane: it expires, is uncertain, put back by a person, or
-  -- of a broadcast
+  -- 1 while the job is not settled and must be found by other means than its lane: it expires, is uncertain, was put
+  -- back by a person, or is of a broadcast
   watched INT,
   $wide PRIMARY KEY (org_no, job_id)
 ) $fill(50);
--- No index of jobs names what a start or a plain success changes: those rewrite one row in its page, and no index.
--- of an expression, so that no planner without statistics takes it for another search than the list of a phone's jobs
+-- No index of jobs has a column that a start or a plain success changes: those rewrite one row, and no index.
+-- On an expression, so that a planner without statistics uses it for nothing but the list of a phone's jobs.
 CREATE INDEX jobs_of_phone ON jobs ((phone_no + 0), org_no, job_id);
--- searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason
+-- Searched from the lane's head_seq on, before which nothing of the lane waits; the chat first, for the same reason.
 CREATE INDEX jobs_in_lane ON jobs (chat_id, org_no, phone_no, priority, seq);
 CREATE INDEX jobs_uncertain ON jobs (org_no, phone_no, job_id) WHERE watched = 1 AND maybe_sent = 1;
-CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at) WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
+CREATE INDEX jobs_expiring ON jobs (org_no, phone_no, expires_at)
+  WHERE watched = 1 AND maybe_sent = 0 AND expires_at IS NOT NULL;
 
--- one row for each chat and lane that has work: order is kept inside a row, the next startable job is found without a scan.
--- head_job is the next to start. While one is on its way (busy), it is that one or a late predecessor: a lane that goes on with
+-- one row for each chat and priority that has work, so that the next job to start is found without a scan. head_job is
+-- the next to start. While a job is in flight (busy), head_job is that one or an earlier one: a lane that goes on with
 -- its next message is not written for each. Nothing of the lane waits before head_seq.
 CREATE TABLE lanes (
   org_no BIGINT NOT NULL,
@@ -141,10 +142,10 @@ CREATE TABLE lanes (
 ) $fill(60) $clustered;
 CREATE INDEX lanes_ready ON lanes (org_no, phone_no, new_chat, priority, head_seq) WHERE status = 'ready';
 CREATE INDEX lanes_delayed ON lanes (org_no, phone_no, not_before) WHERE status = 'delayed';
--- of an expression: see jobs_of_phone
+-- on an expression: see jobs_of_phone
 CREATE INDEX lanes_busy ON lanes ((phone_no + 0), org_no) WHERE status = 'busy';
 
--- a chat the phone has written to, or that wrote to it: known chats are not counted as new ones
+-- chats that the phone has written to, or that wrote to it: these do not count as new chats
 CREATE TABLE chats (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -185,7 +186,7 @@ CREATE TABLE idempotency (
 ) $clustered;
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
--- ids that a provider gave to our messages
+-- the ids that providers gave to our messages
 CREATE TABLE provider_message_ids (
   org_no BIGINT NOT NULL,
   alias $key NOT NULL,
@@ -193,7 +194,7 @@ CREATE TABLE provider_message_ids (
   PRIMARY KEY (org_no, alias)
 ) $clustered;
 
--- receipts that came before their message's id was known; applied when it is
+-- receipts that came before their message's id was known; applied as soon as it is
 CREATE TABLE unmatched_receipts (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -224,7 +225,7 @@ CREATE TABLE inbound (
 CREATE INDEX inbound_unfanned ON inbound (org_no, created_at) WHERE fanned_out = 0;
 CREATE INDEX inbound_age ON inbound (created_at) WHERE fanned_out = 1;
 
--- one row: what is written to see whether writing works again
+-- one row, written to find out whether writes succeed again
 CREATE TABLE write_probe (
   no INT PRIMARY KEY,
   at BIGINT NOT NULL,

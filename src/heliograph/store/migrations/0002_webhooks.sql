@@ -1,7 +1,7 @@
--- Webhooks: hooks, the endpoints behind them, and the deliveries in streams, which are to an endpoint what lanes are to a
--- phone. org_no leads every key.
+-- Webhooks: hooks, their endpoints, and deliveries in streams, which are for an endpoint what lanes are for a phone.
+-- org_no leads every key.
 
--- one row an organisation that ever had a hook: fanning out takes its lock, so that numbers rise in the order of events
+-- one row for each organisation that ever had a hook: fan-out locks it, so that numbers rise in the order of events
 CREATE TABLE fanouts (
   org_no BIGINT PRIMARY KEY,
   next_no BIGINT NOT NULL DEFAULT 1
@@ -15,7 +15,7 @@ CREATE TABLE signing_keys (
   created_at BIGINT NOT NULL
 );
 
--- one URL of one organisation: its health is shared by all its hooks. probe_at: the circuit is open until then
+-- one URL of one organisation, whose health all its hooks share. probe_at: the circuit is open until then
 CREATE TABLE endpoints (
   endpoint_no $identity,
   org_no BIGINT NOT NULL REFERENCES orgs (org_no),
@@ -28,7 +28,7 @@ CREATE TABLE endpoints (
   UNIQUE (org_no, url)
 ) $fill(50);
 
--- one URL and one event name
+-- one event name for one URL
 CREATE TABLE hooks (
   hook_no $identity,
   org_no BIGINT NOT NULL REFERENCES orgs (org_no),
@@ -47,7 +47,7 @@ CREATE TABLE hooks (
 );
 CREATE INDEX hooks_of_org ON hooks (org_no, hook_no) WHERE deleted_at IS NULL;
 
--- what happened to a phone or a hook, to be told
+-- events of phones and hooks, which are not of one job
 CREATE TABLE org_events (
   org_event_no $identity,
   org_no BIGINT NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE org_events (
 CREATE INDEX org_events_unfanned ON org_events (org_no, org_event_no) WHERE fanned_out = 0;
 CREATE INDEX org_events_age ON org_events (org_no, at) WHERE fanned_out = 1;
 
--- deliveries to one endpoint about one chat, in order: one on its way at a time. A parked delivery has a stream of its own
+-- the deliveries to one endpoint about one chat, in order, one in flight at a time. A parked one has its own stream
 CREATE TABLE streams (
   org_no BIGINT NOT NULL,
   endpoint_no BIGINT NOT NULL,
@@ -77,8 +77,8 @@ CREATE INDEX streams_ready ON streams (org_no, endpoint_no, head_no) WHERE statu
 CREATE INDEX streams_delayed ON streams (not_before) WHERE status = 'delayed';
 CREATE INDEX streams_busy ON streams (worker) WHERE status = 'busy';
 
--- source says where its content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored body).
--- place is no again: what orders a stream or a hook's list, so that no planner is tempted to walk the primary key instead
+-- source says where the content comes from: job (job_id, n), inbound (phone_no, ref), org (n), test (its stored body).
+-- place repeats no: it orders a stream or a hook's list, so that no planner reads the primary key from end to end
 CREATE TABLE deliveries (
   org_no BIGINT NOT NULL,
   no BIGINT NOT NULL,
@@ -105,12 +105,12 @@ CREATE TABLE deliveries (
   PRIMARY KEY (org_no, no)
 ) $fill(80) $clustered;
 CREATE INDEX deliveries_pending ON deliveries (org_no, endpoint_no, stream, place) WHERE state = 'pending';
--- what a delivery still has to tell of may not be pruned
+-- finds what waiting deliveries report, which must not be pruned
 CREATE INDEX deliveries_telling ON deliveries (job_id, org_no, ref, n) WHERE state = 'pending';
 CREATE INDEX deliveries_of_hook ON deliveries (hook_no, org_no, place);
 CREATE INDEX deliveries_dead ON deliveries (org_no, hook_no, place) WHERE state = 'dead';
 
--- the bytes as they were first sent, of deliveries that were not taken at once; the others can be rendered again
+-- the bytes of deliveries whose first attempt failed, as they were sent; the others can be rendered again
 CREATE TABLE delivery_bodies (
   org_no BIGINT NOT NULL,
   no BIGINT NOT NULL,
@@ -131,7 +131,7 @@ CREATE TABLE delivery_attempts (
   PRIMARY KEY (org_no, no, attempt)
 ) $clustered;
 
--- one row a webhook worker; what it claimed is free again when it has not been seen in time
+-- one row for each webhook worker; its claims are released if its heartbeat is late
 CREATE TABLE hook_workers (
   worker TEXT PRIMARY KEY,
   alive_until BIGINT NOT NULL

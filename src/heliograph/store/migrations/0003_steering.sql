@@ -1,7 +1,7 @@
--- Broadcasts, schedules, holds, pace and suppressed chats. org_no leads every key. The numbers of broadcasts and schedules
--- are made like job keys, so that their public ids are functions of them and need no index.
+-- Broadcasts, schedules, holds, pacing and suppressions. org_no leads every key. Broadcast and schedule numbers are
+-- made like job ids, so that their public ids are functions of them and need no index.
 
--- what a person stopped: `phone`, `chat:ID` or `broadcast:NO`. Nearly always empty, so looking costs next to nothing
+-- the targets that a person stopped: `phone`, `chat:ID` or `broadcast:NO`. Nearly always empty, so a look is cheap
 CREATE TABLE holds (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE holds (
   PRIMARY KEY (org_no, phone_no, target)
 ) $clustered;
 
--- the recent starts of phones that have a pace to keep, for their next owner; pruned after the policy's longest window
+-- the recent starts of phones with a pacing policy, for their next owner; pruned after the policy's longest window
 CREATE TABLE pace_log (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,
@@ -22,10 +22,10 @@ CREATE TABLE pace_log (
   PRIMARY KEY (org_no, phone_no, at, chat_id)
 ) $clustered;
 
--- `state` gone: being removed, as a load that was cut off or what is past its retention. `idempotency_key`: of the request that
--- loads it. `fed`: recipients before this number have become jobs. `feed_at`: not to be fed before; `blocked`: what is fed had still
--- to start when it was looked at. Written by the API and the feeder;
--- what became of the messages is counted in broadcast_counts, by the phone's owner
+-- `state` gone: being removed, after a load was cut off or past its retention. `idempotency_key`: of the request that
+-- loads it. `enqueued`: recipients before this number are jobs. `feed_at`: nothing is enqueued before. `blocked`: the
+-- enqueued jobs had not started at the last look. Written by the API and the broadcast service; outcomes of messages
+-- are counted in broadcast_counts, by the phone's owner
 CREATE TABLE broadcasts (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE broadcast_counts (
   PRIMARY KEY (org_no, broadcast_no)
 ) $fill(50);
 
--- n counts from 0; vars: JSON object. job_id is fixed when the list is taken in, so that an id given out stays good
+-- n counts from 0; vars: JSON object. job_id is fixed when the recipient is added, so that a published id stays valid
 CREATE TABLE broadcast_recipients (
   org_no BIGINT NOT NULL,
   broadcast_no BIGINT NOT NULL,
@@ -72,10 +72,10 @@ CREATE TABLE broadcast_recipients (
   job_id BIGINT NOT NULL,
   PRIMARY KEY (org_no, broadcast_no, n)
 ) $clustered;
--- only what is fed and waits: a few hundred rows for each broadcast
+-- only enqueued jobs that wait: a few hundred rows for each broadcast
 CREATE INDEX jobs_of_broadcast ON jobs (org_no, broadcast_no, job_id) WHERE watched = 1 AND broadcast_no IS NOT NULL;
 
--- next_at: the run that comes next. every NULL: once
+-- next_at: the next run. every NULL: runs once
 CREATE TABLE schedules (
   org_no BIGINT NOT NULL,
   schedule_no BIGINT NOT NULL,
@@ -117,7 +117,7 @@ CREATE TABLE schedule_runs (
 ) $clustered;
 CREATE INDEX schedule_runs_age ON schedule_runs (org_no, created_at);
 
--- chats that asked not to be written to, or that a person entered
+-- chats that asked not to be written to, or that an operator entered
 CREATE TABLE suppressions (
   org_no BIGINT NOT NULL,
   chat_id $key NOT NULL,
@@ -127,7 +127,7 @@ CREATE TABLE suppressions (
   PRIMARY KEY (org_no, chat_id)
 ) $clustered;
 
--- what people did to queues: who, what, when
+-- the actions of operators
 CREATE TABLE audit_log (
   org_no BIGINT NOT NULL,
   act_no BIGINT NOT NULL,

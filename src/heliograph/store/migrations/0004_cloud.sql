@@ -1,7 +1,7 @@
--- The Cloud API: webhooks on their way in, and files that are already up.
+-- The Cloud API: webhooks that are not applied yet, and uploaded files.
 -- compatible
 
--- a provider's webhook as it came, until the phone's owner has applied it
+-- webhooks of a provider as they came, until the phone's owner has applied them
 CREATE TABLE provider_inbox (
   org_no BIGINT NOT NULL,
   phone_no BIGINT NOT NULL,

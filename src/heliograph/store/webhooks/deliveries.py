@@ -17,11 +17,7 @@ def list_deliveries(
 ) -> Unit[list[Delivery]]:
     rows = yield from query(
         named.deliveries_of_hook(
-            org_no=hook.org_no,
-            hook_no=hook.hook_no,
-            state=state,
-            below=_TOP if below is None else below,
-            limit=limit,
+            org_no=hook.org_no, hook_no=hook.hook_no, state=state, below=_TOP if below is None else below, limit=limit
         )
     )
     return [delivery_of(row, row["org_id"]) for row in rows]

@@ -222,6 +222,13 @@ def beat(worker: str, alive_until_us: int, now_us: int) -> Unit[list[str]]:
     return [row["worker"] for row in (yield from query(named.workers_dead(worker=worker, now=now_us)))]
 
 
+def release_claims(worker: str, claims: Sequence[int]) -> Unit[int]:
+    """Releases the streams of claims that the worker never heard of; gives their number."""
+    rows = yield from query_values(named.streams_of_claims([(claim,) for claim in claims], worker=worker))
+    yield from query(named.streams_release(sorted((row[0], row[1], row[2]) for row in rows), worker=worker))
+    return len(rows)
+
+
 def free_step(worker: str) -> Unit[bool]:
     """Releases some of a worker's claims; False when none are left and the worker is deleted."""
     rows = yield from query_values(named.streams_of_worker(worker=worker, limit=FREE_AT_ONCE))
