@@ -8,8 +8,8 @@ import pytest
 
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import Unavailable
-from heliograph.ports.webhook_store import ClaimRequest
-from heliograph.store.delivery_store import OutboxStore
+from heliograph.ports.stores.delivery_store import ClaimRequest
+from heliograph.store.delivery_store import SqlDeliveryStore
 from tests.kit.database import open_database
 from tests.kit.until import until
 from tests.webhooks.gateway import delivering, open_gateway, receiving
@@ -78,10 +78,12 @@ async def test_a_worker_that_is_alone_frees_the_claims_of_one_whose_clock_was_ah
     ):
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        ahead = OutboxStore(inner, SystemClock())
+        ahead = SqlDeliveryStore(inner, SystemClock(), gateway.ids)
         await ahead.join("before the leap", alive_s=3_600 * 24, alone=True)
         (endpoint,) = await ahead.fan_out(100)
-        claimed = await ahead.move("before the leap", [], [ClaimRequest(*endpoint, 5)], at_once=1, probe_s=5)
+        claimed = await ahead.settle_and_claim(
+            "before the leap", [], [ClaimRequest(*endpoint, 5)], at_once=1, probe_s=5
+        )
         assert len(claimed.runs) == 1
         async with delivering(gateway, name="after it"):
             await until(lambda: len(receiver.got) == 1, limit_s=30)

@@ -32,7 +32,7 @@ class InboxItem:
     payload: bytes
 
 
-class Inbox(Protocol):
+class ProviderInbox(Protocol):
     async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         """Returns only after the commit is synced to disk: the provider is told 200 after this."""
         ...

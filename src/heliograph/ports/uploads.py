@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Uploads(Protocol):
+class UploadStore(Protocol):
     async def uploaded(self, phone_no: int, sha256: str, mimetype: str, *, now_us: int) -> str | None:
         """The network's id for these bytes; None if never uploaded, forgotten or out of date at `now_us`."""
         ...

@@ -59,7 +59,7 @@ async def test_a_database_that_is_taken_away_is_unavailable_and_comes_back(way: 
         await admin.execute(give)
         await until_accepted(queue)
     finally:
-        await queue.store.shell.close()
+        await queue.stores.database.close()
         await admin.close()
 
 
@@ -92,7 +92,7 @@ async def test_a_table_that_is_gone_is_unavailable(postgres_url: str) -> None:
         await queue.put("a")
     await queue.execute("ALTER TABLE jobs_away RENAME TO jobs")
     await until_accepted(queue)
-    await queue.store.shell.close()
+    await queue.stores.database.close()
 
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "replaced"])
@@ -109,11 +109,11 @@ async def test_a_file_that_is_taken_away_is_noticed_before_the_next_answer(way: 
             path.write_bytes(b"")
     with pytest.raises(Unavailable, match="was moved, replaced or deleted"):
         await queue.put("b")
-    assert queue.store.shell.write_error is not None
+    assert queue.stores.database.write_error is not None
     if way != "deleted":
         os.replace(aside, path)
         await queue.put("c")
-    await queue.store.shell.close()
+    await queue.stores.database.close()
 
 
 async def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
     queue = await open_phone_queue(path)
     for n in range(50):
         await queue.put(f"chat{n}")
-    await queue.store.shell.close()
+    await queue.stores.database.close()
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(4096)
@@ -129,5 +129,5 @@ async def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
     database = make_database(path, SystemClock())
     with pytest.raises((CannotStart, Unavailable), match=r"malformed|damaged|cannot be opened|not a database"):
         await database.open()
-        await database.write(lambda: query(named.orgs_all()))
+        await database.write(query, named.orgs_all())
     await database.close()

@@ -1,6 +1,6 @@
 """Logins of the page, one row each, found by the digest of their cookie."""
 
-from heliograph.ports.job_store import NewPageSession
+from heliograph.ports.stores.account_store import NewPageSession
 from heliograph.store.database import named
 from heliograph.store.database.unit import Unit, query, query_one
 

@@ -13,7 +13,8 @@ would otherwise halve the speed until the next ANALYZE.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -24,6 +25,7 @@ from heliograph.store.database.postgresql_setup import prepare
 from heliograph.store.database.queries import Catalogue
 from heliograph.store.database.unit import Rows, Statement, Unit
 
+P = ParamSpec("P")
 T = TypeVar("T")
 POOL = 12
 ACQUIRE_S = 3.0
@@ -148,7 +150,13 @@ class PostgresDatabase:
         finally:
             await connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._write(None, partial(unit, *args, **kwargs))
+
+    async def write_within(self, seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._write(seconds, partial(unit, *args, **kwargs))
+
+    async def _write(self, within_s: float | None, make: Callable[[], Unit[T]]) -> T:
         began = self._monotonic()
         try:
             async with asyncio.timeout(within_s):
@@ -162,8 +170,8 @@ class PostgresDatabase:
         self._committed(self._monotonic() - began, 1)
         return value
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self._run(make, BEGIN_READ)
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(partial(unit, *args, **kwargs), BEGIN_READ)
 
     async def _run(self, make: Callable[[], Unit[T]], begin: str) -> T:
         for last in (*[False] * (TRIES - 1), True):

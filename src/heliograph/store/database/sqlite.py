@@ -13,7 +13,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ from heliograph.store.database.queries import Catalogue, NamedQuery
 from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.database.unit import Rows, Statement, Unit
 
+P = ParamSpec("P")
 T = TypeVar("T")
 GROUP = 256  # units in one commit
 READERS = 2
@@ -153,12 +155,17 @@ class SqliteDatabase:
         self._threads = []
         self._release_lock()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
-        return await self._submit(self._writes, make)
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(self._writes, partial(unit, *args, **kwargs))
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        """Runs a unit that changes nothing, on a snapshot of what is committed."""
-        return await self._submit(self._reads, make)
+    async def write_within(
+        self, _seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Writes without a limit: the file is this machine's own."""
+        return await self._submit(self._writes, partial(unit, *args, **kwargs))
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(self._reads, partial(unit, *args, **kwargs))
 
     def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()

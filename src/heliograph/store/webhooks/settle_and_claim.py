@@ -13,7 +13,7 @@ import msgspec
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, EndpointHealth, probe_wait_s
 from heliograph.domain.webhooks.webhook import SigningKeyRow
-from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
 from heliograph.store.database import named
 from heliograph.store.database.unit import Unit, query, query_one, query_values
 from heliograph.store.webhooks.sources import read_runs
@@ -24,7 +24,7 @@ DUE_AT_ONCE = 500
 FREE_AT_ONCE = 500
 
 
-def move(
+def settle_and_claim(
     worker: str,
     finished: Sequence[BatchResult],
     wants: Sequence[ClaimRequest],
