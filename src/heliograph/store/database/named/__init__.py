@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from heliograph.store.database.unit import Command, Statement
 
 if TYPE_CHECKING:
-    from heliograph.store.database.named_rows import *
+    from heliograph.store.database.named.rows import *
 
 
 # -- accounts.sql
