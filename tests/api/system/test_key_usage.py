@@ -89,7 +89,7 @@ async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gate
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
-    gateway.stores.database = AWAY
+    gateway.stores.accounts.database = AWAY
     await ended(service)
     assert log.events == ["key_uses_not_written"] * 2
     gateway.stores.accounts.database = there
