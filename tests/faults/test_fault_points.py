@@ -35,9 +35,9 @@ async def test_nothing_is_lost_doubled_or_reordered_when_killed_at(point: str, l
                 gateway.settings = stage.settings | {"TEST_KILL_AT": ""}
                 await gateway.start()
                 await gateway.ready(http)
-                after = len(stage.load.accepted)
+                before = {one.key for one in stage.load.accepted}
                 async with asyncio.timeout(DIES_WITHIN_S):
-                    while len(stage.load.accepted) < after + 10:
+                    while len({one.key for one in stage.load.accepted} - before) < 10:  # repeats are no new messages
                         await asyncio.sleep(0.05)
                 stage.load.closing.set()
             await stage.peace()
