@@ -4,17 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
+FAST := domain egress media settings telemetry vault dashboard simulator sender
 KILLS ?= 200
 MINUTES ?= 10
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench faults fuzz link link-test lock clean
+.PHONY: help setup demo serve test test-fast check format bench faults fuzz link link-test lock clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_NO_PROGRESS := 1
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv; does nothing the second time
 
@@ -37,6 +38,9 @@ serve: $(READY) ## the same server, left running on port 8080
 
 test: $(READY) ## run every test (PostgreSQL included, from the package index)
 	@$(BIN)/pytest -n 2 $(TESTS)
+
+test-fast: $(READY) ## run the tests of the domain, the sender, the simulator and the small rooms, without PostgreSQL
+	@$(BIN)/pytest -n 2 -m "not postgresql" $(FAST:%=tests/%)
 
 check: $(READY) ## formatting, lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

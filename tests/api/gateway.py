@@ -11,14 +11,16 @@ import httpx
 
 from heliograph.api.app import build_api
 from heliograph.api.http.dependencies import ApiDeps, Readiness
+from heliograph.domain.accounts.api_key import KeyRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.media.folder import MediaFolder
 from heliograph.ports.provider import Capabilities, Phone, SendRequest, Sink
-from heliograph.store.control_store import ControlStoreUnits
-from heliograph.store.job_store import Store
+from heliograph.store.stores import Stores
 from tests.kit.clocks import ManualClock
 from tests.kit.database import make_database
 from tests.kit.factories import create_phone
@@ -70,7 +72,7 @@ class Gateway:
     """An API and its parts. `http` uses the key of `org`; `client(secret)` uses another key."""
 
     app: Any
-    store: Store
+    stores: Stores
     media: MediaFolder
     clock: ManualClock
     wake: RecordingWake
@@ -87,19 +89,15 @@ class Gateway:
     async def send(self, **body: Any) -> httpx.Response:
         return await self.http.post("/v1/message/send", json={"chat_id": "919537851844", "message": "Hi"} | body)
 
-    @property
-    def steering(self) -> ControlStoreUnits:
-        return ControlStoreUnits(self.store.shell, self.clock, JobIds(self.clock.now_us))
-
     async def jobs(self) -> list[Job]:
-        return await self.store.jobs(self.org.org_no, None)
+        return await self.stores.jobs.jobs(self.org.org_no, None)
 
     async def add_key(self, org_no: int, secret: str) -> KeyRow:
         digest = hashlib.sha256(secret.encode()).digest()
-        return await self.store.create_key(org_no, "test", digest, secret[:16])
+        return await self.stores.accounts.create_key(org_no, "test", digest, secret[:16])
 
     async def add_phone(self, org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
-        return await create_phone(self.store, org_no, number, provider)
+        return await create_phone(self.stores, org_no, number, provider)
 
     def files(self) -> list[Path]:
         return [path for path in self.media.path("0" * 64).parents[1].rglob("*") if path.is_file()]
@@ -111,7 +109,7 @@ async def open_gateway(folder: Path, **changes: Any) -> AsyncIterator[Gateway]:
     ids = JobIds(clock.now_us)
     database = make_database(folder / "heliograph.db", clock)
     await database.open()
-    store = Store(database, clock, ids)
+    stores = Stores(database, clock, ids)
     media = MediaFolder(folder / "media")
     everything = Capabilities(frozenset(Kind), media_max_bytes={Kind.IMAGE: 5000}, test_recipients=True)
     carriers = {"simulator": IdleProvider("simulator", everything), "cloud": IdleProvider("cloud", TEXT_ONLY)}
@@ -123,9 +121,12 @@ async def open_gateway(folder: Path, **changes: Any) -> AsyncIterator[Gateway]:
         return b"heliograph_up 1\n"
 
     given: dict[str, Any] = {
-        "intake": store,
-        "accounts": store,
-        "steering": ControlStoreUnits(database, clock, ids),
+        "jobs": stores.jobs,
+        "accounts": stores.accounts,
+        "phones": stores.phones,
+        "broadcasts": stores.broadcasts,
+        "schedules": stores.schedules,
+        "control": stores.control,
         "media": media,
         "wake": wake,
         "clock": clock,
@@ -142,8 +143,8 @@ async def open_gateway(folder: Path, **changes: Any) -> AsyncIterator[Gateway]:
     }
     try:
         app = build_api(ApiDeps(**(given | changes)))
-        org = await store.create_org("First")
-        made = Gateway(app, store, media, clock, wake, org, None, None, None)  # type: ignore[arg-type]
+        org = await stores.accounts.create_org("First")
+        made = Gateway(app, stores, media, clock, wake, org, None, None, None)  # type: ignore[arg-type]
         made.key = await made.add_key(org.org_no, SECRET)
         made.phone = await made.add_phone(org.org_no, NUMBER)
         made.http = made.client(SECRET)

@@ -16,8 +16,8 @@ async def test_a_defect_is_a_500_in_json_and_a_line_in_the_log(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a defect with 919537851844 in it")
 
-    monkeypatch.setattr(gateway.store, "enqueue", broken)
-    monkeypatch.setattr(gateway.store, "job", broken)
+    monkeypatch.setattr(gateway.stores, "enqueue", broken)
+    monkeypatch.setattr(gateway.stores, "job", broken)
     for answer in (await gateway.send(), await gateway.http.get("/v1/message/x")):
         assert answer.status_code == 500
         assert answer.json() == {
@@ -35,7 +35,7 @@ async def test_a_store_that_is_away_is_a_503_with_retry_after(
         raise Unavailable("The database cannot be reached now.", retry_after_s=2.5)
 
     for verb in ("enqueue", "jobs", "job", "health", "create_phone"):
-        monkeypatch.setattr(gateway.store, verb, away)
+        monkeypatch.setattr(gateway.stores, verb, away)
     answers = [
         await gateway.send(),
         await gateway.http.get("/v1/queue/jobs"),
@@ -46,7 +46,7 @@ async def test_a_store_that_is_away_is_a_503_with_retry_after(
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE_ERROR")
         assert answer.headers["retry-after"] == "3"
-    monkeypatch.setattr(gateway.store, "key_by_digest", away)
+    monkeypatch.setattr(gateway.stores, "key_by_digest", away)
     gateway.clock.advance(60)
     assert (await gateway.send()).status_code == 503
 

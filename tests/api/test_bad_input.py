@@ -25,7 +25,7 @@ def poll(*options: str, name: str = "Lunch?") -> dict[str, Any]:
 async def assert_nothing_stored(gateway: Gateway) -> None:
     assert await gateway.jobs() == []
     assert gateway.files() == []
-    health = await gateway.store.health(gateway.org.org_no, None)
+    health = await gateway.stores.jobs.health(gateway.org.org_no, None)
     assert health.waiting == 0
 
 
@@ -229,10 +229,10 @@ async def test_an_idempotency_key_that_cannot_be_kept_is_refused(gateway: Gatewa
 
 
 async def test_a_phone_that_is_unknown_deleted_or_anothers_is_not_found(gateway: Gateway) -> None:
-    other = await gateway.store.create_org("Second")
+    other = await gateway.stores.accounts.create_org("Second")
     theirs = await gateway.add_phone(other.org_no, "447700900001")
     gone = await gateway.add_phone(gateway.org.org_no, "447700900002")
-    await gateway.store.delete_phone(gateway.org.org_no, gone.phone_no, "test")
+    await gateway.stores.phones.delete_phone(gateway.org.org_no, gone.phone_no, "test")
     for name in (
         "447700900999",
         theirs.number,
@@ -253,7 +253,7 @@ async def test_a_phone_deleted_a_moment_ago_is_not_found_although_it_was_known(g
     headers = {"x-phone": phone.number}
     body = CHAT | {"message": "Hi"}
     assert (await gateway.http.post("/v1/message/send", json=body, headers=headers)).status_code == 200
-    await gateway.store.delete_phone(gateway.org.org_no, phone.phone_no, "another process")
+    await gateway.stores.phones.delete_phone(gateway.org.org_no, phone.phone_no, "another process")
     assert_refused(
         await gateway.http.post("/v1/message/send", json=body, headers=headers), 404, "NOT_FOUND_ERROR", "x-phone"
     )

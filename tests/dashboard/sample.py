@@ -1,14 +1,18 @@
 """A sample gateway for the dashboard: rows and counters as the ports would give them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from heliograph.domain.accounts.api_key import digest
+from heliograph.domain.accounts.api_key import KeyRow, digest
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import PhoneRow
+from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, KeyRow, OrgRow, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
-from heliograph.ports.job_store import NewPageSession
+from heliograph.ports.stores.account_store import NewPageSession
 from tests.kit.clocks import ManualClock
 
 NOW_US = 1_795_000_000_000_000
@@ -107,8 +111,9 @@ class Store:
         assert org_no == 1
         return self.job_rows[offset : offset + limit]
 
-    async def ahead(self, job: Job) -> int:
-        return 37
+    async def explain_many(self, jobs: Sequence[Job]) -> list[str]:
+        phones = {phone.phone_no: phone for phone in self.phone_rows}
+        return [describe(job, now_us=self.clock.now_us(), phone=phones.get(job.phone_no), ahead=37) for job in jobs]
 
     async def orgs(self) -> list[OrgRow]:
         return [OrgRow(1, "o-1", "First", NOW_US)]

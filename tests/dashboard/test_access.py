@@ -28,7 +28,7 @@ class Browser:
         self.client = ("192.0.2.1", 5000)
 
     async def enter(self, link: str) -> int:
-        """What a person does with a link: opens it and presses its button."""
+        """Follows a login link as a person does: opens it and presses its button."""
         status = await self.go("GET", link)
         found = re.search(r'name="token" value="([^"]+)"', self.text)
         return await self.go("POST", "/login", urlencode({"token": found[1]})) if found else status
@@ -73,7 +73,7 @@ def clock() -> ManualClock:
 def browser(clock: ManualClock) -> Browser:
     store = Store()
     store.clock = clock
-    return Browser(Dashboard(store, store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
+    return Browser(Dashboard(store, store, store, store, clock=clock, version="0.1.0"))  # type: ignore[arg-type]  # only what it asks
 
 
 @pytest.mark.parametrize("path", ["/", "/live"])
@@ -201,7 +201,7 @@ async def test_a_form_of_another_site_is_refused(headers: dict[str, str], browse
 
 async def test_behind_a_proxy_with_tls_the_cookie_is_secure_and_the_login_works(clock: ManualClock) -> None:
     store = Store()
-    app = Dashboard(store, store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
+    app = Dashboard(store, store, store, store, clock=clock, version="0", public_url="https://gw.example")  # type: ignore[arg-type]
     person = Browser(app)
     assert await person.go("POST", "/login", urlencode({"key": KEY}), origin="https://gw.example") == 303
     assert person.headers["set-cookie"].endswith("; Secure")

@@ -28,7 +28,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[Tab, ManualClock, Store
     store = Store()
     store.job_rows = list(store.job_rows)
     clock = store.clock
-    app = Dashboard(store, store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
+    app = Dashboard(store, store, store, store, clock=clock, version="0.1.0")  # type: ignore[arg-type]  # only what it asks
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, loop="none", access_log=False))

@@ -16,7 +16,7 @@ STATIC = Path(__file__).parents[2] / "src" / "heliograph" / "dashboard" / "stati
 
 
 async def look(store: Store) -> Snapshot:
-    return await Watcher(store, store, ManualClock(NOW_US)).snapshot(1)  # type: ignore[arg-type]  # only what the page asks for
+    return await Watcher(store, store, store, ManualClock(NOW_US)).snapshot(1)  # type: ignore[arg-type]  # only what the page asks for
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_an_empty_gateway_says_how_to_begin() -> None:
 
 async def test_concurrent_viewers_share_one_read() -> None:
     store, clock = Store(), ManualClock(NOW_US)
-    watcher = Watcher(store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
+    watcher = Watcher(store, store, store, clock)  # type: ignore[arg-type]  # only what the page asks for
     await watcher.snapshot(1)
     once = store.asked
     await watcher.snapshot(1)

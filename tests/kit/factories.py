@@ -4,31 +4,32 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.broadcasts.csv_recipients import Recipient, recipient
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewJob, NewPhone, PhoneRow
+from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.sender_store import Lease
-from heliograph.store.job_store import Store
+from heliograph.ports.stores.lease_store import Lease
+from heliograph.store.stores import Stores
 
 NUMBER = "919876543210"
 
 
-async def create_phone(store: Store, org_no: int, number: str = NUMBER, provider: str = "simulator") -> PhoneRow:
-    return (await store.create_phone(NewPhone(org_no, new_phone_id(), number, provider)))[0]
+async def create_phone(stores: Stores, org_no: int, number: str = NUMBER, provider: str = "simulator") -> PhoneRow:
+    return (await stores.phones.create_phone(NewPhone(org_no, new_phone_id(), number, provider)))[0]
 
 
-async def create_org(store: Store, name: str = "an organisation", number: str = NUMBER) -> PhoneRow:
+async def create_org(stores: Stores, name: str = "an organisation", number: str = NUMBER) -> PhoneRow:
     """An organisation with one phone of the simulator, known by that phone."""
-    org = await store.create_org(name)
-    return await create_phone(store, org.org_no, number)
+    org = await stores.accounts.create_org(name)
+    return await create_phone(stores, org.org_no, number)
 
 
-async def claim_phone(store: Store, phone: PhoneRow, owner: str, *, first: bool = False) -> Lease:
+async def claim_phone(stores: Stores, phone: PhoneRow, owner: str, *, first: bool = False) -> Lease:
     """A lease for the owner, whoever had it before. `first`: the owner has just started."""
-    fleet = await store.heartbeat(owner, first=first)
+    fleet = await stores.leases.heartbeat(owner, first=first)
     (seen,) = [lease for lease in fleet.leases if lease.phone_no == phone.phone_no]
-    (lease,) = await store.claim_leases(owner, [seen])
+    (lease,) = await stores.leases.claim_leases(owner, [seen])
     return lease
 
 

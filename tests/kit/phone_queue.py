@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
-from heliograph.domain.jobs.job import Enqueued, Event, Idempotency, Job, NewJob, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Event, Idempotency, Job, NewJob, OutgoingJob
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Receipt
-from heliograph.ports.sender_store import (
-    Lease,
+from heliograph.ports.stores.lease_store import Lease
+from heliograph.ports.stores.sender_store import (
     PhoneReceipts,
     ReceiptsApplied,
     SettleAndStartResult,
@@ -20,8 +21,8 @@ from heliograph.ports.sender_store import (
     Started,
     StartRequest,
 )
-from heliograph.store.control_store import ControlStoreUnits
-from heliograph.store.job_store import Store
+from heliograph.store.control_store import SqlControlStore
+from heliograph.store.stores import Stores
 from tests.kit.audit import find_faults
 from tests.kit.clocks import ManualClock
 from tests.kit.database import Location, execute_sql, fetch_rows, make_database
@@ -45,7 +46,7 @@ def uncertain(wait_s: float | None = 20.0) -> Verdict:
 class PhoneQueue:
     """The queue of one phone, with the store, the clock and the lease that tests need for it."""
 
-    store: Store
+    stores: Stores
     clock: ManualClock
     location: Location
     phone: PhoneRow
@@ -56,8 +57,8 @@ class PhoneQueue:
     _texts: int = 0
 
     @property
-    def control(self) -> ControlStoreUnits:
-        return ControlStoreUnits(self.store.shell, self.clock, self.ids)
+    def control(self) -> SqlControlStore:
+        return SqlControlStore(self.stores.database, self.clock, self.ids)
 
     @property
     def is_sqlite(self) -> bool:
@@ -92,7 +93,7 @@ class PhoneQueue:
 
     async def put(self, chat: str = "a", **more: Any) -> JobId:
         """Enqueues one message."""
-        result = await self.store.enqueue(self.new_job(chat, **more))
+        result = await self.stores.jobs.enqueue(self.new_job(chat, **more))
         assert isinstance(result, Enqueued), result
         return result.job_id
 
@@ -108,7 +109,7 @@ class PhoneQueue:
         return (await self.try_start(limit, token=token, **more)).started
 
     async def try_start(self, limit: int = 1, *, token: int | None = None, **more: Any) -> SettleAndStartResult:
-        return await self.store.settle_and_start([], [self.start_request(limit, token=token, **more)])
+        return await self.stores.sender.settle_and_start([], [self.start_request(limit, token=token, **more)])
 
     def settlement(self, started: Started, verdict: Verdict, *, token: int | None = None) -> Settlement:
         held = self.token if token is None else token
@@ -120,7 +121,7 @@ class PhoneQueue:
         return result
 
     async def try_settle(self, started: Started, verdict: Verdict, *, token: int | None = None) -> SettleAndStartResult:
-        return await self.store.settle_and_start([self.settlement(started, verdict, token=token)], [])
+        return await self.stores.sender.settle_and_start([self.settlement(started, verdict, token=token)], [])
 
     async def send_next(self, verdict: Verdict = SENT) -> JobId:
         """Starts the next message and settles it."""
@@ -140,7 +141,7 @@ class PhoneQueue:
         """Enqueues recipients and sends until nothing is left; the clock is put ahead while all have to wait."""
         sent: list[OutgoingJob] = []
         for _ in range(max_rounds):
-            _, due_us = await self.control.feed()
+            _, due_us = await self.stores.broadcasts.enqueue_recipients()
             done = await self.run(50, verdict)
             sent += done
             if not done:
@@ -155,26 +156,26 @@ class PhoneQueue:
 
     async def receipts(self, receipts: Sequence[Receipt], *, token: int | None = None) -> ReceiptsApplied:
         held = self.token if token is None else token
-        return await self.store.receipts([PhoneReceipts(self.org_no, self.phone_no, held, receipts)])
+        return await self.stores.sender.apply_receipts([PhoneReceipts(self.org_no, self.phone_no, held, receipts)])
 
     async def get(self, job_id: int) -> Job:
-        job = await self.store.job(self.org_no, unique_id(JobId(job_id)))
+        job = await self.stores.jobs.job(self.org_no, unique_id(JobId(job_id)))
         assert job is not None
         return job
 
     async def history(self, job_id: JobId) -> list[Event]:
-        return await self.store.history(self.org_no, job_id)
+        return await self.stores.jobs.history(self.org_no, job_id)
 
     async def take_over(self, owner: str = "sender-b") -> Lease:
         """Gives the phone to another sender, whose token is the good one from now on."""
-        self.lease = await claim_phone(self.store, self.phone, owner, first=True)
+        self.lease = await claim_phone(self.stores, self.phone, owner, first=True)
         return self.lease
 
     async def add_phone(self, number: str, *, org_no: int | None = None) -> "PhoneQueue":
         """A second phone on the same store, owned by the same sender."""
-        phone = await create_phone(self.store, org_no or self.org_no, number)
-        lease = await claim_phone(self.store, phone, self.owner)
-        return PhoneQueue(self.store, self.clock, self.location, phone, lease, self.ids)
+        phone = await create_phone(self.stores, org_no or self.org_no, number)
+        lease = await claim_phone(self.stores, phone, self.owner)
+        return PhoneQueue(self.stores, self.clock, self.location, phone, lease, self.ids)
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         return await fetch_rows(self.location, sql)
@@ -193,11 +194,11 @@ async def open_phone_queue(location: Location, clock: ManualClock | None = None)
     ids = JobIds(clock.now_us)
     database = make_database(location, clock)
     await database.open()
-    store = Store(database, clock, ids)
-    phones = await store.phones(None)
-    phone = phones[0] if phones else await create_org(store)
-    lease = await claim_phone(store, phone, OWNER, first=True)
-    return PhoneQueue(store, clock, location, phone, lease, ids)
+    stores = Stores(database, clock, ids)
+    phones = await stores.phones.phones(None)
+    phone = phones[0] if phones else await create_org(stores)
+    lease = await claim_phone(stores, phone, OWNER, first=True)
+    return PhoneQueue(stores, clock, location, phone, lease, ids)
 
 
 @asynccontextmanager
@@ -207,5 +208,5 @@ async def phone_queue(location: Location, clock: ManualClock | None = None) -> A
     try:
         yield queue
     finally:
-        await queue.store.shell.close()
+        await queue.stores.database.close()
     await queue.audit()

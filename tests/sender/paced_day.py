@@ -16,10 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-from heliograph.domain.jobs.job import PhonePatch, PhoneRow
+from heliograph.domain.accounts.phone import PhonePatch, PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.sender import send_loop
@@ -33,6 +34,7 @@ from tests.kit.clocks import SECOND_US, VirtualClock
 from tests.kit.database import Location
 from tests.sender.senders import Senders, open_senders
 
+P = ParamSpec("P")
 T = TypeVar("T")
 GAP_S = 3.5  # the middle of linked-warm: drawn gaps are not written down, so the checker needs one that is known
 
@@ -50,14 +52,19 @@ class OneThread(SqliteDatabase):
     async def close(self) -> None:
         self._connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        _settle(_commit(self._connection, [_Work(make, loop, future)]))
+        _settle(_commit(self._connection, [_Work(partial(unit, *args, **kwargs), loop, future)]))
         return await future
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self.write(make)
+    async def write_within(
+        self, _seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.write(unit, *args, **kwargs)
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.write(unit, *args, **kwargs)
 
 
 def policies() -> list[Policy]:
@@ -80,7 +87,9 @@ async def day(hours: float) -> None:
         ) as senders:
             chosen = policies()
             for phone, policy in zip(senders.phones, chosen, strict=True):
-                await senders.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy)))
+                await senders.stores.phones.update_phone(
+                    phone.org_no, phone.phone_no, PhonePatch(pacing=policy_text(policy))
+                )
             member = await senders.join(lease_s=60.0, changes={"policy": lambda row: parse_policy(row.pacing)})
             dice = random.Random(3)
             began_us = senders.clock.now_us()
@@ -105,7 +114,7 @@ async def day(hours: float) -> None:
 async def report(senders: Senders, phone: PhoneRow, policy: Policy, began_us: int) -> None:
     jobs = [
         job
-        for job in await senders.store.jobs(phone.org_no, phone.phone_no, limit=100_000)
+        for job in await senders.stores.jobs.jobs(phone.org_no, phone.phone_no, limit=100_000)
         if job.state is State.SENT and job.started_at_us is not None and job.sent_at_us is not None
     ]
     jobs.sort(key=lambda job: job.started_at_us or 0)
@@ -118,7 +127,7 @@ async def report(senders: Senders, phone: PhoneRow, policy: Policy, began_us: in
         since = (job.queued_at_us - began_us) / SECOND_US
         sent.append(Sent(at, done, GAP_S, job.chat_id, is_new, since))
         seen.add(job.chat_id)
-    row = await senders.store.phone_row(phone.org_no, phone.phone_no)
+    row = await senders.stores.phones.phone_row(phone.org_no, phone.phone_no)
     assert row is not None
     connected = ((row.first_connected_at_us or began_us) - began_us) / SECOND_US
     broken, lost = check(policy, sent, connected)

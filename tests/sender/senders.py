@@ -5,12 +5,14 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobId, JobIds, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, OutgoingJob
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content
@@ -24,12 +26,14 @@ from heliograph.simulator.journal_reads import messages
 from heliograph.simulator.network import SimulatedNetwork, open_network
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit
-from heliograph.store.job_store import Store
+from heliograph.store.stores import Stores
 from tests.kit.audit import find_faults
 from tests.kit.clocks import VirtualClock
 from tests.kit.database import Location, make_database
 from tests.kit.factories import create_org, create_phone, new_job
+from tests.kit.log import RecordedLog
 
+P = ParamSpec("P")
 T = TypeVar("T")
 LEASE_S = 10.0
 
@@ -56,16 +60,19 @@ class FaultyDatabase:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
-        value = await self._call(self.inner.write, make)
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        value = await self._call(self.inner.write, partial(unit, *args, **kwargs))
         if self.lose > 0:
             self.lose -= 1
             self.lost += 1
             raise Unavailable("The answer to the commit was lost.")
         return value
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self._call(self.inner.read, make)
+    async def write_within(self, seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.write(unit, *args, **kwargs)
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._call(self.inner.read, partial(unit, *args, **kwargs))
 
     async def _call(self, call: Callable[[Callable[[], Unit[T]]], Awaitable[T]], make: Callable[[], Unit[T]]) -> T:
         if self.slow_s:
@@ -88,15 +95,15 @@ class Member:
     name: str
     sender: Sender
     database: FaultyDatabase
-    store: Store
+    stores: Stores
     provider: SimulatorProvider
     watched: Provider = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
     sends: list[tuple[float, str]] = field(default_factory=list)
-    logs: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    log: RecordedLog = field(default_factory=RecordedLog)
 
     def times_logged(self, event: str) -> int:
-        return sum(1 for name, _ in self.logs if name == event)
+        return self.log.events.count(event)
 
 
 @dataclass
@@ -106,7 +113,7 @@ class Senders:
     location: Location
     clock: VirtualClock
     network: SimulatedNetwork
-    store: Store  # the tests' own, that no fault meets
+    stores: Stores  # the tests' own, that no fault meets
     phones: list[PhoneRow]
     make: Callable[[Location, VirtualClock], Database]
     members: list[Member] = field(default_factory=list)
@@ -126,12 +133,10 @@ class Senders:
         database = FaultyDatabase(self.make(self.location, self.clock), self.clock)
         self.clock.busy.append(lambda: database.under_way > 0)
         await database.open(migrate=False)
-        store = Store(database, self.clock, self.ids)
+        stores = Stores(database, self.clock, self.ids)
         provider = SimulatorProvider(self.network, self.clock)
         member: Member
-
-        def log(event: str, **more: Any) -> None:
-            member.logs.append((event, more))
+        log = RecordedLog()
 
         async def freed() -> None:
             for other in self.members:
@@ -142,7 +147,8 @@ class Senders:
             return job.content, None
 
         deps = SenderDeps(
-            store=store,
+            store=stores.sender,
+            leases=stores.leases,
             clock=self.clock,
             meter=NoMetrics(),
             chance=random.Random(len(self.members)),
@@ -157,10 +163,9 @@ class Senders:
             prepare=prepare,
             freed=freed,
             log=log,
-            warn=log,
         )
         sender = Sender(replace(deps, **(changes or {})))
-        member = Member(name, sender, database, store, provider)
+        member = Member(name, sender, database, stores, provider, log=log)
         member.watched = _watched(provider, member, self.clock)
         member.task = asyncio.ensure_future(sender.run())
         self.members.append(member)
@@ -181,17 +186,17 @@ class Senders:
         """`chat`: the two digits of a test recipient, or a name of its own."""
         phone = phone or self.phone
         chat_id = f"120255501{chat}@c.us" if len(chat) == 2 and chat.isdigit() else f"{chat}@c.us"
-        result = await self.store.enqueue(new_job(self.ids, phone, chat_id, body or f"to {chat}"))
+        result = await self.stores.jobs.enqueue(new_job(self.ids, phone, chat_id, body or f"to {chat}"))
         assert isinstance(result, Enqueued)
         return result.job_id
 
     async def get(self, job_id: JobId) -> Job:
-        found = await self.store.job(self.phone.org_no, unique_id(job_id))
+        found = await self.stores.jobs.job(self.phone.org_no, unique_id(job_id))
         assert found is not None
         return found
 
     async def kinds(self, job_id: JobId) -> list[str]:
-        return [event.kind for event in await self.store.history(self.phone.org_no, job_id)]
+        return [event.kind for event in await self.stores.jobs.history(self.phone.org_no, job_id)]
 
     async def until_state(self, job_id: JobId, state: State, *, ack: int = 0, limit_s: float = 120.0) -> Job:
         async def there() -> bool:
@@ -203,7 +208,7 @@ class Senders:
 
     async def until_settled(self, *, limit_s: float = 120.0) -> None:
         async def done() -> bool:
-            health = await self.store.health(self.phone.org_no, None)
+            health = await self.stores.jobs.health(self.phone.org_no, None)
             return health.waiting + health.active == 0
 
         await self.clock.until(done, limit_s=limit_s)
@@ -262,12 +267,12 @@ async def open_senders(
         database = make(location, clock)
         await database.open()
         stack.push_async_callback(database.close)
-        store = Store(database, clock, JobIds(clock.now_us))
-        rows = [await create_org(store, number="919876500000")]
-        rows += [await create_phone(store, rows[0].org_no, f"9198765{n:05d}") for n in range(1, phones)]
+        stores = Stores(database, clock, JobIds(clock.now_us))
+        rows = [await create_org(stores, number="919876500000")]
+        rows += [await create_phone(stores, rows[0].org_no, f"9198765{n:05d}") for n in range(1, phones)]
         network = await stack.enter_async_context(open_network(journal, clock, random.Random(7)))
         clock.busy.append(lambda: not network.journal.idle)
-        senders = Senders(location, clock, network, store, rows, make)
+        senders = Senders(location, clock, network, stores, rows, make)
         try:
             yield senders
         finally:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.ports.sender_store import Fleet, LeaseRow
+from heliograph.ports.stores.lease_store import Fleet, LeaseRow
 from heliograph.sender.assignment import HeartbeatWatch, assign_phones
 
 NAMES = ("ada", "bob", "cyd", "dan", "eve")

@@ -110,13 +110,13 @@ async def test_a_sender_whose_heartbeat_stalls_stops_before_its_lease_ends_and_b
     member = await senders.join("a")
     await senders.until_state(await senders.put("00"), State.SENT)
     token = member.sender.owned[senders.phone.phone_no].token
-    heartbeat = member.store.heartbeat
+    heartbeat = member.stores.leases.heartbeat
 
     async def stalled(owner: str, *, first: bool = False) -> None:
         await senders.clock.sleep(15)
         raise OSError("no way to the database")
 
-    member.store.heartbeat = stalled  # type: ignore[method-assign,assignment]
+    member.stores.leases.heartbeat = stalled  # type: ignore[method-assign,assignment]
     beats_end = senders.clock.monotonic()
     jobs = []
     for _ in range(14):
@@ -125,7 +125,7 @@ async def test_a_sender_whose_heartbeat_stalls_stops_before_its_lease_ends_and_b
         await senders.clock.forward(1)
     assert max(when for when, _ in member.sends) <= beats_end + 8.0
     assert (await senders.get(jobs[-1])).state is State.QUEUED
-    member.store.heartbeat = heartbeat  # type: ignore[method-assign]
+    member.stores.leases.heartbeat = heartbeat  # type: ignore[method-assign]
     for job in jobs:
         await senders.until_state(job, State.SENT, limit_s=30)
     assert member.sender.owned[senders.phone.phone_no].token > token
@@ -141,7 +141,7 @@ async def test_a_start_that_is_answered_after_the_lease_ended_is_taken_back_when
     own = member.sender._own  # private: only its own leases know until when they are good
     job_id = await senders.put("66")
     good_until = own.good_until
-    advance = member.store.settle_and_start
+    advance = member.stores.sender.settle_and_start
 
     async def late(*args: object, **more: object) -> object:
         done = await advance(*args, **more)  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ async def test_a_start_that_is_answered_after_the_lease_ended_is_taken_back_when
             own.good_until = senders.clock.monotonic()  # as if the answer had taken seconds
         return done
 
-    member.store.settle_and_start = late  # type: ignore[method-assign,assignment]
+    member.stores.sender.settle_and_start = late  # type: ignore[method-assign,assignment]
     member.sender.phones([senders.phone.phone_no])
 
     async def left() -> bool:
@@ -157,7 +157,7 @@ async def test_a_start_that_is_answered_after_the_lease_ended_is_taken_back_when
 
     await senders.clock.until(left)
     await senders.clock.idle()
-    member.store.settle_and_start = advance  # type: ignore[method-assign]
+    member.stores.sender.settle_and_start = advance  # type: ignore[method-assign]
     own.good_until = good_until
     job = await senders.until_state(job_id, State.UNCERTAIN, limit_s=6)
     assert job.reason == "answer_lost"  # it was tried, once
@@ -218,14 +218,14 @@ async def test_a_database_that_is_away_for_a_while_stops_nothing_for_good(sender
 async def test_a_database_that_fails_while_a_phone_is_taken_does_not_lose_the_phone(senders: Senders) -> None:
     job_id = await senders.put("00")
     member = await senders.join("a")
-    store = member.store
-    interrupted = store.interrupted_jobs
+    stores = member.stores
+    interrupted = stores.sender.interrupted_jobs
 
     async def once(*args: object) -> object:
-        store.interrupted_jobs = interrupted  # type: ignore[method-assign]
+        stores.sender.interrupted_jobs = interrupted  # type: ignore[method-assign]
         raise OSError("the connection broke")
 
-    store.interrupted_jobs = once  # type: ignore[method-assign,assignment]
+    stores.sender.interrupted_jobs = once  # type: ignore[method-assign,assignment]
     await senders.until_state(job_id, State.SENT, limit_s=12)
     assert member.times_logged("phone_failed") == 1
 
@@ -287,7 +287,7 @@ async def test_a_wait_that_was_asked_for_as_the_store_went_away_is_written_when_
     assert (await senders.get(asked)).reason == "slow_down"
 
     async def hold_is_stored() -> bool:
-        row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+        row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.hold_until_us is not None
 
     await senders.clock.until(hold_is_stored, limit_s=5)

@@ -129,9 +129,9 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: Sende
     tokens = {phone.phone_no: 0 for phone in fleet.phones}
     for turn in range(60):
         zombie, heir = members[turn % 2], members[(turn + 1) % 2]
-        beat = zombie.store.heartbeat
+        beat = zombie.stores.leases.heartbeat
         revived = asyncio.Event()
-        zombie.store.heartbeat = _stand_still(revived)  # type: ignore[method-assign]
+        zombie.stores.leases.heartbeat = _stand_still(revived)  # type: ignore[method-assign]
         zombie.sender._own.good_until = float("inf")  # private: a program never believes in a lease for ever
         jobs += [await fleet.put(f"chat{turn % 3}", phone=phone) for phone in fleet.phones]
         for one in members:
@@ -149,7 +149,7 @@ async def test_a_hundred_take_overs_write_nothing_by_a_former_owner(fleet: Sende
         for one in members:
             one.sender.phones(tokens)  # the former owner tries, too
         await fleet.clock.forward(0.2)
-        zombie.store.heartbeat = beat  # type: ignore[method-assign]
+        zombie.stores.leases.heartbeat = beat  # type: ignore[method-assign]
         zombie.sender._own.good_until = 0.0  # private: as above
         revived.set()
         await fleet.clock.forward(0.5)
@@ -188,7 +188,7 @@ async def _frozen_while_opening(fleet: Senders, where: str) -> tuple[Mapping[str
     the network's sessions before that and after."""
     first = await fleet.join("a", lease_s=3.0)
     frozen, waiting = asyncio.Event(), 0
-    target: Any = {"recover": first.store, "open": first.watched}[where]
+    target: Any = {"recover": first.stores, "open": first.watched}[where]
     name = {"recover": "interrupted_jobs", "open": "open"}[where]
     inner = getattr(target, name)
 
@@ -200,8 +200,8 @@ async def _frozen_while_opening(fleet: Senders, where: str) -> tuple[Mapping[str
 
     setattr(target, name, stands_still)
     await fleet.clock.until(lambda: waiting == len(fleet.phones), limit_s=5)
-    beat = first.store.heartbeat
-    first.store.heartbeat = _stand_still(frozen)  # type: ignore[method-assign]
+    beat = first.stores.leases.heartbeat
+    first.stores.leases.heartbeat = _stand_still(frozen)  # type: ignore[method-assign]
     second = await fleet.join("b", lease_s=3.0)
 
     async def taken() -> bool:
@@ -212,7 +212,7 @@ async def _frozen_while_opening(fleet: Senders, where: str) -> tuple[Mapping[str
     await fleet.clock.until(taken, limit_s=15)
     sessions = dict(fleet.network.sessions)
     setattr(target, name, inner)
-    first.store.heartbeat = beat  # type: ignore[method-assign]
+    first.stores.leases.heartbeat = beat  # type: ignore[method-assign]
     frozen.set()
     await fleet.clock.forward(0.5)
     return sessions, dict(fleet.network.sessions)

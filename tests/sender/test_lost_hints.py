@@ -1,7 +1,7 @@
 """Tests of lost wake-ups: the periodic sweep of a sender finds the work all the same."""
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy
 from tests.kit.database import execute_sql

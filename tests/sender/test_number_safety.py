@@ -5,29 +5,24 @@ from typing import Any
 
 import pytest
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy, policy_text
 from heliograph.domain.pacing.policy import QuietHours
 from heliograph.domain.timestamps import iso
 from heliograph.simulator.faults import Faults
-from heliograph.store.control_store import ControlStoreUnits
 from tests.domain.pacing.phone_simulation import Sent, check
 from tests.sender.senders import Senders
 
 S = 1_000_000
 
 
-def steering(senders: Senders) -> ControlStoreUnits:
-    return ControlStoreUnits(senders.store.shell, senders.clock, senders.ids)
-
-
 async def join(senders: Senders, policy: Policy | str, **more: Any) -> Any:
     text = policy if isinstance(policy, str) else policy_text(policy)
-    await senders.store.update_phone(senders.phone.org_no, senders.phone.phone_no, PhonePatch(pacing=text))
+    await senders.stores.phones.update_phone(senders.phone.org_no, senders.phone.phone_no, PhonePatch(pacing=text))
 
     async def hold(org_no: int, phone_no: int, why: str) -> None:
-        await steering(senders).pause_phone(org_no, phone_no, "gateway", why)
+        await senders.stores.control.pause_phone(org_no, phone_no, "gateway", why)
 
     changes = {"policy": lambda row: parse_policy(row.pacing), "hold": hold} | more
     return await senders.join(changes=changes)
@@ -36,8 +31,8 @@ async def join(senders: Senders, policy: Policy | str, **more: Any) -> Any:
 async def starts(senders: Senders) -> list[tuple[float, str]]:
     """(seconds, chat) of each start, from the history."""
     found = []
-    for job in reversed(await senders.store.jobs(senders.phone.org_no, None)):
-        for event in await senders.store.history(senders.phone.org_no, job.job_id):
+    for job in reversed(await senders.stores.jobs.jobs(senders.phone.org_no, None)):
+        for event in await senders.stores.jobs.history(senders.phone.org_no, job.job_id):
             if event.kind == "started":
                 found.append((event.at_us / S, job.chat_id))
     return sorted(found)
@@ -71,7 +66,7 @@ async def test_at_night_a_message_waits_and_others_go(senders: Senders) -> None:
     day = await senders.put("918012345678")
     await senders.until_state(day, State.SENT)
     assert (await senders.get(night)).state is State.QUEUED
-    found = await steering(senders).explain(await senders.get(night))
+    found = await senders.stores.jobs.explain(await senders.get(night))
     assert "quiet_hours" in [blocker.code for blocker in found.blockers]
     await senders.until_state(night, State.SENT, limit_s=400)
 
@@ -81,17 +76,17 @@ async def test_a_phone_whose_messages_keep_failing_pauses_itself(senders: Sender
     for _ in range(12):
         await senders.put("40")
     await senders.clock.until(_paused(senders), limit_s=120)
-    row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+    row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
     assert row is not None and row.paused_by == "gateway"
-    held = [job for job in await senders.store.jobs(senders.phone.org_no, None) if job.state is State.QUEUED]
+    held = [job for job in await senders.stores.jobs.jobs(senders.phone.org_no, None) if job.state is State.QUEUED]
     assert held  # ten failed; one may have started with the settling of the tenth
-    (act,) = await steering(senders).audit_log(senders.phone.org_no)
+    (act,) = await senders.stores.control.audit_log(senders.phone.org_no)
     assert (act.actor, act.act) == ("gateway", "pause") and "failed" in act.detail
 
 
 def _paused(senders: Senders) -> Any:
     async def paused() -> bool:
-        row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+        row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.paused_at_us is not None
 
     return paused
@@ -102,7 +97,7 @@ async def test_the_simulator_without_pacing_may_fail_as_often_as_it_likes(sender
     for _ in range(30):
         await senders.put("40")
     await senders.until_settled()
-    row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+    row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
     assert row is not None and row.paused_at_us is None
 
 
@@ -111,10 +106,10 @@ async def test_who_writes_stop_is_suppressed_from_then_on(senders: Senders) -> N
     await senders.put("06")  # answers STOP
 
     async def suppressed() -> bool:
-        return bool(await steering(senders).suppressions(senders.phone.org_no))
+        return bool(await senders.stores.control.suppressions(senders.phone.org_no))
 
     await senders.clock.until(suppressed)
-    (row,) = await steering(senders).suppressions(senders.phone.org_no)
+    (row,) = await senders.stores.control.suppressions(senders.phone.org_no)
     assert (row.chat_id, row.reason) == ("12025550106@c.us", "STOP")
 
 
@@ -126,7 +121,7 @@ async def test_new_chats_wait_for_their_limit_and_known_ones_continue(senders: S
     again = await senders.put("4915112345000")
     await senders.until_state(again, State.SENT)
     assert (await senders.get(first[2])).state is State.QUEUED
-    found = await steering(senders).explain(await senders.get(first[2]))
+    found = await senders.stores.jobs.explain(await senders.get(first[2]))
     assert "Waits: the phone opens at most 2 new chats a day" in found.sentence
 
 
@@ -143,7 +138,7 @@ async def test_after_a_long_absence_what_waits_is_held_for_approval(senders: Sen
         await senders.clock.until(_paused(senders), limit_s=120)
         await senders.clock.forward(30)
         assert (await senders.get(waiting)).state is State.QUEUED
-        await steering(senders).resume_phone(senders.phone.org_no, senders.phone.phone_no, "Asha")
+        await senders.stores.control.resume_phone(senders.phone.org_no, senders.phone.phone_no, "Asha")
     await senders.until_state(waiting, State.SENT, limit_s=120)
     assert member.times_logged("phone_failed") == 0
 
@@ -155,7 +150,7 @@ async def test_a_mixed_load_on_the_real_store_keeps_every_rule_and_uses_its_pace
     for n in range(120):
         await senders.put(f"4915112{n % 40:06d}")
     await senders.clock.forward(600)
-    jobs = [job for job in await senders.store.jobs(senders.phone.org_no, None) if job.state is State.SENT]
+    jobs = [job for job in await senders.stores.jobs.jobs(senders.phone.org_no, None) if job.state is State.SENT]
     jobs.sort(key=lambda job: job.started_at_us or 0)
     began = senders.clock.monotonic() - senders.clock.now_us() / S
     seen: set[str] = set()

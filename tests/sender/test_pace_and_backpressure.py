@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.sender.send_loop import BACKPRESSURE_FACTOR, MAX_BACKPRESSURE_PAUSE_S
 from tests.sender.senders import Senders
 
@@ -11,7 +11,9 @@ async def test_a_new_pace_applies_to_the_first_message_after_it_was_set(senders:
     member = await senders.join()
     first = await senders.put("00")
     await senders.until_settled()
-    await senders.store.update_phone(senders.phone.org_no, senders.phone.phone_no, PhonePatch(pacing="linked-new"))
+    await senders.stores.phones.update_phone(
+        senders.phone.org_no, senders.phone.phone_no, PhonePatch(pacing="linked-new")
+    )
     # no look around of the sender lies between this and the change
     jobs = [await senders.put(f"0{n}") for n in range(1, 4)]
     await senders.clock.forward(2.0)

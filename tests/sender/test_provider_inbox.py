@@ -11,8 +11,9 @@ from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider import Inbound, Phone, Receipt, SessionState
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ProviderUpdate
 from heliograph.sender.provider_inbox import InboxService
-from heliograph.store.provider_store import StoredInbox
+from heliograph.store.provider_store import SqlProviderInbox
 from tests.kit.database import make_database
+from tests.kit.log import RecordedLog
 from tests.kit.until import until
 
 CLOCK = SystemClock()
@@ -56,11 +57,11 @@ def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
 
 @dataclass
 class RunningInbox:
-    inbox: StoredInbox
+    inbox: SqlProviderInbox
     service: InboxService
     sink: Sink
     owned: list[tuple[int, Phone]]
-    logged: list[str]
+    log: RecordedLog
 
     async def keep(self, *words: str, phone_no: int = 7) -> None:
         await self.inbox.keep_deliveries([NewInboxItem(1, phone_no, CLOCK.now_us(), word.encode()) for word in words])
@@ -81,14 +82,12 @@ class RunningInbox:
 async def running_inbox(folder: Path) -> AsyncIterator[RunningInbox]:
     database = make_database(folder / "inbox.db", CLOCK)
     await database.open()
-    inbox, sink, owned = StoredInbox(database, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
-    logged: list[str] = []
-    service = InboxService(
-        inbox, sink, read, owned=lambda: owned, clock=CLOCK, log=lambda event, **more: logged.append(event)
-    )
+    inbox, sink, owned = SqlProviderInbox(database, CLOCK, JobIds(CLOCK.now_us)), Sink(), [(1, PHONE)]
+    log = RecordedLog()
+    service = InboxService(inbox, sink, read, owned=lambda: owned, clock=CLOCK, log=log)
     running = asyncio.create_task(service.run())
     try:
-        yield RunningInbox(inbox, service, sink, owned, logged)
+        yield RunningInbox(inbox, service, sink, owned, log)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -107,7 +106,7 @@ async def test_a_webhook_that_the_sink_cannot_store_stays_and_is_applied_later(t
         inbox.sink.broken = True
         await inbox.keep("a")
         await until(lambda: inbox.sink.refused > 0)
-        assert await inbox.waiting() == ["a"] and "webhook_not_applied" in inbox.logged
+        assert await inbox.waiting() == ["a"] and "webhook_not_applied" in inbox.log.events
         inbox.sink.broken = False
         await inbox.empty()
         assert inbox.sink.got == ["a"]

@@ -147,7 +147,14 @@ async def test_receipts_in_disorder_and_twice_end_in_one_clean_history(senders: 
     job_id = await senders.put(chat)
     await senders.until_state(job_id, State.SENT, ack=4)
     await senders.clock.forward(5)
-    assert [event.ack for event in await senders.store.history(senders.phone.org_no, job_id)] == [0, 0, 1, 2, 3, 4]
+    assert [event.ack for event in await senders.stores.jobs.history(senders.phone.org_no, job_id)] == [
+        0,
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 @pytest.mark.parametrize("chat", ["80", "82"])
@@ -156,14 +163,14 @@ async def test_a_phone_that_was_logged_out_continues_after_a_restart(senders: Se
     job_id = await senders.put(chat)
 
     async def down() -> bool:
-        row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+        row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.state in ("logged_out", "replaced")
 
     await senders.clock.until(down)
     await senders.clock.forward(300)
     assert len(member.sends) == 1
     assert (await senders.get(job_id)).attempts == 0
-    await senders.store.request_restart(senders.phone.org_no, senders.phone.phone_no)
+    await senders.stores.phones.request_restart(senders.phone.org_no, senders.phone.phone_no)
     job = await senders.until_state(job_id, State.SENT, ack=4, limit_s=10)
     assert job.attempts == 1
 

@@ -80,7 +80,7 @@ async def test_a_wait_is_kept_by_the_next_owner(senders: Senders) -> None:
     first.sender.phones([senders.phone.phone_no])
 
     async def throttled() -> bool:
-        row = await senders.store.phone_row(senders.phone.org_no, senders.phone.phone_no)
+        row = await senders.stores.phones.phone_row(senders.phone.org_no, senders.phone.phone_no)
         return row is not None and row.hold_until_us is not None
 
     await senders.clock.until(throttled)

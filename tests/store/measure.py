@@ -26,8 +26,8 @@ from heliograph.clock import SystemClock
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.store.job_store import Store
 from heliograph.store.jobs.enqueue import enqueue
+from heliograph.store.stores import Stores
 from tests.kit.database import make_database
 
 KEY = "measure-key-0123456789abcdef"
@@ -292,8 +292,8 @@ async def _fill(path: str, count: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
     database = make_database(Path(path), SystemClock())
     await database.open()
-    store = Store(database, SystemClock(), ids)
-    (phone,) = await store.phones(None)
+    stores = Stores(database, SystemClock(), ids)
+    (phone,) = await stores.phones.phones(None)
     content = Content(Kind.TEXT, "Hello")
     for first in range(0, count, 2_000):
         jobs = [
@@ -301,7 +301,7 @@ async def _fill(path: str, count: int) -> None:
             for n in range(first, first + 2_000)
         ]
         now_us = time.time_ns() // 1000
-        await database.write(lambda: enqueue(jobs, now_us))  # noqa: B023
+        await database.write(enqueue, jobs, now_us)
     await database.close()
 
 

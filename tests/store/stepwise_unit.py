@@ -108,6 +108,6 @@ async def interleaved_queue(url: str) -> AsyncIterator[PhoneQueue]:
     """A queue on PostgreSQL for interleaved transactions; at the end it is audited, and had no deadlock."""
     opened = await open_phone_queue(url)
     yield opened
-    await opened.store.shell.close()
+    await opened.stores.database.close()
     assert await deadlocks(url) == 0
     await opened.audit()

@@ -9,7 +9,7 @@ from tests.kit.phone_queue import SENT, PhoneQueue, retry, uncertain
 
 
 async def read(queue: PhoneQueue) -> Backlog:
-    return await BacklogReader(queue.store.shell, queue.clock)()
+    return await BacklogReader(queue.stores.database, queue.clock)()
 
 
 async def test_an_empty_store_has_no_backlog(queue: PhoneQueue) -> None:
@@ -48,9 +48,9 @@ async def test_a_message_that_waits_for_its_retry_grows_old_too(queue: PhoneQueu
 async def test_an_unreachable_database_is_named_as_the_cause(
     queue: PhoneQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_make: object) -> None:
+    async def away(*_unit: object) -> None:
         raise Unavailable("The database is away.")
 
-    monkeypatch.setattr(queue.store.shell, "read", away)
+    monkeypatch.setattr(queue.stores.database, "read", away)
     with pytest.raises(Unavailable):
         await read(queue)

@@ -1,14 +1,12 @@
 """Tests of the provider inbox and of stored uploads, on both databases."""
 
-from heliograph.domain.jobs.ids import JobIds
 from heliograph.ports.provider_inbox import NewInboxItem
-from heliograph.store.provider_store import StoredInbox, StoredUploads
-from tests.kit.clocks import ManualClock
+from heliograph.store.provider_store import SqlProviderInbox
 from tests.kit.phone_queue import PhoneQueue
 
 
-def inbox_of(queue: PhoneQueue) -> StoredInbox:
-    return StoredInbox(queue.store.shell, JobIds(ManualClock().now_us))
+def inbox_of(queue: PhoneQueue) -> SqlProviderInbox:
+    return queue.stores.inbox
 
 
 async def test_deliveries_come_out_oldest_first_for_the_phones_that_are_asked_for(queue: PhoneQueue) -> None:
@@ -38,9 +36,7 @@ async def test_an_applied_webhook_is_removed_and_a_second_removal_does_no_harm(q
 
 
 async def test_an_upload_is_found_until_it_runs_out_or_is_forgotten(queue: PhoneQueue) -> None:
-    clock = ManualClock()
-    uploads = StoredUploads(queue.store.shell, clock)
-    now = clock.us
+    uploads, now = queue.stores.uploads, queue.clock.us
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="1", expires_at_us=now + 10)
     await uploads.keep_upload(7, "a" * 64, "image/png", media_id="2", expires_at_us=now + 20)
     assert await uploads.uploaded(7, "a" * 64, "image/png", now_us=now + 19) == "2"

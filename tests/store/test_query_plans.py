@@ -2,7 +2,7 @@
 
 On PostgreSQL also with plans that were made while the tables were empty, which is what a connection keeps until the
 next ANALYZE; with plans made on full tables that were never analysed; and with fresh statistics. Under exactly the
-settings that the shell gives to each transaction.
+settings that the database gives to each transaction.
 """
 
 import asyncio
@@ -63,9 +63,9 @@ def crowded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def make() -> None:
         clock = ManualClock()
-        shell = SqliteDatabase(str(path), lambda _seconds, _units: None, clock.monotonic)
-        await shell.open()
-        await shell.close()
+        database = SqliteDatabase(str(path), lambda _seconds, _units: None, clock.monotonic)
+        await database.open()
+        await database.close()
 
     asyncio.run(make())
     with contextlib.closing(sqlite3.connect(path)) as direct:
@@ -181,9 +181,9 @@ def plans(postgres_server: str) -> Iterator[list[Found]]:
 
 async def _measure(url: str) -> list[Found]:
     clock = ManualClock()
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, clock.monotonic)
-    await shell.open()
-    await shell.close()
+    database = PostgresDatabase(url, lambda _seconds, _units: None, clock.monotonic)
+    await database.open()
+    await database.close()
     loader = await asyncpg.connect(url)
     kept = await asyncpg.connect(url)
     late = await asyncpg.connect(url)
@@ -285,9 +285,9 @@ def test_every_hot_search_names_the_organisation(plans: list[Found]) -> None:
 
 
 async def _plan_beside_other_jobs(url: str, query: NamedQuery, values: str) -> dict[str, Any]:
-    shell = PostgresDatabase(url, lambda _seconds, _units: None, ManualClock().monotonic)
-    await shell.open()
-    await shell.close()
+    database = PostgresDatabase(url, lambda _seconds, _units: None, ManualClock().monotonic)
+    await database.open()
+    await database.close()
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(

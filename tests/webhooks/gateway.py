@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.org import OrgRow
 from heliograph.domain.jobs.ids import JobId, JobIds, new_uuid, unique_id
-from heliograph.domain.jobs.job import Enqueued, OrgRow
+from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.jobs.verdict import Limits, judge
 from heliograph.domain.webhooks.webhook import NewHook, WebhookRow, new_signing_key
@@ -19,11 +20,12 @@ from heliograph.egress.addresses import parse_networks
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.ports.meter import NoMetrics
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import Lease, PhoneReceipts, Settlement, StartRequest
+from heliograph.ports.stores.lease_store import Lease
+from heliograph.ports.stores.sender_store import PhoneReceipts, Settlement, StartRequest
 from heliograph.store.database.database import Database
-from heliograph.store.delivery_store import OutboxStore
-from heliograph.store.job_store import Store
-from heliograph.store.webhook_store import WebhookStore
+from heliograph.store.delivery_store import SqlDeliveryStore
+from heliograph.store.stores import Stores
+from heliograph.store.webhook_store import SqlWebhookStore
 from heliograph.vault import Vault
 from heliograph.webhooks.worker import DeliveryWorker, WorkerOptions
 from tests.kit.factories import NUMBER, claim_phone, create_org, new_job
@@ -100,9 +102,9 @@ class Gateway:
     """One organisation with one phone, whose lease is held here."""
 
     database: Database
-    store: Store
-    hooks: WebhookStore
-    outbox: OutboxStore
+    stores: Stores
+    hooks: SqlWebhookStore
+    deliveries: SqlDeliveryStore
     org: OrgRow
     lease: Lease
     ids: JobIds
@@ -115,7 +117,7 @@ class Gateway:
         return created[0]
 
     async def enqueue(self, chat: str = "919537851844", text: str = "Hi") -> JobId:
-        result = await self.store.enqueue(new_job(self.ids, self.lease.phone, chat, text))
+        result = await self.stores.jobs.enqueue(new_job(self.ids, self.lease.phone, chat, text))
         assert isinstance(result, Enqueued)
         return result.job_id
 
@@ -123,18 +125,20 @@ class Gateway:
         """Starts what may start and settles it with `outcome` (accepted if none)."""
         phone = self.lease.phone
         wish = StartRequest(phone.phone_no, phone.org_no, self.lease.token, limit=1000)
-        started = (await self.store.settle_and_start([], [wish])).started
+        started = (await self.stores.sender.settle_and_start([], [wish])).started
         verdict = judge(
             outcome or Accepted(), attempts=1, maybe_sent=False, honours_client_id=True, limits=Limits(), jitter=0.0
         )
         settlements = [Settlement(s.job, self.lease.token, s.token, verdict, s.new_chat) for s in started]
-        await self.store.settle_and_start(settlements, [])
+        await self.stores.sender.settle_and_start(settlements, [])
         return len(started)
 
     async def receipts(self, ack: int, *job_ids: JobId, **more: Any) -> None:
         phone, now_us = self.lease.phone, SystemClock().now_us()
         receipts = [Receipt(ack, now_us, unique_id(job_id), **more) for job_id in job_ids]
-        await self.store.receipts([PhoneReceipts(phone.org_no, phone.phone_no, self.lease.token, receipts)])
+        await self.stores.sender.apply_receipts(
+            [PhoneReceipts(phone.org_no, phone.phone_no, self.lease.token, receipts)]
+        )
 
     async def whole_way(self, *job_ids: JobId) -> None:
         while await self.settle_all():
@@ -145,7 +149,7 @@ class Gateway:
     async def inbound(self, text: str, chat: str = "919537851844") -> None:
         phone = self.lease.phone
         message = Inbound(new_uuid(), f"{chat}@c.us", f"{chat}@c.us", SystemClock().now_us(), "chat", text)
-        await self.store.inbound(phone.phone_no, phone.org_no, [message])
+        await self.stores.sender.keep_inbound(phone.phone_no, phone.org_no, [message])
 
 
 @asynccontextmanager
@@ -153,11 +157,11 @@ async def open_gateway(database: Database, number: str = NUMBER) -> AsyncIterato
     """An organisation with one phone, on a database that is open."""
     clock = SystemClock()
     ids = JobIds(clock.now_us)
-    store = Store(database, clock, ids)
-    phone = await create_org(store, "First", number)
-    lease = await claim_phone(store, phone, "test", first=True)
-    (org,) = [org for org in await store.orgs() if org.org_no == phone.org_no]
-    yield Gateway(database, store, WebhookStore(database, clock), OutboxStore(database, clock), org, lease, ids)
+    stores = Stores(database, clock, ids)
+    phone = await create_org(stores, "First", number)
+    lease = await claim_phone(stores, phone, "test", first=True)
+    (org,) = [org for org in await stores.accounts.orgs() if org.org_no == phone.org_no]
+    yield Gateway(database, stores, stores.webhooks, stores.deliveries, org, lease, ids)
 
 
 @asynccontextmanager
@@ -174,7 +178,7 @@ async def delivering(
     clock = clock or SystemClock()
     fetch = GuardedFetch(clock=clock, allowed=parse_networks("127.0.0.0/8"))
     worker = DeliveryWorker(
-        OutboxStore(database or on.database, clock),
+        SqlDeliveryStore(database or on.database, clock, on.ids),
         fetch,
         clock,
         lambda: random.uniform(-1, 1),

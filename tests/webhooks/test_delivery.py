@@ -4,8 +4,9 @@ import asyncio
 
 from standardwebhooks import Webhook
 
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch
 from heliograph.domain.jobs.ids import new_phone_id, queue_id, unique_id
-from heliograph.domain.jobs.job import NewJob, NewPhone, PhonePatch
+from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.jobs.outcome import Rejected
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
@@ -50,7 +51,7 @@ async def test_every_event_of_a_message_to_a_group_has_the_id_that_names_its_aut
         thumb = Inbound(
             "3A01", group, "919537851844@c.us", 5_000_000, "reaction", "👍", {"reacted_to": unique_id(job_id)}
         )
-        await gateway.store.inbound(gateway.lease.phone.phone_no, gateway.org.org_no, [thumb])
+        await gateway.stores.sender.keep_inbound(gateway.lease.phone.phone_no, gateway.org.org_no, [thumb])
         worker.wake()
         await until(lambda: len(receiver.got) == 4)
     shown = [got.body["data"] for got in receiver.got if got.body["data"].get("from_me", True)]
@@ -99,7 +100,7 @@ async def test_a_purged_message_fires_failed_with_its_reason(gateway: Gateway) -
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "message.failed")
         await gateway.enqueue()
-        await gateway.store.purge(gateway.org.org_no, None)
+        await gateway.stores.jobs.purge(gateway.org.org_no, None)
         worker.wake()
         await until(lambda: len(receiver.got) == 1)
     assert receiver.got[0].body["reason"] == "purged"
@@ -140,7 +141,7 @@ async def test_a_reaction_is_delivered_as_a_reaction(gateway: Gateway) -> None:
             Inbound("3A02", chat, chat, 6_000_000, "reaction", "", {"reaction": {"message_id": "wamid.X"}}),
             Inbound("3A03", chat, chat, 7_000_000, "reaction", "👍"),
         ]
-        await gateway.store.inbound(phone.phone_no, phone.org_no, given)
+        await gateway.stores.sender.keep_inbound(phone.phone_no, phone.org_no, given)
         worker.wake()
         await until(lambda: len(receiver.got) == 7)
     told = [got.body for got in receiver.got if got.name == "reaction.created"]
@@ -159,9 +160,9 @@ async def test_a_phone_that_is_added_and_changed_is_delivered(gateway: Gateway) 
     org_no = gateway.org.org_no
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.created", "org.phone.updated")
-        made = await gateway.store.create_phone(NewPhone(org_no, new_phone_id(), "919876500001", "simulator"))
+        made = await gateway.stores.phones.create_phone(NewPhone(org_no, new_phone_id(), "919876500001", "simulator"))
         assert isinstance(made, tuple)
-        await gateway.store.update_phone(org_no, made[0].phone_no, PhonePatch(name="Front desk"))
+        await gateway.stores.phones.update_phone(org_no, made[0].phone_no, PhonePatch(name="Front desk"))
         worker.wake()
         await until(lambda: len(receiver.got) == 2)
     assert receiver.names() == ["org.phone.created", "org.phone.updated"]
@@ -173,7 +174,7 @@ async def test_a_phone_that_connects_and_disconnects_is_delivered(gateway: Gatew
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, "org.phone.connected", "org.phone.disconnected")
         for state in ("connected", "connected", "offline", "connecting", "connected"):
-            await gateway.store.phone_state(
+            await gateway.stores.sender.set_phone_state(
                 phone.org_no, phone.phone_no, gateway.lease.token, state=state, detail="as told"
             )
         worker.wake()
@@ -199,7 +200,7 @@ async def test_a_deleted_webhook_gets_no_more_deliveries(gateway: Gateway) -> No
         (hook,) = await gateway.hook(receiver.url, "message.created")
         (other,) = await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
-        await gateway.outbox.fan_out(100)
+        await gateway.deliveries.fan_out(100)
         assert await gateway.hooks.delete_hook(gateway.org.org_no, hook.hook_id)
         async with delivering(gateway) as worker:
             worker.wake()
@@ -210,15 +211,15 @@ async def test_a_deleted_webhook_gets_no_more_deliveries(gateway: Gateway) -> No
 
 async def test_without_webhooks_no_delivery_is_stored(gateway: Gateway) -> None:
     await gateway.enqueue()
-    assert await gateway.outbox.fan_out(100) == []
+    assert await gateway.deliveries.fan_out(100) == []
     async with receiving() as receiver:
         (hook,) = await gateway.hook(receiver.url, "message.created")
-        assert await gateway.outbox.fan_out(100) == []
+        assert await gateway.deliveries.fan_out(100) == []
         await gateway.enqueue()
-        assert len(await gateway.outbox.fan_out(100)) == 1
+        assert len(await gateway.deliveries.fan_out(100)) == 1
         await gateway.hooks.delete_hook(gateway.org.org_no, hook.hook_id)
         await gateway.enqueue()
-        assert await gateway.outbox.fan_out(100) == []
+        assert await gateway.deliveries.fan_out(100) == []
 
 
 async def test_a_late_delivery_shows_the_message_as_it_was(gateway: Gateway) -> None:
@@ -246,7 +247,7 @@ async def test_a_message_of_a_broadcast_names_it(gateway: Gateway) -> None:
             gateway.ids.make(), phone.org_no, phone.phone_no, "919537851844@c.us", Content(Kind.TEXT, "Hi"),
             broadcast_no=broadcast_no,
         )  # fmt: skip
-        await gateway.store.enqueue(job)
+        await gateway.stores.jobs.enqueue(job)
         worker.wake()
         await until(lambda: len(receiver.got) == 1)
     data = receiver.got[0].body["data"]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryResult
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, DeliveryResult
 from tests.kit.until import until
 from tests.webhooks.gateway import Gateway, Request, delivering, receiving
 
@@ -109,19 +109,19 @@ async def test_a_claim_to_probe_without_a_delivery_is_released(gateway: Gateway)
     org_no = gateway.org.org_no
     for n in range(6):
         await gateway.enqueue(chat=f"91953785{n:04d}")
-    await gateway.outbox.fan_out(100)
+    await gateway.deliveries.fan_out(100)
     wants = [ClaimRequest(org_no, hook.endpoint_no, 10)]
-    first = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
+    first = await gateway.deliveries.settle_and_claim("w", [], wants, at_once=1, probe_s=0.0)
     failed = [
         BatchResult(run, (DeliveryResult(run.items[0].delivery, "pending", None, wait_s=60),), 0, 1)
         for run in first.runs
     ]
     # all wait, the circuit is open, a probe would be due: it finds nothing
-    assert (await gateway.outbox.move("w", failed, wants, at_once=1, probe_s=0.0)).runs == []
-    assert (await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)).runs == []
+    assert (await gateway.deliveries.settle_and_claim("w", failed, wants, at_once=1, probe_s=0.0)).runs == []
+    assert (await gateway.deliveries.settle_and_claim("w", [], wants, at_once=1, probe_s=0.0)).runs == []
     await gateway.enqueue(chat="919537859999")
-    await gateway.outbox.fan_out(100)
-    probe = await gateway.outbox.move("w", [], wants, at_once=1, probe_s=0.0)
+    await gateway.deliveries.fan_out(100)
+    probe = await gateway.deliveries.settle_and_claim("w", [], wants, at_once=1, probe_s=0.0)
     assert [run.probing for run in probe.runs] == [True]
 
 
@@ -134,4 +134,4 @@ async def test_webhooks_made_and_deleted_concurrently_leave_a_true_count(gateway
         )
         (kept,) = made
         await gateway.enqueue()
-        assert await gateway.outbox.fan_out(100) != []
+        assert await gateway.deliveries.fan_out(100) != []

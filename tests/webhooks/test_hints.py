@@ -75,7 +75,9 @@ async def test_a_wake_reaches_a_worker_in_another_process(
                     await gateway.enqueue()
 
                     async def told() -> bool:
-                        await gateway.store.heartbeat("test")  # each commit hints; the first may find nobody listening
+                        await gateway.stores.leases.heartbeat(
+                            "test"
+                        )  # each commit hints; the first may find nobody listening
                         return len(receiver.got) == 1
 
                     await until(told)

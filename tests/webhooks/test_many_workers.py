@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from heliograph.clock import SystemClock
-from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryResult
-from heliograph.store.delivery_store import OutboxStore
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, DeliveryResult
+from heliograph.store.delivery_store import SqlDeliveryStore
 from tests.kit.database import open_database
 from tests.kit.until import until
 from tests.webhooks.gateway import Gateway, Request, delivering, open_gateway, receiving
@@ -57,10 +57,10 @@ async def test_claims_of_a_dead_worker_are_delivered_by_another(gateway: Gateway
         await gateway.hook(receiver.url, "message.created")
         await gateway.enqueue()
         database = await stack.enter_async_context(open_database(postgres_url, SystemClock()))
-        outbox = OutboxStore(database, SystemClock())
+        outbox = SqlDeliveryStore(database, SystemClock(), gateway.ids)
         await outbox.join("dead", alive_s=0.3, alone=False)
         fed = await outbox.fan_out(100)
-        moved = await outbox.move("dead", [], [ClaimRequest(*fed[0], 5)], at_once=1, probe_s=5)
+        moved = await outbox.settle_and_claim("dead", [], [ClaimRequest(*fed[0], 5)], at_once=1, probe_s=5)
         assert len(moved.runs) == 1
         hanging.set()
         async with delivering(gateway, name="living", alone=False, alive_s=0.4):
@@ -68,7 +68,7 @@ async def test_claims_of_a_dead_worker_are_delivered_by_another(gateway: Gateway
             # the dead one comes back and has nothing to say any more
             run = moved.runs[0]
             late = BatchResult(run, (DeliveryResult(run.items[0].delivery, "dead", None),), 0, 1)
-            again = await outbox.move("dead", [late], [], at_once=1, probe_s=5)
+            again = await outbox.settle_and_claim("dead", [late], [], at_once=1, probe_s=5)
             assert again.lost == 1
             hook = (await gateway.hooks.hooks(gateway.org.org_no))[0]
 

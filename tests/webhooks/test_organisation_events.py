@@ -8,7 +8,6 @@ from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.schedules.recurrence import Every, Repeat
 from heliograph.domain.schedules.schedule import Missed, Schedule
-from heliograph.store.control_store import ControlStoreUnits
 from tests.kit.until import until
 from tests.webhooks.gateway import Gateway, delivering, receiving
 
@@ -25,29 +24,28 @@ NAMES = (
 
 async def test_every_extension_event_is_delivered_in_the_same_envelope(gateway: Gateway) -> None:
     clock, ids = SystemClock(), gateway.ids
-    steering = ControlStoreUnits(gateway.database, clock, ids)
     phone = gateway.lease.phone
     org_no, phone_no = phone.org_no, phone.phone_no
     async with receiving() as receiver, delivering(gateway) as worker:
         await gateway.hook(receiver.url, *NAMES)
-        await steering.pause_phone(org_no, phone_no, "Asha", "new SIM")
-        await steering.resume_phone(org_no, phone_no, "Bo")
+        await gateway.stores.control.pause_phone(org_no, phone_no, "Asha", "new SIM")
+        await gateway.stores.control.resume_phone(org_no, phone_no, "Bo")
         chat = "919537851844@c.us"
-        await steering.suppress(org_no, chat, "STOP", "them")
+        await gateway.stores.control.suppress(org_no, chat, "STOP", "them")
         new = NewBroadcast(ids.make(), org_no, phone_no, TEXT, delay_s=0)
-        await steering.broadcast(new, [Recipient(chat)])
+        await gateway.stores.broadcasts.create_broadcast(new, [Recipient(chat)])
         for _ in range(2):
-            await steering.feed()  # its only recipient is left out
+            await gateway.stores.broadcasts.enqueue_recipients()  # its only recipient is left out
         first_us = clock.now_us() - 3_600_000_000
         schedule = Schedule(org_no, ids.make(), phone_no, chat, TEXT, first_us, Repeat(Every.DAY), missed=Missed.SKIP)
-        await steering.schedule(schedule)
-        await steering.run_schedules()
+        await gateway.stores.schedules.create_schedule(schedule)
+        await gateway.stores.schedules.run_schedules()
         late = NewJob(ids.make(), org_no, phone_no, chat, TEXT, expires_at_us=clock.now_us() - 1)
-        await gateway.store.enqueue(late)
-        await steering.expire()
+        await gateway.stores.jobs.enqueue(late)
+        await gateway.stores.maintenance.expire_jobs()
         until_us = clock.now_us() + 60_000_000
         for _ in range(2):
-            await gateway.store.hold_phone(
+            await gateway.stores.sender.throttle_phone(
                 org_no,
                 phone_no,
                 gateway.lease.token,

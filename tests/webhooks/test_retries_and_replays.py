@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
 
-from heliograph.ports.webhook_store import BatchResult, ClaimResult
-from heliograph.store.delivery_store import OutboxStore
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimResult
+from heliograph.store.delivery_store import SqlDeliveryStore
 from tests.kit.until import until
 from tests.webhooks.gateway import Gateway, Request, delivering, receiving
 
@@ -107,10 +108,10 @@ async def test_old_deliveries_go_with_their_attempts(gateway: Gateway) -> None:
 
         await until(dead)
         (delivery,) = await gateway.hooks.deliveries(hook)
-        assert await gateway.outbox.prune_deliveries(1, 100) == (0, None)
-        assert (await gateway.outbox.prune_deliveries(2**62, 100))[0] == 1
+        assert await gateway.deliveries.prune_deliveries(1, 100) == (0, None)
+        assert (await gateway.deliveries.prune_deliveries(2**62, 100))[0] == 1
         assert await gateway.hooks.delivery(gateway.org.org_no, delivery.no) is None
-        assert await gateway.outbox.prune_deliveries(2**62, 100) == (0, None)
+        assert await gateway.deliveries.prune_deliveries(2**62, 100) == (0, None)
 
 
 async def test_a_response_of_undecodable_bytes_is_stored_as_text(gateway: Gateway) -> None:
@@ -132,24 +133,26 @@ async def test_a_response_of_undecodable_bytes_is_stored_as_text(gateway: Gatewa
 async def test_a_settlement_that_cannot_be_written_holds_up_no_other(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = OutboxStore.move
+    settle = SqlDeliveryStore.settle_and_claim
 
     async def failing(
-        self: OutboxStore, worker: str, finished: Sequence[BatchResult], *args: Any, **more: Any
+        self: SqlDeliveryStore, worker: str, finished: Sequence[BatchResult], *args: Any, **more: Any
     ) -> ClaimResult:
         if any("9999" in each.batch.stream for each in finished):
             raise ValueError("a defect of this test's own")
         return await settle(self, worker, finished, *args, **more)
 
-    monkeypatch.setattr(OutboxStore, "move", failing)
-    async with receiving() as receiver, delivering(gateway) as worker:
-        (hook,) = await gateway.hook(receiver.url, "message.created")
-        for n in range(9997, 10_006):
-            await gateway.enqueue(chat=f"91953785{n}")
-        worker.wake()
+    monkeypatch.setattr(SqlDeliveryStore, "settle_and_claim", failing)
+    # its tracebacks, drawn with all values, would hold up the event loop for seconds
+    with structlog.testing.capture_logs():
+        async with receiving() as receiver, delivering(gateway) as worker:
+            (hook,) = await gateway.hook(receiver.url, "message.created")
+            for n in range(9997, 10_006):
+                await gateway.enqueue(chat=f"91953785{n}")
+            worker.wake()
 
-        async def told() -> bool:
-            return len(await gateway.hooks.deliveries(hook, state="delivered")) == 8
+            async def all_others_delivered() -> bool:
+                return len(await gateway.hooks.deliveries(hook, state="delivered")) == 8
 
-        await until(told)
-        assert len(await gateway.hooks.deliveries(hook, state="pending")) == 1
+            await until(all_others_delivered)
+            assert len(await gateway.hooks.deliveries(hook, state="pending")) == 1

@@ -48,7 +48,7 @@ def v1_routes() -> list[HTTPRouteHandler]:
 def build_api(deps: ApiDeps) -> ApiApp:
     """Builds everything that is answered over HTTP, ready for a server."""
     key_cache = ApiKeyCache(deps.accounts, deps.clock, deps.guesses)
-    phone_cache = PhoneCache(deps.accounts, deps.clock)
+    phone_cache = PhoneCache(deps.phones, deps.clock)
     state = ApiState(deps, key_cache, phone_cache, RateLimit(deps.rate_limit_per_second, deps.clock))
     handlers = v1_routes()
     described = document(handlers, version=deps.version)

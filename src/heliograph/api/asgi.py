@@ -98,7 +98,7 @@ class _Exchange:
         """Calls another room's app after the check of the key; the scope holds what the caller may see of it."""
         try:
             caller = await self._state.keys.caller(self._head.authorization, _address(self._scope))
-            share = await self._state.deps.accounts.share(caller.org_no, provider)
+            share = await self._state.deps.phones.device_scope(caller.org_no, provider)
         except Refusal as refusal:
             await self._refuse(refusal)
             return

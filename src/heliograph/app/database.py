@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from heliograph.clock import SystemClock
 from heliograph.domain.errors import CannotStart
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.ports.job_store import Accounts
+from heliograph.ports.stores.account_store import AccountStore
 from heliograph.settings import Settings
 from heliograph.store.database.database import Database
 from heliograph.store.database.sqlite import SqliteDatabase
-from heliograph.store.job_store import Store
+from heliograph.store.stores import Stores
 
 if TYPE_CHECKING:
     from heliograph.store.database.copy_to_postgresql import TableCopied
@@ -25,7 +25,7 @@ Committed = Callable[[float, int], None]  # seconds, units
 def _ignore_commit(_seconds: float, _units: int) -> None: ...
 
 
-def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
+def _database(settings: Settings, committed: Committed, clock: SystemClock, *, lock: bool) -> Database:
     if settings.sqlite_path is not None:
         return SqliteDatabase(str(settings.sqlite_path), committed, clock.monotonic, lock=lock)
     from heliograph.store.database.postgresql import (
@@ -35,40 +35,40 @@ def _shell(settings: Settings, committed: Committed, clock: SystemClock, *, lock
     return PostgresDatabase(settings.database_url, committed, clock.monotonic)
 
 
-def fleet_wake(settings: Settings, store: Store, clock: SystemClock) -> "PostgresWake | None":
+def fleet_wake(settings: Settings, stores: Stores, clock: SystemClock) -> "PostgresWake | None":
     """Returns the wake-ups between processes on PostgreSQL, None on SQLite."""
     if settings.sqlite_path is not None:
         return None
     from heliograph.store.notify import PostgresWake
 
-    return PostgresWake(settings.wake_database_url or settings.database_url, store.shell, clock)
+    return PostgresWake(settings.wake_database_url or settings.database_url, stores.database, clock)
 
 
 @asynccontextmanager
-async def open_store(
+async def open_stores(
     settings: Settings, *, committed: Committed | None = None, migrate: bool = True, lock: bool = True
-) -> AsyncIterator[Store]:
-    """Opens the store and migrates its schema. Raises CannotStart."""
+) -> AsyncIterator[Stores]:
+    """Opens the database and migrates its schema. Raises CannotStart."""
     clock = SystemClock()
-    shell = _shell(settings, committed or _ignore_commit, clock, lock=lock)
-    await shell.open(migrate=migrate)
+    database = _database(settings, committed or _ignore_commit, clock, lock=lock)
+    await database.open(migrate=migrate)
     try:
-        yield Store(shell, clock, JobIds(clock.now_us))
+        yield Stores(database, clock, JobIds(clock.now_us))
     finally:
-        await shell.close()
+        await database.close()
 
 
 @asynccontextmanager
-async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+async def open_accounts(settings: Settings) -> AsyncIterator[AccountStore]:
     """Opens the accounts for `keys` and `orgs`, also while a server runs."""
-    async with open_store(settings, lock=False) as store:
-        yield store
+    async with open_stores(settings, lock=False) as stores:
+        yield stores.accounts
 
 
 async def check_store(settings: Settings) -> str:
     """Returns one line about the database for `doctor`. Raises CannotStart."""
-    async with open_store(settings, migrate=False, lock=False) as store:
-        phones, orgs = await store.phones(None), await store.orgs()
+    async with open_stores(settings, migrate=False, lock=False) as stores:
+        phones, orgs = await stores.phones.phones(None), await stores.accounts.orgs()
     return f"{settings.database_label}: {len(orgs)} organisations, {len(phones)} phones"
 
 

@@ -20,7 +20,7 @@ from heliograph.api.app import build_api
 from heliograph.api.asgi import ApiApp
 from heliograph.api.http.dependencies import ApiDeps, Mount, Readiness, WebhookDeps
 from heliograph.api.webhooks.provider_callback import webhook_app
-from heliograph.app.database import fleet_wake, open_store
+from heliograph.app.database import fleet_wake, open_stores
 from heliograph.app.providers import PROVIDERS
 from heliograph.app.sender import make_inbox, make_sender, open_providers
 from heliograph.app.services import run_every
@@ -28,27 +28,25 @@ from heliograph.clock import SystemClock
 from heliograph.dashboard.app import Dashboard
 from heliograph.domain.accounts.api_key import given_key, new_key
 from heliograph.domain.accounts.guess_limit import GuessLimit
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.errors import Refusal
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import NewPhone, PhoneRow
 from heliograph.egress.guarded_fetch import GuardedFetch
 from heliograph.media.folder import MediaFolder
 from heliograph.media.prune import prune_media
 from heliograph.media.source import MediaSource
+from heliograph.ports.logger import Logger
+from heliograph.ports.stores.delivery_store import DeliveryStore
 from heliograph.ports.wake import Wake
 from heliograph.providers import simulator
 from heliograph.sender.sender import Sender
 from heliograph.sender.services.due_work import run_due_step
 from heliograph.sender.services.retention import DAY_US, prune_jobs
 from heliograph.settings import Settings
-from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.account_store import SqlAccountStore
 from heliograph.store.database.write_probe import probe_refused_writes
-from heliograph.store.delivery_store import OutboxStore
-from heliograph.store.job_store import Store
-from heliograph.store.media_file_store import FileStore
 from heliograph.store.metrics import BacklogReader
-from heliograph.store.provider_store import StoredInbox
-from heliograph.store.webhook_store import WebhookStore
+from heliograph.store.stores import Stores
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
 from heliograph.webhooks.envelope import sample_body
@@ -69,7 +67,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, clock: SystemClock, log: Logger) -> AsyncIterator[Gateway]:
     """Joins all rooms for the roles of this process. Only the store and the network run so far."""
     chance = random.Random(secrets.randbits(64))
     closing = asyncio.Event()
@@ -83,94 +81,98 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 hint()
 
         def every(interval_s: float, step: Callable[[], Any], event: str, **options: Any) -> Any:
-            return run_every(clock, interval_s, step, partial(log.warning, event), **options)
+            return run_every(clock, interval_s, step, log, event, **options)
 
-        store = await stack.enter_async_context(open_store(settings, committed=committed))
-        meters.watch(BacklogReader(store.shell, clock), lambda: store.shell.write_error is None)
-        secret = await _seed(settings, store)
+        stores = await stack.enter_async_context(open_stores(settings, committed=committed))
+        database = stores.database
+        meters.watch(BacklogReader(database, clock), lambda: database.write_error is None)
+        secret = await _seed(settings, stores.accounts)
         vault = Vault(settings.secret_key)
         media = MediaFolder(settings.media_path)
         fetch = GuardedFetch(clock=clock, allowed=settings.webhook_allow_private)
         stack.push_async_callback(fetch.close)
-        providers = await stack.enter_async_context(open_providers(settings, store, clock, chance))
-        probe = partial(probe_refused_writes, store.shell, clock)
+        providers = await stack.enter_async_context(open_providers(settings, stores, clock, chance))
+        probe = partial(probe_refused_writes, database, clock)
         services: dict[str, Any] = {"pulse": every(1.0, probe, "write_probe_failed")}
         days = settings.retention_days
         sender = None
-        fleet = fleet_wake(settings, store, clock)
-        stored_inbox = StoredInbox(store.shell, JobIds(clock.now_us))
+        fleet = fleet_wake(settings, stores, clock)
         wake_inbox: Callable[[Sequence[int]], None] = _no_phones
         if fleet is not None:
             services["wake"] = fleet.run()
         if "sender" in settings.roles:
-            stored_files = FileStore(store.shell)
-            files = MediaSource(media, fetch, stored_files.fix)
-            prune_files = partial(prune_media, media, stored_files.needed, clock, days=days)
+            files = MediaSource(media, fetch, stores.files.set_file)
+            prune_files = partial(prune_media, media, stores.files.needed, clock, days=days)
             services["prune_media"] = every(3600.0, prune_files, "prune_media_failed")
             sender = make_sender(
-                settings, store, clock, meters=meters, chance=chance, providers=providers, vault=vault, files=files,
+                settings, stores, clock, meters=meters, chance=chance, providers=providers, vault=vault, files=files,
                 fleet=fleet, log=log,
             )  # fmt: skip
             services["sender"] = sender.run()
-            inbox = make_inbox(sender, stored_inbox, clock, log)
+            inbox = make_inbox(sender, stores.inbox, clock, log)
             services["inbox"] = inbox.run()
             wake_inbox = inbox.wake
-            services["prune"] = every(60.0, partial(prune_jobs, store, clock, days=days), "prune_failed")
+            services["prune"] = every(60.0, partial(prune_jobs, stores.maintenance, clock, days=days), "prune_failed")
         wake: Wake = fleet or sender or _NoWake()
-        steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
         if "sender" in settings.roles:
-            feed = partial(run_due_step, steering.feed, wake, clock, soonest_s=0.02, latest_s=0.5)
-            schedule = partial(run_due_step, steering.run_schedules, wake, clock, soonest_s=0.01, latest_s=1.0)
+            feed = partial(
+                run_due_step, stores.broadcasts.enqueue_recipients, wake, clock, soonest_s=0.02, latest_s=0.5
+            )
+            schedule = partial(run_due_step, stores.schedules.run_schedules, wake, clock, soonest_s=0.01, latest_s=1.0)
             services["feeder"] = every(0.5, feed, "feed_failed", wait_first=False)
             services["scheduler"] = every(1.0, schedule, "schedules_failed", wait_first=False)
-            services["expiry"] = every(1.0, steering.expire, "expire_failed")
+            services["expiry"] = every(1.0, stores.maintenance.expire_jobs, "expire_failed")
             services["sweeper"] = every(
                 300.0,
-                lambda: steering.sweep_broadcasts(clock.now_us() - round(days * DAY_US)),
+                lambda: stores.broadcasts.clean_up_broadcasts(clock.now_us() - round(days * DAY_US)),
                 "sweep_failed",
                 wait_first=False,
             )
         if "api" in settings.roles:
-            services["key_uses"] = every(60.0, store.write_key_uses, "key_uses_not_written", last_s=1.0)
+            services["key_uses"] = every(60.0, stores.accounts.write_key_uses, "key_uses_not_written", last_s=1.0)
         worker = None
         if "webhooks" in settings.roles:
-            worker = _delivery_worker(settings, store, clock, meters, chance, vault, fetch)
+            worker = _delivery_worker(settings, stores.deliveries, clock, meters, chance, vault, fetch)
             services["webhooks"] = worker.run()
-            prune = partial(prune_deliveries, OutboxStore(store.shell, clock), clock, days=days)
+            prune = partial(prune_deliveries, stores.deliveries, clock, days=days)
             services["prune_webhooks"] = every(60.0, prune, "prune_failed")
             on_commit.append(_from_any_thread(worker.wake))
             if fleet is not None:
                 fleet.serve_events(worker.wake)
         elif fleet is not None:
             on_commit.append(_from_any_thread(fleet.stored))
-        orgs = await store.orgs()
+        orgs = await stores.accounts.orgs()
         guesses = GuessLimit()  # one for both doors
         dashboard = Dashboard(
-            store,
-            store,
-            store,
+            stores.jobs,
+            stores.phones,
+            stores.accounts,
+            stores.accounts,
             guesses=guesses,
             clock=clock,
             version=version("heliograph"),
             secret_key=settings.secret_key,
             public_url=settings.url,
-            explain_jobs=steering.described,
         )
 
         async def ready() -> Readiness:
             try:
-                await store.orgs()
-                database = store.shell.write_error or "ok"
+                await stores.accounts.orgs()
+                stored = database.write_error or "ok"
             except Refusal as problem:
-                database = problem.message
+                stored = problem.message
             leased = sender is None or sender.ready
-            checks = {"database": database, "sender": "ok" if leased else "not in the fleet yet"}
-            return Readiness(database == "ok" and leased and not closing.is_set(), checks)
+            checks = {"database": stored, "sender": "ok" if leased else "not in the fleet yet"}
+            return Readiness(stored == "ok" and leased and not closing.is_set(), checks)
 
         api = build_api(
             ApiDeps(
-                intake=store,
-                accounts=store,
+                jobs=stores.jobs,
+                accounts=stores.accounts,
+                phones=stores.phones,
+                broadcasts=stores.broadcasts,
+                schedules=stores.schedules,
+                control=stores.control,
                 media=media,
                 wake=wake,
                 clock=clock,
@@ -188,16 +190,15 @@ async def open_gateway(settings: Settings, clock: SystemClock, log: Any) -> Asyn
                 closing=closing.is_set,
                 meter=meters,
                 fetch=fetch,
-                steering=steering,
                 webhooks=WebhookDeps(
-                    WebhookStore(store.shell, clock),
+                    stores.webhooks,
                     vault,
                     sample_body,
                     worker.wake if worker is not None else _nothing,
                 ),
                 mounts=(
                     *providers.mounts,
-                    *_provider_webhooks(store, stored_inbox, vault, clock, wake_inbox),
+                    *_provider_webhooks(stores, vault, clock, wake_inbox),
                 ),
                 dashboard=dashboard,
                 guesses=guesses,
@@ -214,7 +215,7 @@ class _NoWake:
 
 def _delivery_worker(
     settings: Settings,
-    store: Store,
+    store: DeliveryStore,
     clock: SystemClock,
     meters: Meters,
     chance: random.Random,
@@ -226,8 +227,7 @@ def _delivery_worker(
         alone=settings.sqlite_path is not None,
         schedule=settings.webhook_retry_seconds,
     )
-    outbox = OutboxStore(store.shell, clock)
-    return DeliveryWorker(outbox, fetch, clock, lambda: chance.uniform(-1, 1), vault, meters, options)
+    return DeliveryWorker(store, fetch, clock, lambda: chance.uniform(-1, 1), vault, meters, options)
 
 
 def _from_any_thread(hint: Callable[[], None]) -> Callable[[], None]:
@@ -259,21 +259,23 @@ def _pairing_code(phone: PhoneRow) -> str | None:
 
 
 def _provider_webhooks(
-    store: Store, inbox: StoredInbox, vault: Vault, clock: SystemClock, stored: Callable[[Sequence[int]], None]
+    stores: Stores, vault: Vault, clock: SystemClock, stored: Callable[[Sequence[int]], None]
 ) -> list[Mount]:
     hooks = [spec.webhook for spec in PROVIDERS if spec.webhook is not None]
     return [
         Mount(
             hook.path,
             webhook_app(
-                hook.receiver(store, inbox, vault, clock), stored=stored, signature_header=hook.signature_header
+                hook.receiver(stores.phones, stores.inbox, vault, clock),
+                stored=stored,
+                signature_header=hook.signature_header,
             ),
         )
         for hook in hooks
     ]
 
 
-async def _seed(settings: Settings, store: Store) -> str | None:
+async def _seed(settings: Settings, accounts: SqlAccountStore) -> str | None:
     """Makes the first organisation, key and phone of an empty database, and returns the secret if one was made."""
     key = given_key(settings.api_key) if settings.api_key else new_key()
     phone = None
@@ -281,5 +283,5 @@ async def _seed(settings: Settings, store: Store) -> str | None:
         name = simulator.SPEC.name
         pacing = _preset(settings, name)
         phone = NewPhone(0, new_phone_id(), settings.simulator_phone, name, pacing=pacing)
-    made = await store.seed(key.digest, key.prefix, phone)
+    made = await accounts.seed(key.digest, key.prefix, phone)
     return key.secret if made and not settings.api_key else None

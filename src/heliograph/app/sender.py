@@ -8,20 +8,20 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from heliograph.api.http.dependencies import Mount
 from heliograph.app.providers import PROVIDERS
 from heliograph.clock import SystemClock
-from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import PRESETS, Policy, parse_policy
 from heliograph.media.source import MediaSource
+from heliograph.ports.logger import Logger
 from heliograph.ports.provider import Phone, Provider, Setup
-from heliograph.ports.provider_inbox import ProviderUpdate
+from heliograph.ports.provider_inbox import ProviderInbox, ProviderUpdate
 from heliograph.ports.simulated_network import Network
 from heliograph.providers import simulator
 from heliograph.providers.simulator.provider import Nowhere
@@ -33,9 +33,7 @@ from heliograph.sender.sender import Sender
 from heliograph.settings import Settings
 from heliograph.simulator.asgi import simulator_asgi
 from heliograph.simulator.network import open_network
-from heliograph.store.control_store import ControlStoreUnits
-from heliograph.store.job_store import Store
-from heliograph.store.provider_store import StoredInbox, StoredUploads
+from heliograph.store.stores import Stores
 from heliograph.telemetry.meter import Meters
 from heliograph.vault import Vault
 
@@ -61,13 +59,11 @@ class Providers:
 
 @asynccontextmanager
 async def open_providers(
-    settings: Settings, store: Store, clock: SystemClock, chance: random.Random
+    settings: Settings, stores: Stores, clock: SystemClock, chance: random.Random
 ) -> AsyncIterator[Providers]:
     async with AsyncExitStack() as stack:
         network, mounts = await stack.enter_async_context(_network(settings, clock, chance))
-        context = ProviderContext(
-            settings=settings, clock=clock, uploads=StoredUploads(store.shell, clock), network=network
-        )
+        context = ProviderContext(settings=settings, clock=clock, uploads=stores.uploads, network=network)
         opened = {spec.name: await stack.enter_async_context(spec.open(context)) for spec in PROVIDERS}
         yield Providers(opened, mounts)
 
@@ -97,7 +93,7 @@ async def _no_notice() -> None:
 
 def make_sender(
     settings: Settings,
-    store: Store,
+    stores: Stores,
     clock: SystemClock,
     *,
     meters: Meters,
@@ -106,15 +102,15 @@ def make_sender(
     vault: Vault,
     files: MediaSource,
     fleet: "PostgresWake | None",
-    log: Any,
+    log: Logger,
 ) -> Sender:
     def config(row: PhoneRow) -> Mapping[str, object]:
         opened: dict[str, object] = json.loads(vault.open(row.config, about=row.phone_id) or "{}")
         return opened
 
-    steering = ControlStoreUnits(store.shell, clock, JobIds(clock.now_us))
     deps = SenderDeps(
-        store=store,
+        store=stores.sender,
+        leases=stores.leases,
         clock=clock,
         meter=meters,
         chance=chance,
@@ -123,18 +119,17 @@ def make_sender(
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         sole=settings.sqlite_path is not None,
         loops=1 if settings.sqlite_path is not None else 2,  # more on SQLite only make smaller transactions
-        has_backpressure=store.has_backpressure,
+        has_backpressure=stores.jobs.has_backpressure,
         org_per_second=settings.org_messages_per_second,
         provider=providers.get,
         policy=policy_of,
         config=config,
         prepare=files.prepare,
         freed=fleet.freed if fleet is not None else _no_notice,
-        hold=lambda org_no, phone_no, why: steering.pause_phone(org_no, phone_no, "gateway", why),
+        hold=lambda org_no, phone_no, why: stores.control.pause_phone(org_no, phone_no, "gateway", why),
         approve_after_s=settings.approve_after_seconds,
-        log=log.info,
-        warn=log.warning,
-        debug=log.debug if settings.log_level == "debug" else None,
+        log=log,
+        log_attempts=settings.log_level == "debug",
     )
     sender = Sender(deps)
     if fleet is not None:
@@ -142,7 +137,7 @@ def make_sender(
     return sender
 
 
-def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any) -> InboxService:
+def make_inbox(sender: Sender, stored: ProviderInbox, clock: SystemClock, log: Logger) -> InboxService:
     """Applies webhooks of providers to the phones of this process."""
     readers = {spec.name: spec.webhook.reader() for spec in PROVIDERS if spec.webhook is not None}
 
@@ -152,7 +147,7 @@ def make_inbox(sender: Sender, stored: StoredInbox, clock: SystemClock, log: Any
     def read(phone: Phone, payload: bytes, received_at_us: int) -> ProviderUpdate:
         return readers[phone.provider](phone, payload, received_at_us)
 
-    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log.warning)
+    return InboxService(stored, sender.events, read, owned=owned, clock=clock, log=log)
 
 
 def policy_of(row: PhoneRow) -> Policy:

@@ -15,14 +15,15 @@ import msgspec
 
 from heliograph.dashboard.page import broken_page, link_page, live, login_page, page
 from heliograph.dashboard.session import COOKIE, COOKIE_S, Sessions
-from heliograph.dashboard.snapshot import Explainer, Watcher
-from heliograph.domain.accounts.api_key import digest
+from heliograph.dashboard.snapshot import Watcher
+from heliograph.domain.accounts.api_key import KeyRow, digest
 from heliograph.domain.accounts.client_address import client_address
 from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
 from heliograph.domain.errors import RateLimited, Refusal, Unauthorized, Unavailable
-from heliograph.domain.jobs.job import KeyRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, JobStore, PageSessions
+from heliograph.ports.stores.account_store import AccountStore, PageSessionStore
+from heliograph.ports.stores.job_store import JobStore
+from heliograph.ports.stores.phone_store import PhoneStore
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -46,22 +47,22 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Dashboard:
-    """The dashboard. `public_url`: its public address; None = the Host header. `explain_jobs`: see snapshot.py."""
+    """The dashboard. `public_url`: its public address; None = the Host header."""
 
     def __init__(
         self,
-        intake: JobStore,
-        accounts: Accounts,
-        sessions: PageSessions,
+        jobs: JobStore,
+        phones: PhoneStore,
+        accounts: AccountStore,
+        sessions: PageSessionStore,
         *,
         clock: Clock,
         version: str,
         secret_key: str | None = None,
         public_url: str | None = None,
-        explain_jobs: Explainer | None = None,
         guesses: GuessLimit | None = None,
     ) -> None:
-        self._watcher = Watcher(intake, accounts, clock, explain_jobs)
+        self._watcher = Watcher(jobs, phones, accounts, clock)
         self._accounts = accounts
         self._sessions = Sessions(sessions, clock, secret_key)
         self._clock = clock

@@ -11,7 +11,7 @@ import hmac
 import secrets
 
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import NewPageSession, PageSessions
+from heliograph.ports.stores.account_store import NewPageSession, PageSessionStore
 
 COOKIE = "heliograph_session"
 LINK_S = 15 * 60
@@ -19,7 +19,7 @@ COOKIE_S = 12 * 3600
 
 
 class Sessions:
-    def __init__(self, kept: PageSessions, clock: Clock, secret_key: str | None = None) -> None:
+    def __init__(self, kept: PageSessionStore, clock: Clock, secret_key: str | None = None) -> None:
         self._kept = kept
         self._clock = clock
         source = secret_key.encode() if secret_key else secrets.token_bytes(32)

@@ -1,19 +1,20 @@
 """The data of the page, read at once and shared by all viewers within half a second."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import shown_body
-from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import unique_id
-from heliograph.domain.jobs.job import Job, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Job, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.timestamps import iso
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts, JobStore
+from heliograph.ports.stores.account_store import AccountStore
+from heliograph.ports.stores.job_store import JobStore
+from heliograph.ports.stores.phone_store import PhoneStore
 
-Explainer = Callable[[Sequence[Job]], Awaitable[Sequence[str]]]
 MAX_PHONES = 50
 MAX_JOBS = 40
 SHARED_S = 0.5
@@ -59,16 +60,11 @@ class Snapshot:
 
 
 class Watcher:
-    """Reads snapshots. `explain_jobs`: returns the sentences of many jobs; None: sentences from the rows alone.
+    """Reads snapshots. Known weakness: only the first of very many phones are shown."""
 
-    Known weakness: only the first of very many phones are shown.
-    """
-
-    def __init__(
-        self, intake: JobStore, accounts: Accounts, clock: Clock, explain_jobs: Explainer | None = None
-    ) -> None:
-        self._explain_jobs = explain_jobs
-        self._intake = intake
+    def __init__(self, jobs: JobStore, phones: PhoneStore, accounts: AccountStore, clock: Clock) -> None:
+        self._jobs = jobs
+        self._phones = phones
         self._accounts = accounts
         self._clock = clock
         self._latest: dict[int, tuple[float, Snapshot]] = {}
@@ -84,12 +80,12 @@ class Watcher:
             return fresh
 
     async def _read(self, org_no: int) -> Snapshot:
-        counts = await self._intake.health_of_phones(org_no)
-        rows = await self._accounts.phones(org_no)
+        counts = await self._jobs.health_of_phones(org_no)
+        rows = await self._phones.phones(org_no)
         lines = [self._phone_line(row, counts.get(row.phone_no, QueueCounts())) for row in rows[:MAX_PHONES]]
-        jobs = await self._intake.jobs(org_no, None, limit=MAX_JOBS)
+        jobs = await self._jobs.jobs(org_no, None, limit=MAX_JOBS)
         by_no = {row.phone_no: row for row in rows}
-        sentences = await (self._explain_jobs(jobs) if self._explain_jobs else self._describe(jobs, by_no))
+        sentences = await self._jobs.explain_many(jobs)
         messages = [
             self._message_line(job, by_no.get(job.phone_no), why) for job, why in zip(jobs, sentences, strict=True)
         ]
@@ -118,14 +114,6 @@ class Watcher:
             sending=health.active - health.uncertain,
             uncertain=health.uncertain,
         )
-
-    async def _describe(self, jobs: Sequence[Job], phones: Mapping[int, PhoneRow]) -> Sequence[str]:
-        now_us = self._clock.now_us()
-        sentences = []
-        for job in jobs:
-            ahead = await self._intake.ahead(job) if job.state is State.QUEUED else None
-            sentences.append(describe(job, now_us=now_us, phone=phones.get(job.phone_no), ahead=ahead))
-        return sentences
 
     def _message_line(self, job: Job, phone: PhoneRow | None, why: str) -> MessageLine:
         return MessageLine(

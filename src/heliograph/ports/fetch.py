@@ -59,7 +59,7 @@ Fetched = FetchResponse | NoAnswer | Forbidden
 
 class Fetch(Protocol):
     async def check(self, url: str) -> Forbidden | None:
-        """Whether the URL may be given to us at all: its form, and every address its name has now (≤ 2 s).
+        """Checks the form of a URL and every address its name has now (at most 2 s). Raises Invalid.
 
         A name that cannot be resolved now passes: it is asked again, and checked again, at each fetch.
         """

@@ -36,7 +36,7 @@ class MediaStore(Protocol):
     def incoming(self) -> Incoming: ...
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes lie, whether or not they are there."""
+        """Gives the path of the bytes, also where none are stored yet."""
         ...
 
     def prune(self, before_s: float, in_use: Callable[[str], bool], *, limit: int) -> int:

@@ -1,4 +1,4 @@
-"""What rooms tell of their work so that an operator can watch it. Counting must never fail nor wait.
+"""Counters and timings that the rooms report for an operator. Counting must never fail nor wait.
 
 Each verb is called from one thread only (the event loop; `commit` from the store's writer), so none takes a lock.
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What stands in the store now, over all organisations, read from counters and one index probe.
+    """Gauges of the store over all organisations, read from counters and one index probe.
 
     `oldest_waiting_s`: age of the oldest job that waits (0.0 = nothing waits).
     """

@@ -1,4 +1,4 @@
-"""What a way to WhatsApp must do. One contract test holds every provider to this page.
+"""Provider: a way to WhatsApp. One contract test holds every provider to this page.
 
 A session lives where the phone's lease is: `open` when the lease is taken, `close` when it is given up.
 """
@@ -90,7 +90,7 @@ class Inbound:
 
 
 class Sink(Protocol):
-    """Where a session tells what happened. `receipts` and `inbound` return after it is stored: confirm only then."""
+    """Sink for what happens in a session. `receipts` and `inbound` return after it is stored: confirm only then."""
 
     async def receipts(self, phone_no: int, receipts: Sequence[Receipt]) -> None: ...
 
@@ -156,14 +156,14 @@ class PhoneCheck:
 
 
 class Setup(Protocol):
-    """What a provider whose phones need credentials adds: used when a phone is made, shown and checked."""
+    """Set-up of a provider whose phones need credentials: used when a phone is made, shown and checked."""
 
     def accept_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The checked configuration as it is to be sealed and stored. Raises Invalid naming the field."""
         ...
 
     def show_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """What may be shown of it: no secret, in whole or in part."""
+        """Gives the part of the configuration that may be shown, which holds no secret."""
         ...
 
     async def check(self, phone: Phone) -> list[PhoneCheck]:

@@ -32,13 +32,13 @@ class InboxItem:
     payload: bytes
 
 
-class Inbox(Protocol):
+class ProviderInbox(Protocol):
     async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         """Returns only after the commit is synced to disk: the provider is told 200 after this."""
         ...
 
     async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
-        """Of each (org_no, phone_no) up to `limit`, the oldest first. Index probes only."""
+        """Gives up to `limit` items of each (org_no, phone_no), oldest first. It uses index probes only."""
         ...
 
     async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
@@ -46,13 +46,13 @@ class Inbox(Protocol):
         ...
 
     async def prune_deliveries(self, before_us: int) -> None:
-        """What came earlier and was never applied: of phones that were deleted meanwhile."""
+        """Deletes older items that were never applied, as their phones were deleted."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderUpdate:
-    """What one webhook says of one phone."""
+    """Content of one webhook about one phone."""
 
     receipts: tuple[Receipt, ...] = ()
     inbound: tuple[Inbound, ...] = ()
@@ -68,7 +68,7 @@ class PayloadReader(Protocol):
 
 
 class ReceiveStatus(StrEnum):
-    """What a provider's webhook is told."""
+    """Answer to a provider's webhook."""
 
     STORED = "stored"
     FORGED = "forged"

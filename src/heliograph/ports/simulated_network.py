@@ -1,4 +1,4 @@
-"""What a provider needs of the simulated network, whether it lies in this process or in one of its own.
+"""Simulated network as a provider uses it, in this process or in another one.
 
 The network speaks of devices: one login of a number (`phone_id`). It keeps what a device has not confirmed.
 """
@@ -35,7 +35,7 @@ class OutboundMessage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReplyKind(StrEnum):
-    """What the network answers to a frame."""
+    """Reply of the network to a message."""
 
     ACKNOWLEDGED = "acknowledged"
     SILENT = "silent"  # taken, but its acknowledgement does not come with the answer
@@ -56,7 +56,7 @@ class NetworkReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class DeviceScope:
-    """What of a network one organisation has. `devices` None: all there is. `alone`: nobody else has a device now."""
+    """Devices of one organisation at the network. `devices` None: all. `alone`: nobody else has a device now."""
 
     devices: tuple[str, ...] | None = None
     alone: bool = True
@@ -66,7 +66,7 @@ class DeviceScope:
 
 
 class DeviceConnection(Protocol):
-    """How the network reaches a device. Returning confirms: what raised or was cut off is delivered again."""
+    """Connection through which the network reaches a device. A call that returns confirms; others are repeated."""
 
     async def receipts(self, receipts: Sequence[Receipt]) -> None: ...
 
@@ -81,7 +81,7 @@ class Network(Protocol):
         ...
 
     async def disconnect(self, device_id: str) -> None:
-        """Nothing comes through the line after this returns. Idempotent."""
+        """Closes the connection; nothing arrives after this returns. Idempotent."""
         ...
 
     async def reconnect(self, device_id: str) -> None:

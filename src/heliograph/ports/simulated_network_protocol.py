@@ -1,4 +1,4 @@
-"""What a gateway and a simulated network in another process say to each other: JSON arrays over one WebSocket.
+"""Protocol between a gateway and a simulated network in another process: JSON arrays over one WebSocket.
 
 Each WebSocket message is a list of these; `n` ties an answer or a confirmation to what it is for.
 """
@@ -33,7 +33,7 @@ class Transmit(msgspec.Struct, frozen=True, array_like=True, tag="sent"):
 
 
 class Confirm(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
-    """What came as `n` is stored."""
+    """Confirms that the message `n` is stored."""
 
     n: int
 

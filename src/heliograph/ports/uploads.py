@@ -1,9 +1,9 @@
-"""What a provider remembers of files it has already handed to the network, so that a file goes up once."""
+"""Memory of files that a provider handed to the network, so that each file is uploaded once."""
 
 from typing import Protocol
 
 
-class Uploads(Protocol):
+class UploadStore(Protocol):
     async def uploaded(self, phone_no: int, sha256: str, mimetype: str, *, now_us: int) -> str | None:
         """The network's id for these bytes; None if never uploaded, forgotten or out of date at `now_us`."""
         ...

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from heliograph.domain.jobs.job import PhoneRow
+    from heliograph.domain.accounts.phone import PhoneRow
     from heliograph.ports.clock import Clock
     from heliograph.ports.provider import Provider, Setup
-    from heliograph.ports.provider_inbox import Inbox, PayloadReader, WebhookReceiver
+    from heliograph.ports.provider_inbox import PayloadReader, ProviderInbox, WebhookReceiver
     from heliograph.ports.secrets import Secrets
     from heliograph.ports.simulated_network import Network
-    from heliograph.ports.uploads import Uploads
+    from heliograph.ports.uploads import UploadStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ProviderContext:
 
     settings: Any
     clock: Clock
-    uploads: Uploads
+    uploads: UploadStore
     network: Network  # the simulated one
 
 
@@ -50,7 +50,7 @@ class WebhookSpec:
     """The provider's own webhook: its path, who checks and stores what comes in, and who reads what was stored."""
 
     path: str
-    receiver: Callable[[PhoneSource, Inbox, Secrets, Clock], WebhookReceiver]
+    receiver: Callable[[PhoneSource, ProviderInbox, Secrets, Clock], WebhookReceiver]
     reader: Callable[[], PayloadReader]
     signature_header: str = "x-hub-signature-256"
 

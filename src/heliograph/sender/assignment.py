@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from heliograph.ports.sender_store import Fleet, LeaseRow
+from heliograph.ports.stores.lease_store import Fleet, LeaseRow
 
 
 @dataclass(slots=True)

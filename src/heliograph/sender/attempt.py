@@ -10,8 +10,9 @@ from heliograph.domain.jobs.ids import JobId, bare_message_id, parse_job_id, que
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.outcome import NotSent, Outcome
 from heliograph.domain.messages.content import Content
+from heliograph.ports.logger import Logger
 from heliograph.ports.provider import SendRequest
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.sender.owned_phone import OwnedPhone
 
 # gives the content as it is to be sent and its file; or an outcome that ends the attempt before it touched the network
@@ -66,16 +67,16 @@ class SendAttempt:
 class LoggedAttempt:
     """Attempt with a debug log line before and after it."""
 
-    def __init__(self, attempt: SendAttempt, debug: Callable[..., None]) -> None:
+    def __init__(self, attempt: SendAttempt, log: Logger) -> None:
         self._attempt = attempt
-        self._debug = debug
+        self._log = log
 
     async def make(self, owned: OwnedPhone, job: OutgoingJob, *, ours: Callable[[], bool]) -> Outcome | None:
         fields = {"queue_id": queue_id(job.job_id), "phone": owned.row.phone_id, "attempt": job.attempts}
-        self._debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **fields)
+        self._log.debug("attempt_started", chat_id=job.chat_id, kind=job.content.type.value, **fields)
         outcome = await self._attempt.make(owned, job, ours=ours)
         how = "not_made" if outcome is None else type(outcome).__name__.lower()
-        self._debug("attempt_ended", outcome=how, code=getattr(outcome, "code", None), **fields)
+        self._log.debug("attempt_ended", outcome=how, code=getattr(outcome, "code", None), **fields)
         return outcome
 
 

@@ -1,15 +1,17 @@
-"""Everything that the sender is handed by `app/`."""
+"""Dependencies that `app/` hands to the sender."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.pacing.next_start import Policy
 from heliograph.ports.clock import Chance, Clock
+from heliograph.ports.logger import Logger
 from heliograph.ports.meter import Meter
 from heliograph.ports.provider import Provider
-from heliograph.ports.sender_store import SenderStore
+from heliograph.ports.stores.lease_store import LeaseStore
+from heliograph.ports.stores.sender_store import SenderStore
 from heliograph.sender.attempt import Prepare
 
 
@@ -27,6 +29,7 @@ class SenderDeps:
     """Dependencies of the sender. `provider(name)`: None = unknown here. `config(row)`: decrypted."""
 
     store: SenderStore
+    leases: LeaseStore
     clock: Clock
     meter: Meter
     chance: Chance
@@ -44,6 +47,5 @@ class SenderDeps:
     freed: Callable[[], Awaitable[None]]
     hold: Callable[[int, int, str], Awaitable[object]] = _no_pause  # org_no, phone_no, why: pauses the phone
     approve_after_s: float = 0.0
-    log: Callable[..., None]  # what happens
-    warn: Callable[..., None]  # what goes wrong
-    debug: Callable[..., None] | None = None  # each attempt, where debug logs are wanted
+    log: Logger
+    log_attempts: bool = False

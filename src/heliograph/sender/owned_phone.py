@@ -6,13 +6,13 @@ After a crash the next owner reads it again from the store.
 import math
 from dataclasses import dataclass
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.failure_breaker import Breaker, FailureWatch
 from heliograph.domain.pacing.next_start import Policy, StartHistory, next_start, starts_allowed
 from heliograph.domain.pacing.quiet_hours import quiet_until
 from heliograph.ports.provider import Phone, Provider, SessionState
-from heliograph.ports.sender_store import ChatDelay, StartRequest
+from heliograph.ports.stores.sender_store import ChatDelay, StartRequest
 
 FOREVER = float("inf")
 

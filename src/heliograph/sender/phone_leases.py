@@ -8,12 +8,13 @@ ended (2 s). A session that ended unnoticed is opened again.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.verdict import interrupted
 from heliograph.domain.pacing.next_start import Policy, StartHistory, history_from_rows
 from heliograph.ports.provider import Phone, SessionState, Sink
 from heliograph.ports.secrets import CannotOpen
-from heliograph.ports.sender_store import Fleet, Lease, LeaseRow, Settlement
+from heliograph.ports.stores.lease_store import Fleet, Lease, LeaseRow
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.sender.assignment import HeartbeatWatch, assign_phones
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.owned_phone import OwnedPhone
@@ -62,7 +63,7 @@ class PhoneLeases:
             try:
                 await self._heartbeat()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the lease runs out
-                self._deps.warn("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("heartbeat_failed", error=f"{type(error).__name__}: {error}")
             wait_s = self._deps.lease_s / 3
             await pause(self._soon, self._deps.clock, wait_s if self.joined else min(wait_s, 0.5))
 
@@ -73,21 +74,21 @@ class PhoneLeases:
             self.drop(owned)
         await self._closed(self._closing)
         try:
-            await self._deps.store.release(self._deps.owner, held)
-            await self._deps.store.forget(self._deps.owner)
+            await self._deps.leases.release_leases(self._deps.owner, held)
+            await self._deps.leases.remove_sender(self._deps.owner)
             await self._deps.freed()
         except Exception as error:  # noqa: BLE001 - supervised: the lease ends by itself
-            self._deps.warn("release_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.log.warning("release_failed", error=f"{type(error).__name__}: {error}")
 
     async def _heartbeat(self) -> None:
         deps = self._deps
         began = deps.clock.monotonic()
         if self.joined and began >= self.good_until:  # we may have been taken for dead: begin anew, under new tokens
             self._drop_all("the lease ran out")
-        fleet = await deps.store.heartbeat(deps.owner, first=not self.joined)
+        fleet = await deps.leases.heartbeat(deps.owner, first=not self.joined)
         if not fleet.alive:
             self._drop_all("declared dead by another sender")
-            fleet = await deps.store.heartbeat(deps.owner, first=True)
+            fleet = await deps.leases.heartbeat(deps.owner, first=True)
         if deps.clock.monotonic() - began >= deps.lease_s:
             return  # too late to count as a beat in time
         self.good_until = began + deps.lease_s - min(MARGIN_S, deps.lease_s / 4)
@@ -100,7 +101,7 @@ class PhoneLeases:
         self._watch.look(fleet, began)
         todo = assign_phones(fleet, deps.owner, self._watch, now=began, ttl_s=deps.lease_s, sole=deps.sole)
         for owner in todo.dead:
-            await deps.store.forget(owner)
+            await deps.leases.remove_sender(owner)
         # ours by name, but neither in mind nor being opened; looked for before anything is given up
         stale = [s for s in held.values() if s.phone_no not in self.phones and s.phone_no not in self._adopting]
         if todo.release:
@@ -111,7 +112,7 @@ class PhoneLeases:
     async def _take(self, wanted: Sequence[LeaseRow]) -> None:
         if not wanted or self.stopping:
             return
-        leases = await self._deps.store.claim_leases(self._deps.owner, wanted)
+        leases = await self._deps.leases.claim_leases(self._deps.owner, wanted)
         self._deps.meter.lease("taken", len(leases))
         for lease in leases:
             self._adopting[lease.phone.phone_no] = lease.token
@@ -129,7 +130,7 @@ class PhoneLeases:
         for owned in leaving:
             self.drop(owned)
         await self._closed(one.phone_no for one in seen)
-        await self._deps.store.release(self._deps.owner, seen)
+        await self._deps.leases.release_leases(self._deps.owner, seen)
         await self._deps.freed()
         self._deps.meter.lease("released", len(seen))
 
@@ -176,7 +177,7 @@ class PhoneLeases:
                 and now - self._reopened.get(phone_no, -REOPEN_S) >= REOPEN_S
             ):
                 self._reopened[phone_no] = now
-                self._deps.log("session_reopened", phone=owned.row.phone_id)
+                self._deps.log.info("session_reopened", phone=owned.row.phone_id)
                 self._closing[phone_no] = self.spawn(self._reopen(owned, self._closing.get(phone_no)))
 
     async def _reopen(self, owned: OwnedPhone, before: "asyncio.Task[None] | None") -> None:
@@ -205,7 +206,7 @@ class PhoneLeases:
 
     async def _say(self, lease: Lease, state: SessionState, detail: str) -> None:
         row = lease.phone
-        await self._deps.store.phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
+        await self._deps.store.set_phone_state(row.org_no, row.phone_no, lease.token, state=state.value, detail=detail)
 
     async def history(self, row: PhoneRow, policy: Policy) -> StartHistory:
         """Loads the phone's recent starts, so that a new owner keeps the same pace."""
@@ -223,7 +224,7 @@ class PhoneLeases:
                 honours_client_id=owned.provider.honours_client_id(job.content, job.chat_id),
                 limits=deps.limits,
             )
-            deps.log("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
+            deps.log.info("recovered", phone=row.phone_id, verdict=verdict.kind, reason=verdict.reason)
             loop.settle(owned, Settlement(job, owned.token, token, verdict))
 
     def lost(self, phones: Iterable[tuple[int, int]]) -> None:
@@ -235,7 +236,7 @@ class PhoneLeases:
 
     def _drop_all(self, why: str) -> None:
         if self.phones:
-            self._deps.warn("phones_dropped", why=why, phones=len(self.phones))
+            self._deps.log.warning("phones_dropped", why=why, phones=len(self.phones))
         for owned in list(self.phones.values()):
             self.drop(owned)
 
@@ -267,7 +268,7 @@ class PhoneLeases:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - supervised: one phone's trouble is not the others'
-            self._deps.warn("phone_failed", error=f"{type(error).__name__}: {error}")
+            self._deps.log.warning("phone_failed", error=f"{type(error).__name__}: {error}")
 
 
 def _seen(owned: OwnedPhone) -> LeaseRow:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from heliograph.domain.jobs.ids import JobId, parse_job_id
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.provider import Inbound, Receipt, SessionState
-from heliograph.ports.sender_store import PhoneReceipts
+from heliograph.ports.stores.sender_store import PhoneReceipts
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.owned_phone import OwnedPhone
 
@@ -63,14 +63,14 @@ class ProviderEventSink:
         owned = self._owned(phone_no)
         if owned is None:
             raise LostPhone(phone_no)
-        await self._store.inbound(phone_no, owned.row.org_no, messages)
+        await self._store.keep_inbound(phone_no, owned.row.org_no, messages)
 
     async def session(self, phone_no: int, state: SessionState, detail: str = "") -> None:
         owned = self._owned(phone_no)
         if owned is None:
             return
         self._changed(phone_no, state)
-        await self._store.phone_state(owned.row.org_no, phone_no, owned.token, state=state.value, detail=detail)
+        await self._store.set_phone_state(owned.row.org_no, phone_no, owned.token, state=state.value, detail=detail)
 
     async def run(self) -> None:
         """Stores receipts every 20 ms at most, until cancelled."""
@@ -81,7 +81,7 @@ class ProviderEventSink:
             try:
                 await self._store_some()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; the receipts stay and are tried again
-                self._deps.warn("receipts_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("receipts_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
             if self._waiting:
                 self._wake.set()
@@ -102,7 +102,7 @@ class ProviderEventSink:
             else:
                 batch.append(PhoneReceipts(owned.row.org_no, phone_no, owned.token, receipts))
         faultpoint("receipts.before")
-        applied = await self._store.receipts(batch)
+        applied = await self._store.apply_receipts(batch)
         faultpoint("receipts.after")
         gone |= applied.lost
         if applied.early:  # started or not yet settled while they were on their way to the store

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from heliograph.ports.clock import Clock
+from heliograph.ports.logger import Logger
 from heliograph.ports.provider import Phone, Sink
-from heliograph.ports.provider_inbox import Inbox, InboxItem, PayloadReader
+from heliograph.ports.provider_inbox import InboxItem, PayloadReader, ProviderInbox
 
 _MAX_IN_FLIGHT = 500
 _LIMIT = 500
@@ -25,13 +26,13 @@ class InboxService:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: ProviderInbox,
         sink: Sink,
         read: PayloadReader,
         *,
         owned: Callable[[], Iterable[tuple[int, Phone]]],
         clock: Clock,
-        log: Callable[..., None],
+        log: Logger,
     ) -> None:
         self._inbox = inbox
         self._sink = sink
@@ -60,7 +61,7 @@ class InboxService:
                         await self._inbox.prune_deliveries(self._clock.now_us() - _RETENTION_US)
                         pruned_at = self._clock.monotonic()
                 except Exception as error:  # noqa: BLE001  supervised: the database may be away; nothing was dropped
-                    self._log("inbox_failed", error=f"{type(error).__name__}: {error}")
+                    self._log.warning("inbox_failed", error=f"{type(error).__name__}: {error}")
                     await self._clock.sleep(_RETRY_S)
                     continue
                 if not found:
@@ -93,7 +94,7 @@ class InboxService:
             if news.receipts:
                 await self._sink.receipts(phone.phone_no, news.receipts)
         except Exception as error:  # noqa: BLE001  supervised: it stays in the inbox and is tried again by whoever owns the phone
-            self._log("webhook_not_applied", phone=phone.phone_id, error=f"{type(error).__name__}: {error}")
+            self._log.warning("webhook_not_applied", phone=phone.phone_id, error=f"{type(error).__name__}: {error}")
             await self._clock.sleep(_RETRY_S)
             self._in_flight.discard((delivery.phone_no, delivery.inbox_no))
             return

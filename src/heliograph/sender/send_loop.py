@@ -17,7 +17,7 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict, judge
 from heliograph.ports.faultpoint import faultpoint
 from heliograph.ports.provider import SessionState
-from heliograph.ports.sender_store import SettleAndStartResult, Settlement, Started, StartRequest
+from heliograph.ports.stores.sender_store import SettleAndStartResult, Settlement, Started, StartRequest
 from heliograph.sender.attempt import EndedAttempt, LoggedAttempt, SendAttempt
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.org_rate_limit import OrgRate
@@ -119,7 +119,7 @@ class SendLoop:
                     # attempts that end meanwhile share the next transaction
                     await self._clock.sleep(self._rest_s(self._clock.monotonic() - began))
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
-                self._deps.warn("sender_round_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("sender_round_failed", error=f"{type(error).__name__}: {error}")
                 await self._clock.sleep(0.5)
                 self._hot.update(self.phones)
                 self._wake.set()
@@ -292,7 +292,9 @@ class SendLoop:
             self._release_slot(one.job.job_id, owned)
             raise
         except Exception as error:  # noqa: BLE001 - supervised: a defect in a provider must not stop the phone
-            self._deps.warn("provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}")
+            self._deps.log.warning(
+                "provider_failed", provider=owned.provider.name, error=f"{type(error).__name__}: {error}"
+            )
             outcome = Unknown("provider_failed", "The provider's code failed during the attempt.")
         if outcome is None:
             owned.history.settle(self._clock.monotonic())

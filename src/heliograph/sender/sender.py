@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.ports.provider import SessionState
-from heliograph.ports.sender_store import Fleet
+from heliograph.ports.stores.lease_store import Fleet
 from heliograph.sender.attempt import LoggedAttempt, SendAttempt
 from heliograph.sender.deps import SenderDeps
 from heliograph.sender.org_rate_limit import OrgRate
@@ -34,7 +34,7 @@ class Sender:
         self._own = PhoneLeases(deps, place=self._place, leave=self._leave, joined=self._joined)
         self._places: dict[int, int] = {}  # phone_no → index of its loop
         plain = SendAttempt(deps.prepare, deps.store.network_id)
-        attempt = plain if deps.debug is None else LoggedAttempt(plain, deps.debug)
+        attempt = LoggedAttempt(plain, deps.log) if deps.log_attempts else plain
         self._loops = [
             SendLoop(
                 deps,
@@ -98,7 +98,7 @@ class Sender:
             try:
                 await self._look_once()
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away
-                self._deps.warn("look_failed", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("look_failed", error=f"{type(error).__name__}: {error}")
 
     async def _look_once(self) -> None:
         deps = self._deps
@@ -159,7 +159,7 @@ class Sender:
             owned.session = state
             self._note_absence(owned, state)
             owned.row = replace(owned.row, state=state.value)
-            self._deps.log("session", phone=owned.row.phone_id, state=state.value)
+            self._deps.log.info("session", phone=owned.row.phone_id, state=state.value)
 
     def _note_absence(self, owned: OwnedPhone, state: SessionState) -> None:
         """Pauses a phone after a long absence while messages wait, if the settings ask for it."""
@@ -187,7 +187,7 @@ class Sender:
     def _pause(self, owned: OwnedPhone, why: str) -> None:
         """Stops all starts of a phone at once, then writes the pause."""
         owned.row = replace(owned.row, paused_at_us=self._deps.clock.now_us(), paused_by="gateway")
-        self._deps.warn("phone_paused", phone=owned.row.phone_id, why=why)
+        self._deps.log.warning("phone_paused", phone=owned.row.phone_id, why=why)
         self._own.spawn(self._hold(owned, why))
 
     async def _hold(self, owned: OwnedPhone, why: str) -> None:
@@ -196,7 +196,7 @@ class Sender:
             try:
                 await self._deps.hold(owned.row.org_no, owned.row.phone_no, why)
             except Exception as error:  # noqa: BLE001 - supervised: the database may be away; it is tried again
-                self._deps.warn("pause_not_written", error=f"{type(error).__name__}: {error}")
+                self._deps.log.warning("pause_not_written", error=f"{type(error).__name__}: {error}")
                 await self._deps.clock.sleep(POLL_INTERVAL_S)
             else:
                 return

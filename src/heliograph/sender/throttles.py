@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from heliograph.domain.jobs.outcome import Outcome, Scope, SessionDown, Throttled
 from heliograph.ports.clock import Clock
-from heliograph.ports.sender_store import SenderStore
+from heliograph.ports.stores.sender_store import SenderStore
 from heliograph.sender.owned_phone import OwnedPhone
 
 SESSION_RETRY_S = 5.0  # a session that is down but does not say until when; its own word that it is up comes first
@@ -50,7 +50,7 @@ class PhoneThrottles:
         for key, said in list(self._unwritten.items()):
             (phone_no, new_chats_only), (owned, until, why) = key, said
             left_us = round((until - self._clock.monotonic()) * 1e6)
-            await self._store.hold_phone(
+            await self._store.throttle_phone(
                 owned.row.org_no,
                 phone_no,
                 owned.token,

@@ -1,103 +1,60 @@
-"""The store as the rooms know it: each verb runs one unit (a few run several in steps) on whichever shell it was given.
+"""Stores jobs: ports.stores.job_store."""
 
-Promise: see `ports/job_store.py` and `ports/sender_store.py`; this file only joins verbs to units.
-"""
-
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Awaitable, Sequence
 
 from heliograph.domain.contract.jobs import bare_id, serialized_id
+from heliograph.domain.explain.explanation import Explanation, explain
 from heliograph.domain.jobs.ids import JobId, JobIds, bare_message_id, may_name, message_id, parse_job_id
-from heliograph.domain.jobs.job import (
-    Enqueued,
-    EnqueueResult,
-    Event,
-    Idempotency,
-    Job,
-    KeyReused,
-    NewJob,
-    QueueCounts,
-)
-from heliograph.domain.pacing.next_start import PaceRow
+from heliograph.domain.jobs.job import EnqueueResult, Job, NewJob
 from heliograph.ports.clock import Clock
-from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import (
-    PRUNE_FROM,
-    Fleet,
-    Lease,
-    LeaseRow,
-    PhoneReceipts,
-    PrunePlace,
-    ReceiptsApplied,
-    SettleAndStartResult,
-    Settlement,
-    StartRequest,
-)
-from heliograph.store.account_store import AccountStore
-from heliograph.store.accounts import idempotency, leases
-from heliograph.store.accounts import phones as phone_rows
+from heliograph.store.accounts import idempotency, phones
 from heliograph.store.broadcasts import jobs as broadcast_jobs
 from heliograph.store.broadcasts import lifecycle
 from heliograph.store.control import suppressions
-from heliograph.store.database import named
 from heliograph.store.database.database import Database
-from heliograph.store.database.unit import Unit, query
-from heliograph.store.jobs import cancel, prune, reads, receipts
+from heliograph.store.database.sql_store import SqlStore, read_by
+from heliograph.store.explain import explain_many, load_facts
+from heliograph.store.jobs import cancel, reads
 from heliograph.store.jobs.group_commit import GroupCommit
-from heliograph.store.jobs.settle_and_start import settle_and_start
+from heliograph.store.jobs.purge import purge_phone
 
-T = TypeVar("T")
 BACKPRESSURE_WAITERS = 8  # callers
 
 
-class Store(AccountStore):
-    """Implements Intake, Accounts and Engine."""
+class SqlJobStore(SqlStore):
+    """Keeps JobStore."""
 
-    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
-        super().__init__(shell, clock)
-        self._gather = GroupCommit(shell, clock, ids)
+    def __init__(self, database: Database, clock: Clock, ids: JobIds) -> None:
+        super().__init__(database, clock, ids)
+        self._group_commit = GroupCommit(database, clock, ids)
 
-    # -- intake
+    replay = read_by(idempotency.find_enqueued)
+    jobs = read_by(reads.jobs)
+    history = read_by(reads.history)
+    health = read_by(reads.health)
+    health_of_phones = read_by(reads.health_of_phones)
 
     def enqueue(self, job: NewJob) -> Awaitable[EnqueueResult]:
-        return self._if_wanted(job) if suppressions.may_be_unwanted(job) else self._gather.enqueue(job)
+        if suppressions.may_be_unwanted(job):
+            return self._enqueue_if_wanted(job)
+        return self._group_commit.enqueue(job)
 
-    async def _if_wanted(self, job: NewJob) -> EnqueueResult:
-        refusal = await self.shell.read(lambda: suppressions.refusal(job))
+    async def _enqueue_if_wanted(self, job: NewJob) -> EnqueueResult:
+        refusal = await self.database.read(suppressions.refusal, job)
         if refusal is not None:
             raise refusal
-        return await self._gather.enqueue(job)
+        return await self._group_commit.enqueue(job)
 
     def has_backpressure(self) -> bool:
         """Tells whether callers wait for a transaction to take their message."""
-        return self._gather.waiting >= BACKPRESSURE_WAITERS
-
-    async def replay(self, org_no: int, key: Idempotency) -> Enqueued | KeyReused | None:
-        return await self.shell.read(lambda: idempotency.find_enqueued(org_no, key))
+        return self._group_commit.waiting >= BACKPRESSURE_WAITERS
 
     async def job(self, org_no: int, handle: str) -> Job | None:
         job_id = parse_job_id(handle)
-        found = await self.shell.read(lambda: reads.job(org_no, job_id, bare_message_id(handle)))
+        found = await self.database.read(reads.job, org_no, job_id, bare_message_id(handle))
         if found is None and job_id is not None:
-            now_us = self._clock.now_us()
-            found = await self.shell.read(lambda: lifecycle.unfed(org_no, job_id, now_us))
+            found = await self.database.read(lifecycle.unfed, org_no, job_id, self._clock.now_us())
         return found if found is not None and may_name(handle, found.chat_id, found.author) else None
-
-    async def jobs(self, org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> list[Job]:
-        return await self.shell.read(lambda: reads.jobs(org_no, phone_no, limit=limit, offset=offset))
-
-    def broadcast_jobs(self, org_no: int, broadcast_id: str) -> AsyncIterator[list[Job]]:
-        return broadcast_jobs.jobs_of(self.shell, self._clock, org_no, broadcast_id)
-
-    async def history(self, org_no: int, job_id: JobId) -> list[Event]:
-        return await self.shell.read(lambda: reads.history(org_no, job_id))
-
-    async def ahead(self, job: Job) -> int:
-        return await self.shell.read(lambda: reads.ahead(job))
-
-    async def health(self, org_no: int, phone_no: int | None) -> QueueCounts:
-        return await self.shell.read(lambda: reads.health(org_no, phone_no))
 
     async def quotable(self, org_no: int, phone_no: int, handle: str) -> str | None:
         job = await self.job(org_no, handle)
@@ -105,13 +62,16 @@ class Store(AccountStore):
             return serialized_id(job)
         # of another phone, perhaps written to this one
         key = bare_message_id(handle) if job is None else bare_id(job)
-        row = await self.shell.read(lambda: reads.heard(org_no, phone_no, key))
+        row = await self.database.read(reads.heard, org_no, phone_no, key)
         if row is None or (job is None and not may_name(handle, row["chat_id"], row["author"], from_me=False)):
             return None
         return message_id(row["chat_id"], key, row["author"], from_me=False)
 
-    async def health_of_phones(self, org_no: int) -> dict[int, QueueCounts]:
-        return await self.shell.read(lambda: reads.health_of_phones(org_no))
+    async def explain(self, job: Job, *, in_flight: int = 1) -> Explanation:
+        return explain(await self.database.read(load_facts.facts_of, job, self._clock.now_us(), in_flight))
+
+    async def explain_many(self, jobs: Sequence[Job]) -> list[str]:
+        return await self.database.read(explain_many.explain_many, jobs, self._clock.now_us()) if jobs else []
 
     async def purge(
         self,
@@ -122,118 +82,13 @@ class Store(AccountStore):
         broadcast_id: str | None = None,
         actor: str = "api",
     ) -> list[JobId]:
-        now_us = self._clock.now_us()
         if job_ids is not None:
-            return await self.shell.write(lambda: cancel.purge_named(org_no, phone_no, job_ids, actor, now_us))
+            now_us = self._clock.now_us()
+            return await self.database.write(cancel.purge_named, org_no, phone_no, job_ids, actor, now_us)
         if broadcast_id is not None:
-            return await broadcast_jobs.purge(self.shell, self._clock, org_no, phone_no, broadcast_id, actor)
-        phones = [phone.phone_no for phone in await self.phones(org_no)] if phone_no is None else [phone_no]
+            return await broadcast_jobs.purge(self.database, self._clock, org_no, phone_no, broadcast_id, actor)
+        rows = await self.database.read(phones.phones, org_no) if phone_no is None else []
         ended: list[JobId] = []
-        for each in phones:
-            ended += await self._purge_phone(org_no, each, actor, "purged")
+        for number in [row.phone_no for row in rows] if phone_no is None else [phone_no]:
+            ended += await purge_phone(self.database, self._clock, org_no, number, actor, "purged")
         return ended
-
-    async def _purge_phone(self, org_no: int, phone_no: int, actor: str, why: str) -> list[JobId]:
-        ended: list[JobId] = []
-        place: cancel.Place | None = cancel.FIRST
-        while place is not None:
-            unit = partial(cancel.purge_step, org_no, phone_no, place, actor, why, self._clock.now_us())
-            step, place = await self.shell.write(unit)
-            ended += step
-        return ended
-
-    async def delete_phone(self, org_no: int, phone_no: int, actor: str) -> bool:
-        now_us = self._clock.now_us()
-
-        def unit() -> Unit[bool]:
-            deleted = yield from phone_rows.delete_phone(org_no, phone_no, now_us)
-            if deleted:
-                yield from cancel.orphan_attempts(org_no, phone_no, actor, now_us)
-            return deleted
-
-        if not await self.shell.write(unit):
-            return False
-        await self._empty(org_no, phone_no, actor)
-        return True
-
-    async def _empty(self, org_no: int, phone_no: int, actor: str) -> None:
-        """Ends what waits for a deleted phone, and forgets its lanes, holds and pace."""
-        await self._purge_phone(org_no, phone_no, actor, "phone_deleted")
-        now_us = self._clock.now_us()
-        for step in (
-            partial(cancel.orphan_retries_step, org_no, phone_no, actor, now_us),
-            partial(prune.lanes_of_phone, org_no, phone_no),
-            partial(prune.pace_of_phone, org_no, phone_no, now_us),
-        ):
-            while await self.shell.write(step):
-                pass
-
-    # -- engine
-
-    async def heartbeat(self, owner: str, *, first: bool = False) -> Fleet:
-        now_us = self._clock.now_us()
-        return await self.shell.write(lambda: leases.heartbeat(owner, first, now_us))
-
-    async def claim_leases(self, owner: str, phones: Sequence[LeaseRow]) -> list[Lease]:
-        return await self.shell.write(lambda: leases.claim_leases(owner, phones))
-
-    async def release(self, owner: str, phones: Sequence[LeaseRow]) -> None:
-        await self.shell.write(lambda: leases.release(owner, phones))
-
-    async def forget(self, owner: str) -> None:
-        await self.shell.write(lambda: query(named.sender_delete(owner=owner)))
-
-    async def network_id(self, org_no: int, job_id: JobId) -> str | None:
-        found = await self.shell.read(lambda: reads.job(org_no, job_id, ""))
-        return None if found is None else found.provider_message_id
-
-    async def phone_versions(self, phones: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
-        return await self.shell.read(lambda: phone_rows.phone_versions(phones))
-
-    async def interrupted_jobs(self, org_no: int, phone_no: int, token: int) -> list[tuple[Job, int]]:
-        return await self.shell.write(lambda: reads.interrupted_jobs(org_no, phone_no, token))
-
-    async def recent_starts(self, org_no: int, phone_no: int, after_us: int) -> list[PaceRow]:
-        return await self.shell.read(lambda: reads.recent_starts(org_no, phone_no, after_us))
-
-    async def settle_and_start(
-        self, settlements: Sequence[Settlement], wishes: Sequence[StartRequest]
-    ) -> SettleAndStartResult:
-        # the clock is read when the transaction begins: what it finds was stamped before
-        return await self.shell.write(lambda: settle_and_start(settlements, wishes, self._clock.now_us()))
-
-    async def next_start_times(self, phones: Sequence[tuple[int, int]]) -> dict[int, int | None]:
-        return await self.shell.read(lambda: reads.next_start_times(phones))
-
-    async def receipts(self, received: Sequence[PhoneReceipts]) -> ReceiptsApplied:
-        now_us = self._clock.now_us()
-        return await self.shell.write(lambda: receipts.apply_receipts(received, now_us))
-
-    async def inbound(self, phone_no: int, org_no: int, messages: Sequence[Inbound]) -> int:
-        now_us = self._clock.now_us()
-        return await self.shell.write(lambda: receipts.keep_inbound(org_no, phone_no, messages, now_us))
-
-    async def phone_state(self, org_no: int, phone_no: int, token: int, *, state: str, detail: str) -> bool:
-        now_us = self._clock.now_us()
-        return await self.shell.write(
-            lambda: phone_rows.phone_state(org_no, phone_no, token, state=state, detail=detail, now_us=now_us)
-        )
-
-    async def hold_phone(
-        self, org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str
-    ) -> bool:
-        now_us = self._clock.now_us()
-        return await self.shell.write(
-            lambda: phone_rows.hold_phone(
-                org_no, phone_no, token, until_us=until_us, new_chats_only=new_chats_only, reason=reason, now_us=now_us
-            )
-        )
-
-    async def prune(self, before_us: int, limit: int, place: PrunePlace = PRUNE_FROM) -> tuple[int, PrunePlace | None]:
-        return await prune.step(self.shell, before_us, limit, place)
-
-    async def prune_rest(self, before_us: int, day_ago_us: int) -> None:
-        """Keys, receipts that nobody claimed, inbound messages, and what a crash left of deleted phones."""
-        await prune.rest(self.shell, before_us, day_ago_us)
-        for row in await self.shell.read(lambda: query(named.phones_deleted_with_rest())):
-            await self._empty(row["org_no"], row["phone_no"], "gateway")

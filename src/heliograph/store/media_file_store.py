@@ -10,14 +10,14 @@ from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.messages.content import Content, encode_content
 from heliograph.store.database import named
-from heliograph.store.database.database import Database
 from heliograph.store.database.rows import readable
+from heliograph.store.database.sql_store import SqlStore, write_by
 from heliograph.store.database.unit import Unit, query, query_one
 
 STEP = 500
 
 
-def fix(job: OutgoingJob, content: Content) -> Unit[bool]:
+def set_file(job: OutgoingJob, content: Content) -> Unit[bool]:
     row = yield from query_one(
         named.job_set_media(
             org_no=job.org_no,
@@ -34,25 +34,22 @@ def _hashes(contents: Iterable[str | None]) -> set[str]:
     return {c.media.sha256 for c in found if c.media is not None and c.media.sha256}
 
 
-class FileStore:
-    def __init__(self, shell: Database) -> None:
-        self._shell = shell
+class SqlMediaFileStore(SqlStore):
+    """Reads and stores the media files of jobs."""
+
+    set_file = write_by(set_file)  # False: it was stored before
 
     async def needed(self, before_us: int) -> Set[str]:
         """Lists the files that something older than this may still send, read in small steps."""
         below = JobIds(lambda: before_us).make()
-        unsent = await self._shell.read(lambda: query(named.contents_unsent(before=before_us)))
+        unsent = await self.database.read(query, named.contents_unsent(before=before_us))
         hashes = _hashes(row["content"] for row in unsent)
-        for org in await self._shell.read(lambda: query(named.orgs_all())):
+        for org in await self.database.read(query, named.orgs_all()):
             above, more = 0, True
             while more:
                 page = named.jobs_content_page(org_no=org["org_no"], above=above, below=below, limit=STEP)
-                rows = await self._shell.read(lambda: query(page))  # noqa: B023
+                rows = await self.database.read(query, page)
                 hashes |= _hashes(row["content"] for row in rows)
                 more = len(rows) == STEP
                 above = rows[-1]["job_id"] if rows else above
         return hashes
-
-    async def fix(self, job: OutgoingJob, content: Content) -> bool:
-        """Stores the file of a message; False: it was stored before."""
-        return await self._shell.write(lambda: fix(job, content))

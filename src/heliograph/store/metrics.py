@@ -17,13 +17,13 @@ MAX_COUNTED = 100_000
 class BacklogReader:
     """Reads the gauges when called. Raises Unavailable when the database is away."""
 
-    def __init__(self, shell: Database, clock: Clock) -> None:
-        self._shell = shell
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
 
     async def __call__(self) -> Backlog:
         now_us = self._clock.now_us()
-        return await self._shell.read(lambda: backlog(now_us))
+        return await self._database.read(backlog, now_us)
 
 
 def backlog(now_us: int) -> Unit[Backlog]:

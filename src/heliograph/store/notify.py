@@ -37,9 +37,9 @@ _log = structlog.get_logger(__name__)
 class PostgresWake:
     """Implements ports.wake.Wake for a fleet."""
 
-    def __init__(self, url: str, shell: Database, clock: Clock) -> None:
+    def __init__(self, url: str, database: Database, clock: Clock) -> None:
         self._url, self._options = split_url(url)
-        self._shell = shell
+        self._database = database
         self._clock = clock
         self._local: FleetWake | None = None
         self._mine: Callable[[int], bool] = lambda _: False
@@ -70,7 +70,7 @@ class PostgresWake:
 
     async def freed(self) -> None:
         """Tells others that phones were released, so that they need not wait for their next heartbeat."""
-        await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=str(FREED))))
+        await self._database.write(query, named.notify(channel=CHANNEL, payload=str(FREED)))
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -87,7 +87,7 @@ class PostgresWake:
             hinted = [self._waiting.pop() for _ in range(min(MAX_PHONES, len(self._waiting)))]
             try:
                 payload = ",".join(map(str, hinted))
-                await self._shell.write(lambda: query(named.notify(channel=CHANNEL, payload=payload)))  # noqa: B023
+                await self._database.write(query, named.notify(channel=CHANNEL, payload=payload))
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
                 await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)
@@ -100,7 +100,7 @@ class PostgresWake:
             self._stored.clear()
             try:
                 # as a reader: a write would be a commit, which would come back here
-                await self._shell.read(_events_hint)
+                await self._database.read(_events_hint)
             except Exception:  # noqa: BLE001 - supervised: a hint may be lost
                 await self._clock.sleep(RETRY_S)
             await self._clock.sleep(GATHER_S)

@@ -5,57 +5,47 @@ Promise: a webhook is on disk before its sender gets an answer, and stays until 
 
 from collections.abc import Sequence
 
-from heliograph.domain.jobs.ids import JobIds
-from heliograph.ports.clock import Clock
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem
 from heliograph.store.database import named
-from heliograph.store.database.database import Database
+from heliograph.store.database.sql_store import SqlStore
 from heliograph.store.database.unit import Unit, query, query_one
 
 
-class StoredInbox:
-    """Implements ports.inbox.Inbox."""
-
-    def __init__(self, shell: Database, ids: JobIds) -> None:
-        self._shell = shell
-        self._ids = ids
+class SqlProviderInbox(SqlStore):
+    """Keeps ports.provider_inbox.ProviderInbox."""
 
     async def keep_deliveries(self, deliveries: Sequence[NewInboxItem]) -> None:
         rows = [
             (d.org_no, d.phone_no, self._ids.make(), d.received_at_us, d.payload.decode(errors="replace"))
             for d in deliveries
         ]
-        await self._shell.write(lambda: query(named.inbox_insert(rows)))
+        await self.database.write(query, named.inbox_insert(rows))
 
     async def deliveries(self, phones: Sequence[tuple[int, int]], limit: int) -> list[InboxItem]:
-        return await self._shell.read(lambda: _oldest(sorted(phones), limit))
+        return await self.database.read(_oldest, sorted(phones), limit)
 
     async def drop_deliveries(self, deliveries: Sequence[InboxItem]) -> None:
         rows = sorted((d.org_no, d.phone_no, d.inbox_no) for d in deliveries)
-        await self._shell.write(lambda: query(named.inbox_delete(rows)))
+        await self.database.write(query, named.inbox_delete(rows))
 
     async def prune_deliveries(self, before_us: int) -> None:
-        await self._shell.write(lambda: query(named.inbox_prune(before=before_us)))
+        await self.database.write(query, named.inbox_prune(before=before_us))
 
 
-class StoredUploads:
-    """Implements ports.uploads.Uploads."""
-
-    def __init__(self, shell: Database, clock: Clock) -> None:
-        self._shell = shell
-        self._clock = clock
+class SqlUploadStore(SqlStore):
+    """Keeps ports.uploads.UploadStore."""
 
     async def uploaded(self, phone_no: int, sha256: str, mimetype: str, *, now_us: int) -> str | None:
-        return await self._shell.read(lambda: _find(phone_no, sha256, mimetype, now_us))
+        return await self.database.read(_find, phone_no, sha256, mimetype, now_us)
 
     async def keep_upload(
         self, phone_no: int, sha256: str, mimetype: str, *, media_id: str, expires_at_us: int
     ) -> None:
         now_us = self._clock.now_us()
-        await self._shell.write(lambda: _keep(phone_no, sha256, mimetype, media_id, expires_at_us, now_us))
+        await self.database.write(_keep, phone_no, sha256, mimetype, media_id, expires_at_us, now_us)
 
     async def forget_upload(self, phone_no: int, sha256: str, mimetype: str) -> None:
-        await self._shell.write(lambda: query(named.upload_delete(phone_no=phone_no, sha256=sha256, mimetype=mimetype)))
+        await self.database.write(query, named.upload_delete(phone_no=phone_no, sha256=sha256, mimetype=mimetype))
 
 
 def _oldest(phones: Sequence[tuple[int, int]], limit: int) -> Unit[list[InboxItem]]:

@@ -1,38 +1,52 @@
-"""The webhook half of the store: hooks, signing keys and deliveries, one transaction for each method."""
+"""Stores hooks, signing keys and deliveries: ports.stores.webhook_store."""
 
-from functools import partial
+from collections.abc import Sequence
 
-from heliograph.domain.webhooks.webhook import Delivery, DeliveryAttempt, WebhookRow
-from heliograph.store.webhooks import deliveries
-from heliograph.store.webhooks.hooks import HookStore
+from heliograph.domain.jobs.job import Idempotency
+from heliograph.domain.webhooks.webhook import Delivery, HookPatch, NewHook, SigningKeyRow, WebhookRow
+from heliograph.store.database.sql_store import SqlStore, read_by, write_by
+from heliograph.store.webhooks import deliveries as delivery_units
+from heliograph.store.webhooks import hooks as hook_units
 
 
-class WebhookStore(HookStore):
-    """ports.hooks.Hooks."""
+class SqlWebhookStore(SqlStore):
+    """Keeps WebhookStore."""
 
-    async def deliveries(
-        self, hook: WebhookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
-    ) -> list[Delivery]:
-        return await self._shell.read(lambda: deliveries.list_deliveries(hook, state, below, limit))
+    hooks = read_by(hook_units.hooks_of)
+    hook = read_by(hook_units.hook_by_id)
+    deliveries = read_by(delivery_units.list_deliveries)
+    delivery = read_by(delivery_units.delivery)
+    replay = write_by(delivery_units.replay)
 
-    async def delivery(self, org_no: int, no: int) -> tuple[Delivery, str | None, list[DeliveryAttempt]] | None:
-        return await self._shell.read(lambda: deliveries.delivery(org_no, no))
+    async def create_hooks(
+        self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
+    ) -> tuple[list[WebhookRow], bool] | None:
+        now_us = self._clock.now_us()
+        return await self.database.write(hook_units.create_hooks, org_no, hooks, first_key, idempotency, now_us)
 
-    async def replay(self, org_no: int, no: int) -> bool:
-        return await self._shell.write(lambda: deliveries.replay(org_no, no))
+    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> WebhookRow | None:
+        return await self.database.write(hook_units.update_hook, org_no, hook_id, patch, self._clock.now_us())
+
+    async def delete_hook(self, org_no: int, hook_id: str) -> bool:
+        return await self.database.write(hook_units.delete_hook, org_no, hook_id, self._clock.now_us())
+
+    async def signing_keys(self, org_no: int, first_key: str) -> SigningKeyRow:
+        return await self.database.write(hook_units.signing_keys, org_no, first_key, self._clock.now_us())
+
+    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> SigningKeyRow:
+        return await self.database.write(
+            hook_units.rotate_key, org_no, new_key, first_key, overlap_us, self._clock.now_us()
+        )
 
     async def replay_many(self, hook: WebhookRow, *, dead_only: bool, since_us: int, until_us: int) -> int:
-        again, above = 0, 0
-        while True:
-            step = partial(
-                deliveries.replay_step, hook, dead_only=dead_only, since_us=since_us, until_us=until_us, above=above
+        replayed = 0
+        above: int | None = 0
+        while above is not None:
+            count, above = await self.database.write(
+                delivery_units.replay_step, hook, dead_only=dead_only, since_us=since_us, until_us=until_us, above=above
             )
-            count, on = await self._shell.write(step)
-            again += count
-            if on is None:
-                return again
-            above = on
+            replayed += count
+        return replayed
 
     async def add_test(self, hook: WebhookRow, body: str) -> Delivery:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: deliveries.add_test(hook, body, now_us))
+        return await self.database.write(delivery_units.add_test, hook, body, self._clock.now_us())

@@ -10,7 +10,7 @@ from heliograph.domain.webhooks.webhook import Delivery, DeliveryAttempt
 from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
 from heliograph.ports.meter import Meter
-from heliograph.ports.webhook_store import BatchResult, ClaimedDelivery, DeliveryBatch, DeliveryResult
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimedDelivery, DeliveryBatch, DeliveryResult
 from heliograph.webhooks.attempt import AttemptResult, attempt_of
 from heliograph.webhooks.envelope import Envelopes
 from heliograph.webhooks.signing import SigningKeys, signature_headers

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.inbound import inbound_object
 from heliograph.domain.contract.messages import message_object
 from heliograph.domain.contract.phones import phone_object
 from heliograph.domain.contract.reactions import reaction_object
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import Event, Job, PhoneRow
+from heliograph.domain.jobs.job import Event, Job
 from heliograph.domain.jobs.states import Ack, State
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import WebhookEvent

@@ -2,7 +2,8 @@
 
 from heliograph.domain.webhooks.retry_policy import DISABLE_AFTER_US
 from heliograph.ports.clock import Clock
-from heliograph.ports.webhook_store import PRUNE_FROM, DeliveryStore, PrunePlace
+from heliograph.ports.stores.delivery_store import DeliveryStore
+from heliograph.ports.stores.maintenance_store import PRUNE_FROM, PrunePlace
 
 STEP = 500
 PAUSE_S = 0.05

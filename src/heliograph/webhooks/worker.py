@@ -23,7 +23,8 @@ from heliograph.ports.clock import Clock
 from heliograph.ports.fetch import Fetch
 from heliograph.ports.meter import Meter
 from heliograph.ports.secrets import Secrets
-from heliograph.ports.webhook_store import BatchResult, ClaimRequest, DeliveryBatch, DeliveryStore, about_keys
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, DeliveryBatch, DeliveryStore
+from heliograph.ports.stores.webhook_store import about_keys
 from heliograph.webhooks.batch_runner import Runner
 from heliograph.webhooks.envelope import Envelopes
 from heliograph.webhooks.signing import SigningKeys
@@ -62,7 +63,7 @@ class DeliveryWorker:
 
     def __init__(
         self,
-        outbox: DeliveryStore,
+        store: DeliveryStore,
         fetch: Fetch,
         clock: Clock,
         jitter: Callable[[], float],
@@ -70,7 +71,7 @@ class DeliveryWorker:
         meter: Meter,
         options: WorkerOptions,
     ) -> None:
-        self._outbox = outbox
+        self._store = store
         self._clock = clock
         self._secrets = secrets
         self._options = options
@@ -90,7 +91,8 @@ class DeliveryWorker:
         self._events.set()
 
     async def run(self) -> None:
-        await self._heartbeat()
+        while not await self._joined():
+            await self._clock.sleep(RETRY_S)
         try:
             async with asyncio.TaskGroup() as group:
                 for loop in (self._heartbeat_later, self._fan_out, self._sweep, self._claim_and_settle):
@@ -116,8 +118,16 @@ class DeliveryWorker:
     async def _heartbeat(self) -> None:
         began = self._clock.monotonic()
         alive_s = self._options.alive_s
-        await self._outbox.join(self._options.worker, alive_s=alive_s, alone=self._options.alone)
+        await self._store.join(self._options.worker, alive_s=alive_s, alone=self._options.alone)
         self._alive_until = began + alive_s * (1 - LEASE_MARGIN)
+
+    async def _joined(self) -> bool:
+        try:
+            await self._heartbeat()
+        except Unavailable as error:
+            _log.warning("store_away", step="join", error=error.message)
+            return False
+        return True
 
     async def _heartbeat_later(self) -> None:
         await self._clock.sleep(self._options.alive_s / HEARTBEATS_PER_LEASE)
@@ -126,13 +136,13 @@ class DeliveryWorker:
     async def _fan_out(self) -> None:
         await self._events.wait()
         self._events.clear()
-        endpoints = await self._outbox.fan_out(FAN_OUT)
+        endpoints = await self._store.fan_out(FAN_OUT)
         self._activate(endpoints)
         await self._clock.sleep(MIN_PAUSE_S if endpoints else IDLE_PAUSE_S)
 
     async def _sweep(self) -> None:
         self._events.set()
-        self._activate(await self._outbox.due())
+        self._activate(await self._store.due())
         await self._clock.sleep(SWEEP_S)
 
     def _activate(self, endpoints: Sequence[Endpoint]) -> None:
@@ -149,7 +159,7 @@ class DeliveryWorker:
         if not finished and not requests:
             return
         try:
-            claimed = await self._outbox.move(
+            claimed = await self._store.settle_and_claim(
                 self._options.worker, finished, requests, at_once=MAX_CONCURRENT, probe_s=self._probe_s
             )
         except (Unavailable, asyncio.CancelledError):
@@ -178,7 +188,7 @@ class DeliveryWorker:
         """Settles the results separately, so that only one with a defect stays claimed until the next start."""
         for result in finished:
             try:
-                await self._outbox.move(self._options.worker, [result], [], at_once=1, probe_s=self._probe_s)
+                await self._store.settle_and_claim(self._options.worker, [result], [], at_once=1, probe_s=self._probe_s)
             except Unavailable:
                 self._finished.append(result)
             except Exception:  # noqa: BLE001  supervised: logged, and left out
@@ -233,7 +243,9 @@ class DeliveryWorker:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         try:
-            await self._outbox.move(self._options.worker, self._finished, [], at_once=1, probe_s=self._probe_s)
-            await self._outbox.leave(self._options.worker)
+            await self._store.settle_and_claim(
+                self._options.worker, self._finished, [], at_once=1, probe_s=self._probe_s
+            )
+            await self._store.leave(self._options.worker)
         except Unavailable as error:
             _log.warning("store_away", step="leave", error=error.message)

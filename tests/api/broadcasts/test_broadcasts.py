@@ -31,7 +31,7 @@ async def test_its_messages_are_listed_before_and_after_they_are_enqueued(gatewa
     listed = await gateway.http.post("/v1/message/queues", json={"broadcast_id": made["broadcast_id"]})
     names = [job["queue_id"] for job in listed.json()]
     assert [job["message"]["body"] for job in listed.json()][:2] == ["Hi v0", "Hi v1"]
-    await gateway.steering.feed()
+    await gateway.stores.broadcasts.enqueue_recipients()
     again = await gateway.http.get("/v1/queue/jobs", params={"broadcast_id": made["broadcast_id"]})
     assert [job["queue_id"] for job in again.json()] == names
     assert {job["status"] for job in again.json()} == {"waiting"}
@@ -86,7 +86,7 @@ async def test_wrong_input_is_named_and_nothing_is_queued(gateway: Gateway, body
     assert answer.status_code == 422
     assert field in answer.json()["fields"]
     assert (await gateway.http.get("/v1/message/broadcast")).json()["count"] == 0
-    await gateway.steering.feed()
+    await gateway.stores.broadcasts.enqueue_recipients()
     assert await gateway.jobs() == []
 
 
@@ -109,7 +109,7 @@ async def test_the_same_key_gives_the_same_broadcast(gateway: Gateway) -> None:
 async def test_a_broadcast_is_paused_resumed_and_cancelled_with_who_did_it(gateway: Gateway) -> None:
     name = (await post(gateway)).json()["broadcast_id"]
     base = f"/v1/message/broadcast/{name}"
-    await gateway.steering.feed()
+    await gateway.stores.broadcasts.enqueue_recipients()
     paused = (await gateway.http.post(f"{base}/pause", json={"by": "Asha"})).json()
     assert (paused["state"], paused["paused_by"]) == ("paused", "Asha")
     conflict = await gateway.http.post(f"{base}/pause")
@@ -145,7 +145,7 @@ async def test_an_unknown_broadcast_is_a_404(gateway: Gateway, name: str) -> Non
 
 async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     name = (await post(gateway)).json()["broadcast_id"]
-    other = await gateway.store.create_org("two")
+    other = await gateway.stores.accounts.create_org("two")
     secret = "hg_live_ffffffffffffffffffffffffffffffff"
     await gateway.add_key(other.org_no, secret)
     async with gateway.client(secret) as theirs:

@@ -39,7 +39,7 @@ def elements(array: Any, decoder: Any, end: bytes, begin: bytes) -> list[Any]:
 @given(texts=st.lists(_TRICKY, max_size=40), size=st.integers(1, 60))
 def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE", size)
+        patch.setattr(recipients, "PIECE_BYTES", size)
         assert elements(texts, recipients._chats, b'"', b'"') == texts  # private: as above
 
 
@@ -47,7 +47,7 @@ def test_texts_come_out_of_pieces_as_they_went_in(texts: list[str], size: int) -
 def test_objects_come_out_of_pieces_as_they_went_in(texts: list[str], size: int, indent: int | None) -> None:
     given_ones = [{"chat_id": text, "values": {"name": text, text: "x"}} for text in texts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipients, "PIECE", size)
+        patch.setattr(recipients, "PIECE_BYTES", size)
         # private: as above
         found = elements(
             json.dumps(given_ones, indent=indent).encode(), recipients._variables, b"}", b"{"

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from heliograph.api.http.auth import KEY_TTL_S
+from heliograph.domain.accounts.api_key import KeyRow
 from heliograph.domain.accounts.guess_limit import BURST, MAX_WAIT_S
-from heliograph.domain.jobs.job import KeyRow
 from tests.api.gateway import NUMBER, SECRET, Gateway
 
 OTHER_SECRET = "hg_live_another_organisations_key"
@@ -50,7 +50,7 @@ async def test_a_call_without_a_known_key_is_unauthorized(gateway: Gateway, head
 async def test_a_revoked_key_stops_within_the_time_it_is_remembered(gateway: Gateway) -> None:
     assert KEY_TTL_S < 5
     assert (await gateway.send()).status_code == 200
-    await gateway.store.revoke_key(gateway.org.org_no, gateway.key.prefix)
+    await gateway.stores.accounts.revoke_key(gateway.org.org_no, gateway.key.prefix)
     gateway.clock.advance(KEY_TTL_S)
     assert (await gateway.send()).status_code == 401
     assert (await gateway.http.get("/v1/phones")).status_code == 401
@@ -58,14 +58,14 @@ async def test_a_revoked_key_stops_within_the_time_it_is_remembered(gateway: Gat
 
 async def test_concurrent_requests_share_one_lookup(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
-    real = gateway.store.key_by_digest
+    real = gateway.stores.accounts.key_by_digest
 
     async def counted(digest: bytes) -> KeyRow | None:
         asked.append(digest)
         await asyncio.sleep(0)
         return await real(digest)
 
-    monkeypatch.setattr(gateway.store, "key_by_digest", counted)
+    monkeypatch.setattr(gateway.stores, "key_by_digest", counted)
     answers = await asyncio.gather(*(gateway.http.get("/v1/phones") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(asked) == 1
@@ -89,7 +89,7 @@ async def test_a_phone_is_named_by_its_id(gateway: Gateway) -> None:
 
 async def test_organisations_never_see_each_other(gateway: Gateway) -> None:
     mine = (await gateway.send()).json()
-    other = await gateway.store.create_org("Second")
+    other = await gateway.stores.accounts.create_org("Second")
     await gateway.add_key(other.org_no, OTHER_SECRET)
     await gateway.add_phone(other.org_no, "447700900001")
     async with gateway.client(OTHER_SECRET) as http:
@@ -114,7 +114,7 @@ async def test_organisations_never_see_each_other(gateway: Gateway) -> None:
 
 
 async def test_the_same_idempotency_key_of_two_organisations_is_two_keys(gateway: Gateway) -> None:
-    other = await gateway.store.create_org("Second")
+    other = await gateway.stores.accounts.create_org("Second")
     await gateway.add_key(other.org_no, OTHER_SECRET)
     await gateway.add_phone(other.org_no, NUMBER)
     body, headers = {"chat_id": "919537851844", "message": "Hi"}, {"Idempotency-Key": "order-1"}

@@ -100,7 +100,7 @@ async def test_a_phone_is_created_once_under_a_key(gateway: Gateway) -> None:
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json() == second.json()
     assert second.headers["idempotent-replayed"] == "true"
-    assert len(await gateway.store.phones(gateway.org.org_no)) == 2
+    assert len(await gateway.stores.phones.phones(gateway.org.org_no)) == 2
 
 
 @pytest.mark.parametrize("path", ["/v1/phones", "/v1/message/queues/health"])

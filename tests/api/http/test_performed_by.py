@@ -46,13 +46,13 @@ async def test_broadcasts_and_schedules_are_made_in_the_given_name(gateway: Gate
     made = (await gateway.http.post("/v1/message/broadcast", json=BROADCAST | {"by": "Asha"})).json()
     row = (await gateway.http.get("/v1/queue/broadcast", params={"broadcast_id": made["broadcast_id"]})).json()
     assert row["performed_by"] == "Asha"
-    await gateway.steering.feed()
+    await gateway.stores.broadcasts.enqueue_recipients()
     assert [job.performed_by for job in await gateway.jobs()] == ["Asha"]
     scheduled = (await gateway.http.post("/v1/message/scheduled", json=SCHEDULED | {"by": "Bo"})).json()
     assert scheduled["performed_by"] == "Bo"
     path = f"/v1/message/scheduled/{scheduled['scheduled_id']}"
     await gateway.http.patch(path, json={"paused": True, "by": "Cem"})
-    (stored,) = await gateway.steering.schedules(gateway.org.org_no, None, limit=1, offset=0)
+    (stored,) = await gateway.stores.schedules.schedules(gateway.org.org_no, None, limit=1, offset=0)
     assert (stored.performed_by, stored.paused_by) == ("Bo", "Cem")
 
 

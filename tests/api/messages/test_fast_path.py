@@ -168,7 +168,7 @@ async def test_each_request_is_counted_once_against_the_limit(tmp_path: Path) ->
 
 async def test_a_phone_that_was_deleted_in_between_is_a_404(gateway: Gateway) -> None:
     await remember(gateway)
-    assert await gateway.store.delete_phone(gateway.org.org_no, gateway.phone.phone_no, "test")
+    assert await gateway.stores.phones.delete_phone(gateway.org.org_no, gateway.phone.phone_no, "test")
     answer = await offer(gateway)
     assert answer is not None
     assert (answer[0], answer[2]["code"], list(answer[2]["fields"])) == (404, "NOT_FOUND_ERROR", ["x-phone"])
@@ -183,7 +183,7 @@ async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
     async def fails(_job: Any) -> Any:
         raise failure.pop(0)
 
-    monkeypatch.setattr(gateway.store, "enqueue", fails)
+    monkeypatch.setattr(gateway.stores, "enqueue", fails)
     away, defect = await offer(gateway), await offer(gateway)
     assert away is not None
     assert defect is not None
@@ -197,14 +197,14 @@ async def test_one_request_refreshes_the_cache_while_the_others_continue(
     await remember(gateway)
     gateway.clock.advance(PHONE_TTL_S - AHEAD_S)  # the phone is to be asked for again soon
     asked, go_on = asyncio.Event(), asyncio.Event()
-    look_up = gateway.store.phone
+    look_up = gateway.stores.phones.phone
 
     async def slowly(org_no: int, name: str) -> Any:
         asked.set()
         await go_on.wait()
         return await look_up(org_no, name)
 
-    monkeypatch.setattr(gateway.store, "phone", slowly)
+    monkeypatch.setattr(gateway.stores, "phone", slowly)
     assert await offer(gateway) is None
     asking = asyncio.create_task(remember(gateway))
     await asyncio.wait_for(asked.wait(), 5)

@@ -16,7 +16,7 @@ PATHS = ("/v1/message/send", "/v1/message/send-sync", "/v1/message/scheduled")
 async def hear(gateway: Gateway, phone_no: int, chat_id: str = GROUP) -> None:
     """Stores a message from a person to the phone in that chat."""
     said = Inbound(f"3A{chat_id}", chat_id, "919537851844@c.us", gateway.clock.now_us(), "chat", "hello")
-    await gateway.store.inbound(phone_no, gateway.org.org_no, [said])
+    await gateway.stores.sender.keep_inbound(phone_no, gateway.org.org_no, [said])
 
 
 async def write(gateway: Gateway, path: str, chat_id: str = GROUP) -> Any:
@@ -76,13 +76,13 @@ async def test_nothing_is_asked_of_the_store_where_the_header_or_the_only_phone_
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    truth = gateway.store.phones_of_chat
+    truth = gateway.stores.phones.phones_of_chat
 
     async def seen(org_no: int, phone_nos: Sequence[int], chat_id: str) -> set[int]:
         asked.append(chat_id)
         return await truth(org_no, phone_nos, chat_id)
 
-    monkeypatch.setattr(gateway.store, "phones_of_chat", seen)
+    monkeypatch.setattr(gateway.stores, "phones_of_chat", seen)
     for path in PATHS:
         assert (await write(gateway, path)).status_code == 200
     await gateway.add_phone(gateway.org.org_no, "447700900002")

@@ -12,7 +12,7 @@ UNKNOWN = "names no message that this phone sent or received"
 
 async def hear(gateway: Gateway, message_id: str, chat_id: str, author: str = PERSON) -> None:
     said = Inbound(message_id, chat_id, author, gateway.clock.now_us(), "chat", "hello")
-    await gateway.store.inbound(gateway.phone.phone_no, gateway.org.org_no, [said])
+    await gateway.stores.sender.keep_inbound(gateway.phone.phone_no, gateway.org.org_no, [said])
 
 
 async def quoted(gateway: Gateway, name: str) -> str | None:
@@ -80,7 +80,7 @@ async def test_a_reaction_names_the_message_by_its_message_id_and_refuses_by_its
     refused = await gateway.send(message=None, reaction={"message_id": "nosuch", "emoji": "x"})
     assert (refused.status_code, list(refused.json()["fields"])) == (422, ["message_id"])
     given = await gateway.send(chat_id=GROUP, message=None, reaction={"message_id": first["queue_id"], "emoji": "x"})
-    job = await gateway.store.job(gateway.org.org_no, given.json()["queue_id"])
+    job = await gateway.stores.jobs.job(gateway.org.org_no, given.json()["queue_id"])
     assert job is not None
     assert job.content.reply_to == f"true_{GROUP}_{first['unique_id']}_{gateway.phone.number}@c.us"
     assert parse_job_id(job.content.reply_to) == parse_job_id(first["queue_id"]), "so the network gets the right one"

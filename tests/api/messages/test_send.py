@@ -30,10 +30,10 @@ async def test_a_send_answers_with_the_four_fields_of_the_contract(gateway: Gate
 
 async def test_a_send_is_a_queued_job_with_an_event_and_wakes_its_phone(gateway: Gateway) -> None:
     answer = (await gateway.send(message="Hello *you*")).json()
-    job = await gateway.store.job(gateway.org.org_no, answer["queue_id"])
+    job = await gateway.stores.jobs.job(gateway.org.org_no, answer["queue_id"])
     assert job is not None
     assert (job.state, job.chat_id, job.content.body) == (State.QUEUED, "919537851844@c.us", "Hello *you*")
-    events = await gateway.store.history(gateway.org.org_no, job.job_id)
+    events = await gateway.stores.jobs.history(gateway.org.org_no, job.job_id)
     assert [(event.n, event.kind) for event in events] == [(1, "queued")]
     assert gateway.wake.phone_nos == [gateway.phone.phone_no]
 

@@ -48,7 +48,7 @@ async def test_a_cloud_phone_is_made_and_its_credentials_are_sealed_and_never_sh
         shown = made.text + (await gateway.http.get("/v1/phones/all")).text
         checked = await gateway.http.get(f"/v1/phones/{phone_id}/check")
         shown += checked.text
-        row = await gateway.store.phone(gateway.org.org_no, phone_id)
+        row = await gateway.stores.phones.phone(gateway.org.org_no, phone_id)
         assert row is not None
         for secret in SECRETS.values():
             assert secret not in shown and secret not in row.config
@@ -89,7 +89,7 @@ async def test_wrong_input_is_refused_by_field_and_no_phone_is_made(
     async with cloud(tmp_path) as (gateway, body, _):
         answer = await gateway.http.post("/v1/phones/create", json=body | change)
         assert answer.status_code == 422 and list(answer.json()["fields"]) == [field]
-        assert len(await gateway.store.phones(None)) == 1
+        assert len(await gateway.stores.phones.phones(None)) == 1
         assert SECRETS["app_secret"] not in answer.text
 
 

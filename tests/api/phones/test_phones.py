@@ -17,7 +17,7 @@ async def set_state(gateway: Gateway, state: str) -> None:
             named.phone_state(org_no=gateway.org.org_no, phone_no=gateway.phone.phone_no, state=state, detail="", now=1)
         )
 
-    await gateway.store.shell.write(unit)
+    await gateway.stores.database.write(unit)
 
 
 async def test_the_phone_of_the_header_has_the_shape_of_the_contract(gateway: Gateway) -> None:
@@ -67,7 +67,7 @@ async def test_an_empty_call_creates_simulator_phones_with_numbers_of_their_own(
 async def test_a_phone_that_cannot_be_made_is_refused(gateway: Gateway, body: Any, status: int, field: str) -> None:
     answer = await gateway.http.post("/v1/phones/create", json=body)
     assert (answer.status_code, list(answer.json()["fields"])) == (status, [field])
-    assert len(await gateway.store.phones(gateway.org.org_no)) == 1
+    assert len(await gateway.stores.phones.phones(gateway.org.org_no)) == 1
 
 
 async def test_a_phone_is_named_and_labelled(gateway: Gateway) -> None:
@@ -99,7 +99,7 @@ async def test_an_update_that_says_nothing_or_nonsense_is_refused(gateway: Gatew
 async def test_a_restart_is_an_empty_204_and_reaches_the_owner(gateway: Gateway, what: str) -> None:
     answer = await gateway.http.post(f"/v1/phones/{what}", headers={"Content-Length": "0"})
     assert (answer.status_code, answer.content) == (204, b"")
-    after = await gateway.store.phone(gateway.org.org_no, NUMBER)
+    after = await gateway.stores.phones.phone(gateway.org.org_no, NUMBER)
     assert after is not None
     assert after.restarts == gateway.phone.restarts + 1
     assert gateway.wake.phone_nos == [gateway.phone.phone_no]

@@ -7,7 +7,8 @@ import pytest
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.pacing.policy_parser import parse_policy
-from heliograph.ports.sender_store import LeaseRow, Settlement, StartRequest
+from heliograph.ports.stores.lease_store import LeaseRow
+from heliograph.ports.stores.sender_store import Settlement, StartRequest
 from tests.api.gateway import Gateway
 
 UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lane_wait_s=600.0, maybe_sent=True)
@@ -18,13 +19,13 @@ SENT = Verdict(State.SENT, "sent", ack=1)
 
 async def settle_next(gateway: Gateway, verdict: Verdict) -> None:
     """Starts and settles the next message, as the phone's owner does."""
-    fleet = await gateway.store.heartbeat("tester", first=True)
+    fleet = await gateway.stores.leases.heartbeat("tester", first=True)
     token = next(seen.token for seen in fleet.leases if seen.phone_no == gateway.phone.phone_no)
     seen = LeaseRow(gateway.org.org_no, gateway.phone.phone_no, None, token)
-    (lease,) = await gateway.store.claim_leases("tester", [seen])
+    (lease,) = await gateway.stores.leases.claim_leases("tester", [seen])
     request = StartRequest(gateway.phone.phone_no, gateway.org.org_no, lease.token)
-    (one,) = (await gateway.store.settle_and_start([], [request])).started
-    await gateway.store.settle_and_start([Settlement(one.job, lease.token, one.token, verdict)], [])
+    (one,) = (await gateway.stores.sender.settle_and_start([], [request])).started
+    await gateway.stores.sender.settle_and_start([Settlement(one.job, lease.token, one.token, verdict)], [])
 
 
 async def send(gateway: Gateway, **body: Any) -> str:

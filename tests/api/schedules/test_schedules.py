@@ -61,7 +61,7 @@ async def test_a_new_text_still_answers_the_same_message_and_hides_its_links(gat
     path = f"/v1/message/scheduled/{made['scheduled_id']}"
     assert (await gateway.http.patch(path, json={"message": "Ho"})).status_code == 200
     gateway.clock.advance(3_601)
-    await gateway.steering.run_schedules()
+    await gateway.stores.schedules.run_schedules()
     job = next(job for job in await gateway.jobs() if job.content.body == "Ho")
     assert job.content.hide_url_preview
     assert job.content.reply_to is not None and quoted["unique_id"] in job.content.reply_to
@@ -70,7 +70,7 @@ async def test_a_new_text_still_answers_the_same_message_and_hides_its_links(gat
 async def test_it_becomes_a_message_and_an_occurrence(gateway: Gateway) -> None:
     made = (await post(gateway)).json()
     gateway.clock.advance(3_601)
-    await gateway.steering.run_schedules()
+    await gateway.stores.schedules.run_schedules()
     (job,) = await gateway.jobs()
     runs = (await gateway.http.get(f"/v1/message/scheduled/{made['scheduled_id']}/occurrences")).json()
     assert runs["count"] == 1
@@ -117,7 +117,7 @@ async def test_runs_that_became_due_while_it_was_paused_are_skipped(gateway: Gat
     await gateway.http.patch(path, json={"paused": True})
     gateway.clock.advance(5 * 86_400)
     await gateway.http.patch(path, json={"paused": False})
-    await gateway.steering.run_schedules()
+    await gateway.stores.schedules.run_schedules()
     assert await gateway.jobs() == []
 
 
@@ -148,7 +148,7 @@ async def test_wrong_input_is_named_and_nothing_is_made(gateway: Gateway, body: 
 
 async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     made = (await post(gateway)).json()
-    other = await gateway.store.create_org("two")
+    other = await gateway.stores.accounts.create_org("two")
     secret = "hg_live_ffffffffffffffffffffffffffffffff"
     await gateway.add_key(other.org_no, secret)
     path = f"/v1/message/scheduled/{made['scheduled_id']}"

@@ -1,13 +1,13 @@
 """Tests of the time of a key's last use: a service writes it a minute later, and when the service ends."""
 
 import asyncio
-from functools import partial
-from typing import Any
 
 from heliograph.app.services import run_every
 from heliograph.clock import SystemClock
+from heliograph.ports.logger import Logger
 from tests.api.gateway import Gateway
 from tests.kit.database import make_database
+from tests.kit.log import RecordedLog
 
 INTERVAL_S = 60.0
 # nobody has opened it
@@ -42,13 +42,13 @@ class SteppedClock:
 
 
 async def last_use(gateway: Gateway) -> int | None:
-    [key] = await gateway.store.keys(gateway.org.org_no)
+    [key] = await gateway.stores.accounts.keys(gateway.org.org_no)
     return key.last_used_at_us
 
 
-async def started(gateway: Gateway, clock: SteppedClock, log: Any) -> "asyncio.Task[None]":
-    write, failed = gateway.store.write_key_uses, partial(log, "key_uses_not_written")
-    service = asyncio.create_task(run_every(clock, INTERVAL_S, write, failed, last_s=1.0))
+async def started(gateway: Gateway, clock: SteppedClock, log: Logger) -> "asyncio.Task[None]":
+    write = gateway.stores.accounts.write_key_uses
+    service = asyncio.create_task(run_every(clock, INTERVAL_S, write, log, "key_uses_not_written", last_s=1.0))
     async with asyncio.timeout(10):
         while not clock.asleep:
             await asyncio.to_thread(int)
@@ -63,7 +63,7 @@ async def ended(service: "asyncio.Task[None]") -> None:
 
 async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway: Gateway) -> None:
     clock = SteppedClock()
-    service = await started(gateway, clock, lambda *_, **__: None)
+    service = await started(gateway, clock, RecordedLog())
     first = gateway.clock.now_us()
     assert (await gateway.send()).status_code == 200
     assert await last_use(gateway) is None
@@ -77,19 +77,19 @@ async def test_uses_are_written_a_minute_later_and_when_the_service_ends(gateway
 
 
 async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gateway: Gateway) -> None:
-    clock, said = SteppedClock(), list[str]()
-    service = await started(gateway, clock, lambda event, **_: said.append(event))
+    clock, log = SteppedClock(), RecordedLog()
+    service = await started(gateway, clock, log)
     await gateway.send()
     used = gateway.clock.now_us()
-    there, gateway.store.shell = gateway.store.shell, AWAY
+    there, gateway.stores.database = gateway.stores.database, AWAY
     await clock.step()
-    assert said == ["key_uses_not_written"]
-    gateway.store.shell = there
+    assert log.events == ["key_uses_not_written"]
+    gateway.stores.database = there
     await clock.step()
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
-    gateway.store.shell = AWAY
+    gateway.stores.database = AWAY
     await ended(service)
-    assert said == ["key_uses_not_written"] * 2
-    gateway.store.shell = there
+    assert log.events == ["key_uses_not_written"] * 2
+    gateway.stores.database = there

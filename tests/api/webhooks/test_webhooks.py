@@ -10,7 +10,7 @@ from heliograph.api.http.dependencies import WebhookDeps
 from heliograph.clock import SystemClock
 from heliograph.domain.webhooks.events import EVENT_NAMES
 from heliograph.egress.guarded_fetch import GuardedFetch
-from heliograph.store.webhook_store import WebhookStore
+from heliograph.store.webhook_store import SqlWebhookStore
 from heliograph.vault import Vault
 from heliograph.webhooks.envelope import sample_body
 from tests.api.gateway import Gateway, open_gateway
@@ -24,7 +24,7 @@ class LateStore:
 
     def __init__(self) -> None:
         self.woken = 0
-        self.store: WebhookStore
+        self.store: SqlWebhookStore
 
     def wake(self) -> None:
         self.woken += 1
@@ -39,7 +39,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     fetch = GuardedFetch(clock=SystemClock())
     webhooks = WebhookDeps(late, Vault("a secret of this test's own"), sample_body, late.wake)
     async with open_gateway(tmp_path, fetch=fetch, webhooks=webhooks) as made:
-        late.store = WebhookStore(made.store.shell, made.clock)
+        late.store = made.stores.webhooks
         yield made
     await fetch.close()
 
@@ -150,7 +150,7 @@ async def test_bad_input_names_its_field_and_makes_nothing(
     assert list(answer.json()["fields"]) == [field]
     assert "pass@" not in answer.text
     assert await listed(gateway) == []
-    org = await gateway.store.shell.read(_hooks_counted)
+    org = await gateway.stores.database.read(_hooks_counted)
     assert org == 0
 
 
@@ -207,7 +207,7 @@ async def test_the_signing_key_is_sealed_in_the_database(gateway: Gateway, tmp_p
 async def test_another_organisation_sees_nothing_of_it(gateway: Gateway) -> None:
     row = (await make(gateway, integrationName="message.sent")).json()
     tested = (await gateway.http.post(f"/v1/webhooks/{row['id']}/test")).json()
-    other = await gateway.store.create_org("Other")
+    other = await gateway.stores.accounts.create_org("Other")
     await gateway.add_key(other.org_no, OTHER)
     async with gateway.client(OTHER) as client:
         assert (await client.get("/v1/webhooks")).json() == []

@@ -1,4 +1,4 @@
-"""What h11, which others audit, reads from a stream; and the comparison with what the server read.
+"""The requests that h11, an audited parser, reads from a stream, and their comparison with those of the server.
 
 The rule: what the server takes, h11 takes too, with the same method, target, headers and body. What h11 takes and the
 server refuses has a reason from `STRICTER`, which the bytes of the refused request must show.
@@ -13,7 +13,7 @@ import h11
 
 from heliograph.app.http.strict import REQUEST_LINE, SINGLE, check_trailer
 from heliograph.domain.errors import Refusal
-from tests.app.http.world import Seen, World, statuses
+from tests.app.http.socketless_server import Seen, SocketlessServer, statuses
 
 _METHODS = frozenset(
     b"DELETE GET HEAD POST PUT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND".split()
@@ -70,27 +70,28 @@ def _one_by_h11(stream: bytes) -> tuple[Seen, bytes, bool] | None:
 
 async def by_server(stream: bytes, seed: int) -> Read:
     """In pieces of random size."""
-    world = World()
-    connection, wire = world.connect()
+    server = SocketlessServer()
+    connection, wire = server.connect()
     dice = random.Random(seed)
     at = 0
     while at < len(stream) and not wire.closed and not wire.ended:
         size = dice.choice((1, 3, 17, 200, len(stream)))
-        await world.give(connection, wire, stream[at : at + size])
+        await server.give(connection, wire, stream[at : at + size])
         at += size
     connection.connection_lost(None)
-    await world.calm()
+    await server.calm()
     answers = statuses(wire.written.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))
     refused = [status for status in answers if status != 200]
-    assert len(answers) - len(refused) == len(world.seen), "one answer for each request"
+    assert len(answers) - len(refused) == len(server.seen), "one answer for each request"
     assert set(refused) <= {400, 413, 431}, refused
     assert not refused or wire.ended
-    return Read(tuple(world.seen), str(refused[0]) if refused else "", b"", wire.closed)
+    return Read(tuple(server.seen), str(refused[0]) if refused else "", b"", wire.closed)
 
 
 def _spelled(one: Seen) -> Seen:
-    """h11 writes `chunked` in small letters and gives a whole URL as it stands, of which the server takes the path;
-    the server leaves out the Upgrade that it does not follow.
+    """Makes requests of both comparable. The server takes the path of a whole URL, which h11 gives as it is.
+
+    h11 writes `chunked` in small letters. The server leaves out an Upgrade that it does not follow.
     """
     headers = tuple(
         (name, value.lower() if name == b"transfer-encoding" else value)

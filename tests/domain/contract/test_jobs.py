@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.inbound import inbound_object
 from heliograph.domain.contract.jobs import history_events, job_status, legacy_job, queue_job
 from heliograph.domain.contract.messages import message_object
@@ -12,7 +13,7 @@ from heliograph.domain.contract.phones import label_id, legacy_health, phone_det
 from heliograph.domain.contract.reactions import reaction_object
 from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import JobId, message_id, queue_id, unique_id
-from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Event, Job, QueueCounts
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, Media, Poll
 from heliograph.domain.timestamps import iso

@@ -2,9 +2,10 @@
 
 import pytest
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.explain.explanation import ExplanationFacts, Hold, Wait, describe, explain
 from heliograph.domain.jobs.ids import JobId, queue_id
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.domain.pacing.forecast import PLAYED, eta, eta_new, steady_s

@@ -14,8 +14,9 @@ import uvicorn
 
 from heliograph.api.webhooks.provider_callback import webhook_app
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
 from heliograph.domain.jobs.ids import JobId, JobIds, queue_id
-from heliograph.domain.jobs.job import Enqueued, Job, NewJob, NewPhone, OutgoingJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job, NewJob, OutgoingJob
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.domain.messages.content import Content
@@ -30,10 +31,11 @@ from heliograph.sender.deps import SenderDeps
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.sender.sender import Sender
 from heliograph.simulator.graph import GraphServer, Rules, graph_server
-from heliograph.store.job_store import Store
-from heliograph.store.provider_store import StoredInbox, StoredUploads
+from heliograph.store.provider_store import SqlProviderInbox
+from heliograph.store.stores import Stores
 from heliograph.vault import Vault
 from tests.kit.database import make_database
+from tests.kit.log import RecordedLog
 from tests.kit.until import until
 from tests.providers.cloud.session import text
 
@@ -69,16 +71,16 @@ class LocalGraph:
 
 @dataclass(slots=True)
 class Gateway:
-    store: Store
+    stores: Stores
     at: Network
     provider: CloudProvider
     sender: Sender
     vault: Vault
-    inbox: StoredInbox
+    inbox: SqlProviderInbox
     ids: JobIds
     org_no: int
     webhook_url: str
-    logged: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    log: RecordedLog = field(default_factory=RecordedLog)
 
     @property
     def graph(self) -> LocalGraph:
@@ -97,7 +99,7 @@ class Gateway:
             **config,
         }
         sealed = self.vault.seal(msgspec.json.encode(settings).decode(), about=phone_id)
-        row, _ = await self.store.create_phone(
+        row, _ = await self.stores.phones.create_phone(
             NewPhone(self.org_no, phone_id, number, "cloud", pacing="none", config=sealed)
         )
         return row
@@ -114,12 +116,12 @@ class Gateway:
     async def send(self, phone: PhoneRow, to: str, content: Content | None = None, **more: Any) -> JobId:
         job_id = self.ids.make()
         job = NewJob(job_id, phone.org_no, phone.phone_no, f"{to}@c.us", content or text(), **more)
-        assert isinstance(await self.store.enqueue(job), Enqueued)
+        assert isinstance(await self.stores.jobs.enqueue(job), Enqueued)
         self.sender.phones((phone.phone_no,))
         return job_id
 
     async def job(self, job_id: JobId) -> Job:
-        found = await self.store.job(self.org_no, queue_id(job_id))
+        found = await self.stores.jobs.job(self.org_no, queue_id(job_id))
         assert found is not None
         return found
 
@@ -163,15 +165,15 @@ async def open_gateway(
         database = make_database(folder / "gateway.db", CLOCK)
         await database.open()
         stack.push_async_callback(database.close)
-        store, vault = Store(database, CLOCK, ids), Vault("a key for the test of the gateway")
-        inbox = StoredInbox(database, ids)
+        stores, vault = Stores(database, CLOCK, ids), Vault("a key for the test of the gateway")
+        inbox = stores.inbox
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15), cookie_jar=aiohttp.DummyCookieJar()
             )
         )
-        provider = CloudProvider(session, clock=CLOCK, uploads=StoredUploads(database, CLOCK), timeouts=timeouts)
-        logged: list[tuple[str, dict[str, Any]]] = []
+        provider = CloudProvider(session, clock=CLOCK, uploads=stores.uploads, timeouts=timeouts)
+        log = RecordedLog()
 
         def config(row: PhoneRow) -> dict[str, object]:
             opened: dict[str, object] = msgspec.json.decode(vault.open(row.config, about=row.phone_id))
@@ -182,7 +184,8 @@ async def open_gateway(
 
         sender = Sender(
             SenderDeps(
-                store=store,
+                store=stores.sender,
+                leases=stores.leases,
                 clock=CLOCK,
                 meter=NoMetrics(),
                 chance=random.Random(1),
@@ -197,8 +200,7 @@ async def open_gateway(
                 prepare=prepare,
                 freed=nobody,
                 hold=nobody,
-                log=lambda event, **more: logged.append((event, more)),
-                warn=lambda event, **more: logged.append((event, more)),
+                log=log,
             )
         )
         service = InboxService(
@@ -207,15 +209,15 @@ async def open_gateway(
             read_delivery,
             owned=lambda: [(owned.row.org_no, owned.phone) for owned in sender.owned.values()],
             clock=CLOCK,
-            log=lambda event, **more: logged.append((event, more)),
+            log=log,
         )
-        receiver = CloudWebhookReceiver(store, inbox, vault, CLOCK)
+        receiver = CloudWebhookReceiver(stores.phones, inbox, vault, CLOCK)
         url = await stack.enter_async_context(served(webhook_app(receiver, stored=service.wake)))
         await graph.call_back(url + WEBHOOK_PATH)
-        org = await store.create_org("test")
+        org = await stores.accounts.create_org("test")
         running = [asyncio.create_task(sender.run()), asyncio.create_task(service.run())]
         try:
-            yield Gateway(store, graph, provider, sender, vault, inbox, ids, org.org_no, url + WEBHOOK_PATH, logged)
+            yield Gateway(stores, graph, provider, sender, vault, inbox, ids, org.org_no, url + WEBHOOK_PATH, log)
         finally:
             await sender.stop()
             for task in running:

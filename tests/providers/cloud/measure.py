@@ -108,7 +108,7 @@ async def _told(
         by_chat.setdefault((row["phone_number_id"], row["to"]), []).append(int(row["body"]["text"]["body"]))
     disorder = sum(order != sorted(order) for order in by_chat.values())
     unsettled = sum(job.state.value != "sent" or job.ack < 4 for job in settled)
-    histories = [await gateway.store.history(gateway.org_no, one) for one in jobs]
+    histories = [await gateway.stores.jobs.history(gateway.org_no, one) for one in jobs]
     uncertain = sum(any(event.kind == "uncertain" for event in history) for history in histories)
     print(
         f"{name}: {messages / taken_s:,.0f} messages/s · lost {lost} · doubled {doubled} · out of order {disorder}"

@@ -18,8 +18,9 @@ from heliograph.providers.cloud.provider import CloudProvider
 from heliograph.providers.cloud.webhook_payload import read_delivery, signed
 from heliograph.sender.provider_inbox import InboxService
 from heliograph.simulator.graph import Rules, graph_server
-from heliograph.store.provider_store import StoredInbox
+from heliograph.store.provider_store import SqlProviderInbox
 from tests.kit.database import open_database
+from tests.kit.log import RecordedLog
 from tests.kit.provider import ProviderCase, RecordingSink
 from tests.kit.until import until
 from tests.providers.cloud.session import Uploads, cloud_phone
@@ -70,7 +71,7 @@ class _Switch:
 async def cloud_api(folder: Path) -> AsyncIterator[ProviderCase]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(folder / "inbox.db", CLOCK))
-        inbox = StoredInbox(database, JobIds(CLOCK.now_us))
+        inbox = SqlProviderInbox(database, CLOCK, JobIds(CLOCK.now_us))
         graph = await stack.enter_async_context(graph_server(RULES, clock=CLOCK))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         provider = _Opened(session, clock=CLOCK, uploads=Uploads(), timeouts=Timeouts(connect_s=2, answer_s=3))
@@ -82,7 +83,7 @@ async def cloud_api(folder: Path) -> AsyncIterator[ProviderCase]:
             read_delivery,
             owned=lambda: [(1, opened) for opened, _ in provider.sinks.values()],
             clock=CLOCK,
-            log=lambda event, **more: None,
+            log=RecordedLog(),
         )
 
         async def take(request: web.Request) -> web.Response:

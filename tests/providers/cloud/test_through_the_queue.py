@@ -11,8 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import PhonePatch
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Limits
 from heliograph.simulator.graph.webhooks import sign
@@ -138,7 +138,7 @@ async def test_a_thousand_replayed_webhooks_change_nothing(tmp_path: Path) -> No
         await gateway.until_ack(jobs, 4)
         await drained(gateway)
         before = [await gateway.job(one) for one in jobs]
-        events = [await gateway.store.history(gateway.org_no, one) for one in jobs]
+        events = [await gateway.stores.jobs.history(gateway.org_no, one) for one in jobs]
         dice = random.Random(4)
         posts = list(gateway.graph.callbacks.posts)
         async with aiohttp.ClientSession() as http:
@@ -149,7 +149,7 @@ async def test_a_thousand_replayed_webhooks_change_nothing(tmp_path: Path) -> No
                     assert response.status == 200
         await drained(gateway)
         assert [await gateway.job(one) for one in jobs] == before
-        assert [await gateway.store.history(gateway.org_no, one) for one in jobs] == events
+        assert [await gateway.stores.jobs.history(gateway.org_no, one) for one in jobs] == events
 
 
 async def test_statuses_for_unknown_messages_and_unknown_phones_do_no_harm(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_statuses_for_unknown_messages_and_unknown_phones_do_no_harm(tmp_p
         await drained(gateway)
         job_id = await gateway.send(phone, "447700900777")
         await gateway.until_ack([job_id], 4)
-        assert [event for event, _ in gateway.logged if event.endswith("failed")] == []
+        assert [event for event in gateway.log.events if event.endswith("failed")] == []
 
 
 async def test_a_revoked_token_keeps_the_messages_and_a_new_one_sends_them(tmp_path: Path) -> None:
@@ -189,14 +189,14 @@ async def test_a_revoked_token_keeps_the_messages_and_a_new_one_sends_them(tmp_p
         await until(lambda: owned.session.value == "unauthorized")
         job = await gateway.until_state(job_id, State.QUEUED)
         assert job.attempts == 0
-        stored = (await gateway.store.phone(phone.org_no, phone.phone_id)) or phone
+        stored = (await gateway.stores.phones.phone(phone.org_no, phone.phone_id)) or phone
         assert stored.state == "unauthorized" and "token" in stored.state_detail
         config = json.loads(gateway.vault.open(stored.config, about=phone.phone_id)) | {"token": "graph-renewed-token"}
         sealed = gateway.vault.seal(json.dumps(config), about=phone.phone_id)
-        await gateway.store.update_phone(phone.org_no, phone.phone_no, PhonePatch(config=sealed))
+        await gateway.stores.phones.update_phone(phone.org_no, phone.phone_no, PhonePatch(config=sealed))
         (job,) = await gateway.until_ack([job_id], 4)
         assert (job.state, job.attempts) == (State.SENT, 1)
-        assert "graph-renewed-token" not in repr(owned) and "graph-renewed-token" not in str(gateway.logged)
+        assert "graph-renewed-token" not in repr(owned) and "graph-renewed-token" not in str(gateway.log)
 
 
 async def test_one_phone_keeps_each_chats_order_under_load(tmp_path: Path) -> None:
@@ -221,5 +221,5 @@ async def test_with_lost_answers_nothing_is_doubled_and_every_message_is_settled
         settled = await gateway.until_ack(jobs, 4, seconds=40)
         assert {(job.state, job.ack) for job in settled} == {(State.SENT, 4)}
         assert all(len(gateway.journal(one)) == 1 for one in jobs)
-        histories = [await gateway.store.history(gateway.org_no, one) for one in jobs]
+        histories = [await gateway.stores.jobs.history(gateway.org_no, one) for one in jobs]
         assert sum(any(event.kind == "uncertain" for event in history) for history in histories) >= 10

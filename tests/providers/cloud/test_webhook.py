@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.ports.provider import Phone
 from heliograph.ports.provider_inbox import InboxItem, NewInboxItem, ReceiveStatus
 from heliograph.providers.cloud.webhook_payload import read_delivery

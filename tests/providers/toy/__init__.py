@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.jobs.outcome import Accepted, Outcome
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Capabilities, Phone, PhoneCheck, Receipt, SendRequest, SessionState, Sink
 from heliograph.ports.provider_inbox import (
-    Inbox,
     NewInboxItem,
     PayloadReader,
+    ProviderInbox,
     ProviderUpdate,
     ReceiveResult,
     ReceiveStatus,
@@ -72,7 +72,7 @@ class ToyProvider:
 
 
 class ToyWebhookReceiver:
-    def __init__(self, phones: PhoneSource, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, phones: PhoneSource, inbox: ProviderInbox, secrets: Secrets, clock: Clock) -> None:
         self._phones, self._inbox, self._secrets, self._clock = phones, inbox, secrets, clock
 
     async def challenge(self, mode: str, token: str, challenge: str) -> str | None:
@@ -106,7 +106,7 @@ def _reader() -> PayloadReader:
     return read
 
 
-def _receiver(phones: PhoneSource, inbox: Inbox, secrets: Secrets, clock: Clock) -> WebhookReceiver:
+def _receiver(phones: PhoneSource, inbox: ProviderInbox, secrets: Secrets, clock: Clock) -> WebhookReceiver:
     return ToyWebhookReceiver(phones, inbox, secrets, clock)
 
 

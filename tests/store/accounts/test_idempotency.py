@@ -9,9 +9,9 @@ from tests.kit.phone_queue import PhoneQueue
 
 async def test_a_repeat_is_the_same_message_at_the_same_place(queue: PhoneQueue) -> None:
     await queue.put("a")
-    first = await queue.store.enqueue(queue.new_job("a", key="k", body="hello"))
+    first = await queue.stores.jobs.enqueue(queue.new_job("a", key="k", body="hello"))
     await queue.send_next()
-    again = await queue.store.enqueue(queue.new_job("a", key="k", body="hello"))
+    again = await queue.stores.jobs.enqueue(queue.new_job("a", key="k", body="hello"))
     assert isinstance(first, Enqueued)
     assert again == Enqueued(first.job_id, first.position, replayed=True)
     assert len(await queue.rows("SELECT 1 FROM jobs")) == 2
@@ -19,14 +19,14 @@ async def test_a_repeat_is_the_same_message_at_the_same_place(queue: PhoneQueue)
 
 async def test_a_key_with_another_body_is_refused(queue: PhoneQueue) -> None:
     await queue.put("a", key="k", body="hello")
-    assert isinstance(await queue.store.enqueue(queue.new_job("a", key="k", body="bye")), KeyReused)
+    assert isinstance(await queue.stores.jobs.enqueue(queue.new_job("a", key="k", body="bye")), KeyReused)
     assert len(await queue.rows("SELECT 1 FROM jobs")) == 1
 
 
 async def test_repeats_that_arrive_together_are_one_message(queue: PhoneQueue) -> None:
     jobs = [queue.new_job("a", key="k", body="hello") for _ in range(8)]
     others = [queue.new_job("b") for _ in range(4)]
-    made = await asyncio.gather(*(queue.store.enqueue(job) for job in [*jobs, *others]))
+    made = await asyncio.gather(*(queue.stores.jobs.enqueue(job) for job in [*jobs, *others]))
     same = made[:8]
     assert all(isinstance(one, Enqueued) for one in made)
     assert len({one.job_id for one in same if isinstance(one, Enqueued)}) == 1
@@ -36,17 +36,17 @@ async def test_repeats_that_arrive_together_are_one_message(queue: PhoneQueue) -
 
 async def test_two_bodies_under_one_key_that_arrive_together_are_one_message(queue: PhoneQueue) -> None:
     made = await asyncio.gather(
-        *(queue.store.enqueue(queue.new_job("a", key="k", body=body)) for body in ("hello", "bye", "hello"))
+        *(queue.stores.jobs.enqueue(queue.new_job("a", key="k", body=body)) for body in ("hello", "bye", "hello"))
     )
     assert sorted(type(one).__name__ for one in made) == ["Enqueued", "Enqueued", "KeyReused"]
     assert len(await queue.rows("SELECT 1 FROM jobs")) == 1
 
 
 async def test_a_key_is_its_organisations_own(queue: PhoneQueue) -> None:
-    org = await queue.store.create_org("another")
-    phone = await create_phone(queue.store, org.org_no, "918888888888")
+    org = await queue.stores.accounts.create_org("another")
+    phone = await create_phone(queue.stores, org.org_no, "918888888888")
     await queue.put("a", key="k", body="hello")
-    made = await queue.store.enqueue(
+    made = await queue.stores.jobs.enqueue(
         queue.new_job("a", key="k", body="bye", org_no=org.org_no, phone_no=phone.phone_no)
     )
     assert isinstance(made, Enqueued)
@@ -56,12 +56,16 @@ async def test_a_key_is_its_organisations_own(queue: PhoneQueue) -> None:
 async def test_a_key_lives_for_a_day(queue: PhoneQueue) -> None:
     first = await queue.put("a", key="k", body="hello")
     queue.clock.advance(23 * 3600)
-    await queue.store.prune_rest(queue.clock.now_us() - 30 * 86_400_000_000, queue.clock.now_us() - 86_400_000_000)
-    again = await queue.store.enqueue(queue.new_job("a", key="k", body="hello"))
+    await queue.stores.maintenance.prune_rest(
+        queue.clock.now_us() - 30 * 86_400_000_000, queue.clock.now_us() - 86_400_000_000
+    )
+    again = await queue.stores.jobs.enqueue(queue.new_job("a", key="k", body="hello"))
     assert isinstance(again, Enqueued)
     assert (again.job_id, again.replayed) == (first, True)
     queue.clock.advance(2 * 3600)
-    await queue.store.prune_rest(queue.clock.now_us() - 30 * 86_400_000_000, queue.clock.now_us() - 86_400_000_000)
-    fresh = await queue.store.enqueue(queue.new_job("a", key="k", body="bye"))
+    await queue.stores.maintenance.prune_rest(
+        queue.clock.now_us() - 30 * 86_400_000_000, queue.clock.now_us() - 86_400_000_000
+    )
+    fresh = await queue.stores.jobs.enqueue(queue.new_job("a", key="k", body="bye"))
     assert isinstance(fresh, Enqueued)
     assert not fresh.replayed

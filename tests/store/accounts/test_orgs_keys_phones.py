@@ -6,13 +6,14 @@ import hashlib
 import pytest
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.errors import Conflict, Invalid, Unavailable
 from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import Idempotency, NewPhone, PhonePatch, PhoneRow
-from heliograph.ports.job_store import NewPageSession
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.ports.provider import Inbound
+from heliograph.ports.stores.account_store import NewPageSession
 from heliograph.store.database.database import Database
-from heliograph.store.job_store import Store
+from heliograph.store.stores import Stores
 from tests.kit.database import make_database
 from tests.kit.factories import create_phone
 from tests.kit.phone_queue import PhoneQueue
@@ -23,43 +24,53 @@ def _digest(secret: str) -> bytes:
 
 
 async def test_a_key_is_found_by_its_digest_until_it_is_revoked(queue: PhoneQueue) -> None:
-    made = await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
-    found = await queue.store.key_by_digest(_digest("secret"))
+    made = await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    found = await queue.stores.accounts.key_by_digest(_digest("secret"))
     assert found is not None
     assert (found.org_no, found.name, found.key_no) == (queue.org_no, "laptop", made.key_no)
-    assert await queue.store.key_by_digest(_digest("other")) is None
-    revoked = await queue.store.revoke_key(queue.org_no, "hg_abc")
+    assert await queue.stores.accounts.key_by_digest(_digest("other")) is None
+    revoked = await queue.stores.accounts.revoke_key(queue.org_no, "hg_abc")
     assert revoked is not None
     assert revoked.revoked_at_us == queue.clock.now_us()
-    assert await queue.store.key_by_digest(_digest("secret")) is None
-    assert await queue.store.revoke_key(queue.org_no, "hg_abc") is None
+    assert await queue.stores.accounts.key_by_digest(_digest("secret")) is None
+    assert await queue.stores.accounts.revoke_key(queue.org_no, "hg_abc") is None
 
 
 async def test_a_login_ends_at_its_logout_with_its_key_and_at_its_time(queue: PhoneQueue) -> None:
-    key = await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    key = await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
     ends_us = queue.clock.now_us() + 60_000_000
     for name, key_no in (("out", key.key_no), ("with-key", key.key_no), ("by-link", None)):
-        assert await queue.store.begin_page_session(NewPageSession(name, f"link {name}", queue.org_no, key_no, ends_us))
-        assert await queue.store.page_session(name) == queue.org_no
-    assert not await queue.store.begin_page_session(NewPageSession("again", "link out", queue.org_no, None, ends_us))
-    assert await queue.store.begin_page_session(NewPageSession("form", None, queue.org_no, key.key_no, ends_us))
-    assert await queue.store.begin_page_session(NewPageSession("form 2", None, queue.org_no, key.key_no, ends_us))
-    await queue.store.end_page_session("out")
-    assert [await queue.store.page_session(name) for name in ("out", "with-key")] == [None, queue.org_no]
-    assert not await queue.store.begin_page_session(NewPageSession("again", "link out", queue.org_no, None, ends_us))
-    await queue.store.revoke_key(queue.org_no, "hg_abc")
-    assert await queue.store.page_session("with-key") is None
-    assert await queue.store.page_session("by-link") == queue.org_no
+        assert await queue.stores.accounts.begin_page_session(
+            NewPageSession(name, f"link {name}", queue.org_no, key_no, ends_us)
+        )
+        assert await queue.stores.accounts.page_session(name) == queue.org_no
+    assert not await queue.stores.accounts.begin_page_session(
+        NewPageSession("again", "link out", queue.org_no, None, ends_us)
+    )
+    assert await queue.stores.accounts.begin_page_session(
+        NewPageSession("form", None, queue.org_no, key.key_no, ends_us)
+    )
+    assert await queue.stores.accounts.begin_page_session(
+        NewPageSession("form 2", None, queue.org_no, key.key_no, ends_us)
+    )
+    await queue.stores.accounts.end_page_session("out")
+    assert [await queue.stores.accounts.page_session(name) for name in ("out", "with-key")] == [None, queue.org_no]
+    assert not await queue.stores.accounts.begin_page_session(
+        NewPageSession("again", "link out", queue.org_no, None, ends_us)
+    )
+    await queue.stores.accounts.revoke_key(queue.org_no, "hg_abc")
+    assert await queue.stores.accounts.page_session("with-key") is None
+    assert await queue.stores.accounts.page_session("by-link") == queue.org_no
     queue.clock.advance(60)
-    assert await queue.store.page_session("by-link") is None
+    assert await queue.stores.accounts.page_session("by-link") is None
 
 
 async def test_an_organisation_revokes_only_its_own_keys(queue: PhoneQueue) -> None:
-    other = await queue.store.create_org("another")
-    await queue.store.create_key(other.org_no, "theirs", _digest("theirs"), "hg_xyz")
-    assert await queue.store.revoke_key(queue.org_no, "hg_xyz") is None
-    assert [key.name for key in await queue.store.keys(other.org_no)] == ["theirs"]
-    assert await queue.store.keys(queue.org_no) == []
+    other = await queue.stores.accounts.create_org("another")
+    await queue.stores.accounts.create_key(other.org_no, "theirs", _digest("theirs"), "hg_xyz")
+    assert await queue.stores.accounts.revoke_key(queue.org_no, "hg_xyz") is None
+    assert [key.name for key in await queue.stores.accounts.keys(other.org_no)] == ["theirs"]
+    assert await queue.stores.accounts.keys(queue.org_no) == []
 
 
 def _away() -> Database:
@@ -68,74 +79,74 @@ def _away() -> Database:
 
 
 async def _last_use(queue: PhoneQueue) -> int | None:
-    [key] = await queue.store.keys(queue.org_no)
+    [key] = await queue.stores.accounts.keys(queue.org_no)
     return key.last_used_at_us
 
 
 async def test_the_last_use_of_a_key_is_known_once_it_is_written(queue: PhoneQueue) -> None:
-    await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
-    await queue.store.write_key_uses()
+    await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    await queue.stores.accounts.write_key_uses()
     assert await _last_use(queue) is None
     used = queue.clock.now_us()
-    await queue.store.key_by_digest(_digest("secret"))
+    await queue.stores.accounts.key_by_digest(_digest("secret"))
     queue.clock.advance(60)
     assert await _last_use(queue) is None  # no request waits for it
-    await queue.store.write_key_uses()
+    await queue.stores.accounts.write_key_uses()
     assert await _last_use(queue) == used
 
 
 async def test_of_several_processes_the_latest_use_of_a_key_stays(queue: PhoneQueue) -> None:
-    await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
-    slow = Store(queue.store.shell, queue.clock, queue.ids)
-    await slow.key_by_digest(_digest("secret"))
+    await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    slow = Stores(queue.stores.database, queue.clock, queue.ids)
+    await slow.accounts.key_by_digest(_digest("secret"))
     queue.clock.advance(60)
-    await queue.store.key_by_digest(_digest("secret"))
+    await queue.stores.accounts.key_by_digest(_digest("secret"))
     latest = queue.clock.now_us()
-    await queue.store.write_key_uses()
-    await slow.write_key_uses()
+    await queue.stores.accounts.write_key_uses()
+    await slow.accounts.write_key_uses()
     assert await _last_use(queue) == latest
 
 
 async def test_a_use_that_could_not_be_written_is_written_the_next_time(queue: PhoneQueue) -> None:
-    await queue.store.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
-    await queue.store.key_by_digest(_digest("secret"))
+    await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
+    await queue.stores.accounts.key_by_digest(_digest("secret"))
     used = queue.clock.now_us()
-    there, queue.store.shell = queue.store.shell, _away()
+    there, queue.stores.database = queue.stores.database, _away()
     with pytest.raises(Unavailable):
-        await queue.store.write_key_uses()
-    queue.store.shell = there
-    await queue.store.write_key_uses()
+        await queue.stores.accounts.write_key_uses()
+    queue.stores.database = there
+    await queue.stores.accounts.write_key_uses()
     assert await _last_use(queue) == used
 
 
 async def test_a_name_belongs_to_one_organisation_also_when_two_take_it_at_once(queue: PhoneQueue) -> None:
-    made = await asyncio.gather(*(queue.store.create_org("Beta") for _ in range(4)), return_exceptions=True)
+    made = await asyncio.gather(*(queue.stores.accounts.create_org("Beta") for _ in range(4)), return_exceptions=True)
     assert sorted(isinstance(one, Conflict) for one in made) == [False, True, True, True]
-    assert [org.name for org in await queue.store.orgs()].count("Beta") == 1
+    assert [org.name for org in await queue.stores.accounts.orgs()].count("Beta") == 1
 
 
 async def test_a_number_belongs_to_one_phone_of_an_organisation(queue: PhoneQueue) -> None:
     again = NewPhone(queue.org_no, new_phone_id(), queue.phone.number, "simulator")
     with pytest.raises(Conflict):
-        await queue.store.create_phone(again)
-    other = await queue.store.create_org("another")
-    made = await create_phone(queue.store, other.org_no, queue.phone.number)
+        await queue.stores.phones.create_phone(again)
+    other = await queue.stores.accounts.create_org("another")
+    made = await create_phone(queue.stores, other.org_no, queue.phone.number)
     assert made.org_no == other.org_no
-    await queue.store.delete_phone(queue.org_no, queue.phone_no, "api")
-    fresh, _ = await queue.store.create_phone(again)
+    await queue.stores.phones.delete_phone(queue.org_no, queue.phone_no, "api")
+    fresh, _ = await queue.stores.phones.create_phone(again)
     assert fresh.phone_no != queue.phone_no
 
 
 async def test_a_phone_is_found_by_number_and_by_id_within_its_organisation(queue: PhoneQueue) -> None:
-    other = await queue.store.create_org("another")
+    other = await queue.stores.accounts.create_org("another")
     for handle in (queue.phone.number, queue.phone.phone_id):
-        found = await queue.store.phone(queue.org_no, handle)
+        found = await queue.stores.phones.phone(queue.org_no, handle)
         assert found is not None
         assert found.phone_no == queue.phone_no
-        assert await queue.store.phone(other.org_no, handle) is None
-    await queue.store.delete_phone(queue.org_no, queue.phone_no, "api")
-    assert await queue.store.phone(queue.org_no, queue.phone.number) is None
-    assert await queue.store.phone_row(queue.org_no, queue.phone_no) is not None
+        assert await queue.stores.phones.phone(other.org_no, handle) is None
+    await queue.stores.phones.delete_phone(queue.org_no, queue.phone_no, "api")
+    assert await queue.stores.phones.phone(queue.org_no, queue.phone.number) is None
+    assert await queue.stores.phones.phone_row(queue.org_no, queue.phone_no) is not None
 
 
 async def test_a_phone_asked_for_twice_under_one_key_is_made_once(queue: PhoneQueue) -> None:
@@ -144,38 +155,40 @@ async def test_a_phone_asked_for_twice_under_one_key_is_made_once(queue: PhoneQu
     def ask() -> NewPhone:
         return NewPhone(queue.org_no, new_phone_id(), "918888888888", "simulator")
 
-    made = await asyncio.gather(*(queue.store.create_phone(ask(), keyed) for _ in range(4)))
+    made = await asyncio.gather(*(queue.stores.phones.create_phone(ask(), keyed) for _ in range(4)))
     assert len({row.phone_no for row, _ in made}) == 1
     assert sorted(replayed for _, replayed in made) == [False, True, True, True]
     with pytest.raises(Invalid):
-        await queue.store.create_phone(ask(), Idempotency("k", b"another body"))
+        await queue.stores.phones.create_phone(ask(), Idempotency("k", b"another body"))
 
 
 async def test_a_key_whose_phone_was_refused_is_free_again(queue: PhoneQueue) -> None:
     taken = NewPhone(queue.org_no, new_phone_id(), queue.phone.number, "simulator")
     with pytest.raises(Conflict):
-        await queue.store.create_phone(taken, Idempotency("k", b"body"))
+        await queue.stores.phones.create_phone(taken, Idempotency("k", b"body"))
     fresh = NewPhone(queue.org_no, new_phone_id(), "918888888888", "simulator")
-    made, replayed = await queue.store.create_phone(fresh, Idempotency("k", b"another body"))
+    made, replayed = await queue.stores.phones.create_phone(fresh, Idempotency("k", b"another body"))
     assert (made.number, replayed) == ("918888888888", False)
 
 
 async def test_a_patch_changes_what_it_names_and_leaves_the_rest(queue: PhoneQueue) -> None:
-    await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(name="Front queue", labels=("a", "ü")))
-    row = await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
+    await queue.stores.phones.update_phone(
+        queue.org_no, queue.phone_no, PhonePatch(name="Front queue", labels=("a", "ü"))
+    )
+    row = await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
     assert row is not None
     assert (row.name, row.labels, row.pacing, row.config) == ("Front queue", ("a", "ü"), "linked-new", "{}")
 
 
 async def test_an_organisation_sees_its_own_devices_and_whether_others_have_some(queue: PhoneQueue) -> None:
     async def share(org_no: int) -> tuple[tuple[str, ...] | None, bool]:
-        found = await queue.store.share(org_no, "simulator")
+        found = await queue.stores.phones.device_scope(org_no, "simulator")
         return found.devices, found.alone
 
     async def add(org_no: int, number: str, provider: str = "simulator") -> PhoneRow:
-        return await create_phone(queue.store, org_no, number, provider)
+        return await create_phone(queue.stores, org_no, number, provider)
 
-    other = await queue.store.create_org("another")
+    other = await queue.stores.accounts.create_org("another")
     assert await share(queue.org_no) == (None, True)  # the whole network
     assert await share(other.org_no) == ((), False)
     await add(other.org_no, "447700900001", "cloud")
@@ -185,8 +198,8 @@ async def test_an_organisation_sees_its_own_devices_and_whether_others_have_some
     own = (queue.phone.phone_id, mine.phone_id)
     assert await share(queue.org_no) == (own, False)
     assert await share(other.org_no) == ((theirs.phone_id,), False)
-    await queue.store.delete_phone(other.org_no, theirs.phone_no, "api")
-    await queue.store.delete_phone(queue.org_no, mine.phone_no, "api")
+    await queue.stores.phones.delete_phone(other.org_no, theirs.phone_no, "api")
+    await queue.stores.phones.delete_phone(queue.org_no, mine.phone_no, "api")
     assert await share(queue.org_no) == (own, True)  # what deleted phones sent is in the journal still
 
 
@@ -194,25 +207,25 @@ async def test_the_first_connection_is_remembered(queue: PhoneQueue) -> None:
     where = (queue.org_no, queue.phone_no, queue.token)
     first = queue.clock.now_us()
     for state in ("connected", "offline", "connected"):
-        assert await queue.store.phone_state(*where, state=state, detail="")
+        assert await queue.stores.sender.set_phone_state(*where, state=state, detail="")
         queue.clock.advance(60)
-    row = await queue.store.phone_row(queue.org_no, queue.phone_no)
+    row = await queue.stores.phones.phone_row(queue.org_no, queue.phone_no)
     assert row is not None
     assert (row.state, row.first_connected_at_us, row.state_at_us) == ("connected", first, first + 120_000_000)
 
 
 async def test_two_organisations_never_see_each_other(queue: PhoneQueue) -> None:
-    other = await queue.store.create_org("another")
+    other = await queue.stores.accounts.create_org("another")
     job_id = await queue.put("a")
     heard = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    await queue.store.inbound(queue.phone_no, queue.org_no, heard)
+    await queue.stores.sender.keep_inbound(queue.phone_no, queue.org_no, heard)
     from heliograph.domain.jobs.ids import unique_id
 
-    assert await queue.store.job(other.org_no, unique_id(job_id)) is None
-    assert await queue.store.jobs(other.org_no, None) == []
-    assert await queue.store.history(other.org_no, job_id) == []
-    assert (await queue.store.health(other.org_no, None)).waiting == 0
-    assert await queue.store.phones(other.org_no) == []
-    assert await queue.store.quotable(queue.org_no, queue.phone_no, "M1") == "false_a@c.us_M1"
-    assert await queue.store.quotable(other.org_no, queue.phone_no, "M1") is None
-    assert await queue.store.quotable(other.org_no, queue.phone_no, unique_id(job_id)) is None
+    assert await queue.stores.jobs.job(other.org_no, unique_id(job_id)) is None
+    assert await queue.stores.jobs.jobs(other.org_no, None) == []
+    assert await queue.stores.jobs.history(other.org_no, job_id) == []
+    assert (await queue.stores.jobs.health(other.org_no, None)).waiting == 0
+    assert await queue.stores.phones.phones(other.org_no) == []
+    assert await queue.stores.jobs.quotable(queue.org_no, queue.phone_no, "M1") == "false_a@c.us_M1"
+    assert await queue.stores.jobs.quotable(other.org_no, queue.phone_no, "M1") is None
+    assert await queue.stores.jobs.quotable(other.org_no, queue.phone_no, unique_id(job_id)) is None

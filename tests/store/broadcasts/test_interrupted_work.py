@@ -12,10 +12,10 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
-from heliograph.ports.sender_store import Started
+from heliograph.ports.stores.sender_store import Started
+from heliograph.store.broadcast_store import SqlBroadcastStore
 from heliograph.store.broadcasts import lifecycle
-from heliograph.store.broadcasts.cleanup import sweep
-from heliograph.store.control_store import ControlStoreUnits
+from heliograph.store.broadcasts.cleanup import clean_up
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import query
@@ -36,22 +36,22 @@ class Between:
     """A database that calls `read` or `wrote` with the result of each transaction."""
 
     def __init__(self, queue: PhoneQueue, *, wrote: Then = nothing, read: Then = nothing) -> None:
-        self._shell, self._wrote, self._read = queue.store.shell, wrote, read
+        self._database, self._wrote, self._read = queue.stores.database, wrote, read
 
-    async def write(self, make: Callable[[], Any]) -> Any:
-        value = await self._shell.write(make)
+    async def write(self, unit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = await self._database.write(unit, *args, **kwargs)
         await self._wrote(value)
         return value
 
-    async def read(self, make: Callable[[], Any]) -> Any:
-        value = await self._shell.read(make)
+    async def read(self, unit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = await self._database.read(unit, *args, **kwargs)
         await self._read(value)
         return value
 
 
-def interrupted_control(queue: PhoneQueue, wrote: Then) -> ControlStoreUnits:
+def interrupted_control(queue: PhoneQueue, wrote: Then) -> SqlBroadcastStore:
     database: Any = Between(queue, wrote=wrote)
-    return ControlStoreUnits(database, queue.clock, queue.ids)
+    return SqlBroadcastStore(database, queue.clock, queue.ids)
 
 
 @pytest.mark.parametrize("lost", [Unavailable("The answer was lost.", retry_after_s=1), asyncio.CancelledError()])
@@ -66,22 +66,25 @@ async def test_the_key_of_a_broadcast_that_began_stays_its_own(queue: PhoneQueue
             raise lost
 
     with pytest.raises(type(lost)):
-        await interrupted_control(queue, cut).broadcast(first, recipients(3))
+        await interrupted_control(queue, cut).create_broadcast(first, recipients(3))
     assert begun
-    assert await queue.control.broadcast(new(queue, idempotency=key), recipients(3)) == (first.broadcast_no, True)
+    assert await queue.stores.broadcasts.create_broadcast(new(queue, idempotency=key), recipients(3)) == (
+        first.broadcast_no,
+        True,
+    )
     assert len(await queue.drain()) == 3
 
 
 async def broadcast_state(queue: PhoneQueue, made: NewBroadcast) -> str | None:
-    row = await queue.control.broadcast_row(queue.org_no, made.broadcast_no)
+    row = await queue.stores.broadcasts.broadcast(queue.org_no, made.broadcast_no)
     return None if row is None else row.state
 
 
 async def begin_to_load(queue: PhoneQueue, made: NewBroadcast, count: int) -> None:
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(lambda: lifecycle.create(made, now_us))
+    await queue.stores.database.write(lifecycle.create, made, now_us)
     rows = [(n, r.chat_id, r.variables, queue.ids.make()) for n, r in enumerate(recipients(count))]
-    assert await queue.store.shell.write(lambda: lifecycle.load_broadcast(queue.org_no, made.broadcast_no, rows))
+    assert await queue.stores.database.write(lifecycle.load_broadcast, queue.org_no, made.broadcast_no, rows)
 
 
 async def test_the_key_of_an_interrupted_load_is_free_after_its_cleanup(location: Location) -> None:
@@ -92,10 +95,10 @@ async def test_the_key_of_an_interrupted_load_is_free_after_its_cleanup(location
         clock = queue.clock
     async with phone_queue(location, clock) as queue:
         with pytest.raises(Conflict):
-            await queue.control.broadcast(new(queue, idempotency=key), recipients(3))
+            await queue.stores.broadcasts.create_broadcast(new(queue, idempotency=key), recipients(3))
         queue.clock.advance(3_600)
-        await queue.control.sweep_broadcasts(0)
-        assert (await queue.control.broadcast(new(queue, idempotency=key), recipients(3)))[1] is False
+        await queue.stores.broadcasts.clean_up_broadcasts(0)
+        assert (await queue.stores.broadcasts.create_broadcast(new(queue, idempotency=key), recipients(3)))[1] is False
         assert len(await queue.drain()) == 3
 
 
@@ -110,12 +113,12 @@ async def test_a_load_that_failed_leaves_nothing_behind(queue: PhoneQueue) -> No
             raise Unavailable("The disk is full.")
 
     with pytest.raises(Unavailable):
-        await interrupted_control(queue, cut).broadcast(failing, recipients(3))
-    assert (await queue.control.broadcast(new(queue, idempotency=key), recipients(3)))[1] is False
+        await interrupted_control(queue, cut).create_broadcast(failing, recipients(3))
+    assert (await queue.stores.broadcasts.create_broadcast(new(queue, idempotency=key), recipients(3)))[1] is False
     queue.clock.advance(3_600)
-    await queue.control.sweep_broadcasts(0)
+    await queue.stores.broadcasts.clean_up_broadcasts(0)
     where = {"org_no": queue.org_no, "broadcast_no": failing.broadcast_no}
-    assert await queue.store.shell.read(lambda: query(named.recipients_from(n=0, limit=9, **where))) == []
+    assert await queue.stores.database.read(query, named.recipients_from(n=0, limit=9, **where)) == []
 
 
 async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queue: PhoneQueue) -> None:
@@ -127,46 +130,46 @@ async def test_a_load_that_is_cleaned_up_while_it_begins_harms_no_broadcast(queu
     async def begin(value: object) -> None:
         writes.append(value)
         if len(writes) == 1:  # its last chunk was slow, and now it begins
-            begun.append(await queue.store.shell.write(lambda: lifecycle.begin(slow, 3)))
+            begun.append(await queue.stores.database.write(lifecycle.begin, slow, 3))
 
-    await sweep(cast(Database, Between(queue, wrote=begin)), queue.clock, 0)
+    await clean_up(cast(Database, Between(queue, wrote=begin)), queue.clock, 0)
     assert begun == [False]
-    assert not await queue.store.shell.write(lambda: lifecycle.load_broadcast(queue.org_no, slow.broadcast_no, []))
-    other, _ = await queue.control.broadcast(new(queue), recipients(3, 100))
+    assert not await queue.stores.database.write(lifecycle.load_broadcast, queue.org_no, slow.broadcast_no, [])
+    other, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(3, 100))
     await queue.drain()
     assert (await row_of(queue, other)).sent == 3
 
 
 async def test_a_broadcast_that_is_cleaned_up_while_its_messages_are_retried_stays(queue: PhoneQueue) -> None:
-    made, _ = await queue.control.broadcast(new(queue), recipients(3))
+    made, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(3))
     await queue.drain()
     queue.clock.advance(86_400)
 
     async def reopen(_value: object) -> None:
         now_us = queue.clock.now_us()
-        await queue.store.shell.write(lambda: lifecycle.reopen(queue.org_no, made, now_us))
+        await queue.stores.database.write(lifecycle.reopen, queue.org_no, made, now_us)
 
-    await sweep(cast(Database, Between(queue, read=reopen)), queue.clock, queue.clock.us)
+    await clean_up(cast(Database, Between(queue, read=reopen)), queue.clock, queue.clock.us)
     await queue.drain()
     assert (await row_of(queue, made)).state == "completed"
 
 
 async def met_while_paused(queue: PhoneQueue, made: JobId) -> Started:
     """Starts a message whose first answer is lost: it waits for its retry, and is held by the pause."""
-    await queue.control.feed()
+    await queue.stores.broadcasts.enqueue_recipients()
     (one,) = await queue.start()
     await queue.settle(one, MAYBE)
-    await queue.control.pause_broadcast(queue.org_no, made, "ada")
+    await queue.stores.broadcasts.pause_broadcast(queue.org_no, made, "ada")
     queue.clock.advance(5)
     assert await queue.start(5) == []
     return one
 
 
 async def test_a_message_of_a_cancelled_broadcast_that_may_have_been_sent_continues(queue: PhoneQueue) -> None:
-    made, _ = await queue.control.broadcast(new(queue), recipients(1))
+    made, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(1))
     one = await met_while_paused(queue, made)
-    await queue.control.cancel_broadcast(queue.org_no, made, "ada")
-    assert await queue.control.holds(queue.org_no, queue.phone_no) == []
+    await queue.stores.broadcasts.cancel_broadcast(queue.org_no, made, "ada")
+    assert await queue.stores.control.holds(queue.org_no, queue.phone_no) == []
     single = await queue.put_text(one.job.chat_id, "an answer", priority=Priority(one.job.priority))
     assert [job.job_id for _ in range(2) for job in await queue.run(5)] == [one.job.job_id, single.job_id]
 
@@ -175,18 +178,18 @@ async def test_a_message_of_a_cancelled_broadcast_that_may_have_been_sent_contin
 async def test_a_cancel_that_a_crash_interrupts_sends_nothing_more_and_is_finished(
     queue: PhoneQueue, paused: bool
 ) -> None:
-    made, _ = await queue.control.broadcast(new(queue), recipients(20))
-    await queue.control.feed()
+    made, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(20))
+    await queue.stores.broadcasts.enqueue_recipients()
     if paused:
-        await queue.control.pause_broadcast(queue.org_no, made, "ada")
+        await queue.stores.broadcasts.pause_broadcast(queue.org_no, made, "ada")
         assert await queue.start(5) == []
     now_us = queue.clock.now_us()
-    assert await queue.store.shell.write(lambda: lifecycle.cancel(queue.org_no, made, "ada", now_us))
+    assert await queue.stores.database.write(lifecycle.cancel, queue.org_no, made, "ada", now_us)
     # the process dies here
     assert await queue.run(50) == []
-    await queue.control.sweep_broadcasts(0)
+    await queue.stores.broadcasts.clean_up_broadcasts(0)
     assert await queue.run(50) == []
-    assert {job.state for job in await queue.store.jobs(queue.org_no, None)} == {State.CANCELLED}
-    assert await queue.control.holds(queue.org_no, queue.phone_no) == []
+    assert {job.state for job in await queue.stores.jobs.jobs(queue.org_no, None)} == {State.CANCELLED}
+    assert await queue.stores.control.holds(queue.org_no, queue.phone_no) == []
     row = await row_of(queue, made)
     assert (row.state, row.failed, row.pending) == ("cancelled", 20, 0)

@@ -17,16 +17,16 @@ from tests.store.schedules import test_schedules
 async def test_a_broadcast_that_cannot_be_read_is_stopped_and_stops_no_other(
     queue: PhoneQueue, location: Location, spoilt: str
 ) -> None:
-    bad, _ = await queue.control.broadcast(new(queue), recipients(2))
-    good, _ = await queue.control.broadcast(new(queue), recipients(2, 10))
+    bad, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(2))
+    good, _ = await queue.stores.broadcasts.create_broadcast(new(queue), recipients(2, 10))
     await queue.execute(f"UPDATE {spoilt} = '{{' WHERE broadcast_no = {bad}")
     with pytest.raises(UndecodableRow, match=queue_id(bad)):
-        await queue.control.feed()
+        await queue.stores.broadcasts.enqueue_recipients()
     await queue.drain()
     assert (await row_of(queue, good)).sent == 2
-    assert len(await queue.control.broadcasts(queue.org_no, None, limit=5, offset=0)) == 2
-    (act,) = await queue.control.audit_log(queue.org_no)
-    assert (act.act, act.what, act.actor) == ("cancel", f"broadcast:{queue_id(bad)}", "gateway")
+    assert len(await queue.stores.broadcasts.broadcasts(queue.org_no, None, limit=5, offset=0)) == 2
+    (act,) = await queue.stores.control.audit_log(queue.org_no)
+    assert (act.act, act.target, act.actor) == ("cancel", f"broadcast:{queue_id(bad)}", "gateway")
     assert act.detail.startswith("It cannot be read, and was stopped: ")
 
 
@@ -35,16 +35,18 @@ async def test_a_schedule_that_cannot_be_read_is_stopped_and_stops_no_other(
     queue: PhoneQueue, location: Location, spoilt: str
 ) -> None:
     bad, good = [
-        await queue.control.schedule(test_schedules.new(queue, repeat=Repeat(Every.DAY, zone="Asia/Kolkata")))
+        await queue.stores.schedules.create_schedule(
+            test_schedules.new(queue, repeat=Repeat(Every.DAY, zone="Asia/Kolkata"))
+        )
         for _ in range(2)
     ]
     await queue.execute(f"UPDATE schedules SET {spoilt} WHERE schedule_no = {bad.schedule_no}")
     queue.clock.us = good.first_at_us + SECOND_US
     with pytest.raises(UndecodableRow, match=queue_id(bad.schedule_no)):
-        await queue.control.run_schedules()
-    phones, due_us = await queue.control.run_schedules()
+        await queue.stores.schedules.run_schedules()
+    phones, due_us = await queue.stores.schedules.run_schedules()
     assert (phones, due_us) == (set(), good.first_at_us + 86_400 * SECOND_US)
     assert await test_schedules.outcomes(queue, good.schedule_no) == ["queued"]
-    (run,) = await queue.control.occurrences(queue.org_no, bad.schedule_no, limit=5, offset=0)
-    assert len(await queue.control.schedules(queue.org_no, None, limit=5, offset=0)) == 2
+    (run,) = await queue.stores.schedules.occurrences(queue.org_no, bad.schedule_no, limit=5, offset=0)
+    assert len(await queue.stores.schedules.schedules(queue.org_no, None, limit=5, offset=0)) == 2
     assert run.outcome == "refused" and run.remarks.startswith("It cannot be read, and was stopped: ")

@@ -2,13 +2,14 @@
 
 import pytest
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.store.database.unit import Rows, Unit
 from heliograph.store.jobs import retry_and_resolve
 from tests.kit.clocks import SECOND_US
@@ -21,13 +22,13 @@ A, B = "911111111111@c.us", "922222222222@c.us"
 
 
 async def kinds(queue: PhoneQueue, job_id: JobId) -> list[str]:
-    history = await queue.store.history(queue.org_no, job_id)
+    history = await queue.stores.jobs.history(queue.org_no, job_id)
     assert [event.n for event in history] == list(range(1, len(history) + 1))
     return [event.kind for event in history]
 
 
 async def counts(queue: PhoneQueue) -> tuple[int, int, int, int]:
-    health = await queue.store.health(queue.org_no, queue.phone_no)
+    health = await queue.stores.jobs.health(queue.org_no, queue.phone_no)
     return health.waiting, health.active, health.completed, health.failed
 
 
@@ -35,42 +36,42 @@ async def test_nothing_of_a_paused_chat_starts_and_others_continue(queue: PhoneQ
     held = await queue.put_text(A)
     urgent = await queue.put_text(A, priority=Priority.URGENT)
     free = await queue.put_text(B)
-    assert await queue.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha", "a complaint")
-    assert not await queue.control.pause_chat(queue.org_no, queue.phone_no, A, "Bo")
+    assert await queue.stores.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha", "a complaint")
+    assert not await queue.stores.control.pause_chat(queue.org_no, queue.phone_no, A, "Bo")
     sent = await queue.run(10) + await queue.run(10)
     assert [job.job_id for job in sent] == [free.job_id]
     later = await queue.put_text(A)
     assert await queue.run(10) == []
-    assert await queue.control.resume_chat(queue.org_no, queue.phone_no, A, "Bo")
-    assert not await queue.control.resume_chat(queue.org_no, queue.phone_no, A, "Bo")
+    assert await queue.stores.control.resume_chat(queue.org_no, queue.phone_no, A, "Bo")
+    assert not await queue.stores.control.resume_chat(queue.org_no, queue.phone_no, A, "Bo")
     sent = await queue.run(10) + await queue.run(10) + await queue.run(10)
     assert [job.job_id for job in sent] == [urgent.job_id, held.job_id, later.job_id]
-    assert [(a.act, a.what, a.actor) for a in await queue.control.audit_log(queue.org_no)] == [
+    assert [(a.act, a.target, a.actor) for a in await queue.stores.control.audit_log(queue.org_no)] == [
         ("resume", f"chat:{A}", "Bo"),
         ("pause", f"chat:{A}", "Asha"),
     ]
 
 
 async def test_a_paused_phone_says_so_once(queue: PhoneQueue) -> None:
-    assert await queue.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
-    assert not await queue.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
-    row = await queue.store.phone_row(queue.org_no, queue.phone_no)
+    assert await queue.stores.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
+    assert not await queue.stores.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
+    row = await queue.stores.phones.phone_row(queue.org_no, queue.phone_no)
     assert row is not None and row.paused_by == "Asha"
     assert row.updated_at_us != queue.phone.updated_at_us  # its owner sees the change
-    assert await queue.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
-    assert not await queue.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
+    assert await queue.stores.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
+    assert not await queue.stores.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
 
 
 async def test_what_waits_on_a_paused_phone_is_counted_alike_for_the_phone_and_for_all(queue: PhoneQueue) -> None:
     for n in range(3):
         await queue.put_text(A, f"no {n}")
-    await queue.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
+    await queue.stores.control.pause_phone(queue.org_no, queue.phone_no, "Asha")
     for scope in (queue.phone_no, None):
-        health = await queue.store.health(queue.org_no, scope)
+        health = await queue.stores.jobs.health(queue.org_no, scope)
         assert (health.waiting, health.paused) == (3, 3)
-    await queue.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
+    await queue.stores.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
     for scope in (queue.phone_no, None):
-        health = await queue.store.health(queue.org_no, scope)
+        health = await queue.stores.jobs.health(queue.org_no, scope)
         assert (health.waiting, health.paused) == (3, 0)
 
 
@@ -78,21 +79,21 @@ async def test_a_message_that_waits_for_its_retry_can_be_hurried(queue: PhoneQue
     job = await queue.put_text(A)
     await queue.run(1, RETRY)
     assert await queue.run(1) == []
-    assert await queue.control.retry_now(queue.org_no, [job.job_id], "Asha") == {}
+    assert await queue.stores.control.retry_now(queue.org_no, [job.job_id], "Asha") == {}
     assert [j.job_id for j in await queue.run(1)] == [job.job_id]
     assert await kinds(queue, job.job_id) == ["queued", "started", "retry", "moved", "started", "sent"]
 
 
 async def test_only_the_next_message_of_a_chat_that_is_not_paused_can_be_hurried(queue: PhoneQueue) -> None:
     first, second = await queue.put_text(A), await queue.put_text(A)
-    assert await queue.control.retry_now(queue.org_no, [first.job_id], "Asha") == {}  # it goes anyway
+    assert await queue.stores.control.retry_now(queue.org_no, [first.job_id], "Asha") == {}  # it goes anyway
     await queue.run(1, RETRY)
     both = [second.job_id, first.job_id]
-    assert await queue.control.retry_now(queue.org_no, both, "Asha") == {second.job_id: "queued"}
+    assert await queue.stores.control.retry_now(queue.org_no, both, "Asha") == {second.job_id: "queued"}
     assert await kinds(queue, second.job_id) == ["queued"]
-    await queue.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha")
+    await queue.stores.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha")
     assert await queue.run(1) == []
-    assert await queue.control.retry_now(queue.org_no, [first.job_id], "Asha") == {first.job_id: "queued"}
+    assert await queue.stores.control.retry_now(queue.org_no, [first.job_id], "Asha") == {first.job_id: "queued"}
 
 
 async def test_a_failed_message_is_retried_behind_the_others_with_its_ids(queue: PhoneQueue) -> None:
@@ -100,7 +101,7 @@ async def test_a_failed_message_is_retried_behind_the_others_with_its_ids(queue:
     await queue.run(1, FAILED)
     second = await queue.put_text(A)
     assert await counts(queue) == (1, 0, 0, 1)
-    assert await queue.control.retry_now(queue.org_no, [first.job_id], "Asha") == {}
+    assert await queue.stores.control.retry_now(queue.org_no, [first.job_id], "Asha") == {}
     assert await counts(queue) == (2, 0, 0, 0)
     sent = await queue.run(1) + await queue.run(1)
     assert [j.job_id for j in sent] == [second.job_id, first.job_id]
@@ -111,12 +112,12 @@ async def test_a_failed_message_is_retried_behind_the_others_with_its_ids(queue:
 async def test_a_finished_message_is_refused_with_its_state(queue: PhoneQueue) -> None:
     job = await queue.put_text(A)
     await queue.run(1)
-    refused = await queue.control.retry_now(queue.org_no, [job.job_id, JobId(7)], "Asha")
+    refused = await queue.stores.control.retry_now(queue.org_no, [job.job_id, JobId(7)], "Asha")
     assert refused == {job.job_id: "sent", JobId(7): "unknown"}
-    assert await queue.control.resolve(queue.org_no, job.job_id, "arrived", "Asha") == "sent"
-    assert await queue.control.resolve(queue.org_no, JobId(7), "again", "Asha") == "unknown"
-    other = await queue.store.create_org("two")
-    assert await queue.control.retry_now(other.org_no, [job.job_id], "x") == {job.job_id: "unknown"}
+    assert await queue.stores.control.resolve(queue.org_no, job.job_id, "arrived", "Asha") == "sent"
+    assert await queue.stores.control.resolve(queue.org_no, JobId(7), "again", "Asha") == "unknown"
+    other = await queue.stores.accounts.create_org("two")
+    assert await queue.stores.control.retry_now(other.org_no, [job.job_id], "x") == {job.job_id: "unknown"}
 
 
 @pytest.mark.parametrize(
@@ -134,12 +135,12 @@ async def test_an_uncertain_message_is_settled_by_hand(
     await queue.run(1, UNCERTAIN)
     assert await counts(queue) == (1, 1, 0, 0)
     assert await queue.run(1) == []  # the chat waits for it
-    assert await queue.control.resolve(queue.org_no, first.job_id, how, "Asha") is None
+    assert await queue.stores.control.resolve(queue.org_no, first.job_id, how, "Asha") is None
     assert (await queue.get(first.job_id)).state is state
     assert await counts(queue) == expected
     (job,) = await queue.run(1)
     assert job.job_id == (first if order == "first" else second).job_id
-    history = await queue.store.history(queue.org_no, first.job_id)
+    history = await queue.stores.jobs.history(queue.org_no, first.job_id)
     assert (history[3].kind, history[3].actor, history[3].after) == ("resolved", "Asha", state)
 
 
@@ -149,7 +150,7 @@ async def test_an_uncertain_message_is_sent_again_before_what_came_later(
     first = await doubtful(queue)
     await queue.run(1)  # the lane is let go
     second = await queue.put_text(A)
-    assert await queue.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
+    assert await queue.stores.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
     sent = await queue.run(1) + await queue.run(1)
     assert [j.job_id for j in sent] == [first.job_id, second.job_id]
 
@@ -167,10 +168,10 @@ async def test_an_uncertain_message_is_sent_again_right_after_the_one_in_flight(
     second, third = await queue.put_text(A), await queue.put_text(A)
     (on_its_way,) = await queue.start(1)
     assert on_its_way.job.job_id == second.job_id
-    assert await queue.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
+    assert await queue.stores.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
     request = queue.start_request()
     settlement = Settlement(on_its_way.job, queue.lease.token, on_its_way.token, SENT)
-    (next_one,) = (await queue.store.settle_and_start([settlement], [request])).started
+    (next_one,) = (await queue.stores.sender.settle_and_start([settlement], [request])).started
     assert next_one.job.job_id == first.job_id
     await queue.settle(next_one)
     assert [j.job_id for j in await queue.run(1)] == [third.job_id]
@@ -183,7 +184,7 @@ async def test_two_uncertain_messages_are_sent_again_right_after_the_one_in_flig
     (on_its_way,) = await queue.start(1)
     assert on_its_way.job.job_id == third.job_id
     for job in (first, second):
-        assert await queue.control.resolve(queue.org_no, job.job_id, "again", "Asha") is None
+        assert await queue.stores.control.resolve(queue.org_no, job.job_id, "again", "Asha") is None
     await queue.settle(on_its_way)
     sent = [job.job_id for _ in range(4) for job in await queue.run(1)]
     assert sorted(sent[:2]) == sorted([first.job_id, second.job_id]) and sent[2:] == [fourth.job_id]
@@ -193,7 +194,7 @@ async def test_an_attempt_that_goes_back_is_made_again_before_one_that_is_sent_a
     first = await doubtful(queue)
     second = await queue.put_text(A)
     (on_its_way,) = await queue.start(1)
-    assert await queue.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
+    assert await queue.stores.control.resolve(queue.org_no, first.job_id, "again", "Asha") is None
     await queue.settle(on_its_way, RETRY)
     queue.clock.advance(700)
     sent = await queue.run(1) + await queue.run(1)
@@ -216,7 +217,7 @@ async def test_a_message_that_was_sent_while_it_was_retried_leaves_its_chat_free
                 return end.value  # type: ignore[no-any-return]
             answer = yield statement
 
-    assert await queue.store.shell.write(late) == {job.job_id: "sent"}
+    assert await queue.stores.database.write(late) == {job.job_id: "sent"}
     later = await queue.put_text(A)
     assert [j.job_id for j in await queue.run(1)] == [later.job_id]
 
@@ -226,7 +227,9 @@ async def test_failed_messages_of_a_phone_are_retried_in_order(queue: PhoneQueue
     for _ in range(9):
         await queue.run(50, FAILED)
     assert (
-        await queue.control.retry_failed(queue.org_no, queue.phone_no, queue.clock.us - 3_600 * SECOND_US, "Asha")
+        await queue.stores.control.retry_failed(
+            queue.org_no, queue.phone_no, queue.clock.us - 3_600 * SECOND_US, "Asha"
+        )
         == 450
     )
     assert await counts(queue) == (450, 0, 0, 0)
@@ -240,9 +243,9 @@ async def test_what_waits_beyond_its_time_expires_also_behind_others(queue: Phon
     soon = await queue.put_text(A, expires_at_us=queue.clock.us + 5 * SECOND_US)
     later = await queue.put_text(A, expires_at_us=queue.clock.us + 5_000 * SECOND_US)
     other = await queue.put_text(B, expires_at_us=queue.clock.us + 5 * SECOND_US)
-    assert await queue.control.expire() == 0
+    assert await queue.stores.maintenance.expire_jobs() == 0
     queue.clock.advance(6)
-    assert await queue.control.expire() == 2
+    assert await queue.stores.maintenance.expire_jobs() == 2
     assert (await queue.get(soon.job_id)).state is State.EXPIRED
     assert (await queue.get(other.job_id)).state is State.EXPIRED
     assert await kinds(queue, soon.job_id) == ["queued", "expired"]
@@ -260,24 +263,24 @@ async def test_an_expired_message_is_never_started(queue: PhoneQueue) -> None:
 
 
 async def test_a_chat_enters_the_suppression_list_once_and_leaves_it(queue: PhoneQueue) -> None:
-    assert await queue.control.suppress(queue.org_no, A, "STOP", "them")
-    assert not await queue.control.suppress(queue.org_no, A, "STOP", "them")
-    assert [s.chat_id for s in await queue.control.suppressions(queue.org_no)] == [A]
-    other = await queue.store.create_org("two")
-    assert await queue.control.suppressions(other.org_no) == []
-    assert await queue.control.unsuppress(queue.org_no, A, "Asha")
-    assert not await queue.control.unsuppress(queue.org_no, A, "Asha")
+    assert await queue.stores.control.suppress(queue.org_no, A, "STOP", "them")
+    assert not await queue.stores.control.suppress(queue.org_no, A, "STOP", "them")
+    assert [s.chat_id for s in await queue.stores.control.suppressions(queue.org_no)] == [A]
+    other = await queue.stores.accounts.create_org("two")
+    assert await queue.stores.control.suppressions(other.org_no) == []
+    assert await queue.stores.control.unsuppress(queue.org_no, A, "Asha")
+    assert not await queue.stores.control.unsuppress(queue.org_no, A, "Asha")
 
 
 async def test_a_waiting_message_explains_itself(queue: PhoneQueue) -> None:
     first, second = await queue.put_text(A), await queue.put_text(A)
     third = await queue.put_text(B)
-    found = await queue.control.explain(await queue.get(second.job_id))
+    found = await queue.stores.jobs.explain(await queue.get(second.job_id))
     assert "behind_in_chat" in [b.code for b in found.blockers]
-    await queue.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha")
-    found = await queue.control.explain(await queue.get(first.job_id))
+    await queue.stores.control.pause_chat(queue.org_no, queue.phone_no, A, "Asha")
+    found = await queue.stores.jobs.explain(await queue.get(first.job_id))
     assert [b.code for b in found.blockers][:2] == ["phone_connecting", "chat_paused"]
-    found = await queue.control.explain(await queue.get(third.job_id))
+    found = await queue.stores.jobs.explain(await queue.get(third.job_id))
     assert [(b.code, b.text) for b in found.blockers if b.code == "behind"] == [("behind", "Waits behind 2 others.")]
 
 
@@ -285,41 +288,41 @@ async def test_nothing_starts_after_a_phone_was_paused(queue: PhoneQueue) -> Non
     for _ in range(3):
         await queue.put_text(A)
     await queue.run(1)
-    await queue.control.pause_phone(queue.org_no, queue.phone_no, "Asha", "new SIM")
+    await queue.stores.control.pause_phone(queue.org_no, queue.phone_no, "Asha", "new SIM")
     assert await queue.run(5) == []  # the owner was not told; the store itself refuses
-    assert [(hold.what, hold.reason) for hold in await queue.control.holds(queue.org_no, queue.phone_no)] == [
+    assert [(hold.target, hold.reason) for hold in await queue.stores.control.holds(queue.org_no, queue.phone_no)] == [
         ("phone", "new SIM")
     ]
-    await queue.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
+    await queue.stores.control.resume_phone(queue.org_no, queue.phone_no, "Asha")
     assert len(await queue.run(5)) == 1
 
 
 async def test_starts_are_kept_as_long_as_a_window_holds_them(queue: PhoneQueue) -> None:
-    await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing='{"per_hour": 60}'))
+    await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing='{"per_hour": 60}'))
     request = queue.start_request(paced=True)
     for _ in range(3):
         await queue.put_text(B)
-        (started,) = (await queue.store.settle_and_start([], [request])).started
+        (started,) = (await queue.stores.sender.settle_and_start([], [request])).started
         await queue.settle(started)
         queue.clock.advance(1_500)
-    assert len(await queue.store.recent_starts(queue.org_no, queue.phone_no, 0)) == 3
-    await queue.control.sweep_broadcasts(queue.clock.us)
-    kept = await queue.store.recent_starts(queue.org_no, queue.phone_no, 0)
+    assert len(await queue.stores.sender.recent_starts(queue.org_no, queue.phone_no, 0)) == 3
+    await queue.stores.broadcasts.clean_up_broadcasts(queue.clock.us)
+    kept = await queue.stores.sender.recent_starts(queue.org_no, queue.phone_no, 0)
     assert [row.at_us > queue.clock.us - 3_600 * SECOND_US for row in kept] == [True, True]
 
 
 async def test_failed_and_uncertain_messages_of_a_deleted_phone_are_not_sent_again(queue: PhoneQueue) -> None:
-    made, _ = await queue.control.broadcast(
+    made, _ = await queue.stores.broadcasts.create_broadcast(
         NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, Content(Kind.TEXT, "Hi"), delay_s=0.0),
         recipients(2),
     )
     failed, lost = await queue.put_text(), await queue.put_text("911111111111@c.us")
     await queue.run(1, FAILED)
     await queue.run(1, UNCERTAIN)
-    await queue.control.feed()
+    await queue.stores.broadcasts.enqueue_recipients()
     await queue.run(5, FAILED)
-    await queue.store.delete_phone(queue.org_no, queue.phone_no, "ada")
-    assert await queue.control.retry_now(queue.org_no, [failed.job_id], "ada") == {failed.job_id: "failed"}
-    assert await queue.control.retry_broadcast(queue.org_no, made, "ada") == 0
-    assert await queue.control.resolve(queue.org_no, lost.job_id, "again", "ada") == "uncertain"
-    assert await queue.control.resolve(queue.org_no, lost.job_id, "arrived", "ada") is None
+    await queue.stores.phones.delete_phone(queue.org_no, queue.phone_no, "ada")
+    assert await queue.stores.control.retry_now(queue.org_no, [failed.job_id], "ada") == {failed.job_id: "failed"}
+    assert await queue.stores.broadcasts.retry_broadcast(queue.org_no, made, "ada") == 0
+    assert await queue.stores.control.resolve(queue.org_no, lost.job_id, "again", "ada") == "uncertain"
+    assert await queue.stores.control.resolve(queue.org_no, lost.job_id, "arrived", "ada") is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.app.database import move_store, open_store
+from heliograph.app.database import move_store, open_stores
 from heliograph.domain.errors import CannotStart
 from heliograph.domain.jobs.ids import JobIds
 from heliograph.domain.jobs.job import Enqueued, NewJob
@@ -17,12 +17,12 @@ from tests.kit.factories import create_phone
 
 async def _fill(path: Path, jobs: int) -> None:
     ids = JobIds(lambda: time.time_ns() // 1000)
-    async with open_store(Settings(database_url=f"sqlite:///{path}")) as store:
-        org = await store.create_org("moving")
-        phone = await create_phone(store, org.org_no, "919876543210")
+    async with open_stores(Settings(database_url=f"sqlite:///{path}")) as stores:
+        org = await stores.accounts.create_org("moving")
+        phone = await create_phone(stores, org.org_no, "919876543210")
         for n in range(jobs):
             content = Content(Kind.TEXT, f"parcel {n} — «ü» 🚚")
-            made = await store.enqueue(
+            made = await stores.jobs.enqueue(
                 NewJob(ids.make(), org.org_no, phone.phone_no, f"4477009001{n:02d}@c.us", content)
             )
             assert isinstance(made, Enqueued)
@@ -36,11 +36,11 @@ async def test_an_installation_is_copied_whole_and_continues_there(tmp_path: Pat
     assert reported == list(moved)
     rows = {one.table: one.rows for one in moved}
     assert rows["jobs"] == rows["events"] == rows["lanes"] == 25
-    async with open_store(Settings(database_url=postgres_url)) as store:
-        (org,) = await store.orgs()
-        assert [job.content.body for job in await store.jobs(org.org_no, None)][-1] == "parcel 0 — «ü» 🚚"
-        assert (await store.health(org.org_no, None)).waiting == 25
-        second = await store.create_org("made after the move")
+    async with open_stores(Settings(database_url=postgres_url)) as stores:
+        (org,) = await stores.accounts.orgs()
+        assert [job.content.body for job in await stores.jobs.jobs(org.org_no, None)][-1] == "parcel 0 — «ü» 🚚"
+        assert (await stores.jobs.health(org.org_no, None)).waiting == 25
+        second = await stores.accounts.create_org("made after the move")
         assert second.org_no > org.org_no
 
 
@@ -54,7 +54,7 @@ async def test_a_database_that_holds_an_installation_is_not_overwritten(tmp_path
 
 async def test_a_running_server_keeps_its_file_from_being_moved(tmp_path: Path, postgres_url: str) -> None:
     old = tmp_path / "old.db"
-    async with open_store(Settings(database_url=f"sqlite:///{old}")):
+    async with open_stores(Settings(database_url=f"sqlite:///{old}")):
         with pytest.raises(CannotStart, match="belongs to another heliograph process"):
             await move_store(old, postgres_url, lambda _: None)
 

@@ -24,12 +24,12 @@ def _org(name: Any, then: Exception | None = None) -> Unit[int]:
 
 
 async def _names(queue: PhoneQueue) -> set[str]:
-    return {org.name for org in await queue.store.orgs()} - {"an organisation"}
+    return {org.name for org in await queue.stores.accounts.orgs()} - {"an organisation"}
 
 
 async def test_a_unit_that_fails_leaves_nothing_and_harms_no_other(queue: PhoneQueue) -> None:
     units = [_Make("good 1"), _Make("bad", ValueError("a defect")), _Make(None), _Make("good 2")]
-    results = await asyncio.gather(*(queue.store.shell.write(unit) for unit in units), return_exceptions=True)
+    results = await asyncio.gather(*(queue.stores.database.write(unit) for unit in units), return_exceptions=True)
     assert [isinstance(one, Exception) for one in results] == [False, True, True, False]
     assert isinstance(results[1], ValueError)
     assert await _names(queue) == {"good 1", "good 2"}
@@ -45,9 +45,9 @@ class _Make:
 
 async def test_a_reader_changes_nothing(queue: PhoneQueue) -> None:
     with pytest.raises(Exception, match=r"read.?only"):
-        await queue.store.shell.read(_Make("sneaked in"))
+        await queue.stores.database.read(_Make("sneaked in"))
     assert await _names(queue) == set()
-    assert await queue.store.shell.write(_Make("written")) > 0
+    assert await queue.stores.database.write(_Make("written")) > 0
 
 
 async def test_a_schema_that_is_too_new_is_refused_unless_it_says_that_it_fits(queue: PhoneQueue) -> None:
@@ -86,15 +86,15 @@ async def test_a_server_that_cannot_be_reached_is_one_clear_line_within_seconds(
 
 
 async def test_a_store_that_closes_answers_every_caller(queue: PhoneQueue) -> None:
-    making = [asyncio.ensure_future(queue.store.enqueue(queue.new_job(f"chat{n}"))) for n in range(150)]
+    making = [asyncio.ensure_future(queue.stores.jobs.enqueue(queue.new_job(f"chat{n}"))) for n in range(150)]
     await asyncio.sleep(0)
-    await queue.store.shell.close()
+    await queue.stores.database.close()
     made = await asyncio.gather(*making, return_exceptions=True)
     assert all(isinstance(one, Enqueued | Unavailable) for one in made)
     accepted = {one.job_id for one in made if isinstance(one, Enqueued)}
     assert accepted <= {row["job_id"] for row in await queue.rows("SELECT job_id FROM jobs")}
     with pytest.raises(Unavailable):
-        await queue.store.orgs()
+        await queue.stores.accounts.orgs()
 
 
 def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_values() -> None:
@@ -105,7 +105,7 @@ def test_a_batch_of_which_one_column_is_asked_for_is_handed_to_sqlite_as_plain_v
 
 async def test_a_query_name_that_no_file_knows_is_refused(queue: PhoneQueue) -> None:
     with pytest.raises(LookupError, match="'lanes_lokc'"):
-        await queue.store.shell.write(lambda: query(Statement("lanes_lokc", {"org_no": 1})))
+        await queue.stores.database.write(query, Statement("lanes_lokc", {"org_no": 1}))
 
 
 def test_a_query_of_the_other_database_is_known_and_has_no_text() -> None:

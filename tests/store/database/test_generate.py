@@ -18,7 +18,7 @@ FOLDER = Path(generate.__file__).parent
 VALUES = {"state": "queued", "every": "day", "missed": "late", "outcome": "queued"}
 
 
-@pytest.mark.parametrize("name", ["named.py", "named_rows.py"])
+@pytest.mark.parametrize("name", ["named/__init__.py", "named/rows.py"])
 def test_the_generated_modules_are_those_of_the_sql_files(name: str) -> None:
     assert (FOLDER / name).read_text() == generated()[name], "run `python -m heliograph.store.database.generate`"
 

@@ -11,7 +11,6 @@ from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Inbound
 from heliograph.store.control import holds
-from heliograph.store.control_store import ControlStoreUnits
 from heliograph.store.jobs import prune, receipts, retry_and_resolve
 from heliograph.store.jobs.settle_and_start import settle_and_start
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue
@@ -29,12 +28,12 @@ async def queue(postgres_url: str) -> AsyncIterator[PhoneQueue]:
 async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us))
+    await queue.stores.database.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
     owner = await (
         await StepwiseUnit.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))
     ).until("lanes_hold")
     resumed = await waits(
-        queue.location, queue.store.shell.write(lambda: holds.release_chat(queue.org_no, queue.phone_no, "a@c.us"))
+        queue.location, queue.stores.database.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
     )
     assert (await owner.end()).started == []
     assert await resumed
@@ -42,17 +41,16 @@ async def test_a_chat_that_is_resumed_while_its_lane_is_being_held_continues(que
 
 
 async def test_a_broadcast_that_is_resumed_while_its_lane_is_being_held_continues(queue: PhoneQueue) -> None:
-    steering = ControlStoreUnits(queue.store.shell, queue.clock, queue.ids)
     content = Content(Kind.TEXT, "hello")
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, content, delay_s=0.0)
-    made, _ = await steering.broadcast(new, [recipient("919537851844@c.us", {})])
-    await steering.feed()
-    await steering.pause_broadcast(queue.org_no, made, "ada")
+    made, _ = await queue.stores.broadcasts.create_broadcast(new, [recipient("919537851844@c.us", {})])
+    await queue.stores.broadcasts.enqueue_recipients()
+    await queue.stores.broadcasts.pause_broadcast(queue.org_no, made, "ada")
     now_us = queue.clock.now_us()
     owner = await (
         await StepwiseUnit.begin(queue.location, settle_and_start([], [queue.start_request()], now_us))
     ).until("lanes_hold")
-    resumed = await waits(queue.location, steering.resume_broadcast(queue.org_no, made, "bob"))
+    resumed = await waits(queue.location, queue.stores.broadcasts.resume_broadcast(queue.org_no, made, "bob"))
     assert (await owner.end()).started == []
     await resumed
     assert len(await queue.start()) == 1
@@ -64,10 +62,10 @@ async def test_a_key_that_is_used_anew_while_two_processes_prune_stays(queue: Ph
     before_us = queue.clock.now_us() - DAY_US
     slow = await StepwiseUnit.begin(queue.location, prune.keys(before_us, 100))
     await slow.until("idempotency_old")
-    await queue.store.shell.write(lambda: prune.keys(before_us, 100))
-    made = await queue.store.enqueue(queue.new_job(key="k", body="x"))
+    await queue.stores.database.write(prune.keys, before_us, 100)
+    made = await queue.stores.jobs.enqueue(queue.new_job(key="k", body="x"))
     await slow.end()
-    again = await queue.store.enqueue(queue.new_job(key="k", body="x"))
+    again = await queue.stores.jobs.enqueue(queue.new_job(key="k", body="x"))
     assert isinstance(made, Enqueued) and not made.replayed
     assert isinstance(again, Enqueued) and again.replayed and again.job_id == made.job_id
 
@@ -78,7 +76,7 @@ async def test_a_retry_of_a_message_that_is_being_pruned_finds_none(queue: Phone
     asked = retry_and_resolve.retry_now(queue.org_no, [job_id], "ada", queue.clock.now_us())
     late = await (await StepwiseUnit.begin(queue.location, asked)).until("jobs_for_operator")
     queue.clock.advance(1)
-    assert (await queue.store.prune(queue.clock.now_us(), 10))[0] == 1
+    assert (await queue.stores.maintenance.prune_jobs(queue.clock.now_us(), 10))[0] == 1
     assert await late.end() == {job_id: "unknown"}
     assert await queue.rows("SELECT 1 FROM lanes") == []
     last = await queue.put("a")

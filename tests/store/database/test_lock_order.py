@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.store.accounts import phones
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.enqueue import enqueue
@@ -36,9 +36,11 @@ async def test_a_retry_that_falls_due_and_a_batch_of_callers_wait_in_one_order(q
     third = await locked(queue.location, "m@c.us")
     callers = [queue.new_job("a"), queue.new_job("m"), queue.new_job("z")]
     now_us = queue.clock.now_us()
-    batch = await waits(queue.location, queue.store.shell.write(lambda: enqueue(callers, now_us)))  # has a, waits for m
+    batch = await waits(queue.location, queue.stores.database.write(enqueue, callers, now_us))  # has a, waits for m
     owner = await waits(
-        queue.location, queue.store.settle_and_start([queue.settlement(a, SENT)], [queue.start_request(5)]), others=1
+        queue.location,
+        queue.stores.sender.settle_and_start([queue.settlement(a, SENT)], [queue.start_request(5)]),
+        others=1,
     )
     await third.close()
     await asyncio.gather(batch, owner)
@@ -54,9 +56,9 @@ async def test_next_starts_of_lanes_and_a_batch_of_callers_wait_in_one_order(que
     third = await locked(queue.location, "m@c.us")
     callers = [queue.new_job("a"), queue.new_job("m"), queue.new_job("z")]
     now_us = queue.clock.now_us()
-    batch = await waits(queue.location, queue.store.shell.write(lambda: enqueue(callers, now_us)))
+    batch = await waits(queue.location, queue.stores.database.write(enqueue, callers, now_us))
     ended = [queue.settlement(a, SENT), queue.settlement(z, SENT)]
-    owner = await waits(queue.location, queue.store.settle_and_start(ended, [queue.start_request(5)]), others=1)
+    owner = await waits(queue.location, queue.stores.sender.settle_and_start(ended, [queue.start_request(5)]), others=1)
     await third.close()
     await asyncio.gather(batch, owner)
 
@@ -72,14 +74,14 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
         nonlocal left
         for _ in range(ROUNDS):
             jobs = [queue.new_job(dice.choice(chats)) for _ in range(40)]
-            await others.write(lambda: enqueue(jobs, queue.clock.now_us()))  # noqa: B023
+            await others.write(enqueue, jobs, queue.clock.now_us())
             await asyncio.sleep(0)
         left -= 1
 
     async def own() -> None:
         settlements: list[Settlement] = []
         while left or settlements:
-            done = await queue.store.settle_and_start(settlements, [queue.start_request(20)] if left else [])
+            done = await queue.stores.sender.settle_and_start(settlements, [queue.start_request(20)] if left else [])
             settlements = [queue.settlement(one, dice.choice([SENT, SENT, SENT, retry(0.05)])) for one in done.started]
             queue.clock.advance(0.02)
 
@@ -88,11 +90,11 @@ async def test_an_owner_with_many_retries_and_callers_of_the_same_chats_never_de
 
 
 async def test_deleting_a_phone_and_its_owners_write_wait_in_one_order(queue: PhoneQueue) -> None:
-    said = phones.phone_state(
+    said = phones.set_phone_state(
         queue.org_no, queue.phone_no, queue.token, state="connected", detail="", now_us=queue.clock.now_us()
     )
     say = await (await StepwiseUnit.begin(queue.location, said)).until("fence")
-    gone = await waits(queue.location, queue.store.delete_phone(queue.org_no, queue.phone_no, "ada"))
+    gone = await waits(queue.location, queue.stores.phones.delete_phone(queue.org_no, queue.phone_no, "ada"))
     assert await say.end()
     assert await gone
 

@@ -11,10 +11,11 @@ import asyncpg
 import pytest
 
 from heliograph.clock import SystemClock
+from heliograph.domain.accounts.phone import NewPhone
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.jobs.ids import JobIds, new_phone_id
-from heliograph.domain.jobs.job import Enqueued, NewPhone
-from heliograph.store.job_store import Store
+from heliograph.domain.jobs.job import Enqueued
+from heliograph.store.stores import Stores
 from tests.kit.audit import find_faults
 from tests.kit.database import make_database
 from tests.kit.phone_queue import PhoneQueue, open_phone_queue
@@ -80,7 +81,7 @@ class Relay:
 @dataclass
 class Wired:
     queue: PhoneQueue
-    store: Store
+    stores: Stores
     relay: Relay
 
 
@@ -95,17 +96,17 @@ async def wired(postgres_url: str) -> AsyncIterator[Wired]:
     url = f"postgresql://{user}@127.0.0.1:{relay.port}{parts.path}?sslmode=disable"
     database = make_database(url, SystemClock())
     await database.open()
-    yield Wired(queue, Store(database, queue.clock, JobIds(queue.clock.now_us)), relay)
+    yield Wired(queue, Stores(database, queue.clock, JobIds(queue.clock.now_us)), relay)
     await database.close()
     await relay.close()
-    await queue.store.shell.close()
+    await queue.stores.database.close()
     assert await find_faults(postgres_url) == []
 
 
 async def _refused(wired: Wired) -> float:
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        await wired.store.enqueue(wired.queue.new_job("a"))
+        await wired.stores.jobs.enqueue(wired.queue.new_job("a"))
     return time.monotonic() - began
 
 
@@ -113,7 +114,7 @@ async def _goes_on(wired: Wired) -> float:
     began = time.monotonic()
     while True:
         try:
-            assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
+            assert isinstance(await wired.stores.jobs.enqueue(wired.queue.new_job("a")), Enqueued)
         except Unavailable:
             assert time.monotonic() - began < BACK_WITHIN_S
         else:
@@ -121,7 +122,7 @@ async def _goes_on(wired: Wired) -> float:
 
 
 async def test_a_server_that_refuses_connections_is_reported_soon_and_used_again(wired: Wired) -> None:
-    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
+    assert isinstance(await wired.stores.jobs.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.refusing = True
     wired.relay.cut()
     for _ in range(2):
@@ -131,7 +132,7 @@ async def test_a_server_that_refuses_connections_is_reported_soon_and_used_again
 
 
 async def test_a_server_that_never_answers_is_reported_soon_and_used_again(wired: Wired) -> None:
-    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
+    assert isinstance(await wired.stores.jobs.enqueue(wired.queue.new_job("a")), Enqueued)
     wired.relay.flows.clear()
     for _ in range(2):
         assert await _refused(wired) < REFUSED_WITHIN_S
@@ -143,7 +144,7 @@ async def test_callers_in_a_row_of_a_frozen_server_are_all_refused_soon(wired: W
     async def send() -> float:
         began = time.monotonic()
         with contextlib.suppress(Unavailable):
-            await wired.store.enqueue(wired.queue.new_job("a"))
+            await wired.stores.jobs.enqueue(wired.queue.new_job("a"))
         return time.monotonic() - began
 
     calls = []
@@ -169,7 +170,7 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
     async def client(name: str) -> list[object]:
         results: list[object] = []
         while not ended:
-            got = await asyncio.gather(wired.store.enqueue(wired.queue.new_job(name)), return_exceptions=True)
+            got = await asyncio.gather(wired.stores.jobs.enqueue(wired.queue.new_job(name)), return_exceptions=True)
             results.append(got[0])
             await asyncio.sleep(0.001)
         return results
@@ -191,7 +192,7 @@ async def test_connections_that_are_cut_under_load_give_refusals_and_nothing_els
 
 async def test_a_time_of_read_only_ends_for_connections_that_began_in_it_too(wired: Wired, postgres_url: str) -> None:
     name = urlsplit(postgres_url).path[1:]
-    assert isinstance(await wired.store.enqueue(wired.queue.new_job("a")), Enqueued)
+    assert isinstance(await wired.stores.jobs.enqueue(wired.queue.new_job("a")), Enqueued)
     await wired.queue.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     wired.relay.cut()
     for _ in range(3):
@@ -210,10 +211,12 @@ async def _direct(url: str, sql: str) -> None:
 
 
 async def test_many_callers_of_a_silent_server_are_all_refused_soon(wired: Wired) -> None:
-    await wired.store.create_phone(NewPhone(wired.queue.org_no, new_phone_id(), "917777777777", "simulator"))
+    await wired.stores.phones.create_phone(NewPhone(wired.queue.org_no, new_phone_id(), "917777777777", "simulator"))
     wired.relay.flows.clear()
     began = time.monotonic()
-    calls = [wired.store.orgs() for _ in range(30)] + [wired.store.enqueue(wired.queue.new_job("a")) for _ in range(30)]
+    calls = [wired.stores.accounts.orgs() for _ in range(30)] + [
+        wired.stores.jobs.enqueue(wired.queue.new_job("a")) for _ in range(30)
+    ]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(one, Unavailable) for one in results)
     assert time.monotonic() - began < 2 * REFUSED_WITHIN_S

@@ -16,7 +16,6 @@ from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import State
-from heliograph.store.database import sqlite as sqlite_shell
 from heliograph.store.database.sqlite import connect
 from tests.kit.audit import find_faults
 from tests.kit.database import fetch_rows, make_database
@@ -27,7 +26,7 @@ from tests.kit.phone_queue import SENT, PhoneQueue, open_phone_queue, retry, unc
 async def queue(tmp_path: Path) -> AsyncIterator[PhoneQueue]:
     opened = await open_phone_queue(tmp_path / "heliograph.db")
     yield opened
-    await opened.store.shell.close()
+    await opened.stores.database.close()
     await opened.audit()
 
 
@@ -95,7 +94,7 @@ async def test_a_full_disk_refuses_writes_and_they_resume_when_there_is_room(
         connections.append(connect(path, read_only=read_only))
         return connections[-1]
 
-    monkeypatch.setattr(sqlite_shell, "connect", remember)
+    monkeypatch.setattr("heliograph.store.database.sqlite.connect", remember)
     queue = await open_phone_queue(tmp_path / "heliograph.db")
     writer = connections[0]
     accepted = [await queue.put("a")]
@@ -106,7 +105,7 @@ async def test_a_full_disk_refuses_writes_and_they_resume_when_there_is_room(
         for _ in range(500):
             accepted.append(await queue.put("a", body="x" * 2000))
     assert refused.value.retry_after_s
-    crowd = await asyncio.gather(*(queue.store.enqueue(queue.new_job("b", body="y" * 2000)) for _ in range(20)),
+    crowd = await asyncio.gather(*(queue.stores.jobs.enqueue(queue.new_job("b", body="y" * 2000)) for _ in range(20)),
                                  return_exceptions=True)  # fmt: skip
     assert any(isinstance(one, Unavailable) for one in crowd)
     accepted += [one.job_id for one in crowd if isinstance(one, Enqueued)]
@@ -114,7 +113,7 @@ async def test_a_full_disk_refuses_writes_and_they_resume_when_there_is_room(
     writer.execute(f"PRAGMA max_page_count={pages * 100}")
     await queue.settle(started, SENT)
     accepted.append(await queue.put("b"))
-    await queue.store.shell.close()
+    await queue.stores.database.close()
     assert await find_faults(queue.location) == []
     assert {row["job_id"] for row in await queue.rows("SELECT job_id FROM jobs")} == set(accepted)
 
@@ -140,7 +139,7 @@ async def test_whatever_is_torn_off_the_log_everything_acknowledged_before_is_th
         tail = dice.randbytes(dice.randrange(0, 6000)) if trial % 2 else b""  # what was there before, or nothing
         Path(f"{copy}-wal").write_bytes(whole[:cut] + tail)
         await _is_whole(copy, {job_id: state for size, job_id, state in acknowledged if size <= cut}, queue)
-    await queue.store.shell.close()
+    await queue.stores.database.close()
 
 
 async def _is_whole(copy: Path, promised: dict[JobId, State], queue: PhoneQueue) -> None:

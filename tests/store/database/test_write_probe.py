@@ -12,11 +12,11 @@ import pytest
 
 from heliograph.app.services import run_every
 from heliograph.domain.errors import Unavailable
-from heliograph.store.database import sqlite as sqlite_shell
 from heliograph.store.database.sqlite import connect
 from heliograph.store.database.write_probe import probe_refused_writes, probe_write
 from tests.kit.clocks import ManualClock
 from tests.kit.database import fetch_rows
+from tests.kit.log import RecordedLog
 from tests.kit.phone_queue import PhoneQueue, open_phone_queue
 
 
@@ -63,14 +63,14 @@ async def locked(
         opened.append(connect(path, read_only=read_only))
         return opened[-1]
 
-    monkeypatch.setattr(sqlite_shell, "connect", remember)
+    monkeypatch.setattr("heliograph.store.database.sqlite.connect", remember)
     sqlite = request.param == "sqlite"
     queue = await open_phone_queue(tmp_path / "heliograph.db" if sqlite else request.getfixturevalue("postgres_url"))
     return queue, Locked(queue.location, opened[0] if sqlite else None)
 
 
 def in_trouble(queue: PhoneQueue) -> bool:
-    return queue.store.shell.write_error is not None
+    return queue.stores.database.write_error is not None
 
 
 async def until_refused(queue: PhoneQueue) -> None:
@@ -83,7 +83,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
     locked: tuple[PhoneQueue, Locked],
 ) -> None:
     queue, lock = locked
-    database = queue.store.shell
+    database = queue.stores.database
     await queue.put("a")
     assert not in_trouble(queue)
     await lock.refuse()
@@ -93,7 +93,7 @@ async def test_a_refused_write_is_reported_until_a_write_succeeds(
         with pytest.raises(Unavailable):
             await probe_write(database, queue.clock.now_us())
         assert in_trouble(queue)
-    await queue.store.orgs()
+    await queue.stores.accounts.orgs()
     assert in_trouble(queue)  # that it can be read says nothing of writes
     await lock.allow()
     await probe_until(lambda: not in_trouble(queue), queue)
@@ -115,8 +115,8 @@ async def probe_until(done: Callable[[], bool], queue: PhoneQueue) -> None:
 
     with pytest.raises(Ended):
         clock = StoppingClock()
-        probe = partial(probe_refused_writes, queue.store.shell, clock)
-        await asyncio.wait_for(run_every(clock, 1.0, probe, lambda **_: None), 20)
+        probe = partial(probe_refused_writes, queue.stores.database, clock)
+        await asyncio.wait_for(run_every(clock, 1.0, probe, RecordedLog(), "write_probe_failed"), 20)
 
 
 async def test_nothing_is_written_while_all_is_well(queue: PhoneQueue) -> None:

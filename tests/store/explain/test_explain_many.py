@@ -1,8 +1,9 @@
 """Tests of explanations in lists and pages: they equal those of `explain`."""
 
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.broadcasts.broadcast import NewBroadcast
 from heliograph.domain.jobs.ids import JobId
-from heliograph.domain.jobs.job import Job, PhonePatch
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.domain.messages.content import Content, Kind
@@ -17,16 +18,20 @@ UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lan
 
 async def same(queue: PhoneQueue, broadcast_id: str | None = None) -> dict[JobId, str]:
     """Returns the sentences by job, after a check that they equal those of `explain`."""
-    jobs: list[Job] = await queue.store.jobs(queue.org_no, None, limit=1_000)
+    jobs: list[Job] = await queue.stores.jobs.jobs(queue.org_no, None, limit=1_000)
     if broadcast_id is not None:
-        jobs += [job async for chunk in queue.control.broadcast_jobs(queue.org_no, broadcast_id) for job in chunk]
-    said = await queue.control.described(jobs)
-    assert said == [(await queue.control.explain(job)).sentence for job in jobs]
+        jobs += [
+            job async for chunk in queue.stores.broadcasts.broadcast_jobs(queue.org_no, broadcast_id) for job in chunk
+        ]
+    said = await queue.stores.jobs.explain_many(jobs)
+    assert said == [(await queue.stores.jobs.explain(job)).sentence for job in jobs]
     return dict(zip([job.job_id for job in jobs], said, strict=True))
 
 
 async def connected(queue: PhoneQueue) -> None:
-    await queue.store.phone_state(queue.org_no, queue.phone_no, queue.lease.token, state="connected", detail="")
+    await queue.stores.sender.set_phone_state(
+        queue.org_no, queue.phone_no, queue.lease.token, state="connected", detail=""
+    )
 
 
 async def test_a_retried_message_to_a_new_chat_names_the_restriction(queue: PhoneQueue) -> None:
@@ -34,7 +39,7 @@ async def test_a_retried_message_to_a_new_chat_names_the_restriction(queue: Phon
     job = await queue.put_text()
     await queue.run(1, RETRY)
     until_us = queue.clock.us + 3_600 * SECOND_US
-    await queue.store.hold_phone(
+    await queue.stores.sender.throttle_phone(
         queue.org_no, queue.phone_no, queue.lease.token, until_us=until_us, new_chats_only=True, reason="too many"
     )
     said = (await same(queue))[job.job_id]
@@ -48,20 +53,20 @@ async def test_lists_know_what_explain_knows(queue: PhoneQueue) -> None:
         await queue.run(1, verdict)
         await queue.put_text(f"9195000000{chat}0@c.us")
     await queue.put_text("919500000050@c.us")
-    await queue.control.pause_chat(queue.org_no, queue.phone_no, "919500000050@c.us", "Asha", "asked to wait")
+    await queue.stores.control.pause_chat(queue.org_no, queue.phone_no, "919500000050@c.us", "Asha", "asked to wait")
     for _ in range(3):
         await queue.put_text("919500000060@c.us")
     said = (await same(queue)).values()
     assert "Waits: the chat was paused by Asha" in " ".join(said)
     assert "Waits behind 2 earlier messages to the same chat." in said
-    await queue.control.pause_phone(queue.org_no, queue.phone_no, "Bo", "lunch")
+    await queue.stores.control.pause_phone(queue.org_no, queue.phone_no, "Bo", "lunch")
     assert "Waits: the phone was paused by Bo" in " ".join((await same(queue)).values())
 
 
 async def test_lists_tell_the_pace_of_a_phone_and_its_nights(queue: PhoneQueue) -> None:
     await connected(queue)
     policy = '{"gap_min_s": 30, "gap_max_s": 30, "new_chats_per_day": 1}'
-    await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing=policy))
+    await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing=policy))
     await queue.put_text("919500000010@c.us")
     (began,) = await queue.start(paced=True)
     await queue.settle(began)
@@ -70,21 +75,21 @@ async def test_lists_tell_the_pace_of_a_phone_and_its_nights(queue: PhoneQueue) 
     said = await same(queue)
     assert "the phone opens at most 1 new chats a day" in said[fresh.job_id]
     night = '{"quiet_hours": {"start": "00:00", "end": "23:59"}}'
-    await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing=night))
+    await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing=night))
     assert "it is night where the recipient lives" in (await same(queue))[fresh.job_id]
 
 
 async def test_recipients_that_are_not_enqueued_have_the_description_of_explain(queue: PhoneQueue) -> None:
     await connected(queue)
     new = NewBroadcast(queue.ids.make(), queue.org_no, queue.phone_no, Content(Kind.TEXT, "Hello"), delay_s=1.0)
-    await queue.control.broadcast(new, recipients(700))
-    await queue.control.feed()
-    row = await queue.control.broadcast_row(queue.org_no, new.broadcast_no)
+    await queue.stores.broadcasts.create_broadcast(new, recipients(700))
+    await queue.stores.broadcasts.enqueue_recipients()
+    row = await queue.stores.broadcasts.broadcast(queue.org_no, new.broadcast_no)
     assert row is not None and 0 < row.enqueued < 700
     await same(queue, row.broadcast_id)
-    await queue.control.pause_broadcast(queue.org_no, new.broadcast_no, "Asha")
+    await queue.stores.broadcasts.pause_broadcast(queue.org_no, new.broadcast_no, "Asha")
     assert "its broadcast was paused by Asha" in " ".join((await same(queue, row.broadcast_id)).values())
 
 
 async def test_nothing_is_asked_for_nothing(queue: PhoneQueue) -> None:
-    assert await queue.control.described([]) == []
+    assert await queue.stores.jobs.explain_many([]) == []

@@ -7,7 +7,7 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Enqueued
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.expire import expire_step
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
@@ -34,7 +34,7 @@ class _Workload:
             expires = queue.clock.now_us() + 30_000_000 if n % 7 == 0 else None
             key = f"key{self.dice.randrange(40)}" if n % 5 == 0 else None
             job = queue.new_job(self.dice.choice(CHATS), priority=lane, expires_at_us=expires, key=key, body="hello")
-            made = await queue.store.enqueue(job)
+            made = await queue.stores.jobs.enqueue(job)
             if isinstance(made, Enqueued) and not made.replayed:
                 self.jobs.append((queue, made.job_id))
         self.callers -= 1
@@ -43,7 +43,7 @@ class _Workload:
         settlements: list[Settlement] = []
         while self.busy or settlements:
             request = queue.start_request(4)
-            done = await queue.store.settle_and_start(settlements, [request] if self.busy else [])
+            done = await queue.stores.sender.settle_and_start(settlements, [request] if self.busy else [])
             assert all(done.settled)
             assert not done.lost
             settlements = []
@@ -61,7 +61,7 @@ class _Workload:
                 await queue.receipt(job_id, self.dice.choice([1, 2, 3, 4, -1]))
                 person = f"{self.dice.choice(CHATS)}@c.us"
                 inbound = Inbound(f"M{self.dice.random()}", person, person, queue.clock.now_us(), "chat", "hello")
-                await queue.store.inbound(queue.phone_no, queue.org_no, [inbound])
+                await queue.stores.sender.keep_inbound(queue.phone_no, queue.org_no, [inbound])
 
     async def operate(self) -> None:
         while self.busy:
@@ -71,18 +71,18 @@ class _Workload:
             some = self.dice.sample(self.jobs, min(len(self.jobs), 5))
             org_no, ids = some[0][0].org_no, [job_id for _, job_id in some]
             now_us = some[0][0].clock.now_us()
-            database = some[0][0].store.shell
+            database = some[0][0].stores.database
             match self.dice.randrange(4):
                 case 0:
-                    await some[0][0].store.purge(org_no, None, job_ids=ids)
+                    await some[0][0].stores.jobs.purge(org_no, None, job_ids=ids)
                 case 1:
-                    await database.write(lambda: retry_and_resolve.retry_now(org_no, ids, "ada", now_us))  # noqa: B023
+                    await database.write(retry_and_resolve.retry_now, org_no, ids, "ada", now_us)
                 case 2:
                     how = self.dice.choice(list(retry_and_resolve.Resolution))
-                    await database.write(lambda: retry_and_resolve.resolve(org_no, ids[0], how, "ada", now_us))  # noqa: B023
+                    await database.write(retry_and_resolve.resolve, org_no, ids[0], how, "ada", now_us)
                 case 3:
                     phone_no = some[0][0].phone_no
-                    await database.write(lambda: expire_step(org_no, phone_no, now_us))  # noqa: B023
+                    await database.write(expire_step, org_no, phone_no, now_us)
 
 
 async def test_concurrent_operations_leave_counters_that_add_up(queue: PhoneQueue) -> None:
@@ -105,7 +105,9 @@ async def test_concurrent_operations_leave_counters_that_add_up(queue: PhoneQueu
                 break
             one.clock.advance(30)
             started = await one.start(20)
-            assert all((await one.store.settle_and_start([one.settlement(each, SENT) for each in started], [])).settled)
+            assert all(
+                (await one.stores.sender.settle_and_start([one.settlement(each, SENT) for each in started], [])).settled
+            )
     await queue.audit()
     states = {row["state"] for row in await queue.rows("SELECT DISTINCT state FROM jobs")}
     assert State.QUEUED.value not in states

@@ -29,7 +29,7 @@ async def test_a_message_to_a_group_keeps_the_number_that_its_phone_had(queue: P
         queue.new_job(),
         queue.new_job(chat_id=group, expires_at_us=2**60),
     ]
-    await asyncio.gather(*(queue.store.enqueue(job) for job in jobs))
+    await asyncio.gather(*(queue.stores.jobs.enqueue(job) for job in jobs))
     await queue.execute("UPDATE phones SET number = number || '0'")
     authors = [(await queue.get(job.job_id)).author for job in jobs]
     assert authors == [None, "447700900001@c.us", None, "919876543210@c.us"]
@@ -50,22 +50,22 @@ async def test_chats_keep_their_order_while_many_are_written_to_at_once(queue: P
 
 
 async def test_concurrent_positions_are_all_different(queue: PhoneQueue) -> None:
-    made = await asyncio.gather(*(queue.store.enqueue(queue.new_job(f"chat{n % 7}")) for n in range(300)))
+    made = await asyncio.gather(*(queue.stores.jobs.enqueue(queue.new_job(f"chat{n % 7}")) for n in range(300)))
     assert sorted(one.position for one in made if isinstance(one, Enqueued)) == list(range(300))
 
 
 async def test_enqueues_of_two_processes_never_share_a_place(queue: PhoneQueue) -> None:
     if queue.is_sqlite:
         pytest.skip("one process owns a SQLite file")
-    from heliograph.store.job_store import Store
+    from heliograph.store.stores import Stores
     from tests.kit.database import make_database
 
     database = make_database(queue.location, queue.clock)
     await database.open()
     try:
-        other = Store(database, queue.clock, queue.ids)
+        other = Stores(database, queue.clock, queue.ids)
         jobs = [queue.new_job(f"chat{n % 5}") for n in range(200)]
-        await asyncio.gather(*((queue.store, other)[n % 2].enqueue(job) for n, job in enumerate(jobs)))
+        await asyncio.gather(*((queue.stores, other)[n % 2].jobs.enqueue(job) for n, job in enumerate(jobs)))
     finally:
         await database.close()
     seqs = [row["seq"] for row in await queue.rows("SELECT seq FROM jobs ORDER BY seq")]
@@ -75,17 +75,17 @@ async def test_enqueues_of_two_processes_never_share_a_place(queue: PhoneQueue) 
 async def test_the_position_is_what_was_accepted_before_and_is_not_settled(queue: PhoneQueue) -> None:
     positions = []
     for chat in "abca":
-        made = await queue.store.enqueue(queue.new_job(chat))
+        made = await queue.stores.jobs.enqueue(queue.new_job(chat))
         assert isinstance(made, Enqueued)
         positions.append(made.position)
     assert positions == [0, 1, 2, 3]
     await queue.send_next()  # settled: counts no more
     (trying,) = await queue.start()  # on its way: still counts
-    made = await queue.store.enqueue(queue.new_job("d"))
+    made = await queue.stores.jobs.enqueue(queue.new_job("d"))
     assert isinstance(made, Enqueued)
     assert made.position == 3
     await queue.settle(trying, retry())  # waits for its retry: still counts
-    made = await queue.store.enqueue(queue.new_job("d"))
+    made = await queue.stores.jobs.enqueue(queue.new_job("d"))
     assert isinstance(made, Enqueued)
     assert made.position == 4
 
@@ -93,8 +93,8 @@ async def test_the_position_is_what_was_accepted_before_and_is_not_settled(queue
 async def test_each_lane_and_phone_counts_its_own_positions(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
     await queue.put("a")
-    urgent = await queue.store.enqueue(queue.new_job("a", priority=Priority.URGENT))
-    elsewhere = await other.store.enqueue(other.new_job("a"))
+    urgent = await queue.stores.jobs.enqueue(queue.new_job("a", priority=Priority.URGENT))
+    elsewhere = await other.stores.jobs.enqueue(other.new_job("a"))
     assert isinstance(urgent, Enqueued)
     assert isinstance(elsewhere, Enqueued)
     assert (urgent.position, elsewhere.position) == (0, 0)
@@ -102,9 +102,9 @@ async def test_each_lane_and_phone_counts_its_own_positions(queue: PhoneQueue) -
 
 async def test_nothing_is_queued_for_a_deleted_phone_and_others_in_the_batch_are(queue: PhoneQueue) -> None:
     other = await queue.add_phone("918888888888")
-    await queue.store.delete_phone(other.org_no, other.phone_no, "api")
+    await queue.stores.phones.delete_phone(other.org_no, other.phone_no, "api")
     gone, kept = await asyncio.gather(
-        queue.store.enqueue(other.new_job("a", key="k")), queue.store.enqueue(queue.new_job("a"))
+        queue.stores.jobs.enqueue(other.new_job("a", key="k")), queue.stores.jobs.enqueue(queue.new_job("a"))
     )
     assert isinstance(gone, PhoneDeleted)
     assert isinstance(kept, Enqueued)
@@ -116,7 +116,7 @@ async def test_a_message_that_fails_alone_fails_alone(queue: PhoneQueue) -> None
     good = [queue.new_job(f"chat{n}") for n in range(5)]
     bad = msgspec.structs.replace(queue.new_job("bad"), performed_by=None)  # refused by the schema
     jobs = [*good[:3], bad, *good[3:]]
-    results = await asyncio.gather(*(queue.store.enqueue(job) for job in jobs), return_exceptions=True)
+    results = await asyncio.gather(*(queue.stores.jobs.enqueue(job) for job in jobs), return_exceptions=True)
     assert isinstance(results[3], Exception)
     assert all(isinstance(one, Enqueued) for n, one in enumerate(results) if n != 3)
     assert len(await queue.rows("SELECT 1 FROM jobs")) == 5
@@ -124,8 +124,8 @@ async def test_a_message_that_fails_alone_fails_alone(queue: PhoneQueue) -> None
 
 async def test_a_key_that_another_process_made_too_is_replaced(queue: PhoneQueue) -> None:
     first = queue.new_job("a")
-    await queue.store.enqueue(first)
-    second = await queue.store.enqueue(msgspec.structs.replace(queue.new_job("b"), job_id=first.job_id))
+    await queue.stores.jobs.enqueue(first)
+    second = await queue.stores.jobs.enqueue(msgspec.structs.replace(queue.new_job("b"), job_id=first.job_id))
     assert isinstance(second, Enqueued)
     assert second.job_id != first.job_id
     assert (await queue.get(second.job_id)).chat_id == "b@c.us"
@@ -148,28 +148,28 @@ async def test_words_of_all_scripts_come_back_as_they_were(queue: PhoneQueue) ->
 
 
 async def test_callers_that_no_transaction_has_taken_yet_are_counted(queue: PhoneQueue) -> None:
-    assert not queue.store.has_backpressure()
-    calls = [asyncio.ensure_future(queue.store.enqueue(queue.new_job(f"chat{n}"))) for n in range(500)]
+    assert not queue.stores.jobs.has_backpressure()
+    calls = [asyncio.ensure_future(queue.stores.jobs.enqueue(queue.new_job(f"chat{n}"))) for n in range(500)]
     await asyncio.sleep(0)
-    assert queue.store.has_backpressure()
+    assert queue.stores.jobs.has_backpressure()
     await asyncio.gather(*calls)
-    assert not queue.store.has_backpressure()
+    assert not queue.stores.jobs.has_backpressure()
 
 
 async def test_requests_before_the_commit_begins_share_its_transaction(queue: PhoneQueue) -> None:
     made: list[int] = []
-    write = queue.store.shell.write
+    write_within = queue.stores.database.write_within
 
-    async def counted(make: Any, **given: Any) -> Any:
-        results = await write(make, **given)
+    async def counted(*args: Any) -> Any:
+        results = await write_within(*args)
         made.append(len(results))
         return results
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue.store.shell, "write", counted)
-        first = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50)]
+        patch.setattr(queue.stores.database, "write_within", counted)
+        first = [queue.stores.jobs.enqueue(queue.new_job(str(n))) for n in range(50)]
         await asyncio.sleep(0)
-        second = [queue.store.enqueue(queue.new_job(str(n))) for n in range(50, 500)]
+        second = [queue.stores.jobs.enqueue(queue.new_job(str(n))) for n in range(50, 500)]
         results = await asyncio.gather(*first, *second)
     assert sorted(result.position for result in results if isinstance(result, Enqueued)) == list(range(500))
     assert sum(made) == 500
@@ -178,10 +178,10 @@ async def test_requests_before_the_commit_begins_share_its_transaction(queue: Ph
 
 
 async def test_callers_that_wait_for_a_closed_store_get_an_error(queue: PhoneQueue) -> None:
-    waiting = [asyncio.ensure_future(queue.store.enqueue(queue.new_job(str(n)))) for n in range(300)]
-    await queue.store.shell.close()
+    waiting = [asyncio.ensure_future(queue.stores.jobs.enqueue(queue.new_job(str(n)))) for n in range(300)]
+    await queue.stores.database.close()
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     assert all(isinstance(result, Enqueued | Unavailable) for result in results)
-    late = queue.store.enqueue(queue.new_job("late"))
+    late = queue.stores.jobs.enqueue(queue.new_job("late"))
     with pytest.raises(Unavailable):
         await asyncio.wait_for(late, 5)

@@ -7,8 +7,8 @@ from tests.kit.phone_queue import SENT, PhoneQueue, retry
 
 async def _sweep(queue: PhoneQueue) -> int:
     now_us, ended = queue.clock.now_us(), 0
-    for org_no, phone_no in await queue.store.shell.read(lambda: phones_expiring(now_us)):
-        while step := await queue.store.shell.write(lambda: expire_step(org_no, phone_no, now_us)):  # noqa: B023
+    for org_no, phone_no in await queue.stores.database.read(phones_expiring, now_us):
+        while step := await queue.stores.database.write(expire_step, org_no, phone_no, now_us):
             ended += step
     return ended
 
@@ -37,7 +37,7 @@ async def test_a_sweep_ends_what_waits_anywhere_in_the_queue(queue: PhoneQueue) 
     assert await _sweep(queue) == 2
     assert {(await queue.get(job_id)).state for job_id in late} == {State.EXPIRED}
     assert [await queue.send_next(), await queue.send_next()] == [first, last]
-    assert (await queue.store.health(queue.org_no, None)).failed == 2
+    assert (await queue.stores.jobs.health(queue.org_no, None)).failed == 2
 
 
 async def test_a_message_that_may_have_been_sent_does_not_expire(queue: PhoneQueue) -> None:
@@ -71,4 +71,4 @@ async def test_messages_that_may_have_been_sent_are_not_checked_repeatedly(queue
     await queue.settle(one, retry(2.0, maybe_sent=True))
     queue.clock.advance(10)
     now_us = queue.clock.now_us()
-    assert await queue.store.shell.read(lambda: phones_expiring(now_us)) == []
+    assert await queue.stores.database.read(phones_expiring, now_us) == []

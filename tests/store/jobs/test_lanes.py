@@ -100,7 +100,7 @@ async def test_a_lane_whose_head_is_no_waiting_message_is_repaired(queue: PhoneQ
     sent = await queue.send_next()
     waiting = await queue.put("a")
     rows = [(queue.org_no, queue.phone_no, "a@c.us", int(Priority.NORMAL), sent, 0, "ready", None, None, None)]
-    await queue.store.shell.write(lambda: query(named.lanes_set(rows)))
+    await queue.stores.database.write(query, named.lanes_set(rows))
     assert await queue.start() == []
     assert [one.job.job_id for one in await queue.start()] == [waiting]
 
@@ -117,6 +117,6 @@ async def test_what_waits_in_another_lane_of_a_chat_is_to_a_known_one_once_the_f
         await queue.receipt(first, 1)
     if how == "arrived":
         now_us, arrived = queue.clock.now_us(), retry_and_resolve.Resolution.ARRIVED
-        await queue.store.shell.write(lambda: retry_and_resolve.resolve(queue.org_no, first, arrived, "ada", now_us))
+        await queue.stores.database.write(retry_and_resolve.resolve, queue.org_no, first, arrived, "ada", now_us)
     (one,) = await queue.start(new_limit=0)
     assert (one.job.job_id, one.new_chat) == (normal, False)

@@ -1,8 +1,8 @@
 """Tests of the transaction that settles a message and starts the next one of its lane, unless others come first."""
 
-from heliograph.domain.jobs.job import PhonePatch
+from heliograph.domain.accounts.phone import PhonePatch
 from heliograph.domain.jobs.states import Priority, State
-from heliograph.ports.sender_store import SettleAndStartResult, Settlement, Started
+from heliograph.ports.stores.sender_store import SettleAndStartResult, Settlement, Started
 from heliograph.store.control import holds
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry
 
@@ -11,7 +11,7 @@ async def go_on(
     queue: PhoneQueue, *ended: Settlement, limit: int = 5, version: int | None = None
 ) -> SettleAndStartResult:
     request = queue.start_request(limit, version=version)
-    return await queue.store.settle_and_start(list(ended), [request])
+    return await queue.stores.sender.settle_and_start(list(ended), [request])
 
 
 async def begun(queue: PhoneQueue) -> Started:
@@ -73,7 +73,7 @@ async def test_lanes_of_many_phones_continue_in_one_transaction(queue: PhoneQueu
         await each.put("a", body="two")
     first, second = await begun(queue), await begun(other)
     requests = [each.start_request(3) for each in (queue, other)]
-    done = await queue.store.settle_and_start(
+    done = await queue.stores.sender.settle_and_start(
         [queue.settlement(first, SENT), other.settlement(second, REFUSED)], requests
     )
     assert bodies(done) == ["two", "two"]
@@ -85,12 +85,12 @@ async def test_a_chat_that_was_paused_in_between_starts_no_next_message(queue: P
     second = await queue.put("a")
     one = await begun(queue)
     now_us = queue.clock.now_us()
-    await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us))
+    await queue.stores.database.write(holds.hold, queue.org_no, queue.phone_no, "chat:a@c.us", "ada", "", now_us)
     done = await go_on(queue, queue.settlement(one, SENT))
     assert done.started == []
     assert (await queue.get(second)).state is State.QUEUED
     await queue.audit()
-    await queue.store.shell.write(lambda: holds.release_chat(queue.org_no, queue.phone_no, "a@c.us"))
+    await queue.stores.database.write(holds.release_chat, queue.org_no, queue.phone_no, "a@c.us")
     assert [started.job.job_id for started in await queue.start()] == [second]
     await queue.audit()
 
@@ -121,9 +121,9 @@ async def test_a_message_that_waits_for_its_retry_blocks_its_chat_until_that_tim
 
 async def test_nothing_starts_under_a_pace_that_was_changed_in_between(queue: PhoneQueue) -> None:
     await queue.put("a")
-    known = await queue.store.phone_row(queue.org_no, queue.phone_no)
+    known = await queue.stores.phones.phone_row(queue.org_no, queue.phone_no)
     assert known is not None
-    changed = await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
+    changed = await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
     assert changed is not None
     done = await go_on(queue, version=known.updated_at_us)
     assert (done.started, done.changed) == ([], frozenset({queue.phone_no}))
@@ -135,9 +135,9 @@ async def test_nothing_starts_under_a_pace_that_was_changed_in_between(queue: Ph
 async def test_an_ended_attempt_is_settled_although_its_phone_was_changed_in_between(queue: PhoneQueue) -> None:
     job_id = await queue.put("a")
     one = await begun(queue)
-    known = await queue.store.phone_row(queue.org_no, queue.phone_no)
+    known = await queue.stores.phones.phone_row(queue.org_no, queue.phone_no)
     assert known is not None
-    await queue.store.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
+    await queue.stores.phones.update_phone(queue.org_no, queue.phone_no, PhonePatch(pacing="linked-new"))
     done = await go_on(queue, queue.settlement(one, SENT), version=known.updated_at_us)
     assert done.settled == [True]
     assert (await queue.get(job_id)).state is State.SENT
@@ -158,7 +158,7 @@ async def test_the_next_owner_finds_the_message_in_flight_of_a_long_lane(queue: 
     one = await _run_on(queue, 40)
     await queue.audit()
     await queue.take_over()
-    ((job, token),) = await queue.store.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
+    ((job, token),) = await queue.stores.sender.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
     assert (job.job_id, token) == (one.job.job_id, one.token)
 
 

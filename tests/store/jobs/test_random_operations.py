@@ -12,7 +12,7 @@ from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Limits, Verdict, interrupted
 from heliograph.ports.provider import Inbound
-from heliograph.ports.sender_store import Settlement, Started
+from heliograph.ports.stores.sender_store import Settlement, Started
 from heliograph.store.control import holds
 from heliograph.store.jobs import retry_and_resolve
 from heliograph.store.jobs.expire import expire_step
@@ -85,7 +85,7 @@ class _Operations:
         if self.under_way:
             one = self.under_way.pop(which % len(self.under_way))
             request = self.queue.start_request(2)
-            done = await self.queue.store.settle_and_start([self.queue.settlement(one, verdict)], [request])
+            done = await self.queue.stores.sender.settle_and_start([self.queue.settlement(one, verdict)], [request])
             self.under_way += done.started
 
     async def _receipt(self, which: int, acks: list[int]) -> None:
@@ -96,21 +96,21 @@ class _Operations:
         self.queue.clock.advance(seconds)
 
     async def _purge(self) -> None:
-        await self.queue.store.purge(self.queue.org_no, self.queue.phone_no)
+        await self.queue.stores.jobs.purge(self.queue.org_no, self.queue.phone_no)
 
     async def _purge_one(self, which: int) -> None:
         if job_id := self.pick(which):
-            await self.queue.store.purge(self.queue.org_no, None, job_ids=[job_id])
+            await self.queue.stores.jobs.purge(self.queue.org_no, None, job_ids=[job_id])
 
     async def _expire(self) -> None:
         queue = self.queue
-        await queue.store.shell.write(lambda: expire_step(queue.org_no, queue.phone_no, queue.clock.now_us()))
+        await queue.stores.database.write(expire_step, queue.org_no, queue.phone_no, queue.clock.now_us())
 
     async def _take_over(self) -> None:
         """Gives the phone to another sender, which settles the interrupted attempts."""
         queue = self.queue
         await queue.take_over(f"sender-{next(self.senders)}")
-        found = await queue.store.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
+        found = await queue.stores.sender.interrupted_jobs(queue.org_no, queue.phone_no, queue.token)
         assert {job.job_id for job, _ in found} == {one.job.job_id for one in self.under_way}
         verdicts = [
             interrupted(starts=job.starts, honours_client_id=job.job_id % 2 == 0, limits=Limits()) for job, _ in found
@@ -118,7 +118,7 @@ class _Operations:
         settlements = [
             Settlement(job, queue.token, token, verdict) for (job, token), verdict in zip(found, verdicts, strict=True)
         ]
-        await queue.store.settle_and_start(settlements, [])
+        await queue.stores.sender.settle_and_start(settlements, [])
         late, self.under_way = self.under_way, []
         for one in late:  # the former owner comes too late, under its own token and under the new one
             assert (await queue.try_settle(one, SENT, token=one.token)).settled == [False]
@@ -127,28 +127,28 @@ class _Operations:
     async def _hear(self, chat: str) -> None:
         at = self.queue.clock.now_us()
         inbound = Inbound(f"M{next(_numbers)}", f"{chat}@c.us", f"{chat}@c.us", at, "chat", "hello")
-        await self.queue.store.inbound(self.queue.phone_no, self.queue.org_no, [inbound])
+        await self.queue.stores.sender.keep_inbound(self.queue.phone_no, self.queue.org_no, [inbound])
 
     async def _hold(self, chat: str) -> None:
         queue, what = self.queue, f"chat:{chat}@c.us"
         now_us = queue.clock.now_us()
-        await queue.store.shell.write(lambda: holds.hold(queue.org_no, queue.phone_no, what, "ada", "", now_us))
+        await queue.stores.database.write(holds.hold, queue.org_no, queue.phone_no, what, "ada", "", now_us)
 
     async def _release(self, chat: str) -> None:
         queue = self.queue
-        await queue.store.shell.write(lambda: holds.release_chat(queue.org_no, queue.phone_no, f"{chat}@c.us"))
+        await queue.stores.database.write(holds.release_chat, queue.org_no, queue.phone_no, f"{chat}@c.us")
 
     async def _retry_now(self, which: int) -> None:
         queue, job_id = self.queue, self.pick(which)
         if job_id:
             now_us = queue.clock.now_us()
-            await queue.store.shell.write(lambda: retry_and_resolve.retry_now(queue.org_no, [job_id], "ada", now_us))
+            await queue.stores.database.write(retry_and_resolve.retry_now, queue.org_no, [job_id], "ada", now_us)
 
     async def _resolve(self, which: int, how: retry_and_resolve.Resolution) -> None:
         queue, job_id = self.queue, self.pick(which)
         if job_id:
             now_us = queue.clock.now_us()
-            await queue.store.shell.write(lambda: retry_and_resolve.resolve(queue.org_no, job_id, how, "ada", now_us))
+            await queue.stores.database.write(retry_and_resolve.resolve, queue.org_no, job_id, how, "ada", now_us)
 
     async def drain(self) -> None:
         """Sends every message that can be sent; then none is waiting."""
@@ -164,7 +164,7 @@ class _Operations:
         assert left == [], "messages that nothing leads to"
 
     async def all(self) -> list[Job]:
-        return await self.queue.store.jobs(self.queue.org_no, self.queue.phone_no)
+        return await self.queue.stores.jobs.jobs(self.queue.org_no, self.queue.phone_no)
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
@@ -177,6 +177,6 @@ async def test_any_order_of_events_leaves_a_queue_that_adds_up(queue: PhoneQueue
     await phone.audit()
     await operations.drain()
     await phone.audit()
-    health = await phone.store.health(phone.org_no, phone.phone_no)
+    health = await phone.stores.jobs.health(phone.org_no, phone.phone_no)
     states = Counter(job.state for job in await operations.all())
     assert (health.waiting, health.active, health.completed) == (0, states[State.UNCERTAIN], states[State.SENT])

@@ -8,7 +8,7 @@ from heliograph.domain.jobs.ids import queue_id, unique_id
 from heliograph.domain.jobs.states import State
 from heliograph.domain.jobs.verdict import Verdict
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import PhoneReceipts
+from heliograph.ports.stores.sender_store import PhoneReceipts
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
 GIVEN = Verdict(State.SENT, "sent", ack=1, provider_message_id="wamid.X1")
@@ -185,7 +185,7 @@ async def test_receipts_of_several_phones_are_one_transaction(queue: PhoneQueue)
     await other.put()
     ours, theirs = await queue.send_next(), await other.send_next()
     at = queue.clock.now_us()
-    applied = await queue.store.receipts(
+    applied = await queue.stores.sender.apply_receipts(
         [
             PhoneReceipts(one.org_no, one.phone_no, token, [Receipt(3, at, unique_id=unique_id(job_id))])
             for one, job_id, token in ((queue, ours, queue.token), (other, theirs, other.token - 1))
@@ -208,7 +208,7 @@ async def test_a_person_who_wrote_is_no_new_chat_even_to_what_waits_already(queu
     await queue.put("a")
     assert await queue.start(new_limit=0) == []
     inbound = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, inbound) == 1
+    assert await queue.stores.sender.keep_inbound(queue.phone_no, queue.org_no, inbound) == 1
     (started,) = await queue.start(new_limit=0)
     assert not started.new_chat
 
@@ -217,29 +217,31 @@ async def test_the_phones_of_a_chat_are_those_that_sent_to_it_or_received_from_i
     other = await queue.add_phone("447700900001")
     both = [queue.phone_no, other.phone_no]
     await queue.put("a")
-    assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == set(), "it waits, and may be refused"
+    assert await queue.stores.phones.phones_of_chat(queue.org_no, both, "a@c.us") == set(), (
+        "it waits, and may be refused"
+    )
     await queue.send_next()
-    assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == {queue.phone_no}
+    assert await queue.stores.phones.phones_of_chat(queue.org_no, both, "a@c.us") == {queue.phone_no}
     inbound = [Inbound("M1", "a@c.us", "a@c.us", queue.clock.now_us(), "chat", "hello")]
-    await other.store.inbound(other.phone_no, queue.org_no, inbound)
-    assert await queue.store.phones_of_chat(queue.org_no, both, "a@c.us") == set(both)
-    assert await queue.store.phones_of_chat(queue.org_no + 1, both, "a@c.us") == set()
-    assert await queue.store.phones_of_chat(queue.org_no, both, "b@c.us") == set()
+    await other.stores.sender.keep_inbound(other.phone_no, queue.org_no, inbound)
+    assert await queue.stores.phones.phones_of_chat(queue.org_no, both, "a@c.us") == set(both)
+    assert await queue.stores.phones.phones_of_chat(queue.org_no + 1, both, "a@c.us") == set()
+    assert await queue.stores.phones.phones_of_chat(queue.org_no, both, "b@c.us") == set()
 
 
 async def test_an_inbound_message_is_kept_once_whatever_it_holds(queue: PhoneQueue) -> None:
     at = queue.clock.now_us()
     inbound = [Inbound("M1", "a@c.us", "a@c.us", at, "chat", "a\u0000b 🚚", {"deep": ["\u0000"]})]
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, [*inbound, *inbound]) == 1
-    assert await queue.store.inbound(queue.phone_no, queue.org_no, inbound) == 0
-    assert await queue.store.quotable(queue.org_no, queue.phone_no, "M1") == "false_a@c.us_M1"
+    assert await queue.stores.sender.keep_inbound(queue.phone_no, queue.org_no, [*inbound, *inbound]) == 1
+    assert await queue.stores.sender.keep_inbound(queue.phone_no, queue.org_no, inbound) == 0
+    assert await queue.stores.jobs.quotable(queue.org_no, queue.phone_no, "M1") == "false_a@c.us_M1"
 
 
 async def test_all_receipts_of_a_hundred_messages_are_one_transaction(queue: PhoneQueue) -> None:
     for n in range(100):
         await queue.put(f"chat{n}")
     started = await queue.start(100)
-    await queue.store.settle_and_start([queue.settlement(one, SENT) for one in started], [])
+    await queue.stores.sender.settle_and_start([queue.settlement(one, SENT) for one in started], [])
     at = queue.clock.now_us()
     acks = [Receipt(ack, at, unique_id=unique_id(one.job.job_id)) for ack in (3, 2, 4) for one in started]
     applied = await queue.receipts(acks)

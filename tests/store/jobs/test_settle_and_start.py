@@ -2,7 +2,7 @@
 
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.jobs.verdict import NEVER_TRIED, Verdict
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from tests.kit.phone_queue import REFUSED, SENT, PhoneQueue, retry, uncertain
 
 
@@ -27,7 +27,7 @@ async def test_settling_and_starting_the_next_is_one_transaction(queue: PhoneQue
     first, second = await queue.put("a"), await queue.put("a")
     (one,) = await queue.start()
     request = queue.start_request()
-    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [request])
+    done = await queue.stores.sender.settle_and_start([queue.settlement(one, SENT)], [request])
     assert one.job.job_id == first
     assert done.settled == [True]
     assert [started.job.job_id for started in done.started] == [second]
@@ -45,7 +45,7 @@ async def test_the_same_settlement_twice_in_one_batch_counts_once(queue: PhoneQu
     await queue.put()
     (one,) = await queue.start()
     ended = queue.settlement(one, NEVER_TRIED)
-    await queue.store.settle_and_start([ended, ended], [])
+    await queue.stores.sender.settle_and_start([ended, ended], [])
     job = await queue.get(one.job.job_id)
     assert (job.state, job.attempts, job.events) == (State.QUEUED, 0, 3)
 
@@ -54,7 +54,7 @@ async def test_an_end_under_another_start_is_refused(queue: PhoneQueue) -> None:
     await queue.put()
     (one,) = await queue.start()
     stale = Settlement(one.job, queue.token, queue.token - 1, SENT)
-    done = await queue.store.settle_and_start([stale], [])
+    done = await queue.stores.sender.settle_and_start([stale], [])
     assert (done.settled, done.lost) == ([False], frozenset())
     assert (await queue.get(one.job.job_id)).state is State.SENDING
 
@@ -105,7 +105,7 @@ async def test_a_start_that_was_never_tried_is_no_sign_of_poison(queue: PhoneQue
 async def test_the_id_that_the_provider_gave_finds_the_message_for_good(queue: PhoneQueue) -> None:
     job_id = await queue.put()
     await queue.send_next(Verdict(State.SENT, "sent", ack=1, provider_message_id="wamid.X1"))
-    found = await queue.store.job(queue.org_no, "true_a@c.us_wamid.X1")
+    found = await queue.stores.jobs.job(queue.org_no, "true_a@c.us_wamid.X1")
     assert found is not None
     assert (found.job_id, found.provider_message_id) == (job_id, "wamid.X1")
 
@@ -123,9 +123,9 @@ async def test_several_phones_advance_in_one_transaction(queue: PhoneQueue) -> N
     await queue.put("a")
     await other.put("a")
     requests = [one.start_request() for one in (queue, other)]
-    started = (await queue.store.settle_and_start([], requests)).started
+    started = (await queue.stores.sender.settle_and_start([], requests)).started
     assert {one.job.phone_no for one in started} == {queue.phone_no, other.phone_no}
-    done = await queue.store.settle_and_start(
+    done = await queue.stores.sender.settle_and_start(
         [queue.settlement(started[0], SENT), other.settlement(started[1], SENT)], requests
     )
     assert done.settled == [True, True]

@@ -10,7 +10,9 @@ UNCERTAIN = Verdict(State.UNCERTAIN, "uncertain", "no_answer", "No answer.", lan
 
 
 async def connected(queue: PhoneQueue) -> None:
-    await queue.store.phone_state(queue.org_no, queue.phone_no, queue.lease.token, state="connected", detail="")
+    await queue.stores.sender.set_phone_state(
+        queue.org_no, queue.phone_no, queue.lease.token, state="connected", detail=""
+    )
 
 
 async def left_uncertain(queue: PhoneQueue, chats: int) -> list[Job]:
@@ -23,12 +25,12 @@ async def test_uncertain_messages_of_other_chats_do_not_count_as_ahead(queue: Ph
     await connected(queue)
     await left_uncertain(queue, 7)
     job = await queue.put_text("919599999999@c.us")
-    found = await queue.control.explain(job)
+    found = await queue.stores.jobs.explain(job)
     assert (found.sentence, found.blockers) == ("Waits to be sent.", ())
-    assert await queue.control.described([job]) == [found.sentence]
+    assert await queue.stores.jobs.explain_many([job]) == [found.sentence]
     (under_way,) = await queue.start()
     later = await queue.put_text("919588888888@c.us")
-    assert (await queue.control.explain(later)).sentence == "Waits behind 1 other."
+    assert (await queue.stores.jobs.explain(later)).sentence == "Waits behind 1 other."
     await queue.settle(under_way)
 
 
@@ -43,9 +45,9 @@ async def test_a_chat_that_waits_for_an_answer_continues_at_the_time_it_gives(qu
     first, second, third = [await queue.put_text(chat) for _ in range(3)]
     await queue.run(1, UNCERTAIN)
     queue.clock.advance(5)
-    assert await queue.control.resolve(queue.org_no, first.job_id, "arrived", "Asha") is None
+    assert await queue.stores.control.resolve(queue.org_no, first.job_id, "arrived", "Asha") is None
     assert [job.job_id for job in await queue.run(1, UNCERTAIN)] == [second.job_id]
-    found = await queue.control.explain(await queue.get(third.job_id))
+    found = await queue.stores.jobs.explain(await queue.get(third.job_id))
     assert [blocker.code for blocker in found.blockers] == ["chat_uncertain"]
     assert found.eta_us == found.blockers[0].until_us == queue.clock.us + 20 * SECOND_US
 
@@ -57,7 +59,7 @@ async def test_idle_time_between_messages_does_not_count_as_speed(queue: PhoneQu
         await queue.run(1)
         queue.clock.advance(600)
     jobs = [await queue.put_text(f"9195111111{n:02}@c.us") for n in range(3)]
-    found = await queue.control.explain(jobs[-1])
+    found = await queue.stores.jobs.explain(jobs[-1])
     assert found.eta_us is not None and found.eta_us - queue.clock.us < 5 * SECOND_US
 
 
@@ -69,22 +71,22 @@ async def test_an_uncertain_message_says_since_when_it_is_uncertain(queue: Phone
     became_us = queue.clock.us
     await queue.settle(started, UNCERTAIN)
     queue.clock.advance(100)
-    found = await queue.control.explain(await queue.get(job.job_id))
+    found = await queue.stores.jobs.explain(await queue.get(job.job_id))
     at_s = became_us // SECOND_US
     since = f"Since {at_s // 3600 % 24:02}:{at_s // 60 % 60:02}:{at_s % 60:02} UTC."
     assert found.blockers[0].text.endswith(since)
 
 
 async def test_the_counts_of_each_phone_separate_uncertain_messages_from_those_in_flight(queue: PhoneQueue) -> None:
-    assert (await queue.store.health_of_phones(queue.org_no)).get(queue.phone_no, QueueCounts()) == QueueCounts()
+    assert (await queue.stores.jobs.health_of_phones(queue.org_no)).get(queue.phone_no, QueueCounts()) == QueueCounts()
     uncertain = await left_uncertain(queue, 3)
     for n in range(4):
         await queue.put_text(f"9195111111{n:02}@c.us")
     under_way = await queue.start(2)
-    counts = await queue.store.health_of_phones(queue.org_no)
+    counts = await queue.stores.jobs.health_of_phones(queue.org_no)
     assert counts == {queue.phone_no: QueueCounts(waiting=2, active=5, uncertain=3)}
     for one in under_way:
         await queue.settle(one)
-    await queue.control.resolve(queue.org_no, uncertain[0].job_id, "give_up", "Asha")
-    counts = await queue.store.health_of_phones(queue.org_no)
+    await queue.stores.control.resolve(queue.org_no, uncertain[0].job_id, "give_up", "Asha")
+    counts = await queue.stores.jobs.health_of_phones(queue.org_no)
     assert counts == {queue.phone_no: QueueCounts(waiting=2, active=2, completed=2, failed=1, uncertain=2)}

@@ -25,8 +25,8 @@ async def test_a_message_that_cannot_be_read_fails_and_the_others_go(queue: Phon
     found = await queue.get(bad)
     assert (found.state, found.reason, found.content.body) == (State.FAILED, "unreadable", "")
     assert [event.kind for event in await queue.history(bad)] == ["queued", "started", "failed"]
-    assert len(await queue.store.jobs(queue.org_no, queue.phone_no)) == 3
-    health = await queue.store.health(queue.org_no, queue.phone_no)
+    assert len(await queue.stores.jobs.jobs(queue.org_no, queue.phone_no)) == 3
+    health = await queue.stores.jobs.health(queue.org_no, queue.phone_no)
     assert (health.waiting, health.active, health.failed) == (0, 2, 1)
 
 
@@ -35,7 +35,7 @@ async def test_a_chat_continues_after_a_message_that_cannot_be_read(queue: Phone
     await spoil(queue, bad)
     (one,) = await queue.start()
     request = queue.start_request(5)
-    done = await queue.store.settle_and_start([queue.settlement(one, SENT)], [request])
+    done = await queue.stores.sender.settle_and_start([queue.settlement(one, SENT)], [request])
     assert (done.settled, done.started, done.idle) == ([True], [], {queue.phone_no: 0})
     await queue.audit()
     assert await queue.send_next() == last

@@ -20,7 +20,7 @@ from heliograph.api.broadcasts.recipients import (
     release,
     slowly,
 )
-from heliograph.api.http.actor import By, performer, steering_of
+from heliograph.api.http.actor import By, performer
 from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
@@ -131,7 +131,7 @@ class BroadcastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     example_answer={"broadcast_id": "ba3273cb-12be-48d4-90e0-0cbc0b427ef1", "total_chats": 1},
 )  # fmt: skip
 async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
-    steering, phone = steering_of(call), call.required_phone
+    phone = call.required_phone
     # in a thread and in steps: the largest list takes seconds, in which other requests are served
     body, keyed = await slowly(_decoded(call), call.deps.clock)
     now_us = call.deps.clock.now_us()
@@ -165,7 +165,7 @@ async def broadcast(call: ApiRequest) -> RawResponse | BroadcastAnswer:
         idempotency=keyed,
     )
     total = len(listed.recipients)
-    broadcast_no, replayed = await steering.broadcast(new, listed.recipients)
+    broadcast_no, replayed = await call.deps.broadcasts.create_broadcast(new, listed.recipients)
     await slowly(release(listed.recipients), call.deps.clock)
     call.deps.wake.phones((phone.phone_no,))
     answer = BroadcastAnswer(queue_id(broadcast_no), total, listed.repeated, listed.respelled)
@@ -203,7 +203,7 @@ async def _dry_run(
 ) -> BroadcastAnswer:
     phone = call.required_phone
     provider = call.deps.provider(phone.provider)
-    forecast = await steering_of(call).forecast(
+    forecast = await call.deps.broadcasts.forecast(
         phone.org_no,
         phone.phone_no,
         await asyncio.to_thread(lambda: [recipient.chat_id for recipient in listed.recipients]),

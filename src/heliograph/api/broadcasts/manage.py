@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, steering_of
+from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state
 from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, route
@@ -48,7 +48,7 @@ class BroadcastList(msgspec.Struct, frozen=True):
 )  # fmt: skip
 async def list_broadcasts(call: ApiRequest) -> BroadcastList:
     limit, offset = page_of(call, 100, 500)
-    rows = await steering_of(call).broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
+    rows = await call.deps.broadcasts.broadcasts(call.org_no, call.phone_no, limit=limit, offset=offset)
     broadcasts = [await _broadcast_object(call, row) for row in rows]
     return BroadcastList(broadcasts, len(broadcasts))
 
@@ -64,12 +64,12 @@ _ACTION: dict[str, Any] = {
     description="Nothing of it is started after the answer; what is being sent ends.",
 )  # fmt: skip
 async def pause(call: ApiRequest) -> BroadcastObject:
-    return await _change(call, steering_of(call).pause_broadcast)
+    return await _change(call, call.deps.broadcasts.pause_broadcast)
 
 
 @route("POST", "/message/broadcast/{broadcast_id:str}/resume", summary="Let a broadcast go on", **_ACTION)
 async def resume(call: ApiRequest) -> BroadcastObject:
-    return await _change(call, steering_of(call).resume_broadcast)
+    return await _change(call, call.deps.broadcasts.resume_broadcast)
 
 
 @route(
@@ -77,7 +77,7 @@ async def resume(call: ApiRequest) -> BroadcastObject:
     description="What has not started is not sent.",
 )  # fmt: skip
 async def cancel(call: ApiRequest) -> BroadcastObject:
-    return await _change(call, steering_of(call).cancel_broadcast)
+    return await _change(call, call.deps.broadcasts.cancel_broadcast)
 
 
 @route(
@@ -87,13 +87,12 @@ async def cancel(call: ApiRequest) -> BroadcastObject:
 async def retry(call: ApiRequest) -> Retried:
     actor = actor_of(call.decoded(ByBody))
     number = _number(call.path["broadcast_id"])
-    steering = steering_of(call)
-    row = await steering.broadcast_row(call.org_no, number)
+    row = await call.deps.broadcasts.broadcast(call.org_no, number)
     if row is None:
         raise unknown_broadcast()
     if row.state == "cancelled":
         raise conflict_for_state("broadcast", WrongState(row.state))
-    moved = await steering.retry_broadcast(call.org_no, number, actor)
+    moved = await call.deps.broadcasts.retry_broadcast(call.org_no, number, actor)
     if moved:
         call.deps.wake.phones((row.phone_no,))
     return Retried(moved or 0)
@@ -122,14 +121,14 @@ def _number(name: str) -> JobId:
 
 
 async def _object(call: ApiRequest, name: str) -> BroadcastObject:
-    row = await steering_of(call).broadcast_row(call.org_no, _number(name))
+    row = await call.deps.broadcasts.broadcast(call.org_no, _number(name))
     if row is None:
         raise unknown_broadcast()
     return await _broadcast_object(call, row)
 
 
 async def _broadcast_object(call: ApiRequest, row: BroadcastRow) -> BroadcastObject:
-    phone = await call.deps.accounts.phone_row(call.org_no, row.phone_no)
+    phone = await call.deps.phones.phone_row(call.org_no, row.phone_no)
     if phone is None:
         raise unknown_broadcast()
     return broadcast_object(row, phone, call.deps.clock.now_us())

@@ -5,10 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from heliograph.api.http.request import ApiRequest
 from heliograph.domain.broadcasts.broadcast import WrongState
-from heliograph.domain.errors import Conflict, NotFound, invalid
-from heliograph.ports.control_store import ControlStore
+from heliograph.domain.errors import Conflict, invalid
 
 API = "api"
 By = Annotated[
@@ -25,12 +23,6 @@ def performer(by: str | None) -> str:
     if len(name) > 100 or not name.isprintable():
         raise invalid("by", "by may have at most 100 printable characters")
     return name or API
-
-
-def steering_of(call: ApiRequest) -> ControlStore:
-    if call.deps.steering is None:
-        raise NotFound("There is nothing at this path; see /docs")
-    return call.deps.steering
 
 
 class ByBody(msgspec.Struct):

@@ -9,12 +9,14 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
+from heliograph.domain.accounts.api_key import KeyRow
 from heliograph.domain.accounts.guess_limit import BURST, INTERVAL_S, GuessLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Invalid, NotFound, RateLimited, Unauthorized
-from heliograph.domain.jobs.job import KeyRow, PhoneRow
 from heliograph.domain.messages.chat import is_group
 from heliograph.ports.clock import Clock
-from heliograph.ports.job_store import Accounts
+from heliograph.ports.stores.account_store import AccountStore
+from heliograph.ports.stores.phone_store import PhoneStore
 
 KEY_TTL_S = 3.0
 PHONE_TTL_S = 2.0
@@ -37,7 +39,7 @@ class Caller:
 class ApiKeyCache:
     """Cache of callers by their Authorization header."""
 
-    def __init__(self, accounts: Accounts, clock: Clock, guesses: GuessLimit | None = None) -> None:
+    def __init__(self, accounts: AccountStore, clock: Clock, guesses: GuessLimit | None = None) -> None:
         self._accounts = accounts
         self._clock = clock
         self._guesses = guesses or GuessLimit()
@@ -134,8 +136,8 @@ def unauthorized() -> Unauthorized:
 class PhoneCache:
     """Cache of the phones that requests name."""
 
-    def __init__(self, accounts: Accounts, clock: Clock) -> None:
-        self._accounts = accounts
+    def __init__(self, phones: PhoneStore, clock: Clock) -> None:
+        self._phones = phones
         self._clock = clock
         self._known: dict[tuple[int, bytes | None], tuple[float, PhoneRow]] = {}
         self._asked: set[tuple[int, bytes | None]] = set()
@@ -181,12 +183,12 @@ class PhoneCache:
     async def _named_or_all(self, org_no: int, header: bytes | None) -> list[PhoneRow]:
         if header is not None and header.strip():
             return [await self.named(org_no, header)]
-        return await self._accounts.phones(org_no)
+        return await self._phones.phones(org_no)
 
     async def _of_group(self, org_no: int, phones: list[PhoneRow], chat_id: str | None) -> PhoneRow:
         message = "Missing Header: {x-phone}"
         if phones and chat_id is not None and is_group(chat_id):
-            known = await self._accounts.phones_of_chat(org_no, [phone.phone_no for phone in phones], chat_id)
+            known = await self._phones.phones_of_chat(org_no, [phone.phone_no for phone in phones], chat_id)
             if len(known) == 1:
                 return next(phone for phone in phones if phone.phone_no in known)
             how_many = f"{len(known)} phones" if known else "no phone"
@@ -200,7 +202,7 @@ class PhoneCache:
 
     async def named(self, org_no: int, header: bytes) -> PhoneRow:
         wanted = phone_name(header)
-        found = await self._accounts.phone(org_no, wanted) if wanted else None
+        found = await self._phones.phone(org_no, wanted) if wanted else None
         if found is None:
             message = "There is no such phone; see GET /v1/phones/all for the phones of this organisation"
             shown = header.decode("latin-1")[:100]

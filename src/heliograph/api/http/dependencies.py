@@ -4,19 +4,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from heliograph.domain.accounts.guess_limit import GuessLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.webhooks.webhook import WebhookRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.control_store import ControlStore
 from heliograph.ports.fetch import Fetch
-from heliograph.ports.job_store import Accounts, JobStore
 from heliograph.ports.media import MediaStore
 from heliograph.ports.meter import Meter, NoMetrics
 from heliograph.ports.provider import Provider, Setup
 from heliograph.ports.secrets import Secrets
+from heliograph.ports.stores.account_store import AccountStore
+from heliograph.ports.stores.broadcast_store import BroadcastStore
+from heliograph.ports.stores.control_store import ControlStore
+from heliograph.ports.stores.job_store import JobStore
+from heliograph.ports.stores.phone_store import PhoneStore
+from heliograph.ports.stores.schedule_store import ScheduleStore
+from heliograph.ports.stores.webhook_store import WebhookStore
 from heliograph.ports.wake import Wake
-from heliograph.ports.webhook_store import WebhookStore
 
 AsgiApp = Callable[..., Awaitable[None]]
 
@@ -75,8 +79,12 @@ class ApiDeps:
     process is about to stop, so long waits end now.
     """
 
-    intake: JobStore
-    accounts: Accounts
+    jobs: JobStore
+    accounts: AccountStore
+    phones: PhoneStore
+    broadcasts: BroadcastStore
+    schedules: ScheduleStore
+    control: ControlStore
     media: MediaStore
     wake: Wake
     clock: Clock
@@ -94,7 +102,6 @@ class ApiDeps:
     setup: Callable[[str], Setup | None] = no_setup
     secrets: Secrets | None = None
     webhooks: WebhookDeps | None = None
-    steering: ControlStore | None = None
     pairing_code: Callable[[PhoneRow], str | None] = no_pairing_code
     mounts: tuple[Mount, ...] = ()
     dashboard: AsgiApp | None = None

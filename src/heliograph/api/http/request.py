@@ -13,8 +13,9 @@ from heliograph.api.http.body import check_encoding, decode
 from heliograph.api.http.dependencies import ApiDeps
 from heliograph.api.http.errors import Headers
 from heliograph.api.http.rate_limit import RateLimit
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import NotFound, invalid
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -107,7 +108,7 @@ class ApiRequest:
     async def job(self, parameter: str = "message_id") -> Job:
         """Looks up the job whose queue_id, unique_id or message_id is in the path."""
         name = self.path[parameter]
-        job = await self.deps.intake.job(self.org_no, name) if name and "\0" not in name and len(name) <= 300 else None
+        job = await self.deps.jobs.job(self.org_no, name) if name and "\0" not in name and len(name) <= 300 else None
         if job is None:
             raise unknown_message()
         return job

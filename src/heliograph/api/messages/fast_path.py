@@ -21,8 +21,9 @@ from heliograph.api.http.request import ApiState
 from heliograph.api.http.trace import Traces
 from heliograph.api.messages.send import SEND, answer_of, build_job, not_queued, send_decoder
 from heliograph.api.messages.send_body import content_of
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Refusal
-from heliograph.domain.jobs.job import Enqueued, EnqueueResult, NewJob, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, EnqueueResult, NewJob
 from heliograph.domain.messages.chat import parse_chat_id
 
 # status, header lines that end in \r\n each, body
@@ -67,7 +68,7 @@ class FastPath:
         if rate is not None and rate.over:
             exchange.refuse(rate.refusal())
         else:
-            asyncio.ensure_future(deps.intake.enqueue(job)).add_done_callback(exchange.done)
+            asyncio.ensure_future(deps.jobs.enqueue(job)).add_done_callback(exchange.done)
         return True
 
     def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -6,9 +6,10 @@ Source: contract 2.1 and 3.1; interface, "Jobs on the wire".
 
 from heliograph.api.http.request import ApiRequest, unknown_message
 from heliograph.api.http.route import PhoneHeader, route
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HistoryEvent, JobStatus, history_events, job_status
 from heliograph.domain.contract.messages import MessageObject, message_object
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 
 _ABOUT_ID = "The id may be the queue_id, the unique_id or the message_id (percent-encoded)."
@@ -32,8 +33,8 @@ async def message(call: ApiRequest) -> MessageObject:
 async def status(call: ApiRequest) -> JobStatus:
     job, phone = await _job_and_phone(call, "unique_id")
     sentence = None
-    if job.state is State.QUEUED and call.deps.steering is not None:
-        sentence = (await call.deps.steering.explain(job)).sentence
+    if job.state is State.QUEUED:
+        sentence = (await call.deps.jobs.explain(job)).sentence
     return job_status(job, now_us=call.deps.clock.now_us(), phone=phone, said=sentence)
 
 
@@ -44,12 +45,12 @@ async def status(call: ApiRequest) -> JobStatus:
 )  # fmt: skip
 async def history(call: ApiRequest) -> list[HistoryEvent]:
     job, _ = await _job_and_phone(call, "message_id")
-    return history_events(await call.deps.intake.history(call.org_no, job.job_id))
+    return history_events(await call.deps.jobs.history(call.org_no, job.job_id))
 
 
 async def _job_and_phone(call: ApiRequest, name: str) -> tuple[Job, PhoneRow]:
     job = await call.job(name)
-    phone = await call.deps.accounts.phone_row(call.org_no, job.phone_no)
+    phone = await call.deps.phones.phone_row(call.org_no, job.phone_no)
     if phone is None:
         raise unknown_message()
     return job, phone

@@ -20,10 +20,11 @@ from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.messages.base64_media import estimated_size, store_file
 from heliograph.api.messages.send_body import MediaBody, SendBody, content_of
 from heliograph.api.messages.send_options import expiry_of, parse_priority
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.errors import NotFound, Refusal, invalid
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Idempotency, KeyReused, NewJob, PhoneDeleted, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Idempotency, KeyReused, NewJob, PhoneDeleted
 from heliograph.domain.messages.chat import parse_chat_id, test_suffix
 from heliograph.domain.messages.content import Content, Kind
 from heliograph.ports.provider import Provider
@@ -60,14 +61,14 @@ async def accept(
     chat_id, content = parse_chat_id(body.chat_id), content_of(body)
     phone = await state.phones.for_send(caller.key.org_no, head.phone, chat_id)
     key = idempotency(head.idempotency_key, path=path, phone_id=phone.phone_id, body=raw)
-    if key is not None and (earlier := await deps.intake.replay(phone.org_no, key)) is not None:
+    if key is not None and (earlier := await deps.jobs.replay(phone.org_no, key)) is not None:
         # first, as the checks below may refuse today what was accepted then, and a file would be stored
         if isinstance(earlier, KeyReused):
             raise reused()
         return earlier, phone
     job = build_job(deps, phone, chat_id, content, body, key)
     content = await resolve(deps, phone, content, body.media, chat_id)
-    result = await deps.intake.enqueue(msgspec.structs.replace(job, content=content))
+    result = await deps.jobs.enqueue(msgspec.structs.replace(job, content=content))
     if not isinstance(result, Enqueued):
         raise not_queued(result)
     deps.wake.phones((phone.phone_no,))
@@ -133,7 +134,7 @@ async def prepared(deps: ApiDeps, phone: PhoneRow, content: Content, media: Medi
 
 async def _with_message_id(deps: ApiDeps, phone: PhoneRow, content: Content, name: str) -> Content:
     """Puts in the message_id of the quoted message, by which receivers match the two."""
-    message_id = await deps.intake.quotable(phone.org_no, phone.phone_no, name)
+    message_id = await deps.jobs.quotable(phone.org_no, phone.phone_no, name)
     if message_id is None:
         field = "message_id" if content.type is Kind.REACTION else "reply_to"
         raise invalid(field, f"{field} names no message that this phone sent or received", name)

@@ -15,12 +15,13 @@ from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, QueryParameter, RawResponse, route
 from heliograph.api.messages.send import accept
 from heliograph.api.messages.send_body import SendBody
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import HINT
 from heliograph.domain.contract.messages import MessageObject, message_object
 from heliograph.domain.errors import invalid
 from heliograph.domain.explain.explanation import describe
 from heliograph.domain.jobs.ids import queue_id, unique_id
-from heliograph.domain.jobs.job import Enqueued, Job, PhoneRow
+from heliograph.domain.jobs.job import Enqueued, Job
 from heliograph.domain.jobs.states import State, shown_status
 
 SEND_SYNC = "/v1/message/send-sync"
@@ -92,7 +93,7 @@ async def _wait_for_end(call: ApiRequest, enqueued: Enqueued, limit_s: float) ->
     deps, wait_s = call.deps, MIN_POLL_S
     until = deps.clock.monotonic() + limit_s
     while True:
-        job = await deps.intake.job(call.org_no, queue_id(enqueued.job_id))
+        job = await deps.jobs.job(call.org_no, queue_id(enqueued.job_id))
         left_s = until - deps.clock.monotonic()
         if job is None or job.state not in (State.QUEUED, State.SENDING) or left_s <= 0 or deps.closing():
             return job

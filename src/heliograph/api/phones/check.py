@@ -34,7 +34,7 @@ class CheckAnswer(msgspec.Struct, frozen=True):
 )  # fmt: skip
 async def check(call: ApiRequest) -> CheckAnswer:
     deps = call.deps
-    row = await deps.accounts.phone(call.org_no, call.path["phone"][:300].replace("\0", ""))
+    row = await deps.phones.phone(call.org_no, call.path["phone"][:300].replace("\0", ""))
     if row is None:
         raise NotFound("There is no such phone in this organisation: give its number or phone_id")
     setup = deps.setup(row.provider)

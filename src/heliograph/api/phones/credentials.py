@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from heliograph.api.http.dependencies import ApiDeps
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Conflict, Invalid, invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.provider import Phone
 from heliograph.ports.secrets import CannotOpen
 

@@ -10,6 +10,7 @@ from heliograph.api.http.idempotency import headers_if, idempotency
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, RawResponse, route
 from heliograph.api.phones.credentials import changed_config, new_config
+from heliograph.domain.accounts.phone import NewPhone, PhonePatch, PhoneRow
 from heliograph.domain.contract.phones import (
     ListedPhone,
     PhoneDetails,
@@ -20,7 +21,7 @@ from heliograph.domain.contract.phones import (
 )
 from heliograph.domain.errors import Conflict, Invalid, NotFound, invalid
 from heliograph.domain.jobs.ids import new_phone_id
-from heliograph.domain.jobs.job import NewPhone, PhonePatch, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.messages.chat import parse_number
 from heliograph.domain.pacing.policy_parser import parse_policy, policy_text
 
@@ -71,8 +72,8 @@ async def phone(call: ApiRequest) -> PhoneObject:
 
 @route("GET", "/phones/all", summary="All phones of the organisation", tag="Phones", answer=list[ListedPhone])
 async def phones(call: ApiRequest) -> list[ListedPhone]:
-    counts = await call.deps.intake.health_of_phones(call.org_no)
-    rows = await call.deps.accounts.phones(call.org_no)
+    counts = await call.deps.jobs.health_of_phones(call.org_no)
+    rows = await call.deps.phones.phones(call.org_no)
     return [listed_phone(row, counts.get(row.phone_no, QueueCounts()), qr_code=_code(call, row)) for row in rows]
 
 
@@ -101,11 +102,11 @@ async def create(call: ApiRequest) -> RawResponse:
         pacing=deps.pacing_for(provider),
     )
     keyed = idempotency(call.head.idempotency_key, path=CREATE, phone_id="", body=call.body)
-    row, replayed = await deps.accounts.create_phone(wish, keyed)
+    row, replayed = await deps.phones.create_phone(wish, keyed)
     call.phone = row
     call.state.phones.forget(call.org_no)
     deps.wake.phones((row.phone_no,))
-    health = await deps.intake.health(call.org_no, row.phone_no)
+    health = await deps.jobs.health(call.org_no, row.phone_no)
     details = phone_details(row, health, qr_code=_code(call, row))
     headers = headers_if(replayed)
     return RawResponse(msgspec.json.encode(details), headers=headers)
@@ -113,7 +114,7 @@ async def create(call: ApiRequest) -> RawResponse:
 
 async def _free_number(call: ApiRequest) -> str:
     """Returns an unused number for a phone of the simulator."""
-    taken = {row.number for row in await call.deps.accounts.phones(call.org_no)}
+    taken = {row.number for row in await call.deps.phones.phones(call.org_no)}
     count = 10**FICTION_DIGITS
     start = secrets.randbelow(count)
     for n in range(count):
@@ -141,7 +142,7 @@ async def update(call: ApiRequest) -> PhoneObject:
         config=None if body.config is None else changed_config(call.deps, call.required_phone, body.config),
         pacing=None if body.pacing is None else _pacing(body.pacing),
     )
-    row = await call.deps.accounts.update_phone(call.org_no, call.required_phone.phone_no, patch)
+    row = await call.deps.phones.update_phone(call.org_no, call.required_phone.phone_no, patch)
     if row is None:
         raise gone()
     return phone_with_code(call, row)
@@ -180,28 +181,28 @@ def _labels(given: str | list[str]) -> tuple[str, ...]:
 @route("POST", "/phones/restart", summary="Restart a phone's connection", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,))  # fmt: skip
 async def restart(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    await call.deps.phones.request_restart(call.org_no, call.required_phone.phone_no)
     call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("POST", "/phones/reset", summary="Connect a phone anew", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="For phones without a login of their own, the same as a restart.")  # fmt: skip
 async def reset(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    await call.deps.phones.request_restart(call.org_no, call.required_phone.phone_no)
     call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("POST", "/phones/resync", summary="Ask a phone for its data again", tag="Phones", phone=PhoneHeader.REQUIRED,
        status=204, errors=(404,), description="For phones that keep no data, the same as a restart.")  # fmt: skip
 async def resync(call: ApiRequest) -> None:
-    await call.deps.accounts.request_restart(call.org_no, call.required_phone.phone_no)
+    await call.deps.phones.request_restart(call.org_no, call.required_phone.phone_no)
     call.deps.wake.phones((call.required_phone.phone_no,))
 
 
 @route("DELETE", "/phones/delete", summary="Delete a phone", tag="Phones", phone=PhoneHeader.REQUIRED, status=204,
        errors=(404,), description="What still waits ends as failed; what was sent stays to be looked up.")  # fmt: skip
 async def delete(call: ApiRequest) -> None:
-    deleted = await call.deps.accounts.delete_phone(call.org_no, call.required_phone.phone_no, "api")
+    deleted = await call.deps.phones.delete_phone(call.org_no, call.required_phone.phone_no, "api")
     call.state.phones.forget(call.org_no)
     if not deleted:
         raise gone()

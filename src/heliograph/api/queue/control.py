@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, reason_of, steering_of
+from heliograph.api.http.actor import ByBody, Retried, actor_of, conflict_for_state, reason_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import PhoneHeader, route
 from heliograph.domain.broadcasts.broadcast import WrongState
@@ -38,7 +38,7 @@ _ACTION: dict[str, Any] = {"tag": "Steering", "body": ByBody, "phone": PhoneHead
 @route("POST", "/phones/pause", summary="Pause a phone: it starts nothing", errors=(404,), **_ACTION)
 async def pause_phone(call: ApiRequest) -> Steered:
     body, phone = call.decoded(ByBody), call.required_phone
-    changed = await steering_of(call).pause_phone(phone.org_no, phone.phone_no, actor_of(body), reason_of(body))
+    changed = await call.deps.control.pause_phone(phone.org_no, phone.phone_no, actor_of(body), reason_of(body))
     call.state.phones.forget(phone.org_no)
     call.deps.wake.phones((phone.phone_no,))
     return Steered(phone.phone_id, "paused", changed)
@@ -47,7 +47,7 @@ async def pause_phone(call: ApiRequest) -> Steered:
 @route("POST", "/phones/resume", summary="Let a phone go on", errors=(404,), **_ACTION)
 async def resume_phone(call: ApiRequest) -> Steered:
     phone = call.required_phone
-    changed = await steering_of(call).resume_phone(phone.org_no, phone.phone_no, actor_of(call.decoded(ByBody)))
+    changed = await call.deps.control.resume_phone(phone.org_no, phone.phone_no, actor_of(call.decoded(ByBody)))
     call.state.phones.forget(phone.org_no)
     call.deps.wake.phones((phone.phone_no,))
     return Steered(phone.phone_id, "running", changed)
@@ -57,7 +57,7 @@ async def resume_phone(call: ApiRequest) -> Steered:
 async def pause_chat(call: ApiRequest) -> Steered:
     body, phone = call.decoded(ByBody), call.required_phone
     chat_id = parse_chat_id(call.path["chat_id"])
-    changed = await steering_of(call).pause_chat(phone.org_no, phone.phone_no, chat_id, actor_of(body), reason_of(body))
+    changed = await call.deps.control.pause_chat(phone.org_no, phone.phone_no, chat_id, actor_of(body), reason_of(body))
     return Steered(chat_id, "paused", changed)
 
 
@@ -65,7 +65,7 @@ async def pause_chat(call: ApiRequest) -> Steered:
 async def resume_chat(call: ApiRequest) -> Steered:
     phone, chat_id = call.required_phone, parse_chat_id(call.path["chat_id"])
     actor = actor_of(call.decoded(ByBody))
-    changed = await steering_of(call).resume_chat(phone.org_no, phone.phone_no, chat_id, actor)
+    changed = await call.deps.control.resume_chat(phone.org_no, phone.phone_no, chat_id, actor)
     call.deps.wake.phones((phone.phone_no,))
     return Steered(chat_id, "running", changed)
 
@@ -83,8 +83,8 @@ class HoldObject(msgspec.Struct, frozen=True):
 )  # fmt: skip
 async def holds(call: ApiRequest) -> list[HoldObject]:
     phone = call.required_phone
-    rows = await steering_of(call).holds(phone.org_no, phone.phone_no)
-    return [HoldObject(_what(row.what), row.actor, row.reason, iso(row.at_us)) for row in rows]
+    rows = await call.deps.control.holds(phone.org_no, phone.phone_no)
+    return [HoldObject(_what(row.target), row.actor, row.reason, iso(row.at_us)) for row in rows]
 
 
 def _what(text: str) -> str:
@@ -108,7 +108,7 @@ _MESSAGE_ACTION: dict[str, Any] = {
 async def cancel(call: ApiRequest) -> QueueJob:
     job = await call.job()
     actor = actor_of(call.decoded(ByBody))
-    if not await call.deps.intake.purge(call.org_no, None, job_ids=[job.job_id], actor=actor):
+    if not await call.deps.jobs.purge(call.org_no, None, job_ids=[job.job_id], actor=actor):
         raise await _wrong_state(call, job)
     return await _queue_job(call, job)
 
@@ -120,8 +120,7 @@ async def cancel(call: ApiRequest) -> QueueJob:
 )  # fmt: skip
 async def retry(call: ApiRequest) -> QueueJob:
     job = await call.job()
-    steering = steering_of(call)
-    refused = await steering.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
+    refused = await call.deps.control.retry_now(call.org_no, [job.job_id], actor_of(call.decoded(ByBody)))
     if State.QUEUED in refused.values():
         message = (
             "The message is not the next of its chat, or the chat is paused: its explanation says what it waits for"
@@ -150,7 +149,7 @@ async def resolve(call: ApiRequest) -> QueueJob:
     body = call.decoded(ResolveBody)
     if body.outcome not in ("arrived", "again", "give_up"):
         raise invalid("outcome", "outcome must be arrived, again or give_up", body.outcome)
-    state = await steering_of(call).resolve(call.org_no, job.job_id, body.outcome, actor_of(body))
+    state = await call.deps.control.resolve(call.org_no, job.job_id, body.outcome, actor_of(body))
     if state is not None:
         raise await _wrong_state(call, job)
     return await _queue_job(call, job)
@@ -168,7 +167,7 @@ class RetryBody(ByBody):
     phone=PhoneHeader.OPTIONAL, body=RetryBody, answer=Retried, errors=(404,),
 )  # fmt: skip
 async def retry_failed(call: ApiRequest) -> Retried:
-    body, steering = call.decoded(RetryBody), steering_of(call)
+    body = call.decoded(RetryBody)
     actor = actor_of(body)
     if (body.queue_ids is None) == (body.since is None):
         raise invalid("queue_ids", "Give either queue_ids or since")
@@ -176,13 +175,13 @@ async def retry_failed(call: ApiRequest) -> Retried:
         if len(body.queue_ids) > MAX_RETRIED:
             raise invalid("queue_ids", f"queue_ids may name at most {MAX_RETRIED} messages")
         job_ids = [job_id for name in dict.fromkeys(body.queue_ids) if (job_id := parse_job_id(name)) is not None]
-        refused = await steering.retry_now(call.org_no, job_ids, actor)
+        refused = await call.deps.control.retry_now(call.org_no, job_ids, actor)
         moved = len(set(job_ids)) - len(refused)
     else:
         if call.phone is None:
             raise invalid("x-phone", "Missing Header: {x-phone}")
         since_us = parse_moment(body.since, "since")
-        moved = await steering.retry_failed(call.org_no, call.phone.phone_no, since_us, actor)
+        moved = await call.deps.control.retry_failed(call.org_no, call.phone.phone_no, since_us, actor)
     if call.phone_no is not None:
         call.deps.wake.phones((call.phone_no,))
     return Retried(moved)
@@ -190,8 +189,8 @@ async def retry_failed(call: ApiRequest) -> Retried:
 
 async def _queue_job(call: ApiRequest, job: Job) -> QueueJob:
     call.deps.wake.phones((job.phone_no,))
-    now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
-    [sentence] = await steering_of(call).described([now])
+    now = await call.deps.jobs.job(call.org_no, queue_id(job.job_id)) or job
+    [sentence] = await call.deps.jobs.explain_many([now])
     return queue_job(now, now_us=call.deps.clock.now_us(), said=sentence)
 
 
@@ -199,5 +198,5 @@ async def _wrong_state(call: ApiRequest, job: Job) -> Exception:
     if job.events == 0:
         message = "The message is part of a broadcast and has not come to its turn: steer the broadcast"
         return Conflict(message, fields={"state": {"message": message, "value": job.state.value}})
-    now = await call.deps.intake.job(call.org_no, queue_id(job.job_id)) or job
+    now = await call.deps.jobs.job(call.org_no, queue_id(job.job_id)) or job
     return conflict_for_state("message", WrongState(now.state.value))

@@ -62,30 +62,27 @@ class Purged(msgspec.Struct, frozen=True):
 
 async def list_jobs(call: ApiRequest, filter_: JobFilter, render: Callable[..., Any]) -> RawResponse | list[Any]:
     """Lists the jobs of a filter in the shape of `render`. Query parameters fill in what the body leaves out."""
-    intake = call.deps.intake
+    stored = call.deps.jobs
     name = filter_.queue_id or call.text("queue_id")
     broadcast_id = filter_.broadcast_id or call.text("broadcast_id")
     limit = _within(filter_.limit if filter_.limit is not None else call.number("limit", int), "limit", MAX_LISTED)
     offset = _within(filter_.offset if filter_.offset is not None else call.number("offset", int), "offset", None)
     if name:
-        job = await intake.job(call.org_no, name)
+        job = await stored.job(call.org_no, name)
         if job is None:
             return []
         return await rendered(call, [job], render)
     if broadcast_id:
-        return RawResponse(_streamed(call, intake.broadcast_jobs(call.org_no, broadcast_id), render))
-    jobs = await intake.jobs(call.org_no, call.phone_no, limit=limit or MAX_LISTED, offset=offset or 0)
+        return RawResponse(_streamed(call, call.deps.broadcasts.broadcast_jobs(call.org_no, broadcast_id), render))
+    jobs = await stored.jobs(call.org_no, call.phone_no, limit=limit or MAX_LISTED, offset=offset or 0)
     return await rendered(call, jobs, render)
 
 
 async def rendered(call: ApiRequest, jobs: list[Job], render: Callable[..., Any]) -> list[Any]:
     """Renders each job with the sentence of its explanation."""
     now_us = call.deps.clock.now_us()
-    if call.deps.steering is not None:
-        sentences = await call.deps.steering.described(jobs)
-        return [render(job, now_us=now_us, said=sentence) for job, sentence in zip(jobs, sentences, strict=True)]
-    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
-    return [render(job, now_us=now_us, phone=phones.get(job.phone_no)) for job in jobs]
+    sentences = await call.deps.jobs.explain_many(jobs)
+    return [render(job, now_us=now_us, said=sentence) for job, sentence in zip(jobs, sentences, strict=True)]
 
 
 def _within(number: int | None, field: str, most: int | None) -> int | None:
@@ -145,7 +142,7 @@ def _named(field: str, given: str | list[str] | UnsetType) -> list[str]:
 async def purge(call: ApiRequest) -> Purged:
     body = call.decoded(PurgeBody)
     mode, job_ids, broadcast_id = purge_filter(call, body)
-    purged = await call.deps.intake.purge(
+    purged = await call.deps.jobs.purge(
         call.org_no, call.phone_no, job_ids=job_ids, broadcast_id=broadcast_id, actor=performer(body.by)
     )
     return Purged(True, mode, [queue_id(job_id) for job_id in purged])
@@ -175,7 +172,7 @@ async def jobs_by_query(call: ApiRequest) -> RawResponse | list[Any]:
     summary="How many jobs stand where", tag="Queue", phone=PhoneHeader.OPTIONAL, answer=HealthCounts,
 )  # fmt: skip
 async def health(call: ApiRequest) -> HealthCounts:
-    return health_counts(await call.deps.intake.health(call.org_no, call.phone_no))
+    return health_counts(await call.deps.jobs.health(call.org_no, call.phone_no))
 
 
 @route(

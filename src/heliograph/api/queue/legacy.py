@@ -27,8 +27,8 @@ async def jobs(call: ApiRequest) -> RawResponse | list[Any]:
     answer=LegacyHealth,
 )  # fmt: skip
 async def status(call: ApiRequest) -> LegacyHealth:
-    health = await call.deps.intake.health(call.org_no, call.phone_no)
-    phones = [call.phone] if call.phone is not None else await call.deps.accounts.phones(call.org_no)
+    health = await call.deps.jobs.health(call.org_no, call.phone_no)
+    phones = [call.phone] if call.phone is not None else await call.deps.phones.phones(call.org_no)
     return legacy_health(health, running=not phones or any(phone.paused_at_us is None for phone in phones))
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from heliograph.api.http.actor import ByBody, actor_of, reason_of, steering_of
+from heliograph.api.http.actor import ByBody, actor_of, reason_of
 from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.http.route import QueryParameter, route
@@ -33,7 +33,7 @@ class SuppressionObject(msgspec.Struct, frozen=True):
 )  # fmt: skip
 async def suppressions(call: ApiRequest) -> list[SuppressionObject]:
     limit, _ = page_of(call, 1000, 2000)
-    rows = await steering_of(call).suppressions(call.org_no, after=call.text("after") or "", limit=limit)
+    rows = await call.deps.control.suppressions(call.org_no, after=call.text("after") or "", limit=limit)
     return [SuppressionObject(row.chat_id, row.reason, row.actor, iso(row.at_us)) for row in rows]
 
 
@@ -44,7 +44,7 @@ async def suppress(call: ApiRequest) -> Steered:
     body = call.decoded(SuppressBody)
     chat_id = parse_chat_id(body.chat_id)
     reason = reason_of(body) or "entered by hand"
-    changed = await steering_of(call).suppress(call.org_no, chat_id, reason, actor_of(body))
+    changed = await call.deps.control.suppress(call.org_no, chat_id, reason, actor_of(body))
     return Steered(chat_id, "suppressed", changed)
 
 
@@ -54,6 +54,6 @@ async def suppress(call: ApiRequest) -> Steered:
 )  # fmt: skip
 async def unsuppress(call: ApiRequest) -> Steered:
     chat_id = parse_chat_id(call.path["chat_id"])
-    if not await steering_of(call).unsuppress(call.org_no, chat_id, actor_of(call.decoded(ByBody))):
+    if not await call.deps.control.unsuppress(call.org_no, chat_id, actor_of(call.decoded(ByBody))):
         raise NotFound("The chat is not on the suppression list")
     return Steered(chat_id, "allowed", True)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from heliograph.api.broadcasts.create import CLOCKS_DIFFER_S
-from heliograph.api.http.actor import By, conflict_for_state, performer, steering_of
+from heliograph.api.http.actor import By, conflict_for_state, performer
 from heliograph.api.http.idempotency import headers_if, idempotency, reused
 from heliograph.api.http.pagination import page_of
 from heliograph.api.http.request import ApiRequest
@@ -22,11 +22,12 @@ from heliograph.api.messages.send_body import (
 )
 from heliograph.api.messages.send_options import checked_ttl, parse_priority
 from heliograph.api.schedules.update import MissedPolicy, RepeatBody, ScheduleChange, change_of, missed_of, repeat_of
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.broadcasts.broadcast import WrongState
 from heliograph.domain.contract.broadcasts import OccurrenceObject, ScheduleObject, occurrence_object, schedule_object
 from heliograph.domain.errors import NotFound
 from heliograph.domain.jobs.ids import JobId, parse_job_id
-from heliograph.domain.jobs.job import KeyReused, PhoneRow
+from heliograph.domain.jobs.job import KeyReused
 from heliograph.domain.messages.chat import parse_chat_id
 from heliograph.domain.messages.content import MAX_TEXT
 from heliograph.domain.schedules.schedule import Missed, Schedule
@@ -90,7 +91,7 @@ async def create(call: ApiRequest) -> RawResponse:
     chat_id = parse_chat_id(body.chat_id)
     phone = call.phone = await call.state.phones.required(call.org_no, call.head.phone, chat_id)
     keyed = idempotency(call.head.idempotency_key, path=PATH, phone_id=phone.phone_id, body=call.body)
-    if keyed is not None and (earlier := await steering_of(call).scheduled(call.org_no, keyed)) is not None:
+    if keyed is not None and (earlier := await call.deps.schedules.schedule_of_key(call.org_no, keyed)) is not None:
         # first, as its time may be over today, and a file would be stored
         if isinstance(earlier, KeyReused):
             raise reused()
@@ -115,8 +116,8 @@ async def create(call: ApiRequest) -> RawResponse:
         performed_by=by,
     )
     if keyed is None:
-        return _response(await steering_of(call).schedule(schedule), phone, replayed=False)
-    created = await steering_of(call).schedule_once(schedule, keyed)
+        return _response(await call.deps.schedules.create_schedule(schedule), phone, replayed=False)
+    created = await call.deps.schedules.create_schedule_once(schedule, keyed)
     if isinstance(created, KeyReused):
         raise reused()
     return _response(created[0], phone, replayed=created[1])
@@ -139,11 +140,11 @@ _PAGE = (
 )  # fmt: skip
 async def list_schedules(call: ApiRequest) -> ScheduleList:
     limit, offset = page_of(call, 20, 2000)
-    schedules = await steering_of(call).schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
-    phones = {phone.phone_no: phone for phone in await call.deps.accounts.phones(call.org_no)}
+    schedules = await call.deps.schedules.schedules(call.org_no, call.phone_no, limit=limit, offset=offset)
+    phones = {phone.phone_no: phone for phone in await call.deps.phones.phones(call.org_no)}
     objects = []
     for schedule in schedules:
-        phone = phones.get(schedule.phone_no) or await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
+        phone = phones.get(schedule.phone_no) or await call.deps.phones.phone_row(call.org_no, schedule.phone_no)
         if phone is not None:
             objects.append(schedule_object(schedule, phone))
     return ScheduleList(offset + 1, offset + len(objects), len(objects), objects)
@@ -169,7 +170,7 @@ async def change(call: ApiRequest) -> ScheduleObject:
     if schedule.state != "scheduled":
         raise conflict_for_state("scheduled message", WrongState(schedule.state))
     apply = await change_of(call, body, schedule, phone)
-    changed = await steering_of(call).change_schedule(call.org_no, schedule.schedule_no, apply)
+    changed = await call.deps.schedules.change_schedule(call.org_no, schedule.schedule_no, apply)
     if changed is None:
         raise unknown_schedule()
     if isinstance(changed, WrongState):
@@ -183,7 +184,7 @@ async def change(call: ApiRequest) -> ScheduleObject:
 )  # fmt: skip
 async def delete(call: ApiRequest) -> Deleted:
     number = _number(call)
-    if not await steering_of(call).delete_schedule(call.org_no, number):
+    if not await call.deps.schedules.delete_schedule(call.org_no, number):
         raise unknown_schedule()
     return Deleted(True, "Scheduled message deleted", call.path["scheduled_id"])
 
@@ -195,8 +196,8 @@ async def delete(call: ApiRequest) -> Deleted:
 async def occurrences(call: ApiRequest) -> OccurrenceList:
     number = _number(call)
     limit, offset = page_of(call, 20, 2000)
-    schedule = await steering_of(call).schedule_row(call.org_no, number)
-    runs = await steering_of(call).occurrences(call.org_no, number, limit=limit, offset=offset)
+    schedule = await call.deps.schedules.schedule(call.org_no, number)
+    runs = await call.deps.schedules.occurrences(call.org_no, number, limit=limit, offset=offset)
     if schedule is None and not runs and not offset:
         raise unknown_schedule()
     objects = [occurrence_object(run, schedule) for run in runs]
@@ -216,14 +217,14 @@ def _number(call: ApiRequest) -> JobId:
 
 
 async def _schedule(call: ApiRequest) -> Schedule:
-    schedule = await steering_of(call).schedule_row(call.org_no, _number(call))
+    schedule = await call.deps.schedules.schedule(call.org_no, _number(call))
     if schedule is None:
         raise unknown_schedule()
     return schedule
 
 
 async def _phone(call: ApiRequest, schedule: Schedule) -> PhoneRow:
-    phone = await call.deps.accounts.phone_row(call.org_no, schedule.phone_no)
+    phone = await call.deps.phones.phone_row(call.org_no, schedule.phone_no)
     if phone is None:
         raise unknown_schedule()
     return phone

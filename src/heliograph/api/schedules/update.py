@@ -12,8 +12,8 @@ from heliograph.api.http.actor import By, performer
 from heliograph.api.http.request import ApiRequest
 from heliograph.api.messages.send import prepared
 from heliograph.api.messages.send_body import MediaBody, PollBody, SendBody, content_of
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.content import MAX_TEXT, Content
 from heliograph.domain.schedules.recurrence import DAYS, Repeat, next_run, parse_repeat
 from heliograph.domain.schedules.schedule import Missed, Schedule

@@ -17,7 +17,7 @@ from heliograph.domain.jobs.ids import new_uuid
 from heliograph.domain.timestamps import iso, iso_or_none
 from heliograph.domain.webhooks.events import EVENT_NAMES
 from heliograph.domain.webhooks.webhook import HOOK_TYPES, HookPatch, NewHook, WebhookRow, new_signing_key
-from heliograph.ports.webhook_store import about_keys
+from heliograph.ports.stores.webhook_store import about_keys
 
 CREATE = "/v1/webhooks"
 MAX_NAMES = 100

@@ -61,6 +61,7 @@ class Connection(HttpToolsProtocol):
         self._waiting = b""  # an incomplete head, or what came before it may be read
         self._searched = 0
         self._chunks = Chunks(self.limits)  # of the present body, if it comes in chunks
+        self._checked = b"GET / HTTP/1.1\r\n"  # the last request line that was found right
         self._parsing = False  # a checked head
 
     def connection_made(self, transport: Any) -> None:
@@ -110,8 +111,7 @@ class Connection(HttpToolsProtocol):
         """Each piece that is parsed belongs to one part of one request. No head ends before `searched`."""
         at, size = 0, len(data)
         while at < size and not self.deaf:
-            part = self.part
-            if part == HEAD:
+            if (part := self.part) == HEAD:
                 if self.cycle is not None and not self.cycle.response_complete:
                     self._wait(data[at:])
                     return
@@ -163,11 +163,12 @@ class Connection(HttpToolsProtocol):
             if head == b"\r\n":
                 self.refuse(BadRequest("Invalid HTTP request received."))
                 return
-        try:
-            check_request_line(head)
-        except Refusal as refusal:
-            self.refuse(refusal)
-            return
+        if not head.startswith(self._checked):  # most clients repeat their request line
+            try:
+                self._checked = check_request_line(head)
+            except Refusal as refusal:
+                self.refuse(refusal)
+                return
         self._parsing = True
         self._feed(head)
         self._parsing = False

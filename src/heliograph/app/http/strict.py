@@ -30,10 +30,12 @@ MAX_LENGTH_DIGITS = 18
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def check_request_line(head: bytes) -> None:
-    """Checks the bytes of a complete head before they are parsed. Raises a Refusal."""
-    if REQUEST_LINE.match(head) is None:
+def check_request_line(head: bytes) -> bytes:
+    """Checks a complete head before it is parsed, and gives its request line. Raises a Refusal."""
+    found = REQUEST_LINE.match(head)
+    if found is None:
         raise BadRequest("Invalid HTTP request received: the request line must be METHOD target HTTP/1.1 or HTTP/1.0")
+    return found[0]
 
 
 def body_length(headers: Headers, version: str, max_fields: int) -> int | None:

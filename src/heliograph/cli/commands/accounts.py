@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from heliograph.cli.exit_codes import Exit, Failed
-from heliograph.domain.jobs.job import OrgRow
-from heliograph.ports.job_store import Accounts
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.ports.stores.account_store import AccountStore
 from heliograph.settings import load_settings
 
 T = TypeVar("T")
 
 
-def with_accounts(act: Callable[[Accounts], Awaitable[T]], *, make: bool = False) -> T:
+def with_accounts(act: Callable[[AccountStore], Awaitable[T]], *, make: bool = False) -> T:
     """Opens the database that the settings name, does it, and closes. Works beside a running server.
 
     `make`: a SQLite file that is not there is made; otherwise the command was called in the wrong folder.
@@ -36,7 +36,7 @@ def with_accounts(act: Callable[[Accounts], Awaitable[T]], *, make: bool = False
     return asyncio.run(run())
 
 
-async def pick_org(accounts: Accounts, wish: str | None) -> OrgRow:
+async def pick_org(accounts: AccountStore, wish: str | None) -> OrgRow:
     """By org_id or name; without a wish the only one, or the first."""
     rows = await accounts.orgs()
     if not rows:

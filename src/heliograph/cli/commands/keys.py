@@ -8,9 +8,8 @@ from heliograph.cli.commands.accounts import pick_org, with_accounts
 from heliograph.cli.display.output import escape, json_option, note, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
-from heliograph.domain.accounts.api_key import new_key
-from heliograph.domain.jobs.job import KeyRow
-from heliograph.ports.job_store import Accounts
+from heliograph.domain.accounts.api_key import KeyRow, new_key
+from heliograph.ports.stores.account_store import AccountStore
 
 
 @click.group()
@@ -25,7 +24,7 @@ def keys() -> None:
 def create(name: str, org: str | None, as_json: bool) -> None:
     """Make a key called NAME and print it, this once."""
 
-    async def act(accounts: Accounts) -> tuple[KeyRow, str]:
+    async def act(accounts: AccountStore) -> tuple[KeyRow, str]:
         row = await pick_org(accounts, org)
         made = new_key()
         return await accounts.create_key(row.org_no, name, made.digest, made.prefix), made.secret
@@ -44,7 +43,7 @@ def create(name: str, org: str | None, as_json: bool) -> None:
 def list_keys(org: str | None, as_json: bool) -> None:
     """All keys: never the secret, only how it begins. A server writes once a minute which were used."""
 
-    async def act(accounts: Accounts) -> list[KeyRow]:
+    async def act(accounts: AccountStore) -> list[KeyRow]:
         org_no = (await pick_org(accounts, org)).org_no if org else None
         return await accounts.keys(org_no)
 
@@ -75,7 +74,7 @@ def list_keys(org: str | None, as_json: bool) -> None:
 def revoke(prefix: str, org: str | None) -> None:
     """End a key at once. PREFIX: how it begins, as `keys list` shows it."""
 
-    async def act(accounts: Accounts) -> KeyRow | None:
+    async def act(accounts: AccountStore) -> KeyRow | None:
         row = await pick_org(accounts, org)
         return await accounts.revoke_key(row.org_no, prefix)
 

@@ -45,10 +45,10 @@ def migrate(source: str | None, target: str | None, as_json: bool) -> None:
 
 
 async def _migrate(settings: Settings) -> int:
-    from heliograph.app.database import open_store
+    from heliograph.app.database import open_stores
     from heliograph.store.database.migrate import migrations
 
-    async with open_store(settings):
+    async with open_stores(settings):
         return migrations()[-1].version
 
 

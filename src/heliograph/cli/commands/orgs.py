@@ -9,8 +9,8 @@ from heliograph.cli.display.output import escape, json_option, note, put
 from heliograph.cli.display.tables import table
 from heliograph.cli.exit_codes import Exit, Failed
 from heliograph.domain.accounts.api_key import new_key
-from heliograph.domain.jobs.job import OrgRow
-from heliograph.ports.job_store import Accounts
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.ports.stores.account_store import AccountStore
 
 
 @click.group()
@@ -28,7 +28,7 @@ def add(name: str, as_json: bool) -> None:
     if not name:
         raise Failed("an organisation needs a name.", todo="heliograph orgs add NAME", code=Exit.USAGE)
 
-    async def act(accounts: Accounts) -> tuple[OrgRow, str]:
+    async def act(accounts: AccountStore) -> tuple[OrgRow, str]:
         row, made = await accounts.create_org(name), new_key()
         await accounts.create_key(row.org_no, "first", made.digest, made.prefix)
         return row, made.secret
@@ -47,7 +47,7 @@ def add(name: str, as_json: bool) -> None:
 def list_orgs(as_json: bool) -> None:
     """All organisations of this database."""
 
-    async def act(accounts: Accounts) -> list[OrgRow]:
+    async def act(accounts: AccountStore) -> list[OrgRow]:
         return await accounts.orgs()
 
     rows = with_accounts(act)

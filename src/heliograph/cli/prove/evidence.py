@@ -82,17 +82,17 @@ async def all_read(http: aiohttp.ClientSession, network: str, key: str, phones: 
 
 async def read_store(plan: ProofPlan) -> Kept:
     """Every message with its events. The servers have been stopped."""
-    from heliograph.app.database import open_store
+    from heliograph.app.database import open_stores
     from heliograph.settings import load_settings
 
     url = plan.database_url or f"sqlite:///{plan.folder / 'prove.db'}"
     jobs: list[Job] = []
     events: list[Event] = []
-    async with open_store(load_settings(environment({"DATABASE_URL": url}))) as store:
-        phones = {phone.phone_no: phone.number for phone in await store.phones(None)}
-        for org in await store.orgs():
-            while page := await store.jobs(org.org_no, None, limit=PAGE, offset=len(jobs)):
+    async with open_stores(load_settings(environment({"DATABASE_URL": url}))) as stores:
+        phones = {phone.phone_no: phone.number for phone in await stores.phones.phones(None)}
+        for org in await stores.accounts.orgs():
+            while page := await stores.jobs.jobs(org.org_no, None, limit=PAGE, offset=len(jobs)):
                 jobs += page
             for job in jobs:
-                events += await store.history(org.org_no, job.job_id)
+                events += await stores.jobs.history(org.org_no, job.job_id)
     return Kept(jobs, events, phones)

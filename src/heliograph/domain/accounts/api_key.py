@@ -21,6 +21,21 @@ class ApiKey:
     prefix: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as it is stored: never the secret itself."""
+
+    key_no: int
+    org_no: int
+    org_id: str
+    org_name: str
+    name: str
+    prefix: str
+    created_at_us: int
+    revoked_at_us: int | None
+    last_used_at_us: int | None
+
+
 def new_key() -> ApiKey:
     secret = "hg_" + "".join(secrets.choice(_LETTERS) for _ in range(32))
     return ApiKey(secret, digest(secret), secret[:_SHOWN])

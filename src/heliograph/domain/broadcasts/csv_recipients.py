@@ -66,7 +66,7 @@ class Recipients:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the text makes of the columns. `names`: its variables; `see`: is told of each recipient and its values."""
+    """Use of the columns by the text. `names`: its variables; `see`: is told of each recipient and its values."""
 
     names: Sequence[str] = ()
     allow_blank: bool = False
@@ -131,7 +131,7 @@ class Spellings:
         self._written: dict[str, str | None] = {}
 
     def is_repeated(self, chat_id: str, written: str) -> bool:
-        """Whether the chat came before. `written`: how it was written this time."""
+        """Tells whether the chat came before. `written`: the number as it was written this time."""
         other = other_spelling(written, chat_id)
         if chat_id not in self._written:
             self._written[chat_id] = other

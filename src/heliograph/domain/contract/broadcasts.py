@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.broadcasts.broadcast import BroadcastRow, shown_state
 from heliograph.domain.explain.explanation import Explanation
 from heliograph.domain.jobs.ids import message_id, queue_id, unique_id
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.content import Content
 from heliograph.domain.schedules.recurrence import in_words, repeat_config
 from heliograph.domain.schedules.schedule import Occurrence, Schedule

@@ -1,8 +1,8 @@
 """The message object of the contract (section 3.1) for what a person wrote to a phone."""
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.messages import MessageKey, MessageObject
 from heliograph.domain.jobs.ids import bare_message_id, message_id, parse_job_id
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.webhook import InboundRow

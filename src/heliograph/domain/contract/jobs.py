@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.explain.explanation import SUBMITTED, describe
 from heliograph.domain.jobs.ids import message_id
 from heliograph.domain.jobs.ids import queue_id as own_queue_id
 from heliograph.domain.jobs.ids import unique_id as own_unique_id
-from heliograph.domain.jobs.job import Event, Job, PhoneRow, QueueCounts
+from heliograph.domain.jobs.job import Event, Job, QueueCounts
 from heliograph.domain.jobs.states import Ack, State, shown_status
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.domain.timestamps import iso

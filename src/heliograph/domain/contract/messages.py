@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.jobs import (
     bare_id,
     delivered_count,
@@ -21,7 +22,7 @@ from heliograph.domain.contract.jobs import (
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.ids import queue_id as own_queue_id
 from heliograph.domain.jobs.ids import unique_id as own_unique_id
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.timestamps import iso

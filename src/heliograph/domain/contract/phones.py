@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.domain.jobs.job import PhoneRow, QueueCounts
+from heliograph.domain.accounts.phone import PhoneRow
+from heliograph.domain.jobs.job import QueueCounts
 from heliograph.domain.timestamps import iso, iso_or_none
 
 _SMALL = 26

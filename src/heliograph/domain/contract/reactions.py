@@ -2,9 +2,9 @@
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.contract.messages import MessageKey
 from heliograph.domain.jobs.ids import bare_message_id, message_id
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.webhook import InboundRow
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.jobs.ids import queue_id
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import Ack, State
 
 SUBMITTED = "Successfully submitted."

@@ -1,51 +1,15 @@
-"""A job (one message on its way), what asks for one, and what happened to it: the values that rooms exchange.
+"""Jobs (messages on their way), the requests that make them, and the events of their history.
 
-Times are microseconds UTC. `org_no` and `phone_no` are the store's integers; `org_id`, `phone_id` are on the wire.
+Times are microseconds UTC. `org_no` and `phone_no` are the store's integers; callers see `org_id` and `phone_id`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
 from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneRow:
-    """A sending phone as it is stored.
-
-    `state` is a ports.provider.SessionState word; `state_detail` why. `hold_until_us` / `new_chats_until_us`: the
-    network asked the phone (or its new chats) to wait. `pacing`: preset name or a policy of its own. `config`: still
-    encrypted.
-    """
-
-    phone_no: int
-    org_no: int
-    org_id: str
-    phone_id: str
-    number: str
-    provider: str
-    name: str
-    image: str
-    labels: tuple[str, ...]
-    state: str
-    state_detail: str
-    state_at_us: int
-    pacing: str
-    config: str = field(repr=False)
-    paused_at_us: int | None
-    paused_by: str | None
-    hold_until_us: int | None
-    hold_reason: str | None
-    new_chats_until_us: int | None
-    first_connected_at_us: int | None
-    created_at_us: int
-    updated_at_us: int
-    restarts: int = 0
 
 
 # what is made for every accepted message is a Struct: made in a third of a dataclass's time, and not looked at by the
@@ -94,7 +58,7 @@ EnqueueResult = Enqueued | KeyReused | PhoneDeleted
 
 
 class OutgoingJob(msgspec.Struct, frozen=True):
-    """What an attempt needs of a job, and its settlement.
+    """Job as an attempt and its settlement need it.
 
     `attempts`: what the wire shows. `starts`: begun since the last answer (guards against a message that kills the
     process). `maybe_sent`: an attempt ended without an answer.
@@ -115,7 +79,7 @@ class OutgoingJob(msgspec.Struct, frozen=True):
 
 
 class Job(OutgoingJob, frozen=True):
-    """Everything stored of a job.
+    """Job with all that is stored of it.
 
     `ack`: see states.Ack. `reason`: stable code of the last failure, wait or end; `detail` its plain words.
     `not_before_us`: earliest next try.
@@ -174,49 +138,3 @@ class QueueCounts:
     delayed: int = 0
     paused: int = 0
     uncertain: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key as it is stored: never the secret itself."""
-
-    key_no: int
-    org_no: int
-    org_id: str
-    org_name: str
-    name: str
-    prefix: str
-    created_at_us: int
-    revoked_at_us: int | None
-    last_used_at_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrgRow:
-    org_no: int
-    org_id: str
-    name: str
-    created_at_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class PhonePatch:
-    """What PATCH /phones/update may change; None leaves as it is. `config` is sealed already."""
-
-    name: str | None = None
-    image: str | None = None
-    labels: tuple[str, ...] | None = None
-    pacing: str | None = None
-    config: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class NewPhone:
-    org_no: int
-    phone_id: str
-    number: str
-    provider: str
-    name: str = ""
-    pacing: str = "none"
-    config: str = field(default="{}", repr=False)
-    extra: Mapping[str, Any] = field(default_factory=dict)

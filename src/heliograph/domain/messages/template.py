@@ -31,7 +31,7 @@ def variables(text: str, field: str = "message") -> tuple[str, ...]:
 
 
 def missing(names: Sequence[str], values: Mapping[str, str], *, allow_blank: bool = False) -> list[str]:
-    """Those of `names` that have no value. A blank text is a value only where that is allowed."""
+    """Lists those of `names` that have no value. A blank text is a value only where that is allowed."""
     if allow_blank:
         return [name for name in names if name not in values]
     return [name for name in names if not values.get(name, "").strip()]

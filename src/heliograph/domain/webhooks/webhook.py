@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from heliograph.domain.jobs.job import Event, Job, PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
+from heliograph.domain.jobs.job import Event, Job
 
 OVERLAP_US = 24 * 3_600 * 1_000_000  # the time for which the previous signing key stays valid
 # `type` of the contract's webhook rows (3.5)

@@ -11,7 +11,7 @@ from pathlib import Path
 from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected, Unknown
 from heliograph.domain.messages.content import Media
 from heliograph.ports.provider import Phone
-from heliograph.ports.uploads import Uploads
+from heliograph.ports.uploads import UploadStore
 from heliograph.providers.cloud.account import Account
 from heliograph.providers.cloud.capabilities import bare_mimetype
 from heliograph.providers.cloud.graph_client import Graph, Lost
@@ -29,7 +29,7 @@ class Uploaded:
 
 
 class MediaDesk:
-    def __init__(self, graph: Graph, uploads: Uploads, now_us: Callable[[], int]) -> None:
+    def __init__(self, graph: Graph, uploads: UploadStore, now_us: Callable[[], int]) -> None:
         self._graph = graph
         self._uploads = uploads
         self._now_us = now_us

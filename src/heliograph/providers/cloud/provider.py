@@ -16,7 +16,7 @@ from heliograph.domain.jobs.outcome import Accepted, NotSent, Outcome, Rejected,
 from heliograph.domain.messages.content import MEDIA_KINDS, Content, Kind
 from heliograph.ports.clock import Clock
 from heliograph.ports.provider import Phone, PhoneCheck, SendRequest, SessionState, Sink
-from heliograph.ports.uploads import Uploads
+from heliograph.ports.uploads import UploadStore
 from heliograph.providers.cloud.account import Account, accept_account, parse_account, shown
 from heliograph.providers.cloud.capabilities import CAPABILITIES, refusal
 from heliograph.providers.cloud.error_codes import ERROR_RULES, ErrorAction
@@ -45,7 +45,7 @@ class CloudProvider:
         session: aiohttp.ClientSession,
         *,
         clock: Clock,
-        uploads: Uploads,
+        uploads: UploadStore,
         allowed_base_urls: Sequence[str] = (),
         timeouts: Timeouts | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from heliograph.providers.spec import ConfigField, OpenProvider, PhoneSource, Pr
 
 if TYPE_CHECKING:
     from heliograph.ports.clock import Clock
-    from heliograph.ports.provider_inbox import Inbox, PayloadReader, WebhookReceiver
+    from heliograph.ports.provider_inbox import PayloadReader, ProviderInbox, WebhookReceiver
     from heliograph.ports.secrets import Secrets
 
 
@@ -36,7 +36,7 @@ async def _open(context: ProviderContext) -> AsyncIterator[OpenProvider]:
             await provider.shutdown()
 
 
-def _receiver(phones: PhoneSource, inbox: Inbox, secrets: Secrets, clock: Clock) -> WebhookReceiver:
+def _receiver(phones: PhoneSource, inbox: ProviderInbox, secrets: Secrets, clock: Clock) -> WebhookReceiver:
     from heliograph.providers.cloud.webhook_receiver import CloudWebhookReceiver
 
     return CloudWebhookReceiver(phones, inbox, secrets, clock)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Invalid
-from heliograph.domain.jobs.job import PhoneRow
 from heliograph.ports.clock import Clock
-from heliograph.ports.provider_inbox import Inbox, NewInboxItem, ReceiveResult, ReceiveStatus
+from heliograph.ports.provider_inbox import NewInboxItem, ProviderInbox, ReceiveResult, ReceiveStatus
 from heliograph.ports.secrets import CannotOpen, Secrets
 from heliograph.providers.cloud.account import Account, parse_account
 from heliograph.providers.cloud.spec import SPEC
@@ -31,7 +31,7 @@ class _Known:
 
 
 class CloudWebhookReceiver:
-    def __init__(self, phones: PhoneSource, inbox: Inbox, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, phones: PhoneSource, inbox: ProviderInbox, secrets: Secrets, clock: Clock) -> None:
         self._phones = phones
         self._inbox = inbox
         self._secrets = secrets

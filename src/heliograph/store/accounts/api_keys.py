@@ -1,6 +1,6 @@
 """API keys, stored as digests of their secrets."""
 
-from heliograph.domain.jobs.job import KeyRow
+from heliograph.domain.accounts.api_key import KeyRow
 from heliograph.store.database import named
 from heliograph.store.database.rows import key_of
 from heliograph.store.database.unit import Unit, query, query_one, query_row

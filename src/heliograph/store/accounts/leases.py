@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from heliograph.ports.sender_store import Fleet, Lease, LeaseRow
+from heliograph.ports.stores.lease_store import Fleet, Lease, LeaseRow
 from heliograph.store.database import named
 from heliograph.store.database.rows import phone_of
 from heliograph.store.database.unit import Unit, query, query_one, query_values
@@ -31,6 +31,6 @@ def claim_leases(owner: str, phones: Sequence[LeaseRow]) -> Unit[list[Lease]]:
     return leases
 
 
-def release(owner: str, phones: Sequence[LeaseRow]) -> Unit[None]:
+def release_leases(owner: str, phones: Sequence[LeaseRow]) -> Unit[None]:
     rows = sorted((seen.org_no, seen.phone_no, seen.token) for seen in phones)
     yield from query(named.leases_release(rows, owner=owner))

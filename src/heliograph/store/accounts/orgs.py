@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from heliograph.domain.jobs.job import NewPhone, OrgRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import NewPhone
 from heliograph.store.accounts.phones import create_phone
 from heliograph.store.database import named
 from heliograph.store.database.rows import org_of

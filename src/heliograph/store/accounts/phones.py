@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from heliograph.domain.jobs.job import Idempotency, NewPhone, PhoneRow
+from heliograph.domain.accounts.phone import NewPhone, PhoneRow
+from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.timestamps import iso
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.ports.simulated_network import DeviceScope
@@ -55,7 +56,7 @@ def phones(org_no: int | None) -> Unit[list[PhoneRow]]:
     return [phone_of(row) for row in (yield from query(named.phones_all(org_no=org_no or 0)))]
 
 
-def share(org_no: int, provider: str) -> Unit[DeviceScope]:
+def device_scope(org_no: int, provider: str) -> Unit[DeviceScope]:
     others = yield from query_row(named.phones_of_others(org_no=org_no, provider=provider))
     if not others["ever"]:
         return DeviceScope()
@@ -63,8 +64,8 @@ def share(org_no: int, provider: str) -> Unit[DeviceScope]:
     return DeviceScope(tuple(row["phone_id"] for row in rows), alone=not others["now"])
 
 
-def phone(org_no: int, handle: str) -> Unit[PhoneRow | None]:
-    row = yield from query_one(named.phone_by_name(org_no=org_no, handle=handle))
+def phone(org_no: int, number_or_id: str) -> Unit[PhoneRow | None]:
+    row = yield from query_one(named.phone_by_name(org_no=org_no, handle=number_or_id))
     return None if row is None else phone_of(row)
 
 
@@ -73,8 +74,8 @@ def phone_row(org_no: int, phone_no: int) -> Unit[PhoneRow | None]:
     return None if row is None else phone_of(row)
 
 
-def phone_versions(known: Sequence[tuple[int, int]]) -> Unit[dict[int, tuple[int, int]]]:
-    rows = yield from query(named.phones_versions(sorted(known)))
+def phone_versions(phones: Sequence[tuple[int, int]]) -> Unit[dict[int, tuple[int, int]]]:
+    rows = yield from query(named.phones_versions(sorted(phones)))
     return {row["phone_no"]: (row["updated_at"], row["restarts"]) for row in rows}
 
 
@@ -116,7 +117,7 @@ def delete_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
     return True
 
 
-def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
+def set_phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: str, now_us: int) -> Unit[bool]:
     if not (yield from query(named.fence([(org_no, phone_no, token)]))):
         return False
     yield from query(
@@ -132,7 +133,7 @@ def phone_state(org_no: int, phone_no: int, token: int, *, state: str, detail: s
     return True
 
 
-def hold_phone(
+def throttle_phone(
     org_no: int, phone_no: int, token: int, *, until_us: int | None, new_chats_only: bool, reason: str, now_us: int
 ) -> Unit[bool]:
     if not (yield from query(named.fence([(org_no, phone_no, token)]))):

@@ -18,12 +18,12 @@ LOAD = 500  # recipients added by one transaction
 TOO_LONG = "The broadcast took too long to be taken in; nothing of it is sent."
 
 
-async def take_in(
-    shell: Database, clock: Clock, ids: JobIds, new: NewBroadcast, recipients: Sequence[Recipient]
+async def create_broadcast(
+    database: Database, clock: Clock, ids: JobIds, new: NewBroadcast, recipients: Sequence[Recipient]
 ) -> tuple[JobId, bool]:
     """Gives its number, and whether an earlier request with the same key created it."""
     now_us = clock.now_us()
-    made = await shell.write(lambda: lifecycle.create(new, now_us))
+    made = await database.write(lifecycle.create, new, now_us)
     if made == "reused":
         raise invalid("Idempotency-Key", "This Idempotency-Key was used for another request.")
     if made == "busy":
@@ -34,11 +34,11 @@ async def take_in(
         for first in range(0, len(recipients), LOAD):
             chunk = recipients[first : first + LOAD]
             rows = [(first + n, one.chat_id, one.variables, ids.make()) for n, one in enumerate(chunk)]
-            if not await shell.write(lambda: lifecycle.load_broadcast(new.org_no, new.broadcast_no, rows)):  # noqa: B023
+            if not await database.write(lifecycle.load_broadcast, new.org_no, new.broadcast_no, rows):
                 raise Conflict(TOO_LONG)
-        begun = await shell.write(lambda: lifecycle.begin(new, len(recipients)))
+        begun = await database.write(lifecycle.begin, new, len(recipients))
     except BaseException:
-        await shell.write(lambda: lifecycle.drop(new.org_no, new.broadcast_no))
+        await database.write(lifecycle.drop, new.org_no, new.broadcast_no)
         raise
     if not begun:
         raise Conflict(TOO_LONG)

@@ -33,10 +33,10 @@ LONG_US = 60_000_000  # a wait that is not soon
 MAX_WAITING = MAX_ENQUEUED_AHEAD + 2_000  # jobs that wait at most: a cancel has to read each
 
 
-async def feed(shell: Database, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
+async def enqueue_due(database: Database, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Enqueues for each due broadcast. Gives the phones that got work, and when to look again (None: none runs)."""
     return await process_due_items(
-        shell,
+        database,
         now_us,
         soonest=named.broadcasts_next_due(),
         due=named.broadcasts_due(now=now_us, limit=MAX_BROADCASTS_A_STEP),

@@ -96,7 +96,9 @@ def get(org_no: int, broadcast_no: JobId) -> Unit[BroadcastRow | None]:
     return None if row is None else broadcast_of(row)
 
 
-def list_broadcasts(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[BroadcastRow]]:
+def list_broadcasts(
+    org_no: int, phone_no: int | None, *, limit: int = 100, offset: int = 0
+) -> Unit[list[BroadcastRow]]:
     rows = yield from query(
         named.broadcasts_of_org(org_no=org_no, phone_no=phone_no or 0, below=2**63 - 1, limit=limit, offset=offset)
     )

@@ -20,6 +20,19 @@ def hold(org_no: int, phone_no: int, target: str, actor: str, reason: str, now_u
     return put is not None
 
 
+def pause_phone(org_no: int, phone_no: int, actor: str, reason: str, now_us: int) -> Unit[bool]:
+    """Stops a phone; False: it was stopped already."""
+    yield from hold(org_no, phone_no, "phone", actor, reason, now_us)
+    paused = yield from query_one(named.phone_pause(org_no=org_no, phone_no=phone_no, now=now_us, actor=actor))
+    return paused is not None
+
+
+def resume_phone(org_no: int, phone_no: int, now_us: int) -> Unit[bool]:
+    """Lets a phone go on; False: it was not stopped."""
+    yield from query(named.hold_delete(org_no=org_no, phone_no=phone_no, target="phone"))
+    return (yield from query_one(named.phone_resume(org_no=org_no, phone_no=phone_no, now=now_us))) is not None
+
+
 def release_chat(org_no: int, phone_no: int, chat_id: str) -> Unit[bool]:
     """Lets a chat go on; False: it was not stopped."""
     yield from query(named.leases_lock([(org_no, phone_no)]))  # waits for a sender that sets its lanes aside now

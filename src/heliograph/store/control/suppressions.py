@@ -6,9 +6,11 @@ Weakness: an entry made at the same moment may come too late for the message, wh
 """
 
 from heliograph.domain.errors import Invalid, invalid
+from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import NewJob
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.timestamps import iso
+from heliograph.store.accounts.audit import record_audit
 from heliograph.store.database import named
 from heliograph.store.database.unit import Unit, query_one
 
@@ -36,3 +38,11 @@ def refusal(job: NewJob) -> Unit[Invalid | None]:
     refused = invalid("chat_id", text, job.chat_id)
     refused.extra["reason"] = SUPPRESSED  # tells it from a mistake in the request
     return refused
+
+
+def unsuppress(org_no: int, chat_id: str, actor: str, act_no: JobId, now_us: int) -> Unit[bool]:
+    """Removes a chat from the list, with its audit entry; False: it was not there."""
+    if (yield from query_one(named.suppression_delete(org_no=org_no, chat_id=chat_id))) is None:
+        return False
+    yield from record_audit(org_no, None, "unsuppress", f"chat:{chat_id}", "", actor, act_no, now_us)
+    return True

@@ -34,7 +34,7 @@ class UndecodableRow(Exception):
 
 
 async def process_due_items(
-    shell: Database,
+    database: Database,
     now_us: int,
     *,
     soonest: Statement[_Soonest, object],
@@ -47,23 +47,23 @@ async def process_due_items(
     `soonest` and `due` find the time of the next item and the due items. `do` tells whether the phone got work; `stop`
     ends an item that cannot be decoded, and gives its name.
     """
-    first = await shell.read(lambda: query_one(soonest))
+    first = await database.read(query_one, soonest)
     if first is None or first["at"] > now_us:
         return set(), None if first is None else first["at"]
     phones: set[int] = set()
 
     async def step(row: Item) -> None:
         try:
-            if await shell.write(lambda: do(row)):
+            if await database.write(do, row):
                 phones.add(row["phone_no"])
         except UndecodableRow as error:
             why = f"It cannot be read, and was stopped: {error}"
-            name = await shell.write(lambda: stop(row, why))
+            name = await database.write(stop, row, why)
             raise UndecodableRow(f"{name}: {why}") from error
 
-    rows = await shell.read(lambda: query(due))
+    rows = await database.read(query, due)
     await run_isolated((row["phone_no"], partial(step, row)) for row in rows)
-    first = await shell.read(lambda: query_one(soonest))
+    first = await database.read(query_one, soonest)
     return phones, None if first is None else first["at"]
 
 

@@ -1,4 +1,4 @@
-"""Generates `named.py` and `named_rows.py`, a typed function for each query.
+"""Generates `named/__init__.py` and `named/rows.py`, a typed function for each query.
 
 Usage: `python -m heliograph.store.database.generate`.
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from heliograph.store.database.unit import Command, Statement
 
 if TYPE_CHECKING:
-    from heliograph.store.database.named_rows import *
+    from heliograph.store.database.named.rows import *
 '''
 _ROWS = '''\
 """The types of the rows of queries, by name and by position, for the type checker only."""
@@ -74,8 +74,8 @@ def generated() -> dict[str, str]:
             if query.family == family:
                 functions += _function(query)
     return {
-        "named.py": _MARK + _FUNCTIONS + "\n".join(functions) + "\n",
-        "named_rows.py": _MARK + _ROWS + "\n".join(rows) + "\n",
+        "named/__init__.py": _MARK + _FUNCTIONS + "\n".join(functions) + "\n",
+        "named/rows.py": _MARK + _ROWS + "\n".join(rows) + "\n",
     }
 
 
@@ -145,4 +145,4 @@ def _wrapped(head: str, items: Sequence[str], tail: str, indent: int) -> str:
 
 if __name__ == "__main__":
     for name, text in generated().items():
-        Path(__file__).with_name(name).write_text(text)
+        (Path(__file__).parent / name).write_text(text)

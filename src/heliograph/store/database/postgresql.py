@@ -13,16 +13,19 @@ would otherwise halve the speed until the next ANALYZE.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from heliograph.domain.errors import CannotStart, Unavailable
+from heliograph.store.database.driver_errors import CACHED_PLAN, reason_of_state
 from heliograph.store.database.postgresql_setup import prepare
 from heliograph.store.database.queries import Catalogue
 from heliograph.store.database.unit import Rows, Statement, Unit
 
+P = ParamSpec("P")
 T = TypeVar("T")
 POOL = 12
 ACQUIRE_S = 3.0
@@ -57,8 +60,6 @@ AWAY = (
 )
 NO_STATEMENTS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 POOLER = "The pooler before the database keeps no prepared statements: add ?statement_cache_size=0 to its URL"
-# read-only, idle in a transaction, no lock, no right: states that a person or a server ends
-_FOR_NOW = frozenset({"25006", "25P03", "55P03", "42501"})
 _QUERIES = Catalogue("postgresql")
 
 
@@ -149,7 +150,13 @@ class PostgresDatabase:
         finally:
             await connection.close()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._write(None, partial(unit, *args, **kwargs))
+
+    async def write_within(self, seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._write(seconds, partial(unit, *args, **kwargs))
+
+    async def _write(self, within_s: float | None, make: Callable[[], Unit[T]]) -> T:
         began = self._monotonic()
         try:
             async with asyncio.timeout(within_s):
@@ -163,8 +170,8 @@ class PostgresDatabase:
         self._committed(self._monotonic() - began, 1)
         return value
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        return await self._run(make, BEGIN_READ)
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(partial(unit, *args, **kwargs), BEGIN_READ)
 
     async def _run(self, make: Callable[[], Unit[T]], begin: str) -> T:
         for last in (*[False] * (TRIES - 1), True):
@@ -174,7 +181,8 @@ class PostgresDatabase:
                 if last:  # rolled back: it may be tried again
                     raise Unavailable(f"The database is too busy now ({error}).", retry_after_s=1) from None
             except asyncpg.PostgresError as error:
-                raise _plain(error) from error
+                if last or error.sqlstate != CACHED_PLAN:  # a plan of changed tables is made anew
+                    raise _plain(error) from error
             except AWAY as error:
                 raise Unavailable(
                     f"The database cannot be reached now ({type(error).__name__}).", retry_after_s=2
@@ -223,7 +231,7 @@ def _plain(error: asyncpg.PostgresError) -> Exception:
     code: str = error.sqlstate or ""
     if isinstance(error, NO_STATEMENTS):
         return Unavailable(f"{POOLER}.", retry_after_s=2)
-    if code.startswith(("08", "53", "57", "58")) or code in _FOR_NOW:
-        return Unavailable(f"The database cannot write now ({_one_line(error)}).", retry_after_s=2)
+    if reason := reason_of_state(code):
+        return Unavailable(f"The database cannot be used now: {reason} ({_one_line(error)}).", retry_after_s=2)
     plain: Exception = error
     return plain

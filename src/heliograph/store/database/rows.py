@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from heliograph.domain.jobs.job import Event, Job, KeyRow, OrgRow, OutgoingJob, PhoneRow
+from heliograph.domain.accounts.api_key import KeyRow
+from heliograph.domain.accounts.org import OrgRow
+from heliograph.domain.accounts.phone import PhoneRow
+from heliograph.domain.jobs.job import Event, Job, OutgoingJob
 from heliograph.domain.jobs.states import Priority, State
 from heliograph.domain.messages.content import Content, Kind, decode_content
 from heliograph.store.database import named

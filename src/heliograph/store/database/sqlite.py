@@ -13,17 +13,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
 from heliograph.domain.errors import CannotStart, Unavailable
 from heliograph.ports.faultpoint import faultpoint
+from heliograph.store.database.driver_errors import reason_of_sqlite
 from heliograph.store.database.migrate import TABLE, pending
 from heliograph.store.database.queries import Catalogue, NamedQuery
 from heliograph.store.database.sqlite_lock import check_names, disk_full, is_full, real_path, take_lock
 from heliograph.store.database.unit import Rows, Statement, Unit
 
+P = ParamSpec("P")
 T = TypeVar("T")
 GROUP = 256  # units in one commit
 READERS = 2
@@ -112,6 +115,7 @@ class SqliteDatabase:
         self._lock = lock
         self._lock_file: int | None = None
         self._closed = False
+        self._identity = (0, 0)  # device and inode of the file
 
     async def open(self, *, migrate: bool = True) -> None:
         """Takes the lock file, updates the schema, starts the threads. Raises CannotStart."""
@@ -122,6 +126,8 @@ class SqliteDatabase:
             writer = connect(self._path)
             _migrate(writer, migrate, self._path)
             readers = [connect(self._path, read_only=True) for _ in range(READERS)]
+            status = os.stat(self._path)
+            self._identity = (status.st_dev, status.st_ino)
         except sqlite3.Error as error:
             self._release_lock()
             if is_full(self._path, error):
@@ -149,12 +155,17 @@ class SqliteDatabase:
         self._threads = []
         self._release_lock()
 
-    async def write(self, make: Callable[[], Unit[T]], *, within_s: float | None = None) -> T:
-        return await self._submit(self._writes, make)
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(self._writes, partial(unit, *args, **kwargs))
 
-    async def read(self, make: Callable[[], Unit[T]]) -> T:
-        """Runs a unit that changes nothing, on a snapshot of what is committed."""
-        return await self._submit(self._reads, make)
+    async def write_within(
+        self, _seconds: float, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Writes without a limit: the file is this machine's own."""
+        return await self._submit(self._writes, partial(unit, *args, **kwargs))
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(self._reads, partial(unit, *args, **kwargs))
 
     def _submit(self, to: "queue.SimpleQueue[_Work | None]", make: Callable[[], Unit[T]]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
@@ -164,6 +175,19 @@ class SqliteDatabase:
         else:
             to.put(_Work(make, loop, future))
         return future
+
+    def _if_in_place(self, results: list["_Result"]) -> list["_Result"]:
+        """Refuses what was written into a file that is no longer at its path: nobody would find it there."""
+        try:
+            status = os.stat(self._path)
+            in_place = (status.st_dev, status.st_ino) == self._identity
+        except OSError:
+            in_place = False
+        if in_place:
+            return results
+        away = Unavailable(f"The database file {self._path} was moved, replaced or deleted: stop the gateway.")
+        self._refused(away)
+        return [(work, None, away) for work, _, _ in results]
 
     def _write(self, connection: sqlite3.Connection) -> None:
         ended = False
@@ -182,7 +206,7 @@ class SqliteDatabase:
                     break
                 group.append(more)
             began = self._monotonic()
-            _answer(_commit(connection, group, self._refused))
+            _answer(self._if_in_place(_commit(connection, group, self._refused)))
             self._committed(self._monotonic() - began, len(group))
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -202,7 +226,7 @@ class SqliteDatabase:
                 value, error = None, _plain(raised)
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("COMMIT")
-            _answer([(work, value, error)])
+            _answer(self._if_in_place([(work, value, error)]))
         connection.close()
 
     def _release_lock(self) -> None:
@@ -248,9 +272,9 @@ def _commit(
 
 
 def _plain(error: Exception) -> BaseException:
-    """Turns a full disk or a broken file into an error that may be tried again; other errors are defects and stay."""
-    if isinstance(error, sqlite3.OperationalError):
-        return Unavailable(f"The database cannot write now ({error}).", retry_after_s=2)
+    """Turns a full disk or a damaged file into an error that may be tried again. A defect stays as it is."""
+    if reason := reason_of_sqlite(error):
+        return Unavailable(f"The database cannot be used now ({reason}).", retry_after_s=2)
     return error
 
 

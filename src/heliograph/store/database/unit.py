@@ -17,7 +17,7 @@ V = TypeVar("V", covariant=True)  # the same row, read by position or unpacked
 class Statement(msgspec.Struct, Generic[R, V], frozen=True):
     """A named query of `sql/`, its parameters, and (for `$rows(...)` queries) its batch of rows in column order.
 
-    The functions of `named.py` make them. `R` and `V` are types only: the rows are those of the driver.
+    The functions of `named/` make them. `R` and `V` are types only: the rows are those of the driver.
     """
 
     name: str

@@ -16,14 +16,14 @@ from heliograph.store.database.unit import query
 _TIMES = 1000  # the filler repeats the time: 16 kB, different each time
 
 
-async def probe_refused_writes(shell: Database, clock: Clock) -> None:
+async def probe_refused_writes(database: Database, clock: Clock) -> None:
     """Tries a write if the last one was refused."""
-    if shell.write_error is not None:
+    if database.write_error is not None:
         with suppress(Unavailable):
-            await probe_write(shell, clock.now_us())
+            await probe_write(database, clock.now_us())
 
 
-async def probe_write(shell: Database, now_us: int) -> None:
+async def probe_write(database: Database, now_us: int) -> None:
     """Writes once and clears the write error. Raises Unavailable if the write is refused."""
-    await shell.write(lambda: query(named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES)))
-    shell.write_error = None
+    await database.write(query, named.write_probe_upsert(now=now_us, filler=f"{now_us}" * _TIMES))
+    database.write_error = None

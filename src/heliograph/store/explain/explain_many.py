@@ -8,8 +8,9 @@ counted for the first two hundred messages that are not the next of their chat.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, explain
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.next_start import Policy, StartHistory
@@ -44,7 +45,7 @@ class _Phone:
     queue: Queue
 
 
-def described(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
+def explain_many(jobs: Sequence[Job], now_us: int) -> Unit[list[str]]:
     """Gives one sentence for each of `jobs`, which are of one organisation."""
     waiting = [job for job in jobs if job.state is State.QUEUED]
     phones: dict[int, _Phone] = {}

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.errors import Invalid
 from heliograph.domain.explain.explanation import MAX_AHEAD, ExplanationFacts, Hold, Wait
-from heliograph.domain.jobs.job import Job, PhoneRow
+from heliograph.domain.jobs.job import Job
 from heliograph.domain.jobs.states import State
 from heliograph.domain.messages.phone_numbers import zones_of
 from heliograph.domain.pacing.forecast import eta, eta_new
@@ -26,7 +27,7 @@ from heliograph.domain.pacing.next_start import (
     parse_policy,
 )
 from heliograph.domain.pacing.quiet_hours import quiet_until
-from heliograph.ports.control_store import Forecast
+from heliograph.ports.stores.broadcast_store import Forecast
 from heliograph.store.database import named
 from heliograph.store.database.rows import phone_of
 from heliograph.store.database.unit import Unit, query, query_one, query_row

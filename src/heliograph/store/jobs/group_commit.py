@@ -30,8 +30,8 @@ Waiting = tuple[NewJob, "asyncio.Future[EnqueueResult]"]
 
 
 class GroupCommit:
-    def __init__(self, shell: Database, clock: Clock, ids: JobIds) -> None:
-        self._shell = shell
+    def __init__(self, database: Database, clock: Clock, ids: JobIds) -> None:
+        self._database = database
         self._clock = clock
         self._ids = ids
         self._waiting: deque[Waiting] = deque()
@@ -63,7 +63,7 @@ class GroupCommit:
         try:
             try:
                 faultpoint("enqueue.before")
-                results = await self._shell.write(batch.unit, within_s=WITHIN_S)
+                results = await self._database.write_within(WITHIN_S, batch.unit)
                 faultpoint("enqueue.after")
                 group = batch.taken()
             except Unavailable as error:
@@ -139,7 +139,7 @@ class GroupCommit:
             return found
 
         try:
-            return await asyncio.wait_for(self._shell.read(there), POLL_INTERVAL_S)
+            return await asyncio.wait_for(self._database.read(there), POLL_INTERVAL_S)
         except Exception:  # noqa: BLE001 - supervised: callers ask again, and their idempotency keys tell
             return {}
 
@@ -149,7 +149,7 @@ class GroupCommit:
             raise error
         now_us = self._clock.now_us()
         fresh = msgspec.structs.replace(job, job_id=self._ids.make())
-        results: list[EnqueueResult] = await self._shell.write(lambda: enqueue([fresh], now_us))
+        results: list[EnqueueResult] = await self._database.write(enqueue, [fresh], now_us)
         return results[0]
 
 

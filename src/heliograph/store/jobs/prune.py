@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from heliograph.domain.jobs.ids import JobIds
-from heliograph.ports.sender_store import PrunePlace
+from heliograph.ports.stores.maintenance_store import PrunePlace
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query, query_values
@@ -17,16 +17,16 @@ from heliograph.store.jobs.lanes import INTAKE, CounterChanges, write_counters
 _STEP = 2000  # rows that one transaction deletes
 
 
-async def step(shell: Database, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
+async def step(database: Database, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
     """Deletes jobs from `place` on, by organisation and key: gives how many, and where to go on; None: the end."""
     below = JobIds(lambda: before_us).make()
-    for row in await shell.read(lambda: query(named.orgs_all())):
+    for row in await database.read(query, named.orgs_all()):
         org_no = row["org_no"]
         if org_no < place[0]:
             continue
         above = place[1] if org_no == place[0] else 0
-        rows, over = await shell.read(lambda: _page(org_no, before_us, above, below, limit))  # noqa: B023
-        gone = (await shell.write(lambda: prune(org_no, over, before_us))) if over else 0  # noqa: B023
+        rows, over = await database.read(_page, org_no, before_us, above, below, limit)
+        gone = (await database.write(prune, org_no, over, before_us)) if over else 0
         if len(rows) == limit:
             return gone, (org_no, rows[-1]["job_id"])
         if gone:
@@ -58,15 +58,15 @@ def prune(org_no: int, rows: _Page, before_us: int) -> Unit[int]:
     return len(gone)
 
 
-async def rest(shell: Database, before_us: int, day_ago_us: int) -> None:
+async def rest(database: Database, before_us: int, day_ago_us: int) -> None:
     """Deletes old keys, unmatched receipts and inbound messages."""
-    while await shell.write(lambda: keys(day_ago_us, _STEP)) == _STEP:
+    while await database.write(keys, day_ago_us, _STEP) == _STEP:
         pass
-    while await shell.write(lambda: orphans(day_ago_us, _STEP)) == _STEP:
+    while await database.write(orphans, day_ago_us, _STEP) == _STEP:
         pass
     since_us: int | None = 0
     while since_us is not None:
-        since_us = await shell.write(lambda: inbound(before_us, since_us or 0, _STEP))  # noqa: B023
+        since_us = await database.write(inbound, before_us, since_us or 0, _STEP)
 
 
 def keys(before_us: int, limit: int) -> Unit[int]:

@@ -24,7 +24,7 @@ def job(org_no: int, job_id: JobId | None, alias: str) -> Unit[Job | None]:
     return job_of(rows[0]) if rows else None
 
 
-def jobs(org_no: int, phone_no: int | None, *, limit: int, offset: int) -> Unit[list[Job]]:
+def jobs(org_no: int, phone_no: int | None, *, limit: int = 2000, offset: int = 0) -> Unit[list[Job]]:
     if phone_no is None:
         rows = yield from query_values(named.jobs_of_org(org_no=org_no, below=_TOP, limit=limit, offset=offset))
     else:
@@ -38,9 +38,9 @@ def history(org_no: int, job_id: JobId) -> Unit[list[Event]]:
     return [event_of(row) for row in (yield from query_values(named.history_of_job(org_no=org_no, job_id=job_id)))]
 
 
-def ahead(of: Job) -> Unit[int]:
+def ahead(job: Job) -> Unit[int]:
     row = yield from query_row(
-        named.queue_counters_open(org_no=of.org_no, phone_no=of.phone_no, priority=int(of.priority))
+        named.queue_counters_open(org_no=job.org_no, phone_no=job.phone_no, priority=int(job.priority))
     )
     return row["waiting"]
 

@@ -13,7 +13,7 @@ from heliograph.domain.jobs.states import Ack, State, newly_reached_acks
 from heliograph.domain.messages.chat import is_group
 from heliograph.domain.messages.opt_out import start_word, stop_word
 from heliograph.ports.provider import Inbound, Receipt
-from heliograph.ports.sender_store import PhoneReceipts, ReceiptsApplied
+from heliograph.ports.stores.sender_store import PhoneReceipts, ReceiptsApplied
 from heliograph.store.database import named
 from heliograph.store.database.rows import EventRow, event_row
 from heliograph.store.database.unit import Unit, query, query_values

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from heliograph.domain.jobs.job import OutgoingJob
 from heliograph.domain.jobs.states import Ack, State
-from heliograph.ports.sender_store import Settlement
+from heliograph.ports.stores.sender_store import Settlement
 from heliograph.store.database import named
 from heliograph.store.database.unit import Unit, query, query_values
 from heliograph.store.jobs.events import JobEventBuffer

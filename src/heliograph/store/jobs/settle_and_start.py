@@ -7,7 +7,7 @@ request. Nothing is written for a phone whose token is no longer ours, and nothi
 from collections.abc import Sequence
 
 from heliograph.domain.jobs.ids import JobId
-from heliograph.ports.sender_store import SettleAndStartResult, Settlement, StartRequest
+from heliograph.ports.stores.sender_store import SettleAndStartResult, Settlement, StartRequest
 from heliograph.store.database import named
 from heliograph.store.database.rows import EventRow
 from heliograph.store.database.unit import Unit, query, query_values

@@ -14,7 +14,7 @@ from heliograph.domain.jobs.ids import JobId
 from heliograph.domain.jobs.job import Event, OutgoingJob
 from heliograph.domain.jobs.states import Priority
 from heliograph.domain.jobs.verdict import unreadable
-from heliograph.ports.sender_store import ALL_PRIORITIES, Settlement, Started, StartRequest
+from heliograph.ports.stores.sender_store import ALL_PRIORITIES, Settlement, Started, StartRequest
 from heliograph.store.database import named
 from heliograph.store.database.rows import EventRow, event_row, outgoing_of, readable
 from heliograph.store.database.unit import Unit, query, query_values

@@ -26,10 +26,10 @@ from heliograph.store.schedules.manage import schedule_of
 MAX_SCHEDULES_A_STEP = 100
 
 
-async def run_due(shell: Database, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
+async def run_due(database: Database, make_id: Callable[[], JobId], now_us: int) -> tuple[set[int], int | None]:
     """Gives the phones that got work, and when the next run is due (None: none is)."""
     return await process_due_items(
-        shell,
+        database,
         now_us,
         soonest=named.schedules_next_due(),
         due=named.schedules_due(now=now_us, limit=MAX_SCHEDULES_A_STEP),

@@ -1,5 +1,5 @@
 -- name: page_session_insert
--- Stores a login. It gives no row if the link of the login was used before.
+-- Stores a login of the page; gives no row if its link was used before.
 -- plan: small
 -- takes: digest text, link text?, org_no int, key_no int?, ends_at int
 -- returns: org_no int
@@ -7,7 +7,7 @@ INSERT INTO page_sessions (digest, link, org_no, key_no, ends_at) VALUES (:diges
 ON CONFLICT DO NOTHING RETURNING org_no
 
 -- name: page_session_find
--- Finds the organisation of a login that has not ended and whose key was not revoked.
+-- Finds the organisation of a login that has not ended, and whose key was not revoked.
 -- plan: small
 -- takes: digest text, now int
 -- returns: org_no int
@@ -17,11 +17,11 @@ WHERE s.digest = :digest AND s.ends_at > :now AND k.revoked_at IS NULL
 -- name: page_session_end
 -- Ends a login. The row stays for a while, so that its link stays used.
 -- plan: small
--- takes: now int, digest text
+-- takes: digest text, now int
 UPDATE page_sessions SET ends_at = :now WHERE digest = :digest AND ends_at > :now
 
 -- name: page_sessions_prune
--- Removes logins that ended before a moment.
+-- Deletes logins that ended before a moment.
 -- plan: small
 -- takes: before int
 DELETE FROM page_sessions WHERE ends_at < :before

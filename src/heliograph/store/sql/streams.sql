@@ -39,6 +39,14 @@ UPDATE streams SET status = 'ready', worker = NULL, claim = NULL FROM $rows(org_
 WHERE streams.org_no = r.org_no AND streams.endpoint_no = r.endpoint_no AND streams.stream = r.stream
 AND streams.status || '' = 'busy' AND streams.worker || '' = :worker
 
+-- name: streams_of_claims
+-- Lists streams that a worker claimed in transactions whose answer was lost. Takes no locks.
+-- plan: hot
+-- takes: worker text
+-- returns: *stream
+SELECT s.org_no, s.endpoint_no, s.stream FROM streams s JOIN $rows(claim bigint) ON s.claim = r.claim
+WHERE s.worker = :worker AND s.status = 'busy' ORDER BY s.org_no, s.endpoint_no, s.stream
+
 -- name: streams_due
 -- Lists streams of all organisations whose wait is over, some at a time. Takes no locks.
 -- plan: whole

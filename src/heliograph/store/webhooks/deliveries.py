@@ -12,7 +12,9 @@ STEP = 500
 _TOP = 2**63 - 1
 
 
-def list_deliveries(hook: WebhookRow, state: str | None, below: int | None, limit: int) -> Unit[list[Delivery]]:
+def list_deliveries(
+    hook: WebhookRow, *, state: str | None = None, below: int | None = None, limit: int = 100
+) -> Unit[list[Delivery]]:
     rows = yield from query(
         named.deliveries_of_hook(
             org_no=hook.org_no, hook_no=hook.hook_no, state=state, below=_TOP if below is None else below, limit=limit

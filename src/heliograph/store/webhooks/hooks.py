@@ -10,10 +10,8 @@ import msgspec
 
 from heliograph.domain.jobs.job import Idempotency
 from heliograph.domain.webhooks.webhook import HookPatch, NewHook, SigningKeyRow, WebhookRow
-from heliograph.ports.clock import Clock
 from heliograph.store.accounts import idempotency as idempotency_keys
 from heliograph.store.database import named
-from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query, query_one, query_row
 
 
@@ -142,39 +140,3 @@ def rotate_key(org_no: int, new_key: str, first_key: str, overlap_us: int, now_u
         named.signing_keys_set(org_no=org_no, current=new_key, previous=in_force, switch_at=now_us + overlap_us)
     )
     return SigningKeyRow(new_key, in_force, now_us + overlap_us)
-
-
-class HookStore:
-    """The first half of ports.hooks.Hooks; `replays.ReplayStore` adds the deliveries."""
-
-    def __init__(self, shell: Database, clock: Clock) -> None:
-        self._shell = shell
-        self._clock = clock
-
-    async def create_hooks(
-        self, org_no: int, hooks: Sequence[NewHook], first_key: str, idempotency: Idempotency | None = None
-    ) -> tuple[list[WebhookRow], bool] | None:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: create_hooks(org_no, hooks, first_key, idempotency, now_us))
-
-    async def hooks(self, org_no: int) -> list[WebhookRow]:
-        return await self._shell.read(lambda: hooks_of(org_no))
-
-    async def hook(self, org_no: int, hook_id: str) -> WebhookRow | None:
-        return await self._shell.read(lambda: hook_by_id(org_no, hook_id))
-
-    async def update_hook(self, org_no: int, hook_id: str, patch: HookPatch) -> WebhookRow | None:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: update_hook(org_no, hook_id, patch, now_us))
-
-    async def delete_hook(self, org_no: int, hook_id: str) -> bool:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: delete_hook(org_no, hook_id, now_us))
-
-    async def signing_keys(self, org_no: int, first_key: str) -> SigningKeyRow:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: signing_keys(org_no, first_key, now_us))
-
-    async def rotate_key(self, org_no: int, new_key: str, *, first_key: str, overlap_us: int) -> SigningKeyRow:
-        now_us = self._clock.now_us()
-        return await self._shell.write(lambda: rotate_key(org_no, new_key, first_key, overlap_us, now_us))

@@ -7,24 +7,24 @@ Order of locks: as in `settle_and_claim.py`.
 
 from collections.abc import Sequence
 
-from heliograph.ports.webhook_store import PrunePlace
+from heliograph.ports.stores.maintenance_store import PrunePlace
 from heliograph.store.database import named
 from heliograph.store.database.database import Database
 from heliograph.store.database.unit import Unit, query, query_values
 from heliograph.store.webhooks.settle_and_claim import set_stream_heads
 
 
-async def step(shell: Database, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
+async def step(database: Database, before_us: int, limit: int, place: PrunePlace) -> tuple[int, PrunePlace | None]:
     """Deletes from `place` on, by organisation and number: gives how many, and where to go on; None: the end."""
-    for org_no in await shell.read(_orgs):
+    for org_no in await database.read(_orgs):
         if org_no < place[0]:
             continue
         above = place[1] if org_no == place[0] else 0
-        rows = await shell.read(lambda: query(named.deliveries_page(org_no=org_no, above=above, limit=limit)))  # noqa: B023
+        rows = await database.read(query, named.deliveries_page(org_no=org_no, above=above, limit=limit))
         # numbers rise with time: after the first young one there is no old one
         old = rows[: next((n for n, row in enumerate(rows) if row["created_at"] >= before_us), len(rows))]
         ended = [(org_no, row["no"]) for row in old if row["state"] != "pending"]
-        gone = (await shell.write(lambda: _remove(ended))) if ended else 0  # noqa: B023
+        gone = (await database.write(_remove, ended)) if ended else 0
         if len(old) == limit:
             return gone, (org_no, old[-1]["no"])
         if gone:
@@ -43,12 +43,12 @@ def _remove(keys: Sequence[tuple[int, int]]) -> Unit[int]:
     return len(gone)
 
 
-async def give_up(shell: Database, disabled_before_us: int, now_us: int, limit: int) -> int:
+async def give_up(database: Database, disabled_before_us: int, now_us: int, limit: int) -> int:
     """Cancels the next waiting deliveries of endpoints disabled before then; 0: there are none left."""
     ended = 0
-    for row in await shell.read(lambda: query(named.endpoints_given_up(before=disabled_before_us))):
+    for row in await database.read(query, named.endpoints_given_up(before=disabled_before_us)):
         place = (row["org_no"], row["endpoint_no"])
-        ended += await shell.write(lambda: _cancel(*place, disabled_before_us, now_us, limit))  # noqa: B023
+        ended += await database.write(_cancel, *place, disabled_before_us, now_us, limit)
     return ended
 
 
@@ -64,6 +64,6 @@ def _cancel(org_no: int, endpoint_no: int, disabled_before_us: int, now_us: int,
     return len(rows)
 
 
-async def org_events(shell: Database, before_us: int, limit: int) -> None:
-    for org_no in await shell.read(_orgs):
-        await shell.write(lambda: query(named.org_events_prune(org_no=org_no, before=before_us, limit=limit)))  # noqa: B023
+async def org_events(database: Database, before_us: int, limit: int) -> None:
+    for org_no in await database.read(_orgs):
+        await database.write(query, named.org_events_prune(org_no=org_no, before=before_us, limit=limit))

@@ -13,7 +13,7 @@ import msgspec
 from heliograph.domain.webhooks.events import WebhookEvent
 from heliograph.domain.webhooks.retry_policy import ATTEMPT_LIMIT_S, EndpointHealth, probe_wait_s
 from heliograph.domain.webhooks.webhook import SigningKeyRow
-from heliograph.ports.webhook_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
+from heliograph.ports.stores.delivery_store import BatchResult, ClaimRequest, ClaimResult, DeliveryBatch, DeliveryResult
 from heliograph.store.database import named
 from heliograph.store.database.unit import Unit, query, query_one, query_values
 from heliograph.store.webhooks.sources import read_runs
@@ -24,7 +24,7 @@ DUE_AT_ONCE = 500
 FREE_AT_ONCE = 500
 
 
-def move(
+def settle_and_claim(
     worker: str,
     finished: Sequence[BatchResult],
     wants: Sequence[ClaimRequest],
@@ -220,6 +220,13 @@ def beat(worker: str, alive_until_us: int, now_us: int) -> Unit[list[str]]:
     """Writes our heartbeat, and gives the workers that are dead."""
     yield from query(named.worker_heartbeat(worker=worker, alive_until=alive_until_us))
     return [row["worker"] for row in (yield from query(named.workers_dead(worker=worker, now=now_us)))]
+
+
+def release_claims(worker: str, claims: Sequence[int]) -> Unit[int]:
+    """Releases the streams of claims that the worker never heard of; gives their number."""
+    rows = yield from query_values(named.streams_of_claims([(claim,) for claim in claims], worker=worker))
+    yield from query(named.streams_release(sorted((row[0], row[1], row[2]) for row in rows), worker=worker))
+    return len(rows)
 
 
 def free_step(worker: str) -> Unit[bool]:

@@ -5,9 +5,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from heliograph.domain.jobs.job import PhoneRow
+from heliograph.domain.accounts.phone import PhoneRow
 from heliograph.domain.webhooks.webhook import Delivery, EventSource, InboundRow, OrgEvent, SigningKeyRow
-from heliograph.ports.webhook_store import ClaimedDelivery, DeliveryBatch
+from heliograph.ports.stores.delivery_store import ClaimedDelivery, DeliveryBatch
 from heliograph.store.database import named
 from heliograph.store.database.rows import event_of, job_of, phone_of
 from heliograph.store.database.unit import Unit, query, query_values

@@ -1,4 +1,4 @@
-"""Connections of the server without sockets: bytes go in, requests and answers come out."""
+"""The HTTP server without sockets: bytes go in, requests and responses come out."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -81,8 +81,8 @@ class Shortcut:
 
 
 @dataclass
-class World:
-    """A server. `seen` holds the requests in their order, whichever way they took."""
+class SocketlessServer:
+    """A server. `seen` holds the requests in their order, on either path."""
 
     limits: HttpLimits = field(default_factory=HttpLimits)
     admission: Admission = field(init=False)
@@ -136,7 +136,7 @@ class World:
         return connection, wire
 
     async def give(self, connection: Connection, wire: Wire, data: bytes, *, pieces: int = 0) -> None:
-        """As a loop would: nothing is read while reading is paused, nothing after the close."""
+        """Hands over bytes as an event loop does: none while reading is paused, none after the close."""
         step = pieces or max(len(data), 1)
         for at in range(0, len(data), step):
             for _ in range(50):
@@ -154,7 +154,7 @@ class World:
 
 
 def statuses(written: bytes) -> list[int]:
-    """Of the answers in what was written."""
+    """Lists the statuses of the responses."""
     found = []
     while written:
         head, _, rest = written.partition(b"\r\n\r\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from heliograph.store.database.unit import Command, Statement
 
 if TYPE_CHECKING:
-    from heliograph.store.database.named_rows import *
+    from heliograph.store.database.named.rows import *
 
 
 # -- accounts.sql
@@ -1281,25 +1281,25 @@ def pace_log_recent(
 # -- page_sessions.sql
 
 
-def page_session_end(*, now: int, digest: str) -> Command:
+def page_session_end(*, digest: str, now: int) -> Command:
     """Ends a login. The row stays for a while, so that its link stays used."""
-    return Statement("page_session_end", {"now": now, "digest": digest})
+    return Statement("page_session_end", {"digest": digest, "now": now})
 
 
 def page_session_find(*, digest: str, now: int) -> Statement[PageSessionFindColumns, PageSessionFindValues]:
-    """Finds the organisation of a login that has not ended and whose key was not revoked."""
+    """Finds the organisation of a login that has not ended, and whose key was not revoked."""
     return Statement("page_session_find", {"digest": digest, "now": now})
 
 
 def page_session_insert(
     *, digest: str, link: str | None, org_no: int, key_no: int | None, ends_at: int,
 ) -> Statement[PageSessionInsertColumns, PageSessionInsertValues]:
-    """Stores a login. It gives no row if the link of the login was used before."""
+    """Stores a login of the page; gives no row if its link was used before."""
     return Statement("page_session_insert", {"digest": digest, "link": link, "org_no": org_no, "key_no": key_no, "ends_at": ends_at})
 
 
 def page_sessions_prune(*, before: int) -> Command:
-    """Removes logins that ended before a moment."""
+    """Deletes logins that ended before a moment."""
     return Statement("page_sessions_prune", {"before": before})
 
 
@@ -1736,6 +1736,11 @@ def streams_heads(rows: Sequence[tuple[int, int, str]]) -> Statement[StreamsHead
 def streams_lock(rows: Sequence[tuple[int, int, str]]) -> Command:
     """Locks streams in the order of their keys. Streams are locked before deliveries."""
     return Statement("streams_lock", {}, rows)
+
+
+def streams_of_claims(rows: Sequence[tuple[int]], *, worker: str) -> Statement[StreamColumns, StreamValues]:
+    """Lists streams that a worker claimed in transactions whose answer was lost. Takes no locks."""
+    return Statement("streams_of_claims", {"worker": worker}, rows)
 
 
 def streams_of_worker(*, worker: str, limit: int) -> Statement[StreamColumns, StreamValues]:
