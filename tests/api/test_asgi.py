@@ -16,8 +16,8 @@ async def test_a_defect_is_a_500_in_json_and_a_line_in_the_log(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a defect with 919537851844 in it")
 
-    monkeypatch.setattr(gateway.stores, "enqueue", broken)
-    monkeypatch.setattr(gateway.stores, "job", broken)
+    monkeypatch.setattr(gateway.stores.jobs, "enqueue", broken)
+    monkeypatch.setattr(gateway.stores.jobs, "job", broken)
     for answer in (await gateway.send(), await gateway.http.get("/v1/message/x")):
         assert answer.status_code == 500
         assert answer.json() == {
@@ -34,8 +34,9 @@ async def test_a_store_that_is_away_is_a_503_with_retry_after(
     async def away(*_: Any, **__: Any) -> None:
         raise Unavailable("The database cannot be reached now.", retry_after_s=2.5)
 
-    for verb in ("enqueue", "jobs", "job", "health", "create_phone"):
-        monkeypatch.setattr(gateway.stores, verb, away)
+    for verb in ("enqueue", "jobs", "job", "health"):
+        monkeypatch.setattr(gateway.stores.jobs, verb, away)
+    monkeypatch.setattr(gateway.stores.phones, "create_phone", away)
     answers = [
         await gateway.send(),
         await gateway.http.get("/v1/queue/jobs"),
@@ -46,7 +47,7 @@ async def test_a_store_that_is_away_is_a_503_with_retry_after(
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE_ERROR")
         assert answer.headers["retry-after"] == "3"
-    monkeypatch.setattr(gateway.stores, "key_by_digest", away)
+    monkeypatch.setattr(gateway.stores.accounts, "key_by_digest", away)
     gateway.clock.advance(60)
     assert (await gateway.send()).status_code == 503
 

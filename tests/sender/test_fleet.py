@@ -188,7 +188,7 @@ async def _frozen_while_opening(fleet: Senders, where: str) -> tuple[Mapping[str
     the network's sessions before that and after."""
     first = await fleet.join("a", lease_s=3.0)
     frozen, waiting = asyncio.Event(), 0
-    target: Any = {"recover": first.stores, "open": first.watched}[where]
+    target: Any = {"recover": first.stores.sender, "open": first.watched}[where]
     name = {"recover": "interrupted_jobs", "open": "open"}[where]
     inner = getattr(target, name)
 

@@ -65,7 +65,7 @@ async def test_concurrent_requests_share_one_lookup(gateway: Gateway, monkeypatc
         await asyncio.sleep(0)
         return await real(digest)
 
-    monkeypatch.setattr(gateway.stores, "key_by_digest", counted)
+    monkeypatch.setattr(gateway.stores.accounts, "key_by_digest", counted)
     answers = await asyncio.gather(*(gateway.http.get("/v1/phones") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(asked) == 1

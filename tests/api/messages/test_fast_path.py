@@ -183,7 +183,7 @@ async def test_a_store_that_is_away_is_a_503_and_a_defect_a_500(
     async def fails(_job: Any) -> Any:
         raise failure.pop(0)
 
-    monkeypatch.setattr(gateway.stores, "enqueue", fails)
+    monkeypatch.setattr(gateway.stores.jobs, "enqueue", fails)
     away, defect = await offer(gateway), await offer(gateway)
     assert away is not None
     assert defect is not None
@@ -204,7 +204,7 @@ async def test_one_request_refreshes_the_cache_while_the_others_continue(
         await go_on.wait()
         return await look_up(org_no, name)
 
-    monkeypatch.setattr(gateway.stores, "phone", slowly)
+    monkeypatch.setattr(gateway.stores.phones, "phone", slowly)
     assert await offer(gateway) is None
     asking = asyncio.create_task(remember(gateway))
     await asyncio.wait_for(asked.wait(), 5)

@@ -82,7 +82,7 @@ async def test_nothing_is_asked_of_the_store_where_the_header_or_the_only_phone_
         asked.append(chat_id)
         return await truth(org_no, phone_nos, chat_id)
 
-    monkeypatch.setattr(gateway.stores, "phones_of_chat", seen)
+    monkeypatch.setattr(gateway.stores.phones, "phones_of_chat", seen)
     for path in PATHS:
         assert (await write(gateway, path)).status_code == 200
     await gateway.add_phone(gateway.org.org_no, "447700900002")

@@ -81,15 +81,15 @@ async def test_a_database_that_is_away_ends_neither_the_service_nor_its_end(gate
     service = await started(gateway, clock, log)
     await gateway.send()
     used = gateway.clock.now_us()
-    there, gateway.stores.database = gateway.stores.database, AWAY
+    there, gateway.stores.accounts.database = gateway.stores.accounts.database, AWAY
     await clock.step()
     assert log.events == ["key_uses_not_written"]
-    gateway.stores.database = there
+    gateway.stores.accounts.database = there
     await clock.step()
     assert await last_use(gateway) == used
     gateway.clock.advance(30)
     await gateway.http.get("/v1/phones")
-    gateway.stores.database = AWAY
+    gateway.stores.accounts.database = AWAY
     await ended(service)
     assert log.events == ["key_uses_not_written"] * 2
-    gateway.stores.database = there
+    gateway.stores.accounts.database = there

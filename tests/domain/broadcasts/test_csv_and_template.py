@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from heliograph.domain.broadcasts.csv_recipients import MAX_ERRORS, MAX_RECIPIENTS, parse_csv
 from heliograph.domain.errors import Invalid
+from heliograph.domain.messages.number_spelling import canonical
 from heliograph.domain.messages.template import TemplateCheck, fill, parse_values, variables
 
 
@@ -141,7 +142,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[int, str]]) -> No
     writer.writerows(rows)
     expected: dict[str, str] = {}
     for number, text in rows:
-        expected.setdefault(f"{number}@c.us", text.strip())
+        expected.setdefault(f"{canonical(str(number))}@c.us", text.strip())
     found = parse_csv(out.getvalue())
     assert {r.chat_id: _lines(r.values["text"]) for r in found.rows} == {c: _lines(t) for c, t in expected.items()}
 

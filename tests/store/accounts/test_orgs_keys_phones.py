@@ -111,10 +111,10 @@ async def test_a_use_that_could_not_be_written_is_written_the_next_time(queue: P
     await queue.stores.accounts.create_key(queue.org_no, "laptop", _digest("secret"), "hg_abc")
     await queue.stores.accounts.key_by_digest(_digest("secret"))
     used = queue.clock.now_us()
-    there, queue.stores.database = queue.stores.database, _away()
+    there, queue.stores.accounts.database = queue.stores.accounts.database, _away()
     with pytest.raises(Unavailable):
         await queue.stores.accounts.write_key_uses()
-    queue.stores.database = there
+    queue.stores.accounts.database = there
     await queue.stores.accounts.write_key_uses()
     assert await _last_use(queue) == used
 

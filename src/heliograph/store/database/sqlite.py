@@ -274,7 +274,7 @@ def _commit(
 def _plain(error: Exception) -> BaseException:
     """Turns a full disk or a damaged file into an error that may be tried again. A defect stays as it is."""
     if reason := reason_of_sqlite(error):
-        return Unavailable(f"The database cannot be used now ({reason}).", retry_after_s=2)
+        return Unavailable(f"The database cannot write now ({reason}).", retry_after_s=2)
     return error
 
 

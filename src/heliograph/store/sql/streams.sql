@@ -41,7 +41,7 @@ AND streams.status || '' = 'busy' AND streams.worker || '' = :worker
 
 -- name: streams_of_claims
 -- Lists streams that a worker claimed in transactions whose answer was lost. Takes no locks.
--- plan: hot
+-- plan: whole
 -- takes: worker text
 -- returns: *stream
 SELECT s.org_no, s.endpoint_no, s.stream FROM streams s JOIN $rows(claim bigint) ON s.claim = r.claim
